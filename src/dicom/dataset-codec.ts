@@ -1,0 +1,177 @@
+import type { Bytes } from './bytes.ts'
+import { concat } from './bytes.ts'
+import type { CharacterSet } from './charset.ts'
+import { Dataset, type Element, type Fragments } from './dataset.ts'
+import { ElementReader, type ElementHeader } from './element-reader.ts'
+import { ElementWriter } from './element-writer.ts'
+import { DATA_SET_TRAILING_PADDING, isGroupLength, type Tag } from './tag.ts'
+import { EXPLICIT_VR_LITTLE_ENDIAN, type TransferSyntax } from './transfer-syntax.ts'
+import { representation } from './vr.ts'
+
+interface Level {
+  readonly dataset: Dataset
+  sequence?: { readonly tag: Tag; readonly items: Dataset[] }
+}
+
+/** Gathers tokens into a Dataset; give it bytes by `push`, as a stream or all at once. */
+export class DatasetReader {
+  readonly dataset: Dataset
+  readonly #reader: ElementReader
+  readonly #levels: Level[]
+  readonly #until: Tag
+  #element: { header: ElementHeader; bigEndian: boolean; pieces: Bytes[] } | undefined
+  #fragments: { header: ElementHeader; list: Bytes[]; pieces: Bytes[] } | undefined
+  #stopped = false
+
+  /** Elements of the data set itself from `until` on are not read. */
+  constructor(syntax: TransferSyntax, options: { until?: Tag; inherited?: CharacterSet } = {}) {
+    this.dataset = new Dataset(options.inherited)
+    this.#reader = new ElementReader(syntax.deflated ? EXPLICIT_VR_LITTLE_ENDIAN : syntax)
+    this.#levels = [{ dataset: this.dataset }]
+    this.#until = options.until ?? 0xffffffff
+  }
+
+  /** True once everything before `until` has been read. */
+  get complete(): boolean {
+    return this.#stopped || this.#reader.done
+  }
+
+  /** @throws MalformedDataSetError */
+  push(chunk: Bytes): void {
+    if (this.#stopped) return
+    this.#reader.push(chunk)
+    this.#drain()
+  }
+
+  /** @throws MalformedDataSetError when the data set is cut short */
+  end(): Dataset {
+    if (!this.#stopped) {
+      this.#reader.end()
+      this.#drain()
+    }
+    return this.dataset
+  }
+
+  #drain(): void {
+    for (let token = this.#reader.next(); token !== undefined; token = this.#reader.next()) {
+      const level = this.#levels.at(-1)!
+      switch (token.kind) {
+        case 'element':
+          if (this.#past(token.header.tag)) return
+          this.#element = { header: token.header, bigEndian: token.bigEndian, pieces: [] }
+          if (token.header.length === 0) this.#finishElement()
+          break
+        case 'value':
+          if (this.#fragments) {
+            this.#fragments.pieces.push(token.bytes)
+            if (token.last) this.#fragments.list.push(concat(this.#fragments.pieces.splice(0)))
+          } else {
+            this.#element!.pieces.push(token.bytes)
+            if (token.last) this.#finishElement()
+          }
+          break
+        case 'sequence-start':
+          if (this.#past(token.header.tag)) return
+          level.sequence = { tag: token.header.tag, items: [] }
+          break
+        case 'item-start': {
+          const dataset = new Dataset(level.dataset.characterSet)
+          level.sequence!.items.push(dataset)
+          this.#levels.push({ dataset })
+          break
+        }
+        case 'item-end':
+          this.#levels.pop()
+          break
+        case 'pixel-sequence-start':
+          if (this.#past(token.header.tag)) return
+          this.#fragments = { header: token.header, list: [], pieces: [] }
+          break
+        case 'fragment':
+          if (token.length === 0) this.#fragments!.list.push(new Uint8Array(0))
+          break
+        case 'sequence-end':
+          if (this.#fragments) {
+            const { header, list } = this.#fragments
+            level.dataset.put(header.tag, { vr: header.vr, value: { fragments: list } })
+            this.#fragments = undefined
+          } else if (level.sequence) {
+            level.dataset.setItems(level.sequence.tag, level.sequence.items)
+            delete level.sequence
+          }
+          break
+      }
+    }
+  }
+
+  #past(t: Tag): boolean {
+    this.#stopped = this.#levels.length === 1 && t >= this.#until
+    return this.#stopped
+  }
+
+  #finishElement(): void {
+    const { header, bigEndian, pieces } = this.#element!
+    this.#element = undefined
+    if (isGroupLength(header.tag) || header.tag === DATA_SET_TRAILING_PADDING) return
+    const bytes = pieces.length === 0 ? new Uint8Array(0) : concat(pieces)
+    const value = bigEndian ? swapped(bytes, representation(header.vr).wordBytes) : bytes
+    this.#levels.at(-1)!.dataset.put(header.tag, { vr: header.vr, value })
+  }
+}
+
+function swapped(bytes: Bytes, word: 1 | 2 | 4 | 8): Bytes {
+  if (word === 1) return bytes
+  const copy = Buffer.from(bytes)
+  const words = copy.subarray(0, copy.length - (copy.length % word))
+  if (word === 2) words.swap16()
+  else if (word === 4) words.swap32()
+  else words.swap64()
+  return copy
+}
+
+/**
+ * Reads a whole small data set, or its part before `until`. Not for deflated bytes.
+ * @throws MalformedDataSetError
+ */
+export function parseDataset(
+  bytes: Bytes,
+  syntax: TransferSyntax,
+  options: { until?: Tag; inherited?: CharacterSet } = {},
+): Dataset {
+  const reader = new DatasetReader(syntax, options)
+  reader.push(bytes)
+  return reader.end()
+}
+
+/** Writes a data set, tags ascending, sequences and items with undefined length. Not deflated. */
+export function encodeDataset(dataset: Dataset, syntax: TransferSyntax): Bytes {
+  const writer = new ElementWriter(syntax)
+  writeDataset(dataset, writer)
+  return concat(writer.take())
+}
+
+function writeDataset(dataset: Dataset, writer: ElementWriter): void {
+  for (const [t, element] of dataset.entries()) writeElement(t, element, writer)
+}
+
+function writeElement(t: Tag, { vr, value }: Element, writer: ElementWriter): void {
+  if (value instanceof Uint8Array) return writer.element(t, vr, value)
+  if ('fragments' in value) return writeFragments(t, vr, value, writer)
+  writer.write({ kind: 'sequence-start', header: { tag: t, vr: 'SQ', length: value.length === 0 ? 0 : undefined } })
+  for (const item of value) {
+    writer.write({ kind: 'item-start', length: undefined })
+    writeDataset(item, writer)
+    writer.write({ kind: 'item-end' })
+  }
+  writer.write({ kind: 'sequence-end' })
+}
+
+function writeFragments(t: Tag, vr: Element['vr'], { fragments }: Fragments, writer: ElementWriter): void {
+  writer.write({ kind: 'pixel-sequence-start', header: { tag: t, vr, length: undefined } })
+  fragments.forEach((bytes, index) => {
+    writer.write({ kind: 'fragment', index, length: bytes.length })
+    if (bytes.length > 0) writer.write({ kind: 'value', bytes, last: true })
+  })
+  writer.write({ kind: 'sequence-end' })
+}
+

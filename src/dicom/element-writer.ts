@@ -1,0 +1,167 @@
+import type { Bytes } from './bytes.ts'
+import type { ElementToken } from './element-reader.ts'
+import { ITEM, ITEM_DELIMITATION, SEQUENCE_DELIMITATION, type Tag } from './tag.ts'
+import type { TransferSyntax } from './transfer-syntax.ts'
+import { MAX_SHORT_LENGTH, representation, type Vr } from './vr.ts'
+
+const UNDEFINED_LENGTH = 0xffffffff
+/** Values of at least this many bytes are passed on as views; smaller ones are gathered. */
+const VIEW_BYTES = 4096
+const STAGE_BYTES = 16_384
+
+/**
+ * Tokens in, bytes out, in any native or encapsulated syntax but deflated ones (PS3.5 7.1). Sequences and items are
+ * written with undefined length, since their size in the new encoding is not known while streaming.
+ */
+export class ElementWriter {
+  readonly #explicit: boolean
+  readonly #little: boolean
+  #stage = Buffer.allocUnsafe(STAGE_BYTES)
+  #staged = 0
+  #out: Bytes[] = []
+  /** Bytes of a binary word cut by a chunk boundary, waiting for the rest. */
+  #carry: Bytes | undefined
+  #swap: 1 | 2 | 4 | 8 = 1
+  #pad: number | undefined
+  readonly #open: { kind: 'sequence' | 'empty-sequence' | 'pixel-sequence' }[] = []
+
+  constructor(syntax: Pick<TransferSyntax, 'explicit' | 'bigEndian'>) {
+    this.#explicit = syntax.explicit
+    this.#little = !syntax.bigEndian
+  }
+
+  /** What has been written since the last call. */
+  take(): Bytes[] {
+    this.#flush()
+    const out = this.#out
+    this.#out = []
+    return out
+  }
+
+  /** Bytes ready to be taken, to decide when to. */
+  get pending(): number {
+    return this.#staged + this.#out.reduce((sum, chunk) => sum + chunk.length, 0)
+  }
+
+  write(token: ElementToken): void {
+    switch (token.kind) {
+      case 'element': {
+        const { tag: t, vr, length } = token.header
+        const padded = length! + (length! & 1)
+        this.#header(t, vr, padded)
+        this.#swap = token.bigEndian === !this.#little ? 1 : representation(vr).wordBytes
+        this.#pad = padded === length ? undefined : representation(vr).pad
+        return
+      }
+      case 'value':
+        return this.#value(token.bytes, token.last)
+      case 'sequence-start': {
+        const empty = token.header.length === 0
+        this.#open.push({ kind: empty ? 'empty-sequence' : 'sequence' })
+        return this.#header(token.header.tag, 'SQ', empty ? 0 : UNDEFINED_LENGTH)
+      }
+      case 'pixel-sequence-start':
+        this.#open.push({ kind: 'pixel-sequence' })
+        return this.#header(token.header.tag, token.header.vr, UNDEFINED_LENGTH)
+      case 'fragment':
+        this.#swap = 1
+        this.#pad = (token.length & 1) === 1 ? 0 : undefined
+        return this.#delimiter(ITEM, token.length + (token.length & 1))
+      case 'item-start':
+        return this.#delimiter(ITEM, UNDEFINED_LENGTH)
+      case 'item-end':
+        return this.#delimiter(ITEM_DELIMITATION, 0)
+      case 'sequence-end':
+        if (this.#open.pop()?.kind !== 'empty-sequence') this.#delimiter(SEQUENCE_DELIMITATION, 0)
+        return
+    }
+  }
+
+  /** One whole element in Little Endian form: header, value, pad. */
+  element(t: Tag, vr: Vr, value: Bytes): void {
+    this.write({ kind: 'element', header: { tag: t, vr, length: value.length }, bigEndian: false })
+    if (value.length > 0) this.write({ kind: 'value', bytes: value, last: true })
+  }
+
+  #header(t: Tag, vr: Vr, length: number): void {
+    const short = representation(vr).lengthBytes === 2
+    // PS3.5 6.2.2: a value too long for its VR's length field goes out as UN.
+    const name = short && length > MAX_SHORT_LENGTH ? 'UN' : vr
+    this.#reserve(12)
+    const at = this.#staged
+    this.#u16(at, t >>> 16)
+    this.#u16(at + 2, t & 0xffff)
+    if (!this.#explicit) {
+      this.#u32(at + 4, length)
+      this.#staged = at + 8
+      return
+    }
+    this.#stage[at + 4] = name.charCodeAt(0)
+    this.#stage[at + 5] = name.charCodeAt(1)
+    if (short && name === vr) {
+      this.#u16(at + 6, length)
+      this.#staged = at + 8
+    } else {
+      this.#u16(at + 6, 0)
+      this.#u32(at + 8, length)
+      this.#staged = at + 12
+    }
+  }
+
+  #delimiter(t: Tag, length: number): void {
+    this.#reserve(8)
+    this.#u16(this.#staged, t >>> 16)
+    this.#u16(this.#staged + 2, t & 0xffff)
+    this.#u32(this.#staged + 4, length)
+    this.#staged += 8
+  }
+
+  #value(bytes: Bytes, last: boolean): void {
+    this.#append(this.#swap === 1 ? bytes : this.#swapped(bytes, last))
+    if (last && this.#pad !== undefined) this.#append(Uint8Array.of(this.#pad))
+  }
+
+  /** Turns the words of a value round; what is left of a word waits in `#carry`. */
+  #swapped(bytes: Bytes, last: boolean): Bytes {
+    const all = this.#carry === undefined ? Buffer.from(bytes) : Buffer.concat([this.#carry, bytes])
+    const whole = all.length - (all.length % this.#swap)
+    this.#carry = whole === all.length || last ? undefined : all.subarray(whole)
+    const words = all.subarray(0, whole)
+    if (this.#swap === 2) words.swap16()
+    else if (this.#swap === 4) words.swap32()
+    else words.swap64()
+    return last ? all : words
+  }
+
+  #append(bytes: Bytes): void {
+    if (bytes.length >= VIEW_BYTES) {
+      this.#flush()
+      this.#out.push(bytes)
+      return
+    }
+    this.#reserve(bytes.length)
+    this.#stage.set(bytes, this.#staged)
+    this.#staged += bytes.length
+  }
+
+  #reserve(count: number): void {
+    if (this.#staged + count > STAGE_BYTES) this.#flush()
+  }
+
+  #flush(): void {
+    if (this.#staged === 0) return
+    this.#out.push(this.#stage.subarray(0, this.#staged))
+    this.#stage = Buffer.allocUnsafe(STAGE_BYTES)
+    this.#staged = 0
+  }
+
+  #u16(at: number, value: number): void {
+    if (this.#little) this.#stage.writeUInt16LE(value, at)
+    else this.#stage.writeUInt16BE(value, at)
+  }
+
+  #u32(at: number, value: number): void {
+    if (this.#little) this.#stage.writeUInt32LE(value, at)
+    else this.#stage.writeUInt32BE(value, at)
+  }
+}

@@ -1,0 +1,85 @@
+import { createDeflateRaw, createInflateRaw } from 'node:zlib'
+import { Readable } from 'node:stream'
+import type { Bytes, ByteStream } from './bytes.ts'
+import { ElementReader } from './element-reader.ts'
+import { ElementWriter } from './element-writer.ts'
+import { isGroupLength, DATA_SET_TRAILING_PADDING } from './tag.ts'
+import { EXPLICIT_VR_LITTLE_ENDIAN, type TransferSyntax } from './transfer-syntax.ts'
+
+/** Output is handed on in pieces of about this size. */
+const PIECE_BYTES = 65_536
+
+/** What a deflated data set may grow to: 1,000 times is more than any real one (PS3.5 A.5), and a bomb's bound. */
+export const MAX_INFLATED_BYTES = 4 * 1024 ** 3
+
+export class InflateError extends Error {
+  readonly code = 'MALFORMED_DEFLATED_DATA_SET'
+  constructor(problem: string, options?: ErrorOptions) {
+    super(`The deflated data set cannot be read: ${problem}`, options)
+    this.name = 'InflateError'
+  }
+}
+
+/**
+ * Re-encodes a data set between native syntaxes as it streams, or passes it on untouched when both are the same.
+ * Group lengths and trailing padding are dropped; values keep every byte but their order.
+ * @throws MalformedDataSetError, InflateError from the iteration
+ */
+export function recode(body: ByteStream, from: TransferSyntax, to: TransferSyntax): ByteStream {
+  if (from.uid === to.uid) return body
+  const plain = from.deflated ? inflate(body) : body
+  const inner = from.deflated ? EXPLICIT_VR_LITTLE_ENDIAN : from
+  const target = to.deflated ? EXPLICIT_VR_LITTLE_ENDIAN : to
+  const same = inner.explicit === target.explicit && inner.bigEndian === target.bigEndian
+  const written = same ? plain : rewrite(plain, inner, target)
+  return to.deflated ? deflate(written) : written
+}
+
+async function* rewrite(body: ByteStream, from: TransferSyntax, to: TransferSyntax): AsyncGenerator<Bytes> {
+  const reader = new ElementReader(from)
+  const writer = new ElementWriter(to)
+  let dropping = false
+  const drain = (): void => {
+    for (let token = reader.next(); token !== undefined; token = reader.next()) {
+      if (token.kind === 'element') {
+        const { tag: t } = token.header
+        dropping = isGroupLength(t) || t === DATA_SET_TRAILING_PADDING
+      } else if (token.kind !== 'value') dropping = false
+      if (!dropping) writer.write(token)
+    }
+  }
+  for await (const chunk of body) {
+    reader.push(chunk)
+    drain()
+    if (writer.pending >= PIECE_BYTES) yield* writer.take()
+  }
+  reader.end()
+  drain()
+  yield* writer.take()
+}
+
+/** Reads the raw RFC 1951 stream of a deflated data set (PS3.5 A.5); a pad byte after its end is dropped. */
+export async function* inflate(body: ByteStream, limit = MAX_INFLATED_BYTES): AsyncGenerator<Bytes> {
+  let total = 0
+  try {
+    for await (const chunk of Readable.from(body).compose(createInflateRaw({ chunkSize: PIECE_BYTES })) as ByteStream) {
+      total += chunk.length
+      if (total > limit) throw new InflateError(`it grows beyond ${limit} bytes`)
+      yield chunk
+    }
+  } catch (error) {
+    if (error instanceof Error && 'code' in error && String(error.code).startsWith('Z_')) {
+      throw new InflateError(error.message, { cause: error })
+    }
+    throw error
+  }
+}
+
+async function* deflate(body: ByteStream): AsyncGenerator<Bytes> {
+  let total = 0
+  for await (const chunk of Readable.from(body).compose(createDeflateRaw()) as ByteStream) {
+    total += chunk.length
+    yield chunk
+  }
+  if (total & 1) yield Uint8Array.of(0)
+}

@@ -1,0 +1,39 @@
+/** A unique identifier: digits and dots, 1 to 64 characters (PS3.5 9.1). */
+export type Uid = string
+
+/** Lenient towards leading zeros, which old archives hold (PS3.5 9.1 forbids them). */
+export function isUid(text: string): boolean {
+  return /^[0-9]+(\.[0-9]+)*$/.test(text) && text.length <= 64
+}
+
+export const APPLICATION_CONTEXT: Uid = '1.2.840.10008.3.1.1.1'
+
+/** SOP classes of services (PS3.4). */
+export const SopClass = {
+  verification: '1.2.840.10008.1.1',
+  patientRootFind: '1.2.840.10008.5.1.4.1.2.1.1',
+  patientRootMove: '1.2.840.10008.5.1.4.1.2.1.2',
+  patientRootGet: '1.2.840.10008.5.1.4.1.2.1.3',
+  studyRootFind: '1.2.840.10008.5.1.4.1.2.2.1',
+  studyRootMove: '1.2.840.10008.5.1.4.1.2.2.2',
+  studyRootGet: '1.2.840.10008.5.1.4.1.2.2.3',
+} as const
+
+/** Storage SOP classes are assigned under this root (PS3.4 B.5). */
+export const STORAGE_ROOT = '1.2.840.10008.5.1.4.1.1.'
+
+/**
+ * What an archive is likely to hold when it does not say: the storage classes in most frequent use, in that order,
+ * as suffixes of STORAGE_ROOT.
+ */
+export const frequentStorageClasses: readonly Uid[] = [
+  '2', '4', '2.1', '4.1', '1', '1.1', '1.1.1', '1.2', '1.2.1', '1.3', '6.1', '3.1', '7', '7.1', '7.2', '7.3', '7.4',
+  '12.1', '12.2', '12.1.1', '128', '130', '20', '13.1.3', '88.11', '88.22', '88.33', '88.34', '88.59', '88.67', '88.50',
+  '11.1', '11.2', '66.4', '66.1', '66', '67', '481.1', '481.2', '481.3', '481.4', '481.5', '481.8', '9.1.1', '9.1.2',
+  '9.1.3', '9.2.1', '104.1', '104.2', '77.1.1', '77.1.2', '77.1.4', '77.1.1.1', '77.1.2.1', '77.1.4.1', '77.1.5.1',
+  '77.1.5.2', '77.1.5.4', '77.1.6', '6.2', '30',
+].map((suffix) => STORAGE_ROOT + suffix) // prettier-ignore
+
+/** Names this implementation in associations and files (PS3.7 D.3.3.2, PS3.10 7.1); a UUID-derived root (PS3.5 B.2). */
+export const IMPLEMENTATION_CLASS_UID: Uid = '2.25.204710437398711593372146284520613482351'
+export const IMPLEMENTATION_VERSION_NAME = 'DIMSEGATE_0_1'

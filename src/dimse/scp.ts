@@ -1,0 +1,222 @@
+import type { ByteStream } from '../dicom/bytes.ts'
+import { Attribute } from '../dicom/attributes.ts'
+import { Dataset } from '../dicom/dataset.ts'
+import { encodeDataset, parseDataset } from '../dicom/dataset-codec.ts'
+import { transferSyntax, type TransferSyntax } from '../dicom/transfer-syntax.ts'
+import type { Uid } from '../dicom/uids.ts'
+import type { Association, Wait } from '../network/association.ts'
+import type { AcceptedContext } from '../network/negotiation.ts'
+import type { Command, CommandOf } from './command.ts'
+import { MessageReader, sendMessage, type Message } from './message.ts'
+import { collect, Scu } from './scu.ts'
+import { Status } from './status.ts'
+
+/** An instance somebody stores to us. */
+export interface IncomingStore {
+  readonly sopClass: Uid
+  readonly sopInstance: Uid
+  readonly syntax: TransferSyntax
+  readonly body: ByteStream
+  readonly moveOriginatorAeTitle: string | undefined
+  readonly moveOriginatorMessageId: number | undefined
+}
+
+/** An instance to be sent in a C-GET; `open` is called when its turn comes. */
+export interface OutgoingInstance {
+  readonly sopClass: Uid
+  readonly sopInstance: Uid
+  /** The body in the syntax of one of the contexts, or undefined when none of them fits. */
+  open(contexts: readonly AcceptedContext[]): { context: AcceptedContext; body: ByteStream } | undefined
+}
+
+/** What an SCP does; an operation without its handler is answered by 0211 (unrecognized operation). */
+export interface Handlers {
+  /** Returns the status of the C-STORE response. */
+  store?(instance: IncomingStore, association: Association): Promise<number>
+  /** Matches, or a failure status. */
+  find?(identifier: Dataset, sopClass: Uid, association: Association): Promise<AsyncIterable<Dataset> | number>
+  /** The instances selected, or a failure status. */
+  get?(identifier: Dataset, sopClass: Uid, association: Association): Promise<readonly OutgoingInstance[] | number>
+}
+
+export interface ServeOptions {
+  /** Milliseconds an association may be silent between messages, and a message within. */
+  readonly idleTimeout: number
+}
+
+/**
+ * Answers the messages of an association until the peer releases it.
+ * @throws whatever ends the association otherwise
+ */
+export async function serve(association: Association, handlers: Handlers, options: ServeOptions): Promise<void> {
+  await new Server(association, handlers, options).run()
+}
+
+class Server {
+  readonly #association: Association
+  readonly #handlers: Handlers
+  readonly #reader: MessageReader
+  readonly #wait: Wait
+
+  constructor(association: Association, handlers: Handlers, options: ServeOptions) {
+    this.#association = association
+    this.#handlers = handlers
+    this.#reader = new MessageReader(association)
+    this.#wait = { what: 'message', timeout: options.idleTimeout }
+  }
+
+  async run(): Promise<void> {
+    for (;;) {
+      const message = await this.#reader.next(this.#wait)
+      if (!message) return
+      await this.#dispatch(message)
+    }
+  }
+
+  async #dispatch(message: Message): Promise<void> {
+    const { command } = message
+    switch (command.type) {
+      case 'C-ECHO-RQ':
+        return this.#respond(message, { ...reply(command), type: 'C-ECHO-RSP', status: Status.success })
+      case 'C-STORE-RQ':
+        return this.#store(message, command)
+      case 'C-FIND-RQ':
+        return this.#find(message, command)
+      case 'C-GET-RQ':
+        return this.#get(message, command)
+      case 'C-MOVE-RQ':
+        return this.#respond(message, { ...reply(command), type: 'C-MOVE-RSP', status: Status.unrecognizedOperation })
+      case 'N-ACTION-RQ':
+        return this.#respond(message, {
+          type: 'N-ACTION-RSP',
+          messageIdBeingRespondedTo: command.messageId,
+          status: Status.unrecognizedOperation,
+          hasDataSet: false,
+        })
+      case 'N-EVENT-REPORT-RQ':
+        return this.#respond(message, { ...reply(command), type: 'N-EVENT-REPORT-RSP', status: Status.unrecognizedOperation })
+      case 'C-CANCEL-RQ':
+        // It came after the operation it was meant for (PS3.7 9.3.2.3).
+        return
+      default:
+        this.#association.abort()
+    }
+  }
+
+  #respond(message: Message, response: Command, data?: Dataset): Promise<void> {
+    const bytes = data && encodeDataset(data, this.#syntax(message))
+    return sendMessage(this.#association, message.contextId, response, bytes, this.#wait)
+  }
+
+  #context(message: Message): AcceptedContext {
+    return this.#association.contexts.get(message.contextId)!
+  }
+
+  #syntax(message: Message): TransferSyntax {
+    return transferSyntax(this.#context(message).transferSyntax)
+  }
+
+  async #store(message: Message, command: CommandOf<'C-STORE-RQ'>): Promise<void> {
+    const answer = { ...reply(command), type: 'C-STORE-RSP', affectedSopInstanceUid: command.affectedSopInstanceUid } as const
+    if (!this.#handlers.store) return this.#respond(message, { ...answer, status: Status.unrecognizedOperation })
+    if (!message.data) return this.#respond(message, { ...answer, status: Status.cannotUnderstand })
+    const status = await this.#handlers.store(
+      {
+        sopClass: command.affectedSopClassUid,
+        sopInstance: command.affectedSopInstanceUid,
+        syntax: this.#syntax(message),
+        body: message.data,
+        moveOriginatorAeTitle: command.moveOriginatorAeTitle,
+        moveOriginatorMessageId: command.moveOriginatorMessageId,
+      },
+      this.#association,
+    )
+    if (!message.data.complete) for await (const _ of message.data);
+    return this.#respond(message, { ...answer, status })
+  }
+
+  async #identifier(message: Message): Promise<Dataset> {
+    return message.data ? parseDataset(await collect(message.data), this.#syntax(message)) : new Dataset()
+  }
+
+  async #find(message: Message, command: CommandOf<'C-FIND-RQ'>): Promise<void> {
+    const answer = { ...reply(command), type: 'C-FIND-RSP' } as const
+    const identifier = await this.#identifier(message)
+    const matches =
+      (await this.#handlers.find?.(identifier, command.affectedSopClassUid, this.#association)) ??
+      Status.unrecognizedOperation
+    if (typeof matches === 'number') return this.#respond(message, { ...answer, status: matches })
+    for await (const match of matches) {
+      if (await this.#cancelled(command.messageId)) return this.#respond(message, { ...answer, status: Status.cancel })
+      await this.#respond(message, { ...answer, status: Status.pending, hasDataSet: true }, match)
+    }
+    return this.#respond(message, { ...answer, status: Status.success })
+  }
+
+  /** A C-CANCEL for this operation has arrived; looks only at what is here already. */
+  async #cancelled(messageId: number): Promise<boolean> {
+    await new Promise(setImmediate)
+    while (this.#association.pending) {
+      const message = await this.#reader.next(this.#wait)
+      if (!message) return true
+      if (message.command.type !== 'C-CANCEL-RQ') {
+        this.#association.abort()
+        return true
+      }
+      if (message.command.messageIdBeingRespondedTo === messageId) return true
+    }
+    return false
+  }
+
+  async #get(message: Message, command: CommandOf<'C-GET-RQ'>): Promise<void> {
+    const answer = { ...reply(command), type: 'C-GET-RSP' } as const
+    const identifier = await this.#identifier(message)
+    const instances =
+      (await this.#handlers.get?.(identifier, command.affectedSopClassUid, this.#association)) ??
+      Status.unrecognizedOperation
+    if (typeof instances === 'number') return this.#respond(message, { ...answer, status: instances })
+    const scu = new Scu(this.#association)
+    const failed: Uid[] = []
+    let completed = 0
+    let cancelled = false
+    for (const instance of instances) {
+      if (cancelled) break
+      if (await this.#sendOne(scu, instance, () => (cancelled = true))) completed++
+      else failed.push(instance.sopInstance)
+      const remaining = instances.length - completed - failed.length
+      const counts = { remaining, completed, failed: failed.length, warning: 0 }
+      if (remaining > 0 && !cancelled) await this.#respond(message, { ...answer, ...counts, status: Status.pending })
+    }
+    const counts = { completed, failed: failed.length, warning: 0 }
+    if (cancelled) {
+      const remaining = instances.length - completed - failed.length
+      return this.#respond(message, { ...answer, ...counts, remaining, status: Status.cancel })
+    }
+    if (failed.length === 0) return this.#respond(message, { ...answer, ...counts, status: Status.success })
+    const status = completed > 0 ? Status.subOperationsWithFailures : Status.cannotPerformSubOperations
+    const list = new Dataset().set(Attribute.FailedSOPInstanceUIDList, failed)
+    return this.#respond(message, { ...answer, ...counts, status, hasDataSet: true }, list)
+  }
+
+  async #sendOne(scu: Scu, instance: OutgoingInstance, onCancel: () => void): Promise<boolean> {
+    const contexts = [...this.#association.contexts.values()]
+    const opened = instance.open(contexts.filter(({ abstractSyntax }) => abstractSyntax === instance.sopClass))
+    if (!opened) return false
+    const { sopClass, sopInstance } = instance
+    const response = await scu.store(
+      opened.context,
+      { sopClass, sopInstance, body: opened.body },
+      { timeout: this.#wait.timeout, onCancel },
+    )
+    return response.status === Status.success
+  }
+}
+
+function reply(request: { messageId: number; affectedSopClassUid: Uid }): {
+  messageIdBeingRespondedTo: number
+  affectedSopClassUid: Uid
+  hasDataSet: boolean
+} {
+  const { messageId, affectedSopClassUid } = request
+  return { messageIdBeingRespondedTo: messageId, affectedSopClassUid, hasDataSet: false }
+}

@@ -1,0 +1,186 @@
+import { connect, createServer, type AddressInfo, type Server, type Socket } from 'node:net'
+import { connect as connectTls, type ConnectionOptions } from 'node:tls'
+import type { Bytes } from '../dicom/bytes.ts'
+import { ConnectError, PeerTimeoutError } from './errors.ts'
+
+/** Socket reads go into buffers of this size, each filled by several reads before the next is taken. */
+const READ_BUFFER_BYTES = 262_144
+/** A read is given at least this much room. */
+const MIN_READ_BYTES = 65_536
+const KEEP_ALIVE_MS = 30_000
+
+export interface Address {
+  readonly host: string
+  readonly port: number
+}
+
+/** What TLS needs to know (PS3.15 B.12); PEM texts. */
+export type TlsOptions = Pick<
+  ConnectionOptions,
+  'ca' | 'cert' | 'key' | 'minVersion' | 'servername' | 'rejectUnauthorized'
+>
+
+/** Where a transport delivers to; called synchronously, `closed` exactly once and last. */
+export interface TransportSink {
+  data(chunk: Bytes): void
+  closed(error: Error | undefined): void
+}
+
+/** One TCP or TLS connection: fresh read buffers whose views may be kept, gathered writes, explicit backpressure. */
+export class Transport {
+  readonly #socket: Socket
+  #sink: TransportSink | undefined
+  #early: Bytes[] = []
+  #error: Error | undefined
+  #paused = false
+
+  private constructor(socket: Socket) {
+    this.#socket = socket
+    socket.setNoDelay(true)
+    socket.setKeepAlive(true, KEEP_ALIVE_MS)
+    socket.on('error', (error) => (this.#error = error))
+    socket.on('close', () => this.#sink?.closed(this.#error))
+  }
+
+  /**
+   * Connects within `timeout` ms.
+   * @throws ConnectError, PeerTimeoutError, the signal's reason
+   */
+  static async connect(
+    address: Address,
+    options: { timeout: number; signal?: AbortSignal | undefined; tls?: TlsOptions | undefined },
+  ): Promise<Transport> {
+    const { host, port } = address
+    options.signal?.throwIfAborted()
+    let transport: Transport | undefined
+    const buffers = new ReadBuffers()
+    const onread = {
+      buffer: () => buffers.next(),
+      callback: (count: number, buffer: Uint8Array) => {
+        buffers.used(count)
+        transport!.#deliver(buffer.subarray(0, count))
+        return !transport!.#paused
+      },
+    }
+    const socket = options.tls ? connectTls({ host, port, onread, ...options.tls } as ConnectionOptions) : connect({ host, port, onread })
+    transport = new Transport(socket)
+    const { promise, resolve, reject } = Promise.withResolvers<undefined>()
+    const timer = setTimeout(() => reject(new PeerTimeoutError('connection', options.timeout)), options.timeout)
+    const aborted = (): void => reject(options.signal!.reason as Error)
+    const failed = (): void => reject(new ConnectError(host, port, { cause: transport.#error }))
+    options.signal?.addEventListener('abort', aborted)
+    socket.once(options.tls ? 'secureConnect' : 'connect', () => resolve(undefined))
+    socket.once('close', failed)
+    try {
+      await promise
+      return transport
+    } catch (error) {
+      socket.destroy()
+      throw error
+    } finally {
+      clearTimeout(timer)
+      options.signal?.removeEventListener('abort', aborted)
+      socket.off('close', failed)
+    }
+  }
+
+  /** Takes over a socket that a listener accepted. */
+  static accepted(socket: Socket): Transport {
+    const transport = new Transport(socket)
+    socket.on('data', (chunk: Buffer) => transport.#deliver(chunk))
+    return transport
+  }
+
+  get remoteAddress(): string | undefined {
+    return this.#socket.remoteAddress
+  }
+
+  /** Delivers to `sink` from now on, what has come before included. */
+  start(sink: TransportSink): void {
+    this.#sink = sink
+    for (const chunk of this.#early.splice(0)) sink.data(chunk)
+    if (this.#socket.closed) sink.closed(this.#error)
+  }
+
+  #deliver(chunk: Bytes): void {
+    if (this.#sink) this.#sink.data(chunk)
+    else this.#early.push(chunk)
+  }
+
+  /** Sends chunks in one system call where possible. False: wait for `drained` before sending more. */
+  write(chunks: readonly Bytes[]): boolean {
+    if (!this.#socket.writable) return true
+    this.#socket.cork()
+    for (const chunk of chunks) this.#socket.write(chunk)
+    this.#socket.uncork()
+    return !this.#socket.writableNeedDrain
+  }
+
+  /** Calls back once, when what was written has gone out or the connection is closed. */
+  onDrained(callback: () => void): void {
+    const done = (): void => {
+      this.#socket.off('drain', done)
+      this.#socket.off('close', done)
+      callback()
+    }
+    if (!this.#socket.writableNeedDrain || this.#socket.destroyed) return queueMicrotask(callback)
+    this.#socket.on('drain', done)
+    this.#socket.on('close', done)
+  }
+
+  pause(): void {
+    this.#paused = true
+    this.#socket.pause()
+  }
+
+  resume(): void {
+    this.#paused = false
+    this.#socket.resume()
+  }
+
+  /** Sends what is left, then closes our direction. */
+  end(): void {
+    this.#socket.end()
+    // A paused socket would never see the peer's end.
+    this.resume()
+  }
+
+  destroy(): void {
+    this.#socket.destroy()
+  }
+}
+
+/** Hands out the rest of a buffer until too little is left: small messages do not cost a buffer each. */
+class ReadBuffers {
+  #buffer = Buffer.allocUnsafeSlow(READ_BUFFER_BYTES)
+  #used = 0
+
+  next(): Uint8Array {
+    if (READ_BUFFER_BYTES - this.#used < MIN_READ_BYTES) {
+      this.#buffer = Buffer.allocUnsafeSlow(READ_BUFFER_BYTES)
+      this.#used = 0
+    }
+    return this.#buffer.subarray(this.#used)
+  }
+
+  used(count: number): void {
+    this.#used += count
+  }
+}
+
+export interface Listening extends AsyncDisposable {
+  readonly port: number
+  /** Stops accepting; connections that are open stay. */
+  close(): Promise<void>
+}
+
+/** Accepts TCP connections; port 0 takes a free one. */
+export async function listen(address: Address, accept: (transport: Transport) => void): Promise<Listening> {
+  const server: Server = createServer({ noDelay: true }, (socket) => accept(Transport.accepted(socket)))
+  const { promise, resolve, reject } = Promise.withResolvers<undefined>()
+  server.once('error', reject)
+  server.listen(address.port, address.host, () => resolve(undefined))
+  await promise
+  const close = (): Promise<void> => new Promise((closed) => server.close(() => closed()))
+  return { port: (server.address() as AddressInfo).port, close, [Symbol.asyncDispose]: close }
+}
