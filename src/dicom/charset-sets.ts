@@ -49,26 +49,8 @@ export const graphicSets: ReadonlyMap<number, GraphicSet> = new Map([
 /** By defined term. SHIFT_JIS and BIG5 are in files but not in the standard: read, but nothing above ASCII is written. */
 export const wholeSets: ReadonlyMap<string, WholeSet> = new Map<string, WholeSet>([
   ['ISO_IR 192', { decode: decoder('utf-8'), encode: encodeUtf8 }],
-  [
-    'GB18030',
-    {
-      decode: decoder('gb18030'),
-      encode: encodeGb(
-        lazy(() => gbPairs('gb18030')),
-        lazy(gb18030Quads),
-      ),
-    },
-  ],
-  [
-    'GBK',
-    {
-      decode: decoder('gbk'),
-      encode: encodeGb(
-        lazy(() => gbPairs('gbk')),
-        undefined,
-      ),
-    },
-  ],
+  ['GB18030', chinese('gb18030', lazy(gb18030Quads))],
+  ['GBK', chinese('gbk', undefined)],
   ['SHIFT_JIS', { decode: decoder('shift_jis'), encode: () => undefined }],
   ['BIG5', { decode: decoder('big5'), encode: () => undefined }],
 ])
@@ -98,7 +80,10 @@ function singleByte(designation: string, label: string): GraphicSet {
     decode(bytes) {
       const table = units()
       let text = ''
-      for (const byte of bytes) text += String.fromCharCode(byte < 0x80 ? byte : table[byte - 0x80]!)
+      for (let at = 0; at < bytes.length; at++) {
+        const byte = bytes[at]!
+        text += String.fromCharCode(byte < 0x80 ? byte : table[byte - 0x80]!)
+      }
       return text
     },
     encode: (unit) => codes()[unit]!,
@@ -168,9 +153,10 @@ function encodeUtf8(text: string): Bytes | undefined {
   return Buffer.from(text.charCodeAt(0) === 0xfeff ? text.slice(1) : text, 'utf8')
 }
 
-/** `pairs` and, for GB18030, `quads`: code of a UTF-16 unit, see gb18030Quads. */
-function encodeGb(pairs: () => Uint16Array, quads: (() => Uint16Array) | undefined) {
-  return (text: string): Bytes | undefined => {
+/** GBK, or with `quads` (see gb18030Quads) GB18030. */
+function chinese(label: string, quads: (() => Uint16Array) | undefined): WholeSet {
+  const pairs = lazy(() => gbPairs(label))
+  const encode = (text: string): Bytes | undefined => {
     const bytes: number[] = []
     for (const character of text) {
       const point = character.codePointAt(0)!
@@ -185,6 +171,7 @@ function encodeGb(pairs: () => Uint16Array, quads: (() => Uint16Array) | undefin
     }
     return Uint8Array.from(bytes)
   }
+  return { decode: decoder(label), encode }
 }
 
 function gbPairs(label: string): Uint16Array {

@@ -47,7 +47,8 @@ export class CharacterSet {
 
   /** One value, VM 1 text: LT ST UT. Not split, not trimmed. */
   decodeText(bytes: Bytes): string {
-    return isPlain(bytes) ? fromLatin1(bytes) : decodeIso2022(bytes, this.#initial, 'text')[0]!
+    const kind = kindOf(bytes)
+    return kind === 'extended' ? decodeIso2022(bytes, this.#initial, 'text')[0]! : this.#decodePlain(bytes, kind)
   }
 
   /**
@@ -55,7 +56,11 @@ export class CharacterSet {
    * No bytes are one empty value.
    */
   decodeList(bytes: Bytes, name = false): string[] {
-    return isPlain(bytes) ? fromLatin1(bytes).split('\\') : decodeIso2022(bytes, this.#initial, name ? 'name' : 'list')
+    const kind = kindOf(bytes)
+    if (kind === 'extended') return decodeIso2022(bytes, this.#initial, name ? 'name' : 'list')
+    // Only now: in GBK, GB18030, Shift-JIS and Big5 a 5C byte may be the second half of a character.
+    const text = this.#decodePlain(bytes, kind)
+    return text.includes('\\') ? text.split('\\') : [text]
   }
 
   /** Whether every character can be written. Never true of a text with ESC or half a surrogate pair, nor in a non-standard set above ASCII. */
@@ -72,6 +77,11 @@ export class CharacterSet {
   encodeList(values: readonly string[], name = false): Bytes {
     if (values.some((value) => value.includes('\\'))) this.#refuse('has a value delimiter within a value, in')
     return this.#encode(values.join('\\'), name ? 'name' : 'list') ?? this.#refuse('has a character outside')
+  }
+
+  /** Without escapes there is but one state. ASCII, which most values are, is the same in every set. */
+  #decodePlain(bytes: Bytes, kind: 'ascii' | 'coded'): string {
+    return kind === 'ascii' ? fromLatin1(bytes) : this.#initial.decode(bytes)
   }
 
   #encode(text: string, extent: Extent): Bytes | undefined {
@@ -97,6 +107,7 @@ export class UnencodableTextError extends Error {
   }
 }
 
+const ESC = 0x1b
 const MAX_CACHED = 256
 const MAX_KEY = 256
 const cache = new Map<string, CharacterSet>()
@@ -115,13 +126,15 @@ function graphicSet(term: string): GraphicSet | undefined {
   return number === undefined ? undefined : graphicSets.get(number)
 }
 
-/** ASCII without escapes, most values there are: the same in every set and state. */
-function isPlain(bytes: Bytes): boolean {
+/** A loop in the hot path: for the 16 bytes of a usual value it is faster than any call into native code. */
+function kindOf(bytes: Bytes): 'ascii' | 'coded' | 'extended' {
+  let high = 0
   for (let at = 0; at < bytes.length; at++) {
     const byte = bytes[at]!
-    if (byte >= 0x80 || byte === 0x1b) return false
+    if (byte === ESC) return 'extended'
+    high |= byte
   }
-  return true
+  return high < 0x80 ? 'ascii' : 'coded'
 }
 
 function fromLatin1(bytes: Bytes): string {

@@ -5,7 +5,7 @@ import { encodeDataset, parseDataset } from '../dicom/dataset-codec.ts'
 import { transferSyntax, type TransferSyntax } from '../dicom/transfer-syntax.ts'
 import type { Uid } from '../dicom/uids.ts'
 import type { Association, Wait } from '../network/association.ts'
-import { ConnectionLostError, ProtocolError } from '../network/errors.ts'
+import { ConnectionLostError, PeerTimeoutError, ProtocolError } from '../network/errors.ts'
 import type { AcceptedContext } from '../network/negotiation.ts'
 import { Priority, type Command, type CommandOf } from './command.ts'
 import { MessageReader, sendMessage, type DataStream, type Message } from './message.ts'
@@ -196,7 +196,11 @@ export class Scu {
   }
 
   async #message(wait: Wait): Promise<Message> {
-    const message = await this.#reader.next(wait)
+    const message = await this.#reader.next(wait).catch((error: unknown) => {
+      // A peer that fell silent will not answer a C-CANCEL either.
+      if (error instanceof PeerTimeoutError) this.#association.abort()
+      throw error
+    })
     if (!message) throw new ConnectionLostError('The peer released the association with an operation outstanding')
     return message
   }

@@ -1,0 +1,49 @@
+# syntax=docker/dockerfile:1
+
+FROM node:24-slim AS build
+WORKDIR /app
+COPY package.json package-lock.json .npmrc ./
+RUN npm ci
+COPY tsconfig.json tsconfig.build.json ./
+COPY openapi ./openapi
+COPY src ./src
+RUN npm run build
+
+FROM node:24-slim AS dependencies
+WORKDIR /app
+COPY package.json package-lock.json .npmrc ./
+RUN npm ci --omit=dev
+
+FROM node:24-slim
+ARG VERSION=0.0.0-dev
+ARG REVISION=unknown
+ARG CREATED=1970-01-01T00:00:00Z
+LABEL org.opencontainers.image.title="dimsegate" \
+      org.opencontainers.image.description="DICOMweb in front of any DIMSE archive, streaming" \
+      org.opencontainers.image.licenses="MIT" \
+      org.opencontainers.image.version="${VERSION}" \
+      org.opencontainers.image.revision="${REVISION}" \
+      org.opencontainers.image.created="${CREATED}"
+
+# package.json, openapi/ and dist/ keep the repository's places: modules find both from their own URL (../../openapi).
+WORKDIR /app
+COPY package.json LICENSE ./
+COPY --from=dependencies /app/node_modules ./node_modules
+COPY openapi ./openapi
+COPY --from=build /app/dist ./dist
+
+# The default, 127.0.0.1, would be reachable from inside the container only.
+ENV NODE_ENV=production \
+    DIMSEGATE_HTTP__HOST=0.0.0.0
+
+# By number, so that Kubernetes can check runAsNonRoot. Nothing under /app is writable for it and nothing has to be:
+# the root file system may be read-only.
+USER 10001:10001
+EXPOSE 8080 11112
+
+# Kubernetes ignores this and has its own probes. A port set in a configuration file, not here, needs --health-cmd.
+HEALTHCHECK --interval=10s --timeout=5s --start-period=20s --retries=3 \
+  CMD ["node", "-e", "fetch(`http://127.0.0.1:${process.env.DIMSEGATE_HTTP__PORT ?? 8080}/livez`).then((r) => process.exit(r.ok ? 0 : 1), () => process.exit(1))"]
+
+ENTRYPOINT ["node", "/app/dist/main.js"]
+CMD ["serve"]

@@ -1,0 +1,226 @@
+import { readFile } from 'node:fs/promises'
+import type { ArchiveConfig } from '../config.ts'
+import type { Dataset } from '../dicom/dataset.ts'
+import { SopClass } from '../dicom/uids.ts'
+import { Scu } from '../dimse/scu.ts'
+import type { Association, RequestOptions } from '../network/association.ts'
+import { AssociationAbortedError, ConnectionLostError } from '../network/errors.ts'
+import { MAX_CONTEXTS } from '../network/negotiation.ts'
+import type { UserIdentity } from '../network/pdu.ts'
+import type { TlsOptions } from '../network/transport.ts'
+import { NotSupportedByArchiveError, type Call } from './call.ts'
+import { findProposal } from './contexts.ts'
+import type { Instance, Selection } from './instance.ts'
+import { AssociationPool, type Lease, type PoolStats, type Proposal } from './pool.ts'
+import { identifier, withDefaultCharset, type Key, type Query } from './query.ts'
+import { retrieveByGet } from './retrieve-get.ts'
+import { search, type SearchRequest } from './search.ts'
+import { RecentPairs, StoreBatch } from './store.ts'
+
+/** What an archive agreed to for queries, by the bytes of PS3.4 C.5.1.1. */
+export interface QueryOptions {
+  readonly relational: boolean
+  readonly fuzzy: boolean
+  readonly emptyValue: boolean
+  readonly multipleValue: boolean
+}
+
+const NO_OPTIONS: QueryOptions = { relational: false, fuzzy: false, emptyValue: false, multipleValue: false }
+
+/** One archive (PACS) as the rest of the gateway sees it. */
+export class Archive implements AsyncDisposable {
+  readonly config: ArchiveConfig
+  readonly #pool: AssociationPool
+  readonly #recent = new RecentPairs()
+  readonly #find: Proposal
+  readonly #maxContexts: number
+
+  private constructor(config: ArchiveConfig, tls: TlsOptions | undefined) {
+    this.config = config
+    this.#pool = new AssociationPool({
+      archive: config.name,
+      maxAssociations: config.maxAssociations,
+      timeouts: config.timeouts,
+      request: requestOptions(config, tls),
+    })
+    const { extendedNegotiation, relational } = config.search
+    const offer = extendedNegotiation && config.quirks.noExtendedNegotiation !== true
+    this.#find = findProposal(offer, relational === 'negotiate')
+    this.#maxContexts = config.quirks.maxContexts ?? MAX_CONTEXTS
+  }
+
+  /** Reads what TLS needs from its files. */
+  static async open(config: ArchiveConfig): Promise<Archive> {
+    return new Archive(config, config.tls ? await readTls(config.tls) : undefined)
+  }
+
+  get stats(): PoolStats {
+    return this.#pool.stats
+  }
+
+  /** C-ECHO. @throws StatusError, and what opening or losing an association throws */
+  async echo(call: Call): Promise<void> {
+    await this.#retrying(call, async (lease) => {
+      const context = contextOf(lease.association, SopClass.verification, this.config.name, 'C-ECHO')
+      await new Scu(lease.association).echo(context, { timeout: this.config.timeouts.response, signal: call.signal })
+    })
+  }
+
+  /** What the archive agrees to; asks it when no association tells. */
+  queryOptions(call: Call): Promise<QueryOptions> {
+    return this.#retrying(call, async ({ association }) => negotiated(association))
+  }
+
+  /** One C-FIND. @throws StatusError, UnencodableKeyError, and what opening or losing an association throws */
+  async *find(query: Query, call: Call): AsyncGenerator<Dataset> {
+    for (const one of this.#perUid(query)) yield* this.#findOne(one, call)
+  }
+
+  async *#findOne(query: Query, call: Call): AsyncGenerator<Dataset> {
+    const { charset, timeouts, name } = this.config
+    const keys = this.config.quirks.uppercaseNames ? query.keys.map(uppercased) : query.keys
+    const request = identifier({ level: query.level, keys }, charset)
+    const operation = { timeout: timeouts.response, signal: call.signal }
+    for (let fresh = false; ; fresh = true) {
+      const lease = await this.#pool.lease(this.#find, call)
+      let answered = false
+      try {
+        const context = contextOf(lease.association, SopClass.studyRootFind, name, 'Study Root C-FIND')
+        for await (const match of new Scu(lease.association).find(context, request, operation)) {
+          answered = true
+          yield withDefaultCharset(match, charset.default)
+        }
+        return
+      } catch (error) {
+        if (answered || fresh || !lease.reused || !isLost(error)) throw error
+      } finally {
+        lease.release()
+      }
+    }
+  }
+
+  /** Results of a search at one level, attributes of the levels above included where they are asked for. */
+  async *search(request: SearchRequest, options: QueryOptions, call: Call): AsyncGenerator<Dataset> {
+    const finder = {
+      find: (query: Query, inner: Call) => this.find(query, inner),
+      relational: options.relational,
+      maxParents: this.config.search.maxParents,
+    }
+    yield* search(request, finder, call)
+  }
+
+  /** Instances of a selection, each once, by C-GET; see retrieveByGet. */
+  retrieve(selection: Selection, compressed: boolean, call: Call): AsyncGenerator<Instance> {
+    const source = {
+      archive: this.config.name,
+      pool: this.#pool,
+      find: (query: Query, inner: Call) => this.find(query, inner),
+      maxContexts: this.#maxContexts,
+      roles: this.config.quirks.getRoles ?? 'scp',
+      timeout: this.config.timeouts.response,
+    } as const
+    return retrieveByGet(selection, compressed, source, call)
+  }
+
+  /** A run of C-STOREs; dispose of it when it is over. */
+  storeBatch(call: Call): StoreBatch {
+    const { response: timeout } = this.config.timeouts
+    return new StoreBatch({ pool: this.#pool, maxContexts: this.#maxContexts, timeout, recent: this.#recent }, call)
+  }
+
+  /** Releases every association; operations under way end first if they are given the time. */
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.#pool.close()
+  }
+
+  /** Runs an operation; one that finds its pooled association dead is tried once more on a fresh one. */
+  async #retrying<T>(call: Call, operation: (lease: Lease) => Promise<T>): Promise<T> {
+    for (let fresh = false; ; fresh = true) {
+      const lease = await this.#pool.lease(this.#find, call)
+      try {
+        const result = await operation(lease)
+        lease.release()
+        return result
+      } catch (error) {
+        lease.discard()
+        if (fresh || !lease.reused || !isLost(error)) throw error
+      }
+    }
+  }
+
+  /** Quirk: the archive cannot match lists of UIDs (PS3.4 C.2.2.2.2); each UID is asked for alone. */
+  #perUid(query: Query): Query[] {
+    const list = query.keys.find((key) => key.vr === 'UI' && key.values.length > 1)
+    if (!list || this.config.quirks.singleUidLists !== true) return [query]
+    return list.values.map((value) => ({
+      level: query.level,
+      keys: query.keys.map((key) => (key === list ? { ...key, values: [value] } : key)),
+    }))
+  }
+}
+
+function uppercased(key: Key): Key {
+  if (key.vr !== 'PN') return key
+  return { ...key, values: key.values.map((value) => (typeof value === 'string' ? value.toUpperCase() : value)) }
+}
+
+function isLost(error: unknown): boolean {
+  return error instanceof ConnectionLostError || (error instanceof AssociationAbortedError && error.by === 'peer')
+}
+
+function contextOf(
+  association: Association,
+  abstractSyntax: string,
+  archive: string,
+  what: string,
+): ReturnType<Association['contexts']['get']> & object {
+  const context = [...association.contexts.values()].find((candidate) => candidate.abstractSyntax === abstractSyntax)
+  if (!context) throw new NotSupportedByArchiveError(archive, what)
+  return context
+}
+
+function negotiated(association: Association): QueryOptions {
+  const answer = association.peer.extended.find(({ sopClass }) => sopClass === SopClass.studyRootFind)
+  if (!answer) return NO_OPTIONS
+  const on = (byte: number): boolean => answer.information[byte - 1] === 1
+  return { relational: on(1), fuzzy: on(3), emptyValue: on(6), multipleValue: on(7) }
+}
+
+function requestOptions(config: ArchiveConfig, tls: TlsOptions | undefined): Omit<RequestOptions, keyof Proposal> {
+  return {
+    address: { host: config.host, port: config.port },
+    calledAeTitle: config.aeTitle,
+    callingAeTitle: config.callingAeTitle,
+    maxPduLength: config.maxPduLength,
+    timeouts: config.timeouts,
+    ...(tls && { tls }),
+    ...(config.identity && { identity: userIdentity(config.identity) }),
+  }
+}
+
+/** PS3.7 D.3.3.7.1. */
+function userIdentity(identity: NonNullable<ArchiveConfig['identity']>): UserIdentity {
+  const none = new Uint8Array(0)
+  const positiveResponseRequested = false
+  if (identity.type === 'username') {
+    const { username, passcode } = identity
+    const primary = Buffer.from(username, 'utf8')
+    if (passcode === undefined) return { type: 1, positiveResponseRequested, primary, secondary: none }
+    return { type: 2, positiveResponseRequested, primary, secondary: Buffer.from(passcode, 'utf8') }
+  }
+  const types = { kerberos: 3, saml: 4, jwt: 5 } as const
+  const primary = Buffer.from(identity.token, identity.type === 'kerberos' ? 'base64' : 'utf8')
+  return { type: types[identity.type], positiveResponseRequested, primary, secondary: none }
+}
+
+async function readTls(tls: NonNullable<ArchiveConfig['tls']>): Promise<TlsOptions> {
+  const { ca, cert, key, servername, minVersion, rejectUnauthorized } = tls
+  return {
+    minVersion,
+    rejectUnauthorized,
+    ...(ca !== null && { ca: await readFile(ca) }),
+    ...(cert !== null && { cert: await readFile(cert) }),
+    ...(key !== null && { key: await readFile(key) }),
+    ...(servername !== null && { servername }),
+  }
+}

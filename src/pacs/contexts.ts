@@ -1,0 +1,85 @@
+import { encapsulatedSyntaxes, EXPLICIT_VR_LITTLE_ENDIAN, IMPLICIT_VR_LITTLE_ENDIAN } from '../dicom/transfer-syntax.ts'
+import { frequentStorageClasses, SopClass, type Uid } from '../dicom/uids.ts'
+import type { ExtendedNegotiation, ProposedContext } from '../network/pdu.ts'
+import type { Proposal } from './pool.ts'
+
+/** Every AE takes Implicit VR Little Endian (PS3.5 10.1); Explicit is asked for first. */
+const nativeSyntaxes: readonly Uid[] = [EXPLICIT_VR_LITTLE_ENDIAN.uid, IMPLICIT_VR_LITTLE_ENDIAN.uid]
+
+/** Numbers contexts 1, 3, 5 … (PS3.8 9.3.2.2). */
+function numbered(list: readonly (readonly [Uid, readonly Uid[]])[]): ProposedContext[] {
+  return list.map(([abstractSyntax, transferSyntaxes], index) => ({ id: 2 * index + 1, abstractSyntax, transferSyntaxes }))
+}
+
+/**
+ * For C-ECHO and C-FIND. Extended negotiation bytes (PS3.4 C.5.1.1): relational, combined date-time, fuzzy names,
+ * timezone, then enhanced multi-frame conversion, empty value and multiple value matching.
+ */
+export function findProposal(extendedNegotiation: boolean, relational: boolean): Proposal {
+  const information = Uint8Array.of(relational ? 1 : 0, 0, 1, 0, 0, 1, 1)
+  const extended: ExtendedNegotiation[] = [{ sopClass: SopClass.studyRootFind, information }]
+  return {
+    contexts: numbered([
+      [SopClass.verification, nativeSyntaxes],
+      [SopClass.studyRootFind, nativeSyntaxes],
+    ]),
+    ...(extendedNegotiation && { extended }),
+  }
+}
+
+export interface GetPlan {
+  /** Classes the selection is known to hold, the likeliest first. */
+  readonly classes: readonly Uid[]
+  /** Compressed objects may come as stored; otherwise the archive is to decompress. */
+  readonly compressed: boolean
+  /** Add the frequent classes, for what is in the selection besides. */
+  readonly others: boolean
+  readonly maxContexts: number
+  readonly roles: 'scp' | 'both'
+}
+
+/**
+ * For C-GET: the service, then for each known class a native context and one context for each encapsulated syntax, so
+ * that each object comes as it is stored (one context has one syntax, PS3.8 9.3.3.2); what room is left goes to the
+ * frequent classes. Each class has its role selection (PS3.4 C.5.3).
+ */
+export function getProposal(plan: GetPlan): Proposal {
+  const { classes, compressed, others, maxContexts, roles } = plan
+  const list: (readonly [Uid, readonly Uid[]])[] = [[SopClass.studyRootGet, nativeSyntaxes]]
+  const known = classes.slice(0, maxContexts - 1)
+  for (const sopClass of known) list.push([sopClass, nativeSyntaxes])
+  if (compressed) {
+    for (const { uid } of encapsulatedSyntaxes) {
+      for (const sopClass of known) if (list.length < maxContexts) list.push([sopClass, [uid]])
+    }
+  }
+  if (others) {
+    for (const sopClass of frequentStorageClasses) {
+      if (!known.includes(sopClass) && list.length < maxContexts) list.push([sopClass, nativeSyntaxes])
+    }
+  }
+  const storage = new Set(list.slice(1).map(([sopClass]) => sopClass))
+  return {
+    contexts: numbered(list),
+    roles: [...storage].map((sopClass) => ({ sopClass, scu: roles === 'both', scp: true })),
+  }
+}
+
+/** A class and a syntax in which an object of it is to be stored. */
+export interface StoragePair {
+  readonly sopClass: Uid
+  readonly syntax: Uid
+}
+
+/**
+ * For C-STORE: one context for each pair, and a native one for each class, in case the archive does not take the
+ * object's own syntax.
+ */
+export function storeProposal(pairs: readonly StoragePair[], maxContexts: number): Proposal {
+  const list: (readonly [Uid, readonly Uid[]])[] = []
+  for (const sopClass of new Set(pairs.map((pair) => pair.sopClass))) {
+    for (const pair of pairs) if (pair.sopClass === sopClass) list.push([sopClass, [pair.syntax]])
+    list.push([sopClass, nativeSyntaxes])
+  }
+  return { contexts: numbered(list.slice(0, maxContexts)) }
+}

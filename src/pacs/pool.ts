@@ -1,0 +1,242 @@
+import { setTimeout as delay } from 'node:timers/promises'
+import { Association, type RequestOptions } from '../network/association.ts'
+import { AssociationAbortedError, AssociationRejectedError, ConnectionLostError } from '../network/errors.ts'
+import type { ExtendedNegotiation, ProposedContext, RoleSelection } from '../network/pdu.ts'
+import { PoolBusyError, PoolClosedError, type Call } from './call.ts'
+
+/** What an association is opened for. Those with equal proposals can stand in for each other. */
+export interface Proposal {
+  readonly contexts: readonly ProposedContext[]
+  readonly roles?: readonly RoleSelection[]
+  readonly extended?: readonly ExtendedNegotiation[]
+}
+
+/** An association in use by one operation. Given back exactly once: by `release`, by `discard`, or by disposal. */
+export interface Lease extends AsyncDisposable {
+  readonly association: Association
+  /** It served an operation before: a failure before the first answer may be staleness. */
+  readonly reused: boolean
+  /** Gives it back for others; one that is no longer fit is dropped. */
+  release(): void
+  /** Aborts it. */
+  discard(): void
+}
+
+export interface PoolStats {
+  readonly open: number
+  readonly leased: number
+  readonly idle: number
+  readonly waiting: number
+}
+
+export interface PoolOptions {
+  readonly archive: string
+  readonly maxAssociations: number
+  /** Milliseconds an unused association is kept, and that a caller waits for one. */
+  readonly timeouts: { readonly idle: number; readonly queue: number }
+  readonly request: Omit<RequestOptions, keyof Proposal>
+}
+
+/** How long a peer may take to answer a release, in ms. */
+const RELEASE_TIMEOUT_MS = 3_000
+/** Pauses before another try when the peer rejects for want of resources, in ms (PS3.8 9.3.4, result 2). */
+const BACKOFF_MS = [250, 750, 2_000]
+
+interface Slot {
+  readonly key: string
+  state: 'opening' | 'leased' | 'idle' | 'closing'
+  association?: Association
+  timer?: NodeJS.Timeout
+  uses: number
+}
+
+interface Waiter {
+  readonly key: string
+  readonly go: () => void
+}
+
+/** The associations to one archive: never more than `maxAssociations`, waiters served in the order they came. */
+export class AssociationPool {
+  readonly #options: PoolOptions
+  readonly #slots = new Set<Slot>()
+  readonly #waiters: Waiter[] = []
+  #closed = false
+  /** The archive drops associations that offer extended negotiation: remembered once found. */
+  #withoutExtended = false
+
+  constructor(options: PoolOptions) {
+    this.#options = options
+  }
+
+  get stats(): PoolStats {
+    const slots = [...this.#slots]
+    return {
+      open: slots.length,
+      leased: slots.filter(({ state }) => state === 'leased' || state === 'opening').length,
+      idle: slots.filter(({ state }) => state === 'idle').length,
+      waiting: this.#waiters.length,
+    }
+  }
+
+  /**
+   * An association for a proposal, idle or new.
+   * @throws PoolBusyError, PoolClosedError, what Association.request throws, the signal's reason
+   */
+  async lease(proposal: Proposal, call: Call): Promise<Lease> {
+    const key = JSON.stringify([proposal.contexts, proposal.roles ?? [], proposal.extended?.length ?? 0])
+    const slot = await this.#slot(key, call)
+    if (slot.association) return this.#lease(slot)
+    try {
+      slot.association = await this.#open(proposal, call)
+    } catch (error) {
+      this.#drop(slot)
+      throw error
+    }
+    slot.state = 'leased'
+    void slot.association.closed.then(() => this.#onClosed(slot))
+    return this.#lease(slot)
+  }
+
+  /** Releases what is idle and refuses what is new; leased associations end with their operations. */
+  async close(): Promise<void> {
+    this.#closed = true
+    for (const waiter of this.#waiters.splice(0)) waiter.go()
+    await Promise.all([...this.#slots].filter(({ state }) => state === 'idle').map((slot) => this.#retire(slot)))
+  }
+
+  /** An idle slot of the key, or a fresh one in state `opening`; waits its turn when there is neither. */
+  async #slot(key: string, call: Call): Promise<Slot> {
+    call.signal.throwIfAborted()
+    for (let first = true; ; first = false) {
+      if (this.#closed) throw new PoolClosedError()
+      // Those who wait already go first.
+      const slot = first && this.#waiters.length > 0 ? undefined : this.#take(key)
+      if (slot) return slot
+      await this.#turn(key, call)
+    }
+  }
+
+  #take(key: string): Slot | undefined {
+    for (const slot of this.#slots) {
+      if (slot.state !== 'idle' || slot.key !== key) continue
+      clearTimeout(slot.timer)
+      if (slot.association!.idle) {
+        slot.state = 'leased'
+        return slot
+      }
+      slot.association!.abort()
+      this.#drop(slot)
+    }
+    if (this.#slots.size < this.#options.maxAssociations) {
+      const slot: Slot = { key, state: 'opening', uses: 0 }
+      this.#slots.add(slot)
+      return slot
+    }
+    const other = [...this.#slots].find(({ state }) => state === 'idle')
+    if (other) void this.#retire(other)
+    return undefined
+  }
+
+  async #turn(key: string, call: Call): Promise<void> {
+    const { promise, resolve, reject } = Promise.withResolvers<undefined>()
+    const waiter: Waiter = { key, go: () => resolve(undefined) }
+    const { queue } = this.#options.timeouts
+    const timer = setTimeout(() => reject(new PoolBusyError(this.#options.archive, queue)), queue)
+    const aborted = (): void => reject(call.signal.reason as Error)
+    call.signal.addEventListener('abort', aborted)
+    this.#waiters.push(waiter)
+    try {
+      await promise
+    } finally {
+      clearTimeout(timer)
+      call.signal.removeEventListener('abort', aborted)
+      const at = this.#waiters.indexOf(waiter)
+      if (at >= 0) this.#waiters.splice(at, 1)
+    }
+  }
+
+  /** Lets the first waiter look again. */
+  #next(): void {
+    this.#waiters.shift()?.go()
+  }
+
+  #lease(slot: Slot): Lease {
+    let over = false
+    const once = (action: () => void) => () => {
+      if (over) return
+      over = true
+      action()
+    }
+    const association = slot.association!
+    const reused = slot.uses++ > 0
+    const release = once(() => this.#giveBack(slot))
+    const discard = once(() => {
+      association.abort()
+      this.#drop(slot)
+    })
+    const dispose = (): Promise<void> => Promise.resolve(release())
+    return { association, reused, release, discard, [Symbol.asyncDispose]: dispose }
+  }
+
+  #giveBack(slot: Slot): void {
+    if (!slot.association!.idle) {
+      slot.association!.abort()
+      this.#drop(slot)
+      return
+    }
+    slot.state = 'idle'
+    if (this.#closed) {
+      void this.#retire(slot)
+      return
+    }
+    slot.timer = setTimeout(() => void this.#retire(slot), this.#options.timeouts.idle)
+    slot.timer.unref()
+    this.#next()
+  }
+
+  async #retire(slot: Slot): Promise<void> {
+    clearTimeout(slot.timer)
+    slot.state = 'closing'
+    await slot.association!.release(RELEASE_TIMEOUT_MS)
+    this.#drop(slot)
+  }
+
+  #onClosed(slot: Slot): void {
+    if (slot.state !== 'idle') return
+    clearTimeout(slot.timer)
+    this.#drop(slot)
+  }
+
+  #drop(slot: Slot): void {
+    if (this.#slots.delete(slot)) this.#next()
+  }
+
+  async #open(proposal: Proposal, call: Call): Promise<Association> {
+    const { extended = [], ...plain } = proposal
+    if (extended.length === 0 || this.#withoutExtended) return this.#request(plain, call)
+    try {
+      return await this.#request(proposal, call)
+    } catch (error) {
+      // PS3.7 D.3.3.5 lets a peer ignore what it does not know; some reject or abort instead.
+      const dropped = error instanceof AssociationAbortedError || error instanceof ConnectionLostError
+      const rejected = error instanceof AssociationRejectedError && error.source === 1 && error.reason === 1
+      if (!dropped && !rejected) throw error
+      const association = await this.#request(plain, call)
+      this.#withoutExtended = true
+      return association
+    }
+  }
+
+  async #request(proposal: Proposal, call: Call): Promise<Association> {
+    for (const pause of [...BACKOFF_MS, undefined]) {
+      try {
+        return await Association.request({ ...this.#options.request, ...proposal }, call.signal)
+      } catch (error) {
+        const again = error instanceof AssociationRejectedError && error.transient && pause !== undefined
+        if (!again) throw error
+        await delay(pause, undefined, { signal: call.signal })
+      }
+    }
+    throw new PoolClosedError()
+  }
+}

@@ -1,0 +1,115 @@
+import { Attribute } from '../dicom/attributes.ts'
+import { CharacterSet, UnencodableTextError } from '../dicom/charset.ts'
+import { Dataset, type Element } from '../dicom/dataset.ts'
+import type { Tag } from '../dicom/tag.ts'
+import type { Uid } from '../dicom/uids.ts'
+import type { Value } from '../dicom/value.ts'
+import { representation, type Vr } from '../dicom/vr.ts'
+
+/** Query/Retrieve Level (0008,0052) of the Study Root model (PS3.4 C.6.2). */
+export type Level = 'STUDY' | 'SERIES' | 'IMAGE'
+
+/** A key: its values to match, none to match all and be returned; or the keys inside one item of a sequence. */
+export interface Key {
+  readonly tag: Tag
+  readonly vr: Vr
+  readonly values: readonly Value[]
+  readonly item?: readonly Key[]
+}
+
+/** One C-FIND. */
+export interface Query {
+  readonly level: Level
+  readonly keys: readonly Key[]
+}
+
+export interface Charsets {
+  /** The set of keys that are not ASCII. */
+  readonly query: string
+  readonly always: boolean
+}
+
+/** A key value has characters that the archive's query character set lacks. */
+export class UnencodableKeyError extends Error {
+  readonly code = 'UNENCODABLE_KEY'
+  readonly charset: string
+  constructor(charset: string, options?: ErrorOptions) {
+    super(`A search value has characters outside the archive's character set ${charset}`, options)
+    this.name = 'UnencodableKeyError'
+    this.charset = charset
+  }
+}
+
+/** The unique key of each level (PS3.4 C.6.2.1). */
+export const uniqueKeys: Readonly<Record<Level, Tag>> = {
+  STUDY: Attribute.StudyInstanceUID,
+  SERIES: Attribute.SeriesInstanceUID,
+  IMAGE: Attribute.SOPInstanceUID,
+}
+
+/**
+ * The identifier of a query (PS3.4 C.4.1.1.3): the level, the keys, and Specific Character Set where a key needs it.
+ * @throws UnencodableKeyError, InvalidValueError
+ */
+export function identifier(query: Query, charsets: Charsets): Dataset {
+  const dataset = new Dataset()
+  if (charsets.always || !isAscii(query.keys)) dataset.set(Attribute.SpecificCharacterSet, charsets.query)
+  dataset.set(Attribute.QueryRetrieveLevel, query.level)
+  try {
+    for (const key of query.keys) putKey(dataset, key)
+  } catch (error) {
+    if (error instanceof UnencodableTextError) throw new UnencodableKeyError(charsets.query, { cause: error })
+    throw error
+  }
+  return dataset
+}
+
+function putKey(dataset: Dataset, key: Key): void {
+  if (representation(key.vr).kind !== 'sequence') {
+    dataset.set(key.tag, key.values, key.vr)
+    return
+  }
+  // PS3.4 C.2.2.2.6: all keys of a sequence in one item; one with empty keys is universal matching.
+  const item = new Dataset(dataset.characterSet)
+  for (const inner of key.item ?? []) putKey(item, inner)
+  dataset.setItems(key.tag, item.size === 0 ? [] : [item])
+}
+
+function isAscii(keys: readonly Key[]): boolean {
+  // eslint-disable-next-line no-control-regex -- the default repertoire is what is tested
+  const ascii = (value: Value): boolean => /^[\x00-\x7f]*$/.test(String(value ?? ''))
+  return keys.every((key) => key.values.every(ascii) && isAscii(key.item ?? []))
+}
+
+/** The levels' unique keys from the top down to a selection: a hierarchical query or a retrieve (PS3.4 C.4.2.1.4). */
+export function selectionKeys(study: Uid | undefined, series: Uid | undefined, instances: readonly Uid[] = []): Key[] {
+  const keys: Key[] = []
+  if (study !== undefined) keys.push({ tag: Attribute.StudyInstanceUID, vr: 'UI', values: [study] })
+  if (series !== undefined) keys.push({ tag: Attribute.SeriesInstanceUID, vr: 'UI', values: [series] })
+  if (instances.length > 0) keys.push({ tag: Attribute.SOPInstanceUID, vr: 'UI', values: instances })
+  return keys
+}
+
+/** An element without value as a key; a sequence has no item. */
+export function returnKey(tag: Tag, vr: Vr): Key {
+  return { tag, vr, values: [] }
+}
+
+/** What a match of an archive that names no character set is read in. */
+export function withDefaultCharset(match: Dataset, term: string): Dataset {
+  if (match.string(Attribute.SpecificCharacterSet) !== undefined) return match
+  return copyWith(match, CharacterSet.of([term]))
+}
+
+function copyWith(source: Dataset, inherited: CharacterSet): Dataset {
+  const copy = new Dataset(inherited)
+  for (const [t, element] of source.entries()) {
+    if (t === Attribute.SpecificCharacterSet) continue
+    const { value } = element
+    const inner: Element = Array.isArray(value)
+      ? { vr: element.vr, value: (value as readonly Dataset[]).map((item) => copyWith(item, inherited)) }
+      : element
+    copy.put(t, inner)
+  }
+  return copy
+}

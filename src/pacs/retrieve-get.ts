@@ -1,0 +1,230 @@
+import { Attribute } from '../dicom/attributes.ts'
+import { SopClass, type Uid } from '../dicom/uids.ts'
+import { Scu, type RetrieveEnd } from '../dimse/scu.ts'
+import { Status, statusClass, StatusError } from '../dimse/status.ts'
+import { NotSupportedByArchiveError, type Call } from './call.ts'
+import { getProposal } from './contexts.ts'
+import { belongsTo, identify } from './identify.ts'
+import type { Instance, Selection } from './instance.ts'
+import type { AssociationPool } from './pool.ts'
+import { identifier, selectionKeys, type Level, type Query } from './query.ts'
+import type { Dataset } from '../dicom/dataset.ts'
+
+/** What a retrieve needs of an archive. */
+export interface RetrieveSource {
+  readonly archive: string
+  readonly pool: AssociationPool
+  find(query: Query, call: Call): AsyncIterable<Dataset>
+  readonly maxContexts: number
+  readonly roles: 'scp' | 'both'
+  /** Milliseconds of silence of the archive. */
+  readonly timeout: number
+}
+
+/** Nothing of what was selected is in the archive. */
+export class NoSuchInstanceError extends Error {
+  readonly code = 'NO_SUCH_INSTANCE'
+  constructor() {
+    super('The archive has no instance of what was asked for')
+    this.name = 'NoSuchInstanceError'
+  }
+}
+
+/** Some instances came, others did not, after every try. */
+export class IncompleteRetrieveError extends Error {
+  readonly code = 'INCOMPLETE_RETRIEVE'
+  readonly delivered: number
+  readonly missing: number
+  readonly status: number
+  constructor(delivered: number, missing: number, status: number) {
+    super(`${delivered} instances came from the archive, ${missing} did not`)
+    this.name = 'IncompleteRetrieveError'
+    this.delivered = delivered
+    this.missing = missing
+    this.status = status
+  }
+}
+
+/** UIDs in one identifier: some archives bound its length, and a miss costs a whole try. */
+const UIDS_PER_RETRY = 100
+
+/**
+ * Instances of a selection by C-GET, each once, checked to belong to it. SOP classes are learnt by C-FIND, so that
+ * the contexts fit what is there; what the archive could not send is asked for again with precise contexts.
+ * `compressed`: objects may come in their stored encapsulated syntax; otherwise the archive is asked to decompress.
+ * @throws NoSuchInstanceError; IncompleteRetrieveError at the end, behind what did come; StatusError;
+ *   NotSupportedByArchiveError; and whatever ends an association
+ */
+export async function* retrieveByGet(
+  selection: Selection,
+  compressed: boolean,
+  source: RetrieveSource,
+  call: Call,
+): AsyncGenerator<Instance> {
+  const classes = await learnClasses(selection, source, call)
+  const received = new Set<Uid>()
+  const first = { classes, compressed, others: selection.instance === undefined }
+  const end = yield* attempt(selection, [], first, received, source, call)
+  if (isComplete(end, received)) {
+    if (received.size === 0) throw new NoSuchInstanceError()
+    return
+  }
+  yield* retryMissing(selection, compressed, end, received, source, call)
+}
+
+/** What is still missing, series by series, with contexts for just its classes. */
+async function* retryMissing(
+  selection: Selection,
+  compressed: boolean,
+  end: RetrieveEnd,
+  received: Set<Uid>,
+  source: RetrieveSource,
+  call: Call,
+): AsyncGenerator<Instance> {
+  const missing = await listMissing(selection, received, source, call)
+  for (const [series, instances] of missing) {
+    // What the archive could not decompress is asked for as stored: the web layer decides whether it may be given.
+    for (const asStored of compressed ? [true] : [false, true]) {
+      const left = [...instances].filter(([uid]) => !received.has(uid))
+      for (let at = 0; at < left.length; at += UIDS_PER_RETRY) {
+        const batch = left.slice(at, at + UIDS_PER_RETRY)
+        const classes = [...new Set(batch.map(([, sopClass]) => sopClass))]
+        const plan = { classes, compressed: asStored, others: false }
+        const uids = batch.map(([uid]) => uid)
+        yield* attempt({ study: selection.study, series }, uids, plan, received, source, call)
+      }
+    }
+  }
+  const absent = [...missing.values()].flatMap((instances) => [...instances.keys()].filter((uid) => !received.has(uid)))
+  if (received.size === 0) throw absent.length === 0 ? new NoSuchInstanceError() : new StatusError(end.response)
+  if (absent.length > 0) throw new IncompleteRetrieveError(received.size, absent.length, end.status)
+}
+
+/** One C-GET at the level asked and never above it. Instances already received are dropped. */
+async function* attempt(
+  selection: Selection,
+  uids: readonly Uid[],
+  plan: { classes: readonly Uid[]; compressed: boolean; others: boolean },
+  received: Set<Uid>,
+  source: RetrieveSource,
+  call: Call,
+): AsyncGenerator<Instance, RetrieveEnd> {
+  const { maxContexts, roles, timeout, archive } = source
+  const wanted = selection.instance === undefined ? uids : [selection.instance]
+  const level: Level = wanted.length > 0 ? 'IMAGE' : selection.series === undefined ? 'STUDY' : 'SERIES'
+  const proposal = getProposal({ ...plan, maxContexts, roles })
+  const lease = await source.pool.lease(proposal, call)
+  try {
+    const context = [...lease.association.contexts.values()].find((c) => c.abstractSyntax === SopClass.studyRootGet)
+    if (!context) throw new NotSupportedByArchiveError(archive, 'C-GET')
+    const keys = selectionKeys(selection.study, selection.series, wanted)
+    const request = identifier({ level, keys }, { query: 'ISO_IR 192', always: false })
+    for await (const event of new Scu(lease.association).get(context, request, { timeout, signal: call.signal })) {
+      if (event.kind === 'end') return event
+      const { identity, body } = await identify(event.body, event.syntax)
+      // The data set is right where it differs from the command; what was not selected is never passed on.
+      const sopInstance = identity.sopInstance ?? event.sopInstance
+      const asked = belongsTo(identity, selection) && (uids.length === 0 || uids.includes(sopInstance))
+      if (!asked || received.has(sopInstance)) {
+        for await (const _ of body);
+        continue
+      }
+      let complete = false
+      yield {
+        sopClass: identity.sopClass ?? event.sopClass,
+        sopInstance,
+        syntax: event.syntax,
+        body: counted(body, () => (complete = true)),
+      }
+      if (complete) received.add(sopInstance)
+    }
+    throw new NotSupportedByArchiveError(archive, 'C-GET')
+  } finally {
+    // Ended early, the operation was cancelled to its final response, or the association is no longer fit for reuse.
+    lease.release()
+  }
+}
+
+async function* counted<T>(source: AsyncIterable<T>, done: () => void): AsyncGenerator<T> {
+  yield* source
+  done()
+}
+
+function isComplete(end: RetrieveEnd, received: ReadonlySet<Uid>): boolean {
+  if (statusClass(end.status) === 'failure') return false
+  if (end.status === Status.subOperationsWithFailures) return (end.failed ?? 1) === 0 && received.size > 0
+  return (end.failed ?? 0) === 0
+}
+
+/**
+ * The SOP classes of a selection, as far as a few small queries tell: of the instance or series itself, or of one
+ * series for each modality of the study.
+ * @throws NoSuchInstanceError
+ */
+async function learnClasses(selection: Selection, source: RetrieveSource, call: Call): Promise<Uid[]> {
+  const { study, series, instance } = selection
+  const classes = new Set<Uid>()
+  const learn = async (seriesUid: Uid): Promise<boolean> => {
+    const keys = [
+      { tag: Attribute.SOPClassUID, vr: 'UI', values: [] } as const,
+      ...selectionKeys(study, seriesUid, instance === undefined ? [] : [instance]),
+    ]
+    if (instance === undefined) keys.push({ tag: Attribute.SOPInstanceUID, vr: 'UI', values: [] })
+    for await (const match of source.find({ level: 'IMAGE', keys }, call)) {
+      const sopClass = match.string(Attribute.SOPClassUID)
+      if (sopClass !== undefined) classes.add(sopClass)
+      return true
+    }
+    return false
+  }
+  if (series !== undefined) {
+    if (!(await learn(series))) throw new NoSuchInstanceError()
+    return [...classes]
+  }
+  const byModality = new Map<string, Uid>()
+  const keys = [
+    { tag: Attribute.Modality, vr: 'CS', values: [] } as const,
+    { tag: Attribute.SeriesInstanceUID, vr: 'UI', values: [] } as const,
+    ...selectionKeys(study, undefined),
+  ]
+  for await (const match of source.find({ level: 'SERIES', keys }, call)) {
+    const uid = match.string(Attribute.SeriesInstanceUID)
+    if (uid !== undefined) byModality.set(match.string(Attribute.Modality) ?? '', uid)
+  }
+  if (byModality.size === 0) throw new NoSuchInstanceError()
+  for (const uid of byModality.values()) await learn(uid)
+  return [...classes]
+}
+
+/** Series → instances with their classes, of all that the archive lists and that has not come. */
+async function listMissing(
+  selection: Selection,
+  received: ReadonlySet<Uid>,
+  source: RetrieveSource,
+  call: Call,
+): Promise<Map<Uid, Map<Uid, Uid>>> {
+  const series: Uid[] = selection.series === undefined ? [] : [selection.series]
+  if (selection.series === undefined) {
+    const keys = [{ tag: Attribute.SeriesInstanceUID, vr: 'UI', values: [] } as const, ...selectionKeys(selection.study, undefined)]
+    for await (const match of source.find({ level: 'SERIES', keys }, call)) {
+      const uid = match.string(Attribute.SeriesInstanceUID)
+      if (uid !== undefined) series.push(uid)
+    }
+  }
+  const missing = new Map<Uid, Map<Uid, Uid>>()
+  for (const uid of series) {
+    const keys = [
+      { tag: Attribute.SOPClassUID, vr: 'UI', values: [] } as const,
+      ...selectionKeys(selection.study, uid, selection.instance === undefined ? [] : [selection.instance]),
+    ]
+    if (selection.instance === undefined) keys.push({ tag: Attribute.SOPInstanceUID, vr: 'UI', values: [] })
+    const instances = new Map<Uid, Uid>()
+    for await (const match of source.find({ level: 'IMAGE', keys }, call)) {
+      const instance = match.string(Attribute.SOPInstanceUID)
+      const sopClass = match.string(Attribute.SOPClassUID)
+      if (instance !== undefined && sopClass !== undefined && !received.has(instance)) instances.set(instance, sopClass)
+    }
+    if (instances.size > 0) missing.set(uid, instances)
+  }
+  return missing
+}

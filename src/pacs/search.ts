@@ -1,0 +1,233 @@
+import { Attribute } from '../dicom/attributes.ts'
+import { Dataset, vrFor } from '../dicom/dataset.ts'
+import type { Tag } from '../dicom/tag.ts'
+import type { Uid } from '../dicom/uids.ts'
+import { representation } from '../dicom/vr.ts'
+import { defaultKeys, depthOf, levelOf } from './attribute-levels.ts'
+import type { Call } from './call.ts'
+import { returnKey, selectionKeys, uniqueKeys, type Key, type Level, type Query } from './query.ts'
+
+/** A search as the web asks for it: at one level, with keys and return attributes of that level and above. */
+export interface SearchRequest {
+  readonly level: Level
+  readonly study?: Uid
+  readonly series?: Uid
+  /** Attributes of the levels above are part of each result. */
+  readonly withParents: boolean
+  readonly match: readonly Key[]
+  readonly include: readonly Tag[]
+}
+
+/** What a search needs of an archive. */
+export interface Finder {
+  find(query: Query, call: Call): AsyncIterable<Dataset>
+  /** The archive negotiated relational queries (PS3.4 C.4.1.3.2). */
+  readonly relational: boolean
+  /** Most studies or series whose children a search may ask for. */
+  readonly maxParents: number
+}
+
+/** A hierarchical search would have to ask for the children of too many studies or series. */
+export class SearchTooBroadError extends Error {
+  readonly code = 'SEARCH_TOO_BROAD'
+  readonly maxParents: number
+  constructor(maxParents: number) {
+    super(`The search would visit more than ${maxParents} studies or series`)
+    this.name = 'SearchTooBroadError'
+    this.maxParents = maxParents
+  }
+}
+
+/** The archive has no relational queries, and nothing in the search narrows the studies. */
+export class SearchNotNarrowedError extends Error {
+  readonly code = 'SEARCH_NOT_NARROWED'
+  constructor() {
+    super('The archive searches from study to series to instance: name a study, or match an attribute of it')
+    this.name = 'SearchNotNarrowedError'
+  }
+}
+
+/** A match attribute of a level below the one searched. */
+export class KeyBelowLevelError extends Error {
+  readonly code = 'KEY_BELOW_LEVEL'
+  readonly tag: Tag
+  constructor(t: Tag) {
+    super('An attribute to match belongs to a lower level than the one searched')
+    this.name = 'KeyBelowLevelError'
+    this.tag = t
+  }
+}
+
+const LEVELS: readonly Level[] = ['STUDY', 'SERIES', 'IMAGE']
+
+/**
+ * Results of a search, each once, attributes of the levels above merged in. Where the archive has no relational
+ * queries the levels are walked from the top, one C-FIND at a time (PS3.4 C.4.1.3.1.1).
+ * @throws SearchTooBroadError, SearchNotNarrowedError, KeyBelowLevelError, and what Finder.find throws
+ */
+export async function* search(request: SearchRequest, finder: Finder, call: Call): AsyncGenerator<Dataset> {
+  for (const { tag: t } of request.match) {
+    const level = levelOf(t)
+    if (level && depthOf(level) > depthOf(request.level)) throw new KeyBelowLevelError(t)
+  }
+  const results = finder.relational ? relational(request, finder, call) : hierarchical(request, finder, call)
+  const unique = uniqueKeys[request.level]
+  const seen = new Set<string>()
+  for await (const match of results) {
+    const uid = match.string(unique)
+    // A match without the unique key of the level is of another level; some archives send doubles.
+    if (uid === undefined || seen.has(uid)) continue
+    seen.add(uid)
+    if (fits(match, request.match)) yield match
+  }
+}
+
+async function* relational(request: SearchRequest, finder: Finder, call: Call): AsyncGenerator<Dataset> {
+  const depth = depthOf(request.level)
+  const top = request.withParents ? 0 : depth
+  const keys = [
+    ...LEVELS.slice(top, depth + 1).flatMap((level) => defaultKeys(level)),
+    ...included(request.include, LEVELS.slice(0, depth + 1)),
+    ...LEVELS.slice(0, depth).map((level) => returnKey(uniqueKeys[level], 'UI')),
+    ...request.match,
+    ...selectionKeys(request.study, request.series),
+  ]
+  for await (const match of finder.find({ level: request.level, keys: merged(keys) }, call)) {
+    yield withSelection(match, request)
+  }
+}
+
+async function* hierarchical(request: SearchRequest, finder: Finder, call: Call): AsyncGenerator<Dataset> {
+  const target = depthOf(request.level)
+  if (target > 0 && request.study === undefined && !request.match.some((key) => keyLevel(key, request) === 'STUDY')) {
+    throw new SearchNotNarrowedError()
+  }
+  let visited = 0
+  async function* below(depth: number, parent: Dataset): AsyncGenerator<Dataset> {
+    const level = LEVELS[depth]!
+    if (skips(level, request, parent)) {
+      yield* below(depth + 1, parent)
+      return
+    }
+    const query = { level, keys: levelKeys(level, request, parent) }
+    if (depth === target) {
+      for await (const match of finder.find(query, call)) yield withParent(match, parent)
+      return
+    }
+    // Parents are gathered first: an association is never held while another is waited for.
+    const parents: Dataset[] = []
+    for await (const match of finder.find(query, call)) {
+      if (match.string(uniqueKeys[level]) === undefined || !fits(match, request.match)) continue
+      if (++visited > finder.maxParents) throw new SearchTooBroadError(finder.maxParents)
+      parents.push(withParent(match, parent))
+    }
+    for (const found of parents) yield* below(depth + 1, found)
+  }
+  yield* below(0, withSelection(new Dataset(), request))
+}
+
+/** A level above the target need not be asked when its UID is known and nothing of it is matched or shown. */
+function skips(level: Level, request: SearchRequest, parent: Dataset): boolean {
+  if (level === request.level || !parent.has(uniqueKeys[level])) return false
+  const asked = request.match.some((key) => keyLevel(key, request) === level)
+  const shown = request.withParents && (level === 'STUDY' ? request.study === undefined : request.series === undefined)
+  return !asked && !shown && !request.include.some((t) => levelOf(t) === level)
+}
+
+/** Where a key goes in a hierarchical search; an attribute of no level is asked for at the target. */
+function keyLevel(key: Key, request: SearchRequest): Level {
+  return levelOf(key.tag) ?? request.level
+}
+
+function levelKeys(level: Level, request: SearchRequest, parent: Dataset): Key[] {
+  const isTarget = level === request.level
+  const own = (t: Tag): boolean => (levelOf(t) ?? request.level) === level
+  const upper = LEVELS.slice(0, depthOf(level) + 1).flatMap((above) => {
+    const uid = parent.string(uniqueKeys[above])
+    return uid === undefined ? [] : [{ tag: uniqueKeys[above], vr: 'UI', values: [uid] } as const]
+  })
+  const shown = isTarget || request.withParents ? defaultKeys(level) : [returnKey(uniqueKeys[level], 'UI')]
+  return merged([
+    ...shown,
+    ...request.include.filter(own).map((t) => returnKey(t, vrFor(t))),
+    ...request.match.filter((key) => own(key.tag)),
+    ...upper,
+  ])
+}
+
+function included(include: readonly Tag[], levels: readonly Level[]): Key[] {
+  const wanted = include.filter((t) => {
+    const level = levelOf(t)
+    return level === undefined || levels.includes(level)
+  })
+  return wanted.map((t) => returnKey(t, vrFor(t)))
+}
+
+/** One key a tag: the later one counts, keys inside a sequence are joined in its one item. */
+function merged(keys: readonly Key[]): Key[] {
+  const byTag = new Map<Tag, Key>()
+  for (const key of keys) {
+    const known = byTag.get(key.tag)
+    if (known?.item && (key.item || key.values.length === 0)) {
+      byTag.set(key.tag, { ...known, item: merged([...known.item, ...(key.item ?? [])]) })
+    } else if (!known || key.values.length > 0 || key.item) byTag.set(key.tag, key)
+  }
+  return [...byTag.values()].sort((a, b) => a.tag - b.tag)
+}
+
+/** The UIDs of the path are known: archives need not return them. */
+function withSelection(match: Dataset, { study, series }: SearchRequest): Dataset {
+  if (study !== undefined && match.string(Attribute.StudyInstanceUID) === undefined) {
+    match.set(Attribute.StudyInstanceUID, study)
+  }
+  if (series !== undefined && match.string(Attribute.SeriesInstanceUID) === undefined) {
+    match.set(Attribute.SeriesInstanceUID, series)
+  }
+  return match
+}
+
+function withParent(match: Dataset, parent: Dataset): Dataset {
+  for (const [t, element] of parent.entries()) {
+    if (t === Attribute.SpecificCharacterSet) continue
+    const own = match.get(t)
+    if (own && !(own.value instanceof Uint8Array && own.value.length === 0)) continue
+    match.put(t, parent.characterSet === match.characterSet ? element : reencoded(match, parent, t))
+  }
+  return match
+}
+
+/** Each answer has its own character set (PS3.4 C.4.1.1.3.2): text of a parent moves into the child's, or as UTF-8. */
+function reencoded(match: Dataset, parent: Dataset, t: Tag): NonNullable<ReturnType<Dataset['get']>> {
+  const element = parent.get(t)!
+  if (!representation(element.vr).charset || !(element.value instanceof Uint8Array)) return element
+  if (!match.characterSet.canEncode(parent.strings(t).join(''))) switchToUtf8(match)
+  return new Dataset(match.characterSet).set(t, parent.values(t), element.vr).get(t)!
+}
+
+function switchToUtf8(match: Dataset): void {
+  const texts = [...match.entries()]
+    .filter(([, { vr, value }]) => representation(vr).charset && value instanceof Uint8Array)
+    .map(([t, { vr }]) => ({ t, vr, values: match.values(t) }))
+  match.set(Attribute.SpecificCharacterSet, 'ISO_IR 192')
+  for (const { t, vr, values } of texts) match.set(t, values, vr)
+}
+
+/** Post-filter for archives that ignore a key: only where the answer has a value to look at. */
+function fits(match: Dataset, keys: readonly Key[]): boolean {
+  return keys.every((key) => {
+    if (key.item || key.values.length === 0) return true
+    if (key.vr !== 'UI' && key.tag !== Attribute.ModalitiesInStudy) return true
+    const found = match.strings(key.tag)
+    return found.length === 0 || found.some((value) => matchesAny(value, key.values.map(String)))
+  })
+}
+
+function matchesAny(value: string, patterns: readonly string[]): boolean {
+  return patterns.some((pattern) => pattern === value || pattern === '*' || wildcard(pattern).test(value))
+}
+
+/** PS3.4 C.2.2.2.4: `*` any run, `?` any one character. */
+function wildcard(pattern: string): RegExp {
+  const escaped = pattern.replace(/[.+^${}()|[\]\\]/g, '\\$&')
+  return new RegExp(`^${escaped.replaceAll('*', '.*').replaceAll('?', '.')}$`)
+}

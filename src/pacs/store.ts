@@ -1,0 +1,165 @@
+import { LRUCache } from 'lru-cache'
+import type { Bytes, ByteStream } from '../dicom/bytes.ts'
+import { recode } from '../dicom/recode.ts'
+import { isNative, transferSyntax, type TransferSyntax } from '../dicom/transfer-syntax.ts'
+import type { Uid } from '../dicom/uids.ts'
+import { verified } from '../dicom/verify.ts'
+import { Scu } from '../dimse/scu.ts'
+import { Status, statusClass } from '../dimse/status.ts'
+import type { AcceptedContext } from '../network/negotiation.ts'
+import type { Call } from './call.ts'
+import { storeProposal, type StoragePair } from './contexts.ts'
+import type { Instance } from './instance.ts'
+import type { AssociationPool, Lease } from './pool.ts'
+
+/** What became of one instance. */
+export type StoreOutcome =
+  | { readonly kind: 'stored'; readonly status: number }
+  /** The archive refused it, or has no context for it: `status` is a failure of PS3.4 B.2.3. */
+  | { readonly kind: 'refused'; readonly status: number }
+  /** The archive went away or fell silent. */
+  | { readonly kind: 'failed'; readonly error: unknown }
+  /** The data set itself could not be read to its end. */
+  | { readonly kind: 'broken'; readonly error: unknown }
+
+export interface StoreTarget {
+  readonly pool: AssociationPool
+  readonly maxContexts: number
+  readonly timeout: number
+  /** Pairs stored lately, offered together so that a mixed batch needs one association. */
+  readonly recent: RecentPairs
+}
+
+/** Class and syntax pairs seen lately at an archive. */
+export class RecentPairs {
+  static readonly max = 32
+  readonly #pairs = new LRUCache<string, StoragePair>({ max: RecentPairs.max })
+
+  add(pair: StoragePair): void {
+    this.#pairs.set(`${pair.sopClass} ${pair.syntax}`, pair)
+  }
+
+  /** Sorted, so that the same pairs make the same proposal. */
+  list(): StoragePair[] {
+    return [...this.#pairs.entries()].sort(([a], [b]) => (a < b ? -1 : 1)).map(([, pair]) => pair)
+  }
+}
+
+/** Stores the instances of one request one after another, over one association as long as its contexts serve. */
+export class StoreBatch implements AsyncDisposable {
+  readonly #target: StoreTarget
+  readonly #call: Call
+  /** Pairs of this batch: an association must have been offered all of them to be kept. */
+  readonly #pairs = new Map<string, StoragePair>()
+  #lease: Lease | undefined
+  #scu: Scu | undefined
+
+  constructor(target: StoreTarget, call: Call) {
+    this.#target = target
+    this.#call = call
+  }
+
+  /** Sends one instance. Never throws but the signal's reason: every fault is an outcome. */
+  async store(instance: Instance): Promise<StoreOutcome> {
+    const source = new WatchedBody(verified(instance.body, instance.syntax))
+    try {
+      const context = await this.#contextFor(instance)
+      if (typeof context === 'number') return { kind: 'refused', status: context }
+      const body = recode(source, instance.syntax, transferSyntax(context.transferSyntax))
+      const { sopClass, sopInstance } = instance
+      const { timeout } = this.#target
+      const operation = { timeout, signal: this.#call.signal }
+      const { status } = await this.#scu!.store(context, { sopClass, sopInstance, body }, operation)
+      const kind = statusClass(status)
+      return { kind: kind === 'success' || kind === 'warning' ? 'stored' : 'refused', status }
+    } catch (error) {
+      this.#drop()
+      this.#call.signal.throwIfAborted()
+      return source.complete || source.failure === undefined ? failedOrBroken(error) : { kind: 'broken', error }
+    }
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    this.#lease?.release()
+    this.#lease = undefined
+  }
+
+  #drop(): void {
+    this.#lease?.discard()
+    this.#lease = undefined
+  }
+
+  /** The context to send an instance over, or the status that says why there is none (PS3.4 B.2.3). */
+  async #contextFor({ sopClass, syntax }: Instance): Promise<AcceptedContext | number> {
+    const pair = { sopClass, syntax: syntax.uid }
+    const key = `${sopClass} ${syntax.uid}`
+    if (!this.#pairs.has(key)) {
+      this.#pairs.set(key, pair)
+      if (!this.#offered(pair)) {
+        this.#lease?.release()
+        this.#lease = undefined
+      }
+    }
+    this.#lease ??= await this.#open(pair)
+    this.#scu ??= new Scu(this.#lease.association)
+    const contexts = [...this.#lease.association.contexts.values()].filter((c) => c.abstractSyntax === sopClass)
+    return chooseContext(contexts, syntax) ?? (contexts.length === 0 ? Status.sopClassNotSupported : Status.transferSyntaxNotSupported)
+  }
+
+  #offered({ sopClass, syntax }: StoragePair): boolean {
+    const offered = this.#lease?.association.requested.contexts ?? []
+    return offered.some((c) => c.abstractSyntax === sopClass && c.transferSyntaxes.includes(syntax))
+  }
+
+  async #open(pair: StoragePair): Promise<Lease> {
+    this.#scu = undefined
+    const { recent, maxContexts, pool } = this.#target
+    recent.add(pair)
+    // The pair at hand must be among the contexts, whatever else there is no room for.
+    const others = recent.list().filter((other) => other.sopClass !== pair.sopClass || other.syntax !== pair.syntax)
+    const classes = new Set<Uid>([pair.sopClass])
+    const pairs: StoragePair[] = [pair]
+    for (const other of others) {
+      const room = pairs.length + classes.size + (classes.has(other.sopClass) ? 1 : 2)
+      if (room > maxContexts) break
+      pairs.push(other)
+      classes.add(other.sopClass)
+    }
+    pairs.sort((a, b) => (`${a.sopClass} ${a.syntax}` < `${b.sopClass} ${b.syntax}` ? -1 : 1))
+    return pool.lease(storeProposal(pairs, maxContexts), this.#call)
+  }
+}
+
+/** Its own syntax first; a native object goes in any native one. */
+function chooseContext(contexts: readonly AcceptedContext[], syntax: TransferSyntax): AcceptedContext | undefined {
+  const same = contexts.find((context) => context.transferSyntax === syntax.uid)
+  if (same || !isNative(syntax)) return same
+  return contexts.find((context) => isNative(transferSyntax(context.transferSyntax)))
+}
+
+function failedOrBroken(error: unknown): StoreOutcome {
+  const code = error instanceof Error && 'code' in error ? error.code : undefined
+  const broken = code === 'MALFORMED_DATA_SET' || code === 'MALFORMED_DEFLATED_DATA_SET'
+  return { kind: broken ? 'broken' : 'failed', error }
+}
+
+/** Tells a failure of the body from one of the association that takes it. */
+class WatchedBody implements ByteStream {
+  complete = false
+  failure: unknown
+  readonly #body: ByteStream
+
+  constructor(body: ByteStream) {
+    this.#body = body
+  }
+
+  async *[Symbol.asyncIterator](): AsyncGenerator<Bytes> {
+    try {
+      yield* this.#body
+      this.complete = true
+    } catch (error) {
+      this.failure = error
+      throw error
+    }
+  }
+}
