@@ -34,14 +34,16 @@ export class CharacterSet {
     this.#initial = this.#whole ?? (initial === gb2312 ? gbk : initial) ?? latin1
   }
 
-  /** From the values of Specific Character Set (0008,0005), `[]` when absent. The same values give the same object. */
+  /** From the values of Specific Character Set (0008,0005), `[]` when absent. Cached: the same values mostly give the same object. */
   static of(terms: readonly string[]): CharacterSet {
     const key = terms.join('\\')
     const known = cache.get(key)
     if (known !== undefined) return known
     const made = new CharacterSet(terms)
     // The values come from files: neither their number nor their length may decide how much is kept.
-    if (cache.size < MAX_CACHED && key.length <= MAX_KEY) cache.set(key, made)
+    if (key.length > MAX_KEY) return made
+    if (cache.size >= MAX_CACHED) cache.clear()
+    cache.set(key, made)
     return made
   }
 

@@ -161,6 +161,26 @@ describe('well-formed bodies', () => {
     expect(part!.headers).toEqual({ 'content-type': 'a/b; x=1 y', a: '1, 2', e: '' })
   })
 
+  test('reads header lines longer than what is held back at once, cut anywhere', async () => {
+    const value = fc.string({ unit: fc.constantFrom('a', 'b', '-', ':', '1'), minLength: 200, maxLength: 3000, size: 'max' })
+    await fc.assert(
+      fc.asyncProperty(
+        fc.array(value, { minLength: 1, maxLength: 4 }),
+        fc.array(fc.nat(20_000)),
+        async (values, cuts) => {
+          const lines = values.map((text, index) => `X${index}: ${text}\r\n`).join('')
+          const whole = bytes(`--b\r\n${lines}\r\none\r\n--b--`)
+          const expected = [
+            { headers: Object.fromEntries(values.map((text, index) => [`x${index}`, text])), body: 'one' },
+          ]
+          expect(await readAll(source(cutAt(whole, cuts)))).toEqual(expected)
+          expect(await readAll(source(everyByte(whole)))).toEqual(expected)
+        },
+      ),
+      { numRuns: 50 },
+    )
+  })
+
   test('reads empty bodies, with and without a line break of their own', async () => {
     expect(await bodies('--b\r\n\r\n\r\n--b\r\n\r\n--b\r\nX: 1\r\n\r\n--b\r\nX: 1\r\n\r\n\r\n--b--')).toEqual([
       '',

@@ -1,0 +1,228 @@
+import { createWriteStream } from 'node:fs'
+import { mkdtemp, readdir, rm, stat } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { Readable } from 'node:stream'
+import { pipeline } from 'node:stream/promises'
+import { setTimeout as delay } from 'node:timers/promises'
+import type { Bytes } from '../dicom/bytes.ts'
+import type { Dataset } from '../dicom/dataset.ts'
+import { part10Header } from '../dicom/part10.ts'
+import { isNative, transferSyntax, EXPLICIT_VR_LITTLE_ENDIAN, IMPLICIT_VR_LITTLE_ENDIAN } from '../dicom/transfer-syntax.ts'
+import { SopClass, STORAGE_ROOT, type Uid } from '../dicom/uids.ts'
+import { verified } from '../dicom/verify.ts'
+import { serve, type Handlers, type IncomingStore, type OutgoingInstance } from '../dimse/scp.ts'
+import { Status } from '../dimse/status.ts'
+import { Association } from '../network/association.ts'
+import type { AcceptorPolicy } from '../network/negotiation.ts'
+import { listen, type Listening, type Transport } from '../network/transport.ts'
+import { Catalog } from './catalog.ts'
+import type { Faults } from './faults.ts'
+import { readBody, readStoredFile, type StoredFile } from './stored-file.ts'
+
+export interface DemoArchiveOptions {
+  readonly aeTitle?: string
+  readonly port?: number
+  /** Answers relational queries when they are negotiated. */
+  readonly relational?: boolean
+  readonly fuzzy?: boolean
+  readonly maxPduLength?: number
+  readonly maxAssociations?: number
+  readonly faults?: Faults
+}
+
+/** Milliseconds an association may be silent. */
+const IDLE_TIMEOUT_MS = 120_000
+
+/**
+ * A small archive that really speaks DIMSE: C-ECHO, C-FIND, C-GET and C-STORE over loopback, over files on disk. What
+ * is stored to it goes into a temporary folder that is deleted with it.
+ */
+export class DemoArchive implements AsyncDisposable {
+  readonly aeTitle: string
+  /** What it does wrong; may be changed while it runs. */
+  faults: Faults
+  /** C-GET operations answered so far. */
+  retrievals = 0
+  readonly catalog = new Catalog()
+  readonly #options: DemoArchiveOptions
+  readonly #folder: string
+  readonly #associations = new Set<Association>()
+  #listening: Listening | undefined
+  #stored = 0
+
+  private constructor(options: DemoArchiveOptions, folder: string) {
+    this.aeTitle = options.aeTitle ?? 'DEMO'
+    this.faults = options.faults ?? {}
+    this.#options = options
+    this.#folder = folder
+  }
+
+  /** Starts on a loopback port, a free one by default. */
+  static async start(options: DemoArchiveOptions = {}): Promise<DemoArchive> {
+    const archive = new DemoArchive(options, await mkdtemp(join(tmpdir(), 'dimsegate-demo-')))
+    archive.#listening = await listen({ host: '127.0.0.1', port: options.port ?? 0 }, (transport) => {
+      void archive.#serve(transport)
+    })
+    return archive
+  }
+
+  get port(): number {
+    return this.#listening!.port
+  }
+
+  /** Associations that are open now. */
+  get associations(): number {
+    return this.#associations.size
+  }
+
+  /** Adds the DICOM files of a folder and of those below it, or one file; returns how many there were. */
+  async load(path: string): Promise<number> {
+    if ((await stat(path)).isFile()) return this.#add(path)
+    let added = 0
+    const entries = await readdir(path, { recursive: true, withFileTypes: true })
+    for (const entry of entries.sort((a, b) => (join(a.parentPath, a.name) < join(b.parentPath, b.name) ? -1 : 1))) {
+      if (entry.isFile()) added += await this.#add(join(entry.parentPath, entry.name))
+    }
+    return added
+  }
+
+  /** Adds an instance that was made in code. */
+  async put(file: Bytes): Promise<void> {
+    const path = this.#nextPath()
+    await pipeline(Readable.from([file]), createWriteStream(path))
+    await this.#add(path)
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    for (const association of this.#associations) association.abort()
+    await this.#listening?.close()
+    await rm(this.#folder, { recursive: true, force: true })
+  }
+
+  async #add(path: string): Promise<number> {
+    let file: StoredFile | undefined
+    try {
+      file = await readStoredFile(path)
+    } catch {
+      // Folders of images hold other files too.
+      return 0
+    }
+    if (!file) return 0
+    this.catalog.add(file)
+    return 1
+  }
+
+  #nextPath(): string {
+    return join(this.#folder, `${++this.#stored}.dcm`)
+  }
+
+  async #serve(transport: Transport): Promise<void> {
+    const full = this.#associations.size >= (this.#options.maxAssociations ?? Infinity)
+    const association = await Association.accept(transport, {
+      maxPduLength: this.#options.maxPduLength ?? 131_072,
+      decide: () => (full ? { result: 2, source: 3, reason: 2 } : this.#policy()),
+    })
+    if (!association) return
+    this.#associations.add(association)
+    void association.closed.then(() => this.#associations.delete(association))
+    try {
+      await serve(association, this.#handlers(), { idleTimeout: IDLE_TIMEOUT_MS })
+    } catch {
+      association.abort()
+    }
+  }
+
+  #policy(): AcceptorPolicy {
+    const { acceptsClass = () => true, acceptsSyntax = () => true } = this.faults
+    return {
+      choose: (abstractSyntax, offered) => {
+        if (!isServed(abstractSyntax) || !acceptsClass(abstractSyntax)) return 'abstract'
+        const usable = offered.filter(acceptsSyntax)
+        const native = [EXPLICIT_VR_LITTLE_ENDIAN.uid, IMPLICIT_VR_LITTLE_ENDIAN.uid].find((uid) => usable.includes(uid))
+        const storage = abstractSyntax.startsWith(STORAGE_ROOT)
+        return (storage ? usable[0] : native) ?? 'transfer'
+      },
+      roles: (role) => role,
+      extended: ({ sopClass, information }) => {
+        if (sopClass !== SopClass.studyRootFind) return undefined
+        const granted = [this.#options.relational, false, this.#options.fuzzy]
+        return { sopClass, information: information.map((byte, index) => (granted[index] === true ? byte : 0)) }
+      },
+    }
+  }
+
+  #handlers(): Handlers {
+    return {
+      store: (instance) => this.#store(instance),
+      find: (identifier) => Promise.resolve(this.faults.findStatus ?? this.#find(identifier)),
+      get: (identifier, _sopClass, association) => Promise.resolve(this.#get(identifier, association)),
+    }
+  }
+
+  async *#find(identifier: Dataset): AsyncGenerator<Dataset> {
+    for (const match of this.catalog.find(identifier, { counts: this.faults.withoutCounts !== true })) {
+      if (this.faults.findDelay !== undefined) await delay(this.faults.findDelay)
+      yield match
+    }
+  }
+
+  async #store({ sopClass, sopInstance, syntax, body }: IncomingStore): Promise<number> {
+    const refused = this.faults.storeStatus?.(sopInstance)
+    if (refused !== undefined) return refused
+    // The name is a number: no UID of a peer becomes part of a path.
+    const path = this.#nextPath()
+    async function* file(): AsyncGenerator<Bytes> {
+      yield part10Header(sopClass, sopInstance, syntax)
+      yield* verified(body, syntax)
+    }
+    try {
+      await pipeline(file(), createWriteStream(path))
+    } catch (error) {
+      await rm(path, { force: true })
+      if (error instanceof Error && 'code' in error && error.code === 'MALFORMED_DATA_SET') return Status.cannotUnderstand
+      throw error
+    }
+    if ((await this.#add(path)) === 1) return Status.success
+    await rm(path, { force: true })
+    return Status.cannotUnderstand
+  }
+
+  #get(identifier: Dataset, association: Association): OutgoingInstance[] {
+    this.retrievals++
+    const { getFails, abortAfter, stallAfterBytes } = this.faults
+    return this.catalog.select(identifier).map((file, index) => ({
+      sopClass: file.sopClass,
+      sopInstance: file.sopInstance,
+      open: (contexts) => {
+        if (index === abortAfter) association.abort()
+        if (getFails?.(file.sopInstance)) return undefined
+        const context =
+          contexts.find(({ transferSyntax: uid }) => uid === file.syntax.uid) ??
+          (isNative(file.syntax) ? contexts.find(({ transferSyntax: uid }) => isNative(transferSyntax(uid))) : undefined)
+        if (!context) return undefined
+        const body = readBody(file, transferSyntax(context.transferSyntax))
+        return { context, body: stallAfterBytes === undefined ? body : stalling(body, stallAfterBytes, association) }
+      },
+    }))
+  }
+}
+
+const services = new Set<Uid>([SopClass.verification, SopClass.studyRootFind, SopClass.studyRootGet])
+
+function isServed(abstractSyntax: Uid): boolean {
+  return services.has(abstractSyntax) || abstractSyntax.startsWith(STORAGE_ROOT)
+}
+
+async function* stalling(body: AsyncIterable<Bytes>, after: number, association: Association): AsyncGenerator<Bytes> {
+  let sent = 0
+  for await (const chunk of body) {
+    const room = after - sent
+    yield chunk.subarray(0, room)
+    sent += chunk.length
+    if (sent > after) {
+      await association.closed
+      return
+    }
+  }
+}

@@ -1,0 +1,23 @@
+import type { Uid } from '../dicom/uids.ts'
+
+/** What the demo archive is told to do wrong, for tests. */
+export interface Faults {
+  /** Answers every C-FIND with this status. */
+  readonly findStatus?: number
+  /** Leaves out ModalitiesInStudy and the counts, as many archives do. */
+  readonly withoutCounts?: boolean
+  /** Milliseconds between the matches of a C-FIND. */
+  readonly findDelay?: number
+  /** The status of a C-STORE, instead of storing. */
+  readonly storeStatus?: (sopInstance: Uid) => number | undefined
+  /** Sub-operations of a C-GET that fail. */
+  readonly getFails?: (sopInstance: Uid) => boolean
+  /** Aborts the association when so many instances of a C-GET have been sent. */
+  readonly abortAfter?: number
+  /** Sends so many bytes of an instance of a C-GET, then nothing more. */
+  readonly stallAfterBytes?: number
+  /** Syntaxes accepted, of those offered; all by default. */
+  readonly acceptsSyntax?: (uid: Uid) => boolean
+  /** Abstract syntaxes accepted; all that are known by default. */
+  readonly acceptsClass?: (uid: Uid) => boolean
+}
