@@ -17,6 +17,11 @@ export class Catalog {
     return new Set([...this.#files.values()].map(({ study }) => study)).size
   }
 
+  /** The first instance added. */
+  get example(): StoredFile {
+    return this.#files.values().next().value!
+  }
+
   add(file: StoredFile): void {
     this.#files.set(file.sopInstance, file)
   }

@@ -1,7 +1,7 @@
-import { constants, inflateRawSync } from 'node:zlib'
 import type { Bytes, ByteStream } from './bytes.ts'
 import type { Dataset } from './dataset.ts'
 import { DatasetReader } from './dataset-codec.ts'
+import { Inflater } from './inflater.ts'
 import { replay } from './part10.ts'
 import type { Tag } from './tag.ts'
 import type { TransferSyntax } from './transfer-syntax.ts'
@@ -19,7 +19,7 @@ export class HeadTooLargeError extends Error {
 
 /**
  * Reads the elements before `until` and gives the data set back whole: `body` starts again at its first byte.
- * @throws MalformedDataSetError, HeadTooLargeError, and whatever the body throws
+ * @throws MalformedDataSetError, InflateError, HeadTooLargeError, and whatever the body throws
  */
 export async function readHead(
   body: ByteStream,
@@ -28,28 +28,35 @@ export async function readHead(
 ): Promise<{ head: Dataset; body: ByteStream }> {
   const iterator = body[Symbol.asyncIterator]()
   const chunks: Bytes[] = []
-  let size = 0
-  let reader = new DatasetReader(syntax, { until })
+  const reader = new DatasetReader(syntax, { until })
+  const inflater = syntax.deflated ? new Inflater() : undefined
+  let held = 0
+  let read = 0
+  const follow = async (pieces: AsyncIterable<Bytes> | Iterable<Bytes>): Promise<void> => {
+    for await (const piece of pieces) {
+      reader.push(piece)
+      if (reader.complete) return
+      read += piece.length
+      if (Math.max(read, held) > MAX_HEAD_BYTES) throw new HeadTooLargeError()
+    }
+  }
   try {
     while (!reader.complete) {
       const { value, done } = await iterator.next()
-      if (!done) {
-        chunks.push(value)
-        size += value.length
-      }
-      if (syntax.deflated) {
-        reader = new DatasetReader(syntax, { until })
-        reader.push(inflateRawSync(Buffer.concat(chunks), { finishFlush: constants.Z_SYNC_FLUSH }))
-      } else if (!done) reader.push(value)
       if (done) {
+        if (inflater) await follow(inflater.end())
         reader.end()
         break
       }
-      if (size > MAX_HEAD_BYTES && !reader.complete) throw new HeadTooLargeError()
+      chunks.push(value)
+      held += value.length
+      await follow(inflater ? inflater.push(value) : [value])
     }
   } catch (error) {
     await iterator.return?.()
     throw error
+  } finally {
+    inflater?.destroy()
   }
   return { head: reader.dataset, body: replay(chunks, iterator) }
 }

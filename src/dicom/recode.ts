@@ -1,24 +1,16 @@
-import { createDeflateRaw, createInflateRaw } from 'node:zlib'
-import { Readable } from 'node:stream'
+import { pipeline } from 'node:stream/promises'
+import { createDeflateRaw } from 'node:zlib'
 import type { Bytes, ByteStream } from './bytes.ts'
 import { ElementReader } from './element-reader.ts'
 import { ElementWriter } from './element-writer.ts'
+import { Inflater } from './inflater.ts'
 import { isGroupLength, DATA_SET_TRAILING_PADDING } from './tag.ts'
 import { EXPLICIT_VR_LITTLE_ENDIAN, type TransferSyntax } from './transfer-syntax.ts'
 
+export { InflateError, MAX_INFLATED_BYTES } from './inflater.ts'
+
 /** Output is handed on in pieces of about this size. */
 const PIECE_BYTES = 65_536
-
-/** What a deflated data set may grow to: 1,000 times is more than any real one (PS3.5 A.5), and a bomb's bound. */
-export const MAX_INFLATED_BYTES = 4 * 1024 ** 3
-
-export class InflateError extends Error {
-  readonly code = 'MALFORMED_DEFLATED_DATA_SET'
-  constructor(problem: string, options?: ErrorOptions) {
-    super(`The deflated data set cannot be read: ${problem}`, options)
-    this.name = 'InflateError'
-  }
-}
 
 /**
  * Re-encodes a data set between native syntaxes as it streams, or passes it on untouched when both are the same.
@@ -58,26 +50,26 @@ async function* rewrite(body: ByteStream, from: TransferSyntax, to: TransferSynt
   yield* writer.take()
 }
 
-/** Reads the raw RFC 1951 stream of a deflated data set (PS3.5 A.5); a pad byte after its end is dropped. */
-export async function* inflate(body: ByteStream, limit = MAX_INFLATED_BYTES): AsyncGenerator<Bytes> {
-  let total = 0
+/**
+ * Reads the raw RFC 1951 stream of a deflated data set (PS3.5 A.5); a pad byte after its end is dropped.
+ * @throws InflateError from the iteration
+ */
+export async function* inflate(body: ByteStream, limit?: number): AsyncGenerator<Bytes> {
+  const inflater = new Inflater(limit)
   try {
-    for await (const chunk of Readable.from(body).compose(createInflateRaw({ chunkSize: PIECE_BYTES })) as ByteStream) {
-      total += chunk.length
-      if (total > limit) throw new InflateError(`it grows beyond ${limit} bytes`)
-      yield chunk
-    }
-  } catch (error) {
-    if (error instanceof Error && 'code' in error && String(error.code).startsWith('Z_')) {
-      throw new InflateError(error.message, { cause: error })
-    }
-    throw error
+    for await (const chunk of body) yield* inflater.push(chunk)
+    yield* inflater.end()
+  } finally {
+    inflater.destroy()
   }
 }
 
 async function* deflate(body: ByteStream): AsyncGenerator<Bytes> {
+  const deflater = createDeflateRaw()
+  // A failure of the body destroys the deflater, and so comes out of the iteration.
+  pipeline(body, deflater).catch(() => undefined)
   let total = 0
-  for await (const chunk of Readable.from(body).compose(createDeflateRaw()) as ByteStream) {
+  for await (const chunk of deflater as ByteStream) {
     total += chunk.length
     yield chunk
   }

@@ -1,18 +1,20 @@
-import { createInflateRaw } from 'node:zlib'
-import { finished } from 'node:stream/promises'
 import type { Bytes, ByteStream } from './bytes.ts'
 import { ElementReader } from './element-reader.ts'
-import { InflateError, MAX_INFLATED_BYTES } from './recode.ts'
+import { Inflater } from './inflater.ts'
 import { EXPLICIT_VR_LITTLE_ENDIAN, type TransferSyntax } from './transfer-syntax.ts'
 
 /**
  * Passes a data set on and follows its structure: an instance that ends in the middle of an element raises an error
- * behind its last byte, so that it is never taken for whole.
+ * behind its last byte, so that it is never taken for whole. A deflated one may grow to `inflatedLimit` bytes.
  * @throws MalformedDataSetError, InflateError from the iteration
  */
-export async function* verified(body: ByteStream, syntax: TransferSyntax): AsyncGenerator<Bytes> {
+export async function* verified(
+  body: ByteStream,
+  syntax: TransferSyntax,
+  inflatedLimit?: number,
+): AsyncGenerator<Bytes> {
   if (syntax.deflated) {
-    yield* verifiedDeflated(body)
+    yield* verifiedDeflated(body, inflatedLimit)
     return
   }
   const reader = new ElementReader(syntax)
@@ -29,36 +31,21 @@ function walk(reader: ElementReader): void {
   while (reader.next() !== undefined);
 }
 
-async function* verifiedDeflated(body: ByteStream): AsyncGenerator<Bytes> {
+async function* verifiedDeflated(body: ByteStream, limit: number | undefined): AsyncGenerator<Bytes> {
   const reader = new ElementReader(EXPLICIT_VR_LITTLE_ENDIAN)
-  const inflater = createInflateRaw()
-  let failure: unknown
-  let total = 0
-  inflater.on('data', (chunk: Bytes) => {
-    if (failure !== undefined) return
-    try {
-      total += chunk.length
-      if (total > MAX_INFLATED_BYTES) throw new InflateError(`it grows beyond ${MAX_INFLATED_BYTES} bytes`)
-      reader.push(chunk)
+  const inflater = new Inflater(limit)
+  const follow = async (pieces: ByteStream): Promise<void> => {
+    for await (const piece of pieces) {
+      reader.push(piece)
       walk(reader)
-    } catch (error) {
-      failure = error
     }
-  })
-  const over = finished(inflater).catch((error: unknown) => {
-    failure ??= new InflateError(error instanceof Error ? error.message : 'unknown', { cause: error })
-  })
+  }
   try {
     for await (const chunk of body) {
-      if (!inflater.destroyed && !inflater.write(chunk)) {
-        await Promise.race([over, new Promise((resolve) => inflater.once('drain', resolve))])
-      }
-      if (failure !== undefined) throw failure as Error
+      await follow(inflater.push(chunk))
       yield chunk
     }
-    inflater.end()
-    await over
-    if (failure !== undefined) throw failure as Error
+    await follow(inflater.end())
     reader.end()
     walk(reader)
   } finally {

@@ -1,3 +1,4 @@
+import { channel } from 'node:diagnostics_channel'
 import { setTimeout as delay } from 'node:timers/promises'
 import { Association, type RequestOptions } from '../network/association.ts'
 import { AssociationAbortedError, AssociationRejectedError, ConnectionLostError } from '../network/errors.ts'
@@ -41,6 +42,16 @@ export interface PoolOptions {
 const RELEASE_TIMEOUT_MS = 3_000
 /** Pauses before another try when the peer rejects for want of resources, in ms (PS3.8 9.3.4, result 2). */
 const BACKOFF_MS = [250, 750, 2_000]
+
+/** Published when an association is opened, could not be, or has ended. */
+export interface AssociationEvent {
+  readonly archive: string
+  readonly event: 'opened' | 'failed' | 'closed'
+  /** Code of the error when it could not be opened. */
+  readonly code?: string
+}
+
+const associations = channel('dimsegate:association')
 
 interface Slot {
   readonly key: string
@@ -90,8 +101,10 @@ export class AssociationPool {
       slot.association = await this.#open(proposal, call)
     } catch (error) {
       this.#drop(slot)
+      this.#publish('failed', error instanceof Error && 'code' in error ? String(error.code) : undefined)
       throw error
     }
+    this.#publish('opened')
     slot.state = 'leased'
     void slot.association.closed.then(() => this.#onClosed(slot))
     return this.#lease(slot)
@@ -201,7 +214,14 @@ export class AssociationPool {
     this.#drop(slot)
   }
 
+  #publish(event: AssociationEvent['event'], code?: string): void {
+    if (!associations.hasSubscribers) return
+    const { archive } = this.#options
+    associations.publish({ archive, event, ...(code !== undefined && { code }) } satisfies AssociationEvent)
+  }
+
   #onClosed(slot: Slot): void {
+    this.#publish('closed')
     if (slot.state !== 'idle') return
     clearTimeout(slot.timer)
     this.#drop(slot)

@@ -1,0 +1,161 @@
+import { channel } from 'node:diagnostics_channel'
+import { Hono } from 'hono'
+import { cors } from 'hono/cors'
+import type { Config } from '../config.ts'
+import type { Archive } from '../pacs/archive.ts'
+import { publicOrigin } from './base-url.ts'
+import { ClientGoneError, type HttpContext, type HttpEnv } from './environment.ts'
+import type { operations } from './openapi.d.ts'
+import { problemOf, RequestError } from './problem.ts'
+import type { ReadinessCheck } from './readiness.ts'
+import { retrieveInstances } from './retrieve.ts'
+import { searchResource } from './search.ts'
+import { storeInstances } from './store.ts'
+
+export interface AppOptions {
+  readonly config: Config
+  readonly archives: readonly Archive[]
+  readonly readiness: ReadinessCheck
+  readonly contract: object
+  /** The text of /metrics. */
+  readonly metrics: () => Promise<{ readonly type: string; readonly text: string }>
+  /** Aborted when requests under way are to end at once. */
+  readonly stop: AbortSignal
+}
+
+/** Published for each request when its response is over. `route` is a pattern: no UIDs, no values. */
+export interface RequestEvent {
+  readonly method: string
+  readonly route: string
+  readonly archive: string | undefined
+  readonly status: number
+  readonly milliseconds: number
+  /** The body was cut short: by us, or because the client went away. */
+  readonly cut: boolean
+  readonly error: unknown
+}
+
+const requests = channel('dimsegate:request')
+
+type Operation = Exclude<keyof operations, 'live' | 'ready' | 'metrics' | 'openapi'>
+
+/** The DICOMweb operations of openapi/dicomweb.yaml. */
+const routes: Readonly<Record<Operation, { method: 'GET' | 'POST'; path: string; handle: (c: HttpContext) => Promise<Response> }>> = {
+  searchStudies: get('/studies', (c) => searchResource(c, { level: 'STUDY', withParents: false })),
+  searchStudySeries: get('/studies/:study/series', (c) => searchResource(c, { level: 'SERIES', withParents: false })),
+  searchSeriesInstances: get('/studies/:study/series/:series/instances', (c) =>
+    searchResource(c, { level: 'IMAGE', withParents: false }),
+  ),
+  searchStudyInstances: get('/studies/:study/instances', (c) => searchResource(c, { level: 'IMAGE', withParents: true })),
+  searchAllSeries: get('/series', (c) => searchResource(c, { level: 'SERIES', withParents: true })),
+  searchAllInstances: get('/instances', (c) => searchResource(c, { level: 'IMAGE', withParents: true })),
+  retrieveStudy: get('/studies/:study', retrieveInstances),
+  retrieveSeries: get('/studies/:study/series/:series', retrieveInstances),
+  retrieveInstance: get('/studies/:study/series/:series/instances/:instance', retrieveInstances),
+  storeInstances: { method: 'POST', path: '/studies', handle: storeInstances },
+  storeStudyInstances: { method: 'POST', path: '/studies/:study', handle: storeInstances },
+}
+
+function get(
+  path: string,
+  handle: (c: HttpContext) => Promise<Response>,
+): { method: 'GET'; path: string; handle: (c: HttpContext) => Promise<Response> } {
+  return { method: 'GET', path, handle }
+}
+
+/** The web application: DICOMweb for each archive, and what operators need. */
+export function createApp(options: AppOptions): Hono<HttpEnv> {
+  const { config, archives, readiness, contract, metrics } = options
+  const app = new Hono<HttpEnv>()
+  app.use((c, next) => prepare(c, next, options))
+  if (config.http.cors.origins.length > 0) app.use(crossOrigin(config.http.cors.origins))
+  app.get('/livez', (c) => c.text('ok'))
+  app.get('/readyz', async (c) => {
+    const answer = await readiness.ask()
+    return c.json(answer, answer.status === 'ready' ? 200 : 503)
+  })
+  app.get('/metrics', async (c) => {
+    const { type, text } = await metrics()
+    return c.body(text, 200, { 'Content-Type': type })
+  })
+  app.get('/openapi.json', (c) => c.json(contract))
+  mount(app, config.http.basePath, () => archives[0])
+  mount(app, `${config.http.basePath}/aets/:aeTitle`, (c) =>
+    archives.find((archive) => archive.config.aeTitle === c.req.param('aeTitle')),
+  )
+  app.notFound((c) => {
+    throw new RequestError(404, 'NO_SUCH_RESOURCE', `Nothing is served at ${c.req.path}.`)
+  })
+  app.onError((error, c) => {
+    c.error = error
+    const { problem, headers } = problemOf(error, c.req.path)
+    return c.body(JSON.stringify(problem), problem.status as 500, { ...headers, 'Content-Type': 'application/problem+json' })
+  })
+  return app
+}
+
+function crossOrigin(origins: Config['http']['cors']['origins']): ReturnType<typeof cors> {
+  return cors({
+    origin: origins === '*' ? '*' : [...origins],
+    allowMethods: ['GET', 'POST', 'OPTIONS'],
+    allowHeaders: ['accept', 'content-type', 'authorization', 'range'],
+    exposeHeaders: ['Content-Location', 'Content-Type', 'Warning', 'Link'],
+    maxAge: 86_400,
+  })
+}
+
+function mount(app: Hono<HttpEnv>, root: string, find: (c: HttpContext) => Archive | undefined): void {
+  const methods = new Map<string, string[]>()
+  for (const { method, path, handle } of Object.values(routes)) {
+    methods.set(path, [...(methods.get(path) ?? []), method])
+    app.on(method, root + path, (c) => {
+      // Hono answers HEAD by GET: that would fetch a study to throw it away.
+      if (c.req.method !== method) throw methodNotAllowed(methods.get(path)!)
+      select(c, root, find)
+      return handle(c)
+    })
+  }
+  for (const [path, allowed] of methods) {
+    app.all(root + path, () => {
+      throw methodNotAllowed(allowed)
+    })
+  }
+}
+
+function methodNotAllowed(allowed: readonly string[]): RequestError {
+  const list = allowed.join(', ')
+  return new RequestError(405, 'METHOD_NOT_ALLOWED', `This resource takes: ${list}.`, { Allow: list })
+}
+
+function select(c: HttpContext, root: string, find: (c: HttpContext) => Archive | undefined): void {
+  const archive = find(c)
+  if (!archive) throw new RequestError(404, 'NO_SUCH_ARCHIVE', 'No archive of that AE title is configured.')
+  const path = root.replace(':aeTitle', encodeURIComponent(archive.config.aeTitle))
+  c.set('archive', archive)
+  c.set('base', publicOrigin(c, c.var.config.http) + path)
+}
+
+/** Gives handlers their variables and reports the request when its response is over. */
+async function prepare(c: HttpContext, next: () => Promise<void>, { config, stop }: AppOptions): Promise<void> {
+  const started = performance.now()
+  const { outgoing } = c.env
+  const gone = new AbortController()
+  outgoing.once('close', () => {
+    const cut = !outgoing.writableFinished
+    if (cut) gone.abort(new ClientGoneError())
+    if (!requests.hasSubscribers) return
+    const event: RequestEvent = {
+      method: c.req.method,
+      route: c.req.routePath,
+      archive: (c.var as Partial<HttpEnv['Variables']>).archive?.config.name,
+      status: outgoing.statusCode,
+      milliseconds: performance.now() - started,
+      cut,
+      error: c.error,
+    }
+    requests.publish(event)
+  })
+  c.set('config', config)
+  c.set('signal', AbortSignal.any([gone.signal, stop]))
+  await next()
+}

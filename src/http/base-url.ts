@@ -1,0 +1,27 @@
+import type { Config } from '../config.ts'
+import type { HttpContext } from './environment.ts'
+
+/**
+ * The origin clients reach us by: what is configured; else, behind a trusted proxy, what it says (RFC 7239, or
+ * X-Forwarded-*); else the Host header.
+ */
+export function publicOrigin(c: HttpContext, http: Config['http']): string {
+  if (http.publicUrl !== null) return http.publicUrl
+  const header = (name: string): string | undefined => c.req.header(name)?.split(',')[0]?.trim()
+  const forwarded = http.trustProxy ? forwardedPairs(header('forwarded')) : new Map<string, string>()
+  const proxied = (name: string): string | undefined => (http.trustProxy ? header(name) : undefined)
+  const scheme = forwarded.get('proto') ?? proxied('x-forwarded-proto') ?? 'http'
+  const host = forwarded.get('host') ?? proxied('x-forwarded-host') ?? header('host') ?? `${http.host}:${http.port}`
+  const prefix = proxied('x-forwarded-prefix')?.replace(/\/+$/, '') ?? ''
+  return isHost(host) && /^https?$/.test(scheme) ? `${scheme}://${host}${prefix}` : `http://${http.host}:${http.port}`
+}
+
+function forwardedPairs(header: string | undefined): Map<string, string> {
+  const pairs = (header ?? '').split(';').map((pair) => pair.split('='))
+  return new Map(pairs.map(([name = '', value = '']) => [name.trim().toLowerCase(), value.trim().replace(/^"|"$/g, '')]))
+}
+
+/** A client writes the Host header: only what can stand in a URL goes into one. */
+function isHost(host: string): boolean {
+  return /^[A-Za-z0-9._~:[\]-]+$/.test(host)
+}

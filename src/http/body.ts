@@ -1,0 +1,150 @@
+import { RESPONSE_ALREADY_SENT } from '@hono/node-server/utils/response'
+import type { Bytes } from '../dicom/bytes.ts'
+import { ClientGoneError, type HttpContext } from './environment.ts'
+
+/** Pieces below this size are gathered before they are written. */
+const SMALL_BYTES = 16_384
+/** How long small pieces wait for company, in ms. */
+const GATHER_MS = 20
+
+export interface StreamHead {
+  readonly status: number
+  readonly headers: Readonly<Record<string, string | string[]>>
+}
+
+/**
+ * Writes a body as it is made, at the client's pace. When making it fails the connection is destroyed, with no final
+ * chunk: what is cut short must never look whole. A client that reads nothing for `stallTimeout` ms is given up.
+ */
+export async function sendStream(
+  c: HttpContext,
+  { status, headers }: StreamHead,
+  body: AsyncIterable<Bytes>,
+  stallTimeout: number,
+): Promise<Response> {
+  const { outgoing } = c.env
+  if (outgoing.destroyed) return RESPONSE_ALREADY_SENT
+  outgoing.writeHead(status, headers as Record<string, string>)
+  try {
+    for await (const chunk of gathered(body)) {
+      if (outgoing.destroyed) throw new ClientGoneError()
+      if (!(outgoing as NodeJS.WritableStream).write(chunk)) await drained(c, stallTimeout)
+    }
+    outgoing.end()
+  } catch (error) {
+    outgoing.destroy()
+    c.error = error instanceof Error ? error : new Error('The body failed', { cause: error })
+  }
+  return RESPONSE_ALREADY_SENT
+}
+
+function drained(c: HttpContext, timeout: number): Promise<void> {
+  const { outgoing } = c.env
+  const { promise, resolve, reject } = Promise.withResolvers<undefined>()
+  const gone = (): void => reject(new ClientGoneError())
+  const go = (): void => resolve(undefined)
+  const timer = setTimeout(gone, timeout)
+  outgoing.on('drain', go)
+  outgoing.on('close', gone)
+  return promise.finally(() => {
+    clearTimeout(timer)
+    outgoing.off('drain', go)
+    outgoing.off('close', gone)
+  })
+}
+
+/** Joins small pieces with what follows them at once; none waits longer than GATHER_MS. */
+export async function* gathered(source: AsyncIterable<Bytes>): AsyncGenerator<Bytes> {
+  const iterator = source[Symbol.asyncIterator]()
+  let held: Bytes[] = []
+  let heldBytes = 0
+  const take = (): Bytes => {
+    const joined = held.length === 1 ? held[0]! : Buffer.concat(held)
+    held = []
+    heldBytes = 0
+    return joined
+  }
+  try {
+    for (;;) {
+      const next = iterator.next()
+      if (heldBytes > 0 && !(await settlesWithin(next, GATHER_MS))) yield take()
+      const { value, done } = await next
+      if (done) break
+      if (value.length >= SMALL_BYTES) {
+        if (heldBytes > 0) yield take()
+        yield value
+        continue
+      }
+      held.push(value)
+      heldBytes += value.length
+      if (heldBytes >= SMALL_BYTES) yield take()
+    }
+    if (heldBytes > 0) yield take()
+  } finally {
+    await iterator.return?.()
+  }
+}
+
+async function settlesWithin(promise: Promise<unknown>, milliseconds: number): Promise<boolean> {
+  let timer: NodeJS.Timeout | undefined
+  const late = new Promise<boolean>((resolve) => {
+    timer = setTimeout(() => resolve(false), milliseconds)
+  })
+  try {
+    return await Promise.race([promise.then(() => true, () => true), late])
+  } finally {
+    clearTimeout(timer)
+  }
+}
+
+/** What has been read of a stream before its status line is written. */
+export interface Primed {
+  /** The stream came to its end: all of it is known. */
+  readonly done: boolean
+  /** The whole stream, what was read included. */
+  readonly stream: AsyncIterable<Bytes>
+}
+
+/**
+ * Reads a stream until `bytes` of it are there, or it ends, or `milliseconds` have passed since its first piece: a
+ * failure until then can still become a status.
+ * @throws what the stream throws
+ */
+export async function primed(source: AsyncIterable<Bytes>, bytes: number, milliseconds: number): Promise<Primed> {
+  const iterator = source[Symbol.asyncIterator]()
+  const held: Bytes[] = []
+  let size = 0
+  let deadline: number | undefined
+  for (;;) {
+    const next = iterator.next()
+    if (deadline !== undefined) {
+      const left = deadline - performance.now()
+      if (left <= 0 || !(await settlesWithin(next, left))) return { done: false, stream: resumed(held, iterator, next) }
+    }
+    const { value, done } = await next
+    if (done) return { done: true, stream: resumed(held, iterator) }
+    held.push(value)
+    size += value.length
+    deadline ??= performance.now() + milliseconds
+    if (size >= bytes) return { done: false, stream: resumed(held, iterator) }
+  }
+}
+
+async function* resumed(
+  held: Bytes[],
+  iterator: AsyncIterator<Bytes>,
+  pending?: Promise<IteratorResult<Bytes>>,
+): AsyncGenerator<Bytes> {
+  // A failure of the pending piece is seen when it is awaited below, or not at all when the client has gone.
+  pending?.catch(() => undefined)
+  try {
+    for (let chunk = held.shift(); chunk !== undefined; chunk = held.shift()) yield chunk
+    for (let next = pending ?? iterator.next(); ; next = iterator.next()) {
+      const { value, done } = await next
+      if (done) return
+      yield value
+    }
+  } finally {
+    await iterator.return?.()
+  }
+}

@@ -1,0 +1,29 @@
+import type { HttpBindings } from '@hono/node-server'
+import type { Context } from 'hono'
+import type { Config } from '../config.ts'
+import type { Archive } from '../pacs/archive.ts'
+
+/** What every request handler can reach. */
+export interface HttpEnv {
+  Bindings: HttpBindings
+  Variables: {
+    readonly config: Config
+    /** The archive that the path names. */
+    readonly archive: Archive
+    /** Absolute URL of the DICOMweb root of that archive, without a trailing slash. */
+    readonly base: string
+    /** Aborted when the client goes away or the service stops for good. */
+    readonly signal: AbortSignal
+  }
+}
+
+export type HttpContext = Context<HttpEnv>
+
+/** Ends an operation whose client has gone. */
+export class ClientGoneError extends Error {
+  readonly code = 'CLIENT_GONE'
+  constructor() {
+    super('The client closed the connection')
+    this.name = 'ClientGoneError'
+  }
+}

@@ -1,0 +1,157 @@
+import type { components } from './openapi.d.ts'
+import { formatStatus, StatusError } from '../dimse/status.ts'
+import { AssociationRejectedError } from '../network/errors.ts'
+
+export type Problem = components['schemas']['Problem']
+
+/** A request that cannot be served as it is; `status` is the HTTP status to say so. */
+export class RequestError extends Error {
+  readonly status: 400 | 404 | 405 | 406 | 413 | 415 | 501
+  readonly code: string
+  readonly headers: Readonly<Record<string, string>>
+  constructor(status: RequestError['status'], code: string, detail: string, headers: Record<string, string> = {}) {
+    super(detail)
+    this.name = 'RequestError'
+    this.status = status
+    this.code = code
+    this.headers = headers
+  }
+}
+
+interface Fault {
+  readonly status: number
+  readonly title: string
+  readonly detail?: string
+}
+
+/** Seconds after which a client may try again. */
+const RETRY_AFTER_S = '5'
+
+/** What each error of the layers below is for a web client, by its code. Details without one are the error's own. */
+const faults: Readonly<Record<string, Fault>> = {
+  ACCEPT_MALFORMED: { status: 400, title: 'Malformed Accept' },
+  CONTENT_TYPE_MALFORMED: { status: 400, title: 'Malformed Content-Type' },
+  INVALID_SEARCH_PARAMETER: { status: 400, title: 'Invalid search parameter' },
+  KEY_BELOW_LEVEL: { status: 400, title: 'Search attribute of a lower level' },
+  SEARCH_NOT_NARROWED: { status: 400, title: 'Search not narrowed' },
+  UNENCODABLE_KEY: { status: 400, title: 'Search value not encodable' },
+  INVALID_VALUE: { status: 400, title: 'Search value not encodable' },
+  MULTIPART_NO_BOUNDARY: { status: 400, title: 'Malformed multipart body' },
+  MULTIPART_TRUNCATED: { status: 400, title: 'Malformed multipart body' },
+  MULTIPART_MALFORMED: { status: 400, title: 'Malformed multipart body' },
+  MULTIPART_HEADER_TOO_LARGE: { status: 413, title: 'Part header too large' },
+  MULTIPART_TOO_MANY_PARTS: { status: 413, title: 'Too many parts' },
+  MULTIPART_PART_TOO_LARGE: { status: 413, title: 'Part too large' },
+  NO_SUCH_INSTANCE: { status: 404, title: 'Not found' },
+  SEARCH_TOO_BROAD: { status: 413, title: 'Search too broad' },
+  INCOMPLETE_RETRIEVE: { status: 502, title: 'Incomplete retrieve' },
+  NOT_SUPPORTED_BY_ARCHIVE: { status: 501, title: 'Not supported by the archive' },
+  CONNECT_FAILED: {
+    status: 502,
+    title: 'Archive unreachable',
+    detail: 'No connection to the archive. Check its host and port, and that it is running.',
+  },
+  ASSOCIATION_REJECTED: { status: 502, title: 'Association rejected' },
+  ASSOCIATION_ABORTED: { status: 502, title: 'Association aborted', detail: 'The archive aborted the association.' },
+  CONNECTION_LOST: { status: 502, title: 'Connection lost', detail: 'The archive closed the connection.' },
+  PROTOCOL_ERROR: { status: 502, title: 'Protocol error', detail: 'The archive broke the DICOM protocol.' },
+  MALFORMED_DATA_SET: { status: 502, title: 'Malformed data set', detail: 'The archive sent a malformed data set.' },
+  MALFORMED_DEFLATED_DATA_SET: { status: 502, title: 'Malformed data set', detail: 'The archive sent a malformed data set.' },
+  HEAD_TOO_LARGE: { status: 502, title: 'Malformed data set', detail: 'The archive sent a malformed data set.' },
+  PEER_TIMEOUT: { status: 504, title: 'Archive timeout', detail: 'The archive did not answer in time.' },
+  POOL_BUSY: { status: 503, title: 'Archive busy', detail: 'All associations to the archive are in use. Try again later.' },
+  POOL_CLOSED: { status: 503, title: 'Stopping' },
+}
+
+/** HTTP status of a DIMSE status (PS3.7 Annex C, PS3.4 C.4); what is not listed is a bad gateway. */
+const dimseStatuses: Readonly<Record<number, number>> = {
+  0x0112: 404,
+  0x0122: 501,
+  0x0124: 403,
+  0x0213: 503,
+  0xa700: 503,
+  0xa701: 503,
+  0xa702: 503,
+}
+
+const titles: Readonly<Record<number, string>> = {
+  400: 'Bad request',
+  403: 'Not authorized',
+  404: 'Not found',
+  405: 'Method not allowed',
+  406: 'Not acceptable',
+  413: 'Too large',
+  415: 'Unsupported media type',
+  501: 'Not supported',
+  502: 'Archive failed',
+  503: 'Archive unavailable',
+}
+
+export interface ProblemResponse {
+  readonly problem: Problem
+  readonly headers: Readonly<Record<string, string>>
+}
+
+/** An error as the problem document a client gets (RFC 9457). `path` is the request's, without its query. */
+export function problemOf(error: unknown, path: string): ProblemResponse {
+  const { fault, code, headers, dicom } = describe(error)
+  const retry = fault.status === 503 ? { 'Retry-After': RETRY_AFTER_S } : {}
+  return {
+    headers: { ...retry, ...headers },
+    problem: {
+      type: 'about:blank',
+      title: fault.title,
+      status: fault.status,
+      detail: fault.detail ?? fault.title,
+      instance: path,
+      code,
+      ...(dicom && { dicom }),
+    },
+  }
+}
+
+interface Described {
+  readonly fault: Fault
+  readonly code: string
+  readonly headers?: Readonly<Record<string, string>>
+  readonly dicom?: NonNullable<Problem['dicom']>
+}
+
+function describe(error: unknown): Described {
+  if (error instanceof RequestError) {
+    const { status, code, headers, message: detail } = error
+    return { fault: { status, title: titles[status]!, detail }, code, headers }
+  }
+  if (error instanceof StatusError) return describeStatus(error)
+  if (error instanceof AssociationRejectedError) {
+    const status = error.transient ? 503 : 502
+    const detail = `${error.message}. Ask the archive's administrator to allow our AE title.`
+    const busy = `${error.message}. Try again later.`
+    return {
+      fault: { status, title: 'Association rejected', detail: error.transient ? busy : detail },
+      code: error.code,
+    }
+  }
+  if (error instanceof Error && 'code' in error && typeof error.code === 'string') {
+    const fault = faults[error.code]
+    if (fault) return { fault: { detail: error.message, ...fault }, code: error.code }
+  }
+  return { fault: { status: 500, title: 'Internal error', detail: 'The gateway failed.' }, code: 'INTERNAL' }
+}
+
+/** The Error Comment stays out: it may hold patient data. */
+function describeStatus({ status, operation, offendingElement }: StatusError): Described {
+  const http = dimseStatuses[status] ?? 502
+  return {
+    fault: {
+      status: http,
+      title: titles[http]!,
+      detail: `The archive answered the ${operation} with status ${formatStatus(status)}.`,
+    },
+    code: 'DIMSE_STATUS',
+    dicom: {
+      status: formatStatus(status),
+      ...(offendingElement.length > 0 && { offendingElement: [...offendingElement] as [string, ...string[]] }),
+    },
+  }
+}

@@ -1,0 +1,47 @@
+import type { Archive } from '../pacs/archive.ts'
+import type { components } from './openapi.d.ts'
+import { problemOf } from './problem.ts'
+
+export type Readiness = components['schemas']['Readiness']
+
+/** Asks each archive by C-ECHO; answers are kept `cacheMs`, and one question is under way at a time. */
+export class ReadinessCheck {
+  readonly #archives: readonly Archive[]
+  readonly #cacheMs: number
+  #stopping = false
+  #answer: { readonly at: number; readonly readiness: Promise<Readiness> } | undefined
+
+  constructor(archives: readonly Archive[], cacheMs: number) {
+    this.#archives = archives
+    this.#cacheMs = cacheMs
+  }
+
+  /** From now on the service is not ready: it is stopping. */
+  stop(): void {
+    this.#stopping = true
+  }
+
+  /** Ready when at least one archive answers: those that do can be served. */
+  async ask(): Promise<Readiness> {
+    if (this.#stopping) return { status: 'unready', archives: [] }
+    if (!this.#answer || performance.now() - this.#answer.at > this.#cacheMs) {
+      this.#answer = { at: performance.now(), readiness: this.#ask() }
+    }
+    return this.#answer.readiness
+  }
+
+  async #ask(): Promise<Readiness> {
+    const archives = await Promise.all(this.#archives.map(async (archive) => this.#one(archive)))
+    return { status: archives.some(({ ready }) => ready) ? 'ready' : 'unready', archives }
+  }
+
+  async #one(archive: Archive): Promise<Readiness['archives'][number]> {
+    const { name, aeTitle, timeouts } = archive.config
+    try {
+      await archive.echo({ signal: AbortSignal.timeout(timeouts.connect + timeouts.associate) })
+      return { name, aeTitle, ready: true }
+    } catch (error) {
+      return { name, aeTitle, ready: false, error: problemOf(error, '/readyz').problem.code }
+    }
+  }
+}

@@ -1,0 +1,168 @@
+import type { Bytes } from '../dicom/bytes.ts'
+import { Attribute } from '../dicom/attributes.ts'
+import { vrFor, type Dataset } from '../dicom/dataset.ts'
+import { acceptOf } from '../dicomweb/accept.ts'
+import { encodeJson } from '../dicomweb/json.ts'
+import { negotiateJson } from '../dicomweb/negotiate.ts'
+import { resourceUrl } from '../dicomweb/resource.ts'
+import { parseSearchParams, type SearchParams } from '../dicomweb/search-params.ts'
+import { conditionalAttributes, levelOf, optionalAttributes, requiredAttributes } from '../pacs/attribute-levels.ts'
+import type { QueryOptions } from '../pacs/archive.ts'
+import type { Call } from '../pacs/call.ts'
+import { deriveCounts } from '../pacs/derive-counts.ts'
+import type { Level } from '../pacs/query.ts'
+import type { SearchRequest } from '../pacs/search.ts'
+import { primed, sendStream } from './body.ts'
+import type { HttpContext } from './environment.ts'
+import { RequestError } from './problem.ts'
+import { pathUid } from './path.ts'
+
+/** The status line waits for the end of the search, so that the Warning can count what is left: so far and so long. */
+const HOLD_BYTES = 1024 * 1024
+const HOLD_MS = 250
+
+/** A search resource: the level it lists, and whether each result shows the levels above (PS3.18 10.6.1). */
+export interface SearchResource {
+  readonly level: Level
+  readonly withParents: boolean
+}
+
+/** QIDO-RS (PS3.18 10.6). */
+export async function searchResource(c: HttpContext, resource: SearchResource): Promise<Response> {
+  const type = negotiateJson(acceptOf(c.req.queries('accept') ?? [], c.req.header('accept')))
+  if (!type) throw new RequestError(406, 'NOT_ACCEPTABLE', 'Search results are application/dicom+json or application/json.')
+  const { archive, signal, base } = c.var
+  const call: Call = { signal }
+  const params = parseSearchParams(new URL(c.req.url).searchParams)
+  const request = searchRequest(c, resource, params)
+  const options = await archive.queryOptions(call)
+  const { maxResults, countWindow, emptyStatus } = archive.config.search
+  const page = new Page(params.offset, Math.min(params.limit ?? maxResults, maxResults), countWindow)
+  const results = page.limit === 0 ? nothing() : deriveCounts(archive, page.of(archive.search(request, options, call)), request, call)
+  const { done, stream } = await primed(encoded(results, request, base), HOLD_BYTES, HOLD_MS)
+  const warnings = [...unsupported(params, options), ...page.warnings(done)].map((text) => `299 ${base}: ${text}`)
+  const headers = warnings.length > 0 ? { Warning: warnings } : {}
+  if (done && page.given === 0 && emptyStatus === 204) return c.body(null, 204, toLists(headers))
+  return sendStream(c, { status: 200, headers: { 'Content-Type': type, ...headers } }, stream, archive.config.timeouts.stall)
+}
+
+function toLists(headers: { Warning?: string[] }): Record<string, string[]> {
+  return headers.Warning ? { Warning: headers.Warning } : {}
+}
+
+function searchRequest(c: HttpContext, resource: SearchResource, params: SearchParams): SearchRequest {
+  const study = pathUid(c, 'study')
+  const series = pathUid(c, 'series')
+  const { level, withParents } = resource
+  return {
+    level,
+    withParents,
+    ...(study !== undefined && { study }),
+    ...(series !== undefined && { series }),
+    match: params.match,
+    include: params.includeAll ? [...optionalAttributes[level]] : params.include.filter((t) => isAtOrAbove(t, level)),
+  }
+}
+
+/** Attributes of a lower level are not returned (PS3.18 10.6.3.3.1). */
+function isAtOrAbove(t: number, level: Level): boolean {
+  const depth = { STUDY: 0, SERIES: 1, IMAGE: 2 } as const
+  const own = levelOf(t)
+  return own === undefined || depth[own] <= depth[level]
+}
+
+async function* nothing(): AsyncGenerator<Dataset> {
+  // limit=0 asks for nothing (PS3.18 8.3.4.4).
+}
+
+/** One page of results, and how much there is behind it. */
+class Page {
+  given = 0
+  #beyond = 0
+  #exhausted = false
+  readonly offset: number
+  readonly limit: number
+  readonly #countWindow: number
+
+  constructor(offset: number, limit: number, countWindow: number) {
+    this.offset = offset
+    this.limit = limit
+    this.#countWindow = countWindow
+  }
+
+  /** The results of the page; reads on behind it to count, then ends the search, which sends a C-CANCEL. */
+  async *of(results: AsyncIterable<Dataset>): AsyncGenerator<Dataset> {
+    let skipped = 0
+    for await (const result of results) {
+      if (skipped < this.offset) skipped++
+      else if (this.given < this.limit) {
+        this.given++
+        yield result
+      } else if (++this.#beyond >= Math.max(1, this.#countWindow)) return
+    }
+    this.#exhausted = true
+  }
+
+  /** @param done the search is over, so what it found is known */
+  warnings(done: boolean): string[] {
+    if (this.limit === 0) return []
+    if (!done) return [`The search is still going on. At most ${this.limit} results are returned`]
+    if (this.#beyond === 0) return []
+    const count = this.#exhausted || this.#beyond > 1 ? this.#beyond : 1
+    return [`There are ${count} additional results that can be requested`]
+  }
+}
+
+function unsupported(params: SearchParams, options: QueryOptions): string[] {
+  const texts: string[] = []
+  if (params.fuzzyMatching && !options.fuzzy) {
+    texts.push('The fuzzymatching parameter is not supported. Only literal matching has been performed.')
+  }
+  if (params.emptyValueMatching && !options.emptyValue) {
+    texts.push('The emptyvaluematching parameter is not supported. Empty Value Matching has not been performed.')
+  }
+  if (params.multipleValueMatching && !options.multipleValue) {
+    texts.push('The multiplevaluematching parameter is not supported. Multiple Value Matching has not been performed.')
+  }
+  return texts
+}
+
+const LEVELS: readonly Level[] = ['STUDY', 'SERIES', 'IMAGE']
+
+async function* encoded(results: AsyncIterable<Dataset>, request: SearchRequest, base: string): AsyncGenerator<Bytes> {
+  let separator = '['
+  for await (const result of results) {
+    yield Buffer.from(separator + encodeJson(complete(result, request, base)))
+    separator = ','
+  }
+  yield Buffer.from(separator === '[' ? '[]' : ']')
+}
+
+/** What a result must have, and nothing that is the archive's own business (PS3.18 10.6.3.3). */
+function complete(result: Dataset, request: SearchRequest, base: string): Dataset {
+  const depth = LEVELS.indexOf(request.level)
+  for (const level of request.withParents ? LEVELS.slice(0, depth + 1) : [request.level]) {
+    for (const t of requiredAttributes[level]) if (!result.has(t)) result.setEmpty(t)
+  }
+  // Attributes given only where they are known: an empty answer says that they are not.
+  for (const level of LEVELS) {
+    for (const t of conditionalAttributes[level]) {
+      if (isEmpty(result, t) && !request.include.includes(t)) result.delete(t)
+    }
+  }
+  for (const { tag: t, vr } of request.match) if (!result.has(t)) result.setEmpty(t, vr)
+  for (const t of request.include) if (!result.has(t)) result.setEmpty(t, vrFor(t))
+  result.delete(Attribute.QueryRetrieveLevel)
+  const study = result.string(Attribute.StudyInstanceUID)
+  if (study !== undefined) {
+    const series = depth > 0 ? result.string(Attribute.SeriesInstanceUID) : undefined
+    const instance = depth > 1 ? result.string(Attribute.SOPInstanceUID) : undefined
+    result.set(Attribute.RetrieveURL, resourceUrl(base, { study, series, instance }))
+  }
+  return result
+}
+
+function isEmpty(result: Dataset, t: number): boolean {
+  const value = result.get(t)?.value
+  return value !== undefined && 'length' in value && value.length === 0
+}

@@ -1,0 +1,59 @@
+import { createServer, type Server } from 'node:http'
+import type { AddressInfo } from 'node:net'
+import { getRequestListener } from '@hono/node-server'
+import type { Config } from '../config.ts'
+import type { Archive } from '../pacs/archive.ts'
+import { createApp, type AppOptions } from './app.ts'
+import { readContract } from './contract.ts'
+import { ReadinessCheck } from './readiness.ts'
+
+/** How long a client may take to send its headers, in ms. */
+const HEADERS_TIMEOUT_MS = 30_000
+/** Longer than the idle time of common load balancers, so that it is they who close. */
+const KEEP_ALIVE_MS = 75_000
+/** Long lists of UIDs travel in URLs. */
+const MAX_HEADER_BYTES = 65_536
+
+export interface HttpServer extends AsyncDisposable {
+  readonly port: number
+  /** Takes no more connections, lets requests under way end within `grace` ms, then cuts what is left. */
+  close(grace: number): Promise<void>
+}
+
+/** Starts the web server in front of the archives. @throws when the port is taken */
+export async function startServer(
+  config: Config,
+  archives: readonly Archive[],
+  metrics: AppOptions['metrics'],
+): Promise<HttpServer> {
+  const stop = new AbortController()
+  const readiness = new ReadinessCheck(archives, config.http.readyCache)
+  const app = createApp({ config, archives, readiness, contract: await readContract(), metrics, stop: stop.signal })
+  const server = createServer(
+    // A study may take as long to upload as its client's line needs: there is no limit on a whole request.
+    { requestTimeout: 0, headersTimeout: HEADERS_TIMEOUT_MS, keepAliveTimeout: KEEP_ALIVE_MS, maxHeaderSize: MAX_HEADER_BYTES },
+    // The globals stay Node's own: nothing of ours is to depend on who starts a server.
+    getRequestListener(app.fetch as Parameters<typeof getRequestListener>[0], { overrideGlobalObjects: false }) as never,
+  )
+  await listening(server, config.http)
+  const close = async (grace: number): Promise<void> => {
+    readiness.stop()
+    const closed = new Promise<void>((resolve) => server.close(() => resolve()))
+    server.closeIdleConnections()
+    const timer = setTimeout(() => {
+      stop.abort(new Error('The service is stopping'))
+      server.closeAllConnections()
+    }, grace)
+    await closed
+    clearTimeout(timer)
+  }
+  return { port: (server.address() as AddressInfo).port, close, [Symbol.asyncDispose]: () => close(0) }
+}
+
+async function listening(server: Server, { host, port }: Config['http']): Promise<void> {
+  const { promise, resolve, reject } = Promise.withResolvers<undefined>()
+  server.once('error', reject)
+  server.listen(port, host, () => resolve(undefined))
+  await promise
+  server.off('error', reject)
+}

@@ -1,0 +1,127 @@
+import { Readable } from 'node:stream'
+import busboy from 'busboy'
+import type { Bytes, ByteStream } from '../dicom/bytes.ts'
+import { parseContentType, type ContentType } from '../dicomweb/content-type.ts'
+import { boundaryOf } from '../dicomweb/content-type.ts'
+import { defaultMultipartLimits, readMultipart } from '../dicomweb/multipart-reader.ts'
+import type { HttpContext } from './environment.ts'
+import { RequestError } from './problem.ts'
+
+/** One file of a store request, read once, before the next. */
+export interface StorePart {
+  /** Its own media type, lower case; undefined when it names none. */
+  readonly type: string | undefined
+  readonly body: ByteStream
+}
+
+/**
+ * The files in the body of a store request: multipart/related, one application/dicom, or a browser's form.
+ * @throws RequestError 413 and 415, ContentTypeError, MultipartError
+ */
+export function storeParts(c: HttpContext): AsyncIterable<StorePart> {
+  const encoding = c.req.header('content-encoding')
+  if (encoding !== undefined && encoding !== 'identity') {
+    throw new RequestError(415, 'CONTENT_ENCODING', 'Compressed request bodies are not supported: send it as it is.')
+  }
+  const header = c.req.header('content-type')
+  if (header === undefined) throw unsupported()
+  const type = parseContentType(header)
+  const body = limited(c, c.var.config.http.maxBodyBytes)
+  switch (type.type) {
+    case 'multipart/related':
+      return related(type, body)
+    case 'application/dicom':
+      return single(body)
+    case 'multipart/form-data':
+      return form(header, body)
+    default:
+      throw unsupported()
+  }
+}
+
+function unsupported(): RequestError {
+  const accepted = 'multipart/related; type="application/dicom", application/dicom, multipart/form-data'
+  return new RequestError(415, 'UNSUPPORTED_MEDIA_TYPE', `Instances are stored as one of: ${accepted}.`, {
+    Accept: accepted,
+  })
+}
+
+/** The request body; more than `limit` bytes are an error as soon as it is known. */
+function limited(c: HttpContext, limit: number): ByteStream {
+  const tooLarge = (): RequestError =>
+    new RequestError(413, 'BODY_TOO_LARGE', `The request body is larger than ${limit} bytes (http.maxBodyBytes).`)
+  const length = Number(c.req.header('content-length') ?? 0)
+  if (length > limit) throw tooLarge()
+  const { incoming } = c.env
+  return (async function* () {
+    let size = 0
+    // The connection must outlive the body: a response is still to be sent on it.
+    for await (const chunk of (incoming as Readable).iterator({ destroyOnReturn: false }) as AsyncIterable<Bytes>) {
+      size += chunk.length
+      if (size > limit) throw tooLarge()
+      yield chunk
+    }
+  })()
+}
+
+async function* related(type: ContentType, body: ByteStream): AsyncGenerator<StorePart> {
+  const root = type.parameters.get('type')?.toLowerCase()
+  if (root !== undefined && root !== 'application/dicom') throw unsupported()
+  for await (const part of readMultipart(body, boundaryOf(type), defaultMultipartLimits)) {
+    const partType = part.headers.get('content-type')
+    yield { type: partType === undefined ? undefined : essence(partType), body: part.body }
+  }
+}
+
+function essence(header: string): string {
+  return (header.split(';')[0] ?? '').trim().toLowerCase()
+}
+
+async function* single(body: ByteStream): AsyncGenerator<StorePart> {
+  yield { type: 'application/dicom', body }
+}
+
+/** RFC 7578, from a browser or `curl -F`: every file field is an instance. */
+async function* form(header: string, body: ByteStream): AsyncGenerator<StorePart> {
+  const parser = busboy({
+    headers: { 'content-type': header },
+    limits: { files: defaultMultipartLimits.maxParts, fields: 100, fieldSize: 65_536 },
+  })
+  const files: Readable[] = []
+  let failure: Error | undefined
+  let over = false
+  let wake: (() => void) | undefined
+  parser.on('file', (_name: string, file: Readable) => {
+    // A file cut short by the end of the body emits its error here and where it is read.
+    file.on('error', () => undefined)
+    files.push(file)
+    wake?.()
+  })
+  const source = Readable.from(body)
+  const finish = (error?: Error): void => {
+    failure ??= error
+    over = true
+    wake?.()
+  }
+  parser.on('close', () => finish())
+  parser.on('error', (error) => finish(malformed(error)))
+  source.on('error', finish)
+  source.pipe(parser)
+  try {
+    for (;;) {
+      const file = files.shift()
+      if (file) yield { type: undefined, body: file as AsyncIterable<Bytes> }
+      else if (failure) throw failure
+      else if (over) return
+      else await new Promise<void>((resolve) => (wake = resolve))
+    }
+  } finally {
+    source.unpipe(parser)
+    source.destroy()
+    parser.destroy()
+  }
+}
+
+function malformed(cause: unknown): Error {
+  return new RequestError(400, 'MULTIPART_MALFORMED', `The form cannot be read: ${cause instanceof Error ? cause.message : 'malformed'}.`)
+}

@@ -1,0 +1,129 @@
+import { Attribute } from '../dicom/attributes.ts'
+import { readPart10 } from '../dicom/part10.ts'
+import type { Uid } from '../dicom/uids.ts'
+import { FailureReason, StoreResponse } from '../dicomweb/store-response.ts'
+import { statusClass } from '../dimse/status.ts'
+import { identify } from '../pacs/identify.ts'
+import type { Instance } from '../pacs/instance.ts'
+import type { StoreBatch } from '../pacs/store.ts'
+import type { HttpContext } from './environment.ts'
+import { pathUid } from './path.ts'
+import { problemOf, RequestError } from './problem.ts'
+import { storeParts, type StorePart } from './store-parts.ts'
+
+/** Media types a file may bear; what it is shows when it is read. */
+const fileTypes = new Set(['application/dicom', 'application/octet-stream', 'application/dicom+octet-stream'])
+
+/** STOW-RS (PS3.18 10.5): each part goes to the archive as it arrives, and each has its place in the answer. */
+export async function storeInstances(c: HttpContext): Promise<Response> {
+  const study = pathUid(c, 'study')
+  const { archive, signal, base } = c.var
+  const report = new Report()
+  await using batch = archive.storeBatch({ signal })
+  try {
+    for await (const part of storeParts(c)) await storePart(part, study, batch, report)
+  } catch (error) {
+    signal.throwIfAborted()
+    // Nothing came of it: the fault of the body is the answer. Otherwise it is one more failure beside the rest.
+    if (report.response.stored === 0 && !(report.response.total > 0 && report.failure !== undefined)) throw error
+    report.response.addOther(FailureReason.cannotUnderstand)
+  }
+  if (report.response.total === 0) {
+    throw new RequestError(400, 'NO_INSTANCES', 'The body holds no DICOM instance.')
+  }
+  const { status, headers } = statusOf(report, c.req.path)
+  return c.body(report.response.toJson(base), status as 200, { 'Content-Type': 'application/dicom+json', ...headers })
+}
+
+/** What happened to the parts, and the first failure of the archive itself. */
+class Report {
+  readonly response = new StoreResponse()
+  failure: unknown
+  /** Parts that held an instance, whatever became of it. */
+  instances = 0
+}
+
+async function storePart(part: StorePart, study: Uid | undefined, batch: StoreBatch, report: Report): Promise<void> {
+  const { response } = report
+  if (part.type !== undefined && !fileTypes.has(part.type)) {
+    await skip(part.body)
+    response.addOther(FailureReason.cannotUnderstand)
+    return
+  }
+  const read = await readInstance(part)
+  if (!read) {
+    response.addOther(FailureReason.cannotUnderstand)
+    return
+  }
+  report.instances++
+  const { instance, series } = read
+  const { sopClass, sopInstance } = instance
+  if (study !== undefined && read.study !== study) {
+    await skip(instance.body)
+    response.addFailed({ sopClass, sopInstance, reason: FailureReason.otherStudy })
+    return
+  }
+  const outcome = await batch.store(instance)
+  switch (outcome.kind) {
+    case 'stored': {
+      const warning = statusClass(outcome.status) === 'warning' ? { warning: outcome.status } : {}
+      response.addStored({ sopClass, sopInstance, study: read.study, series, ...warning })
+      return
+    }
+    case 'refused':
+      await skip(instance.body)
+      response.addFailed({ sopClass, sopInstance, reason: outcome.status })
+      return
+    case 'failed':
+      report.failure ??= outcome.error
+      await skip(instance.body)
+      response.addFailed({ sopClass, sopInstance, reason: FailureReason.processingFailure })
+      return
+    case 'broken':
+      response.addFailed({ sopClass, sopInstance, reason: FailureReason.cannotUnderstand })
+      await skip(part.body)
+      return
+  }
+}
+
+/** The rest of a part that is not wanted, so that the next can be read; its own faults no longer matter. */
+async function skip(body: AsyncIterable<unknown>): Promise<void> {
+  try {
+    for await (const _ of body);
+  } catch {
+    // A fault of the whole body shows again when the next part is asked for.
+  }
+}
+
+async function readInstance(part: StorePart): Promise<{ instance: Instance; study: Uid; series: Uid } | undefined> {
+  try {
+    const { meta, syntax, body: data } = await readPart10(part.body)
+    const { identity, body } = await identify(data, syntax)
+    const sopClass = identity.sopClass ?? meta.string(Attribute.MediaStorageSOPClassUID)
+    const sopInstance = identity.sopInstance ?? meta.string(Attribute.MediaStorageSOPInstanceUID)
+    const { study, series } = identity
+    if (!sopClass || !sopInstance || !study || !series) {
+      await skip(body)
+      return undefined
+    }
+    return { instance: { sopClass, sopInstance, syntax, body }, study, series }
+  } catch {
+    await skip(part.body)
+    return undefined
+  }
+}
+
+/** PS3.18 Table 10.5.3-1; when nothing was stored the archive's failure gives the status. */
+function statusOf(report: Report, path: string): { status: number; headers: Record<string, string> } {
+  const { response, failure } = report
+  const reasons = response.failureReasons
+  if (response.stored > 0) return { status: response.status, headers: {} }
+  if (report.instances === 0) return { status: 400, headers: {} }
+  if (failure !== undefined) {
+    const { problem, headers } = problemOf(failure, path)
+    return { status: problem.status >= 500 && problem.status !== 500 ? problem.status : 502, headers: { ...headers } }
+  }
+  if (reasons.every((reason) => reason >>> 8 === 0xa7)) return { status: 503, headers: { 'Retry-After': '5' } }
+  if (reasons.every((reason) => reason === 0x0124)) return { status: 403, headers: {} }
+  return { status: response.status, headers: {} }
+}

@@ -1,0 +1,122 @@
+#!/usr/bin/env node
+import { readFile } from 'node:fs/promises'
+import { parseArgs } from 'node:util'
+import { ConfigError, loadConfig } from './config.ts'
+import { startGateway, type Gateway } from './gateway.ts'
+
+const HELP = `Usage: dimsegate [serve] --config FILE   DICOMweb in front of the archives (PACS) that FILE names
+       dimsegate demo [--port N] [--dicom PATH]
+                                         DICOMweb in front of a small archive in this process, to look around
+
+Options
+  --config FILE  YAML file; DIMSEGATE_CONFIG names it too. Every key also by environment: DIMSEGATE_HTTP__PORT=8080
+  --port N       demo: port of the web server (default 8080; 0 takes a free one)
+  --dicom PATH   demo: a folder of DICOM files to serve, or one file
+  --version      Version
+  --help         This text
+`
+
+const options = {
+  config: { type: 'string' },
+  port: { type: 'string' },
+  dicom: { type: 'string' },
+  help: { type: 'boolean', short: 'h' },
+  version: { type: 'boolean', short: 'v' },
+} as const
+
+/** A command line that cannot be understood, or a start that failed for a reason the user can mend. */
+class UsageError extends Error {}
+
+async function main(argv: string[]): Promise<void> {
+  const { values, positionals } = parse(argv)
+  if (values.help) return print(HELP)
+  if (values.version) return print(`${await version()}\n`)
+  const [command = 'serve', ...extra] = positionals
+  if (extra.length > 0) throw new UsageError(`Unexpected argument: ${extra.join(' ')}`)
+  switch (command) {
+    case 'serve':
+      return serve(values.config)
+    case 'demo':
+      return demo(values)
+    default:
+      throw new UsageError(`Unknown command: ${command}`)
+  }
+}
+
+function parse(argv: string[]): ReturnType<typeof parseArgs<{ options: typeof options; allowPositionals: true }>> {
+  try {
+    return parseArgs({ args: argv, options, allowPositionals: true })
+  } catch (error) {
+    throw new UsageError(error instanceof Error ? error.message : 'The command line cannot be read')
+  }
+}
+
+async function serve(file: string | undefined): Promise<void> {
+  const config = await loadConfig({ file, env: process.env })
+  const gateway = await started(startGateway(config), config.http.port)
+  const { log } = gateway.telemetry
+  for (const { name, aeTitle, host, port } of config.archives) {
+    log.info({ name, aeTitle, host, port }, 'archive')
+  }
+  log.info({ url: gateway.url, version: await version() }, 'listening')
+  await stopSignal(() => log.info('stopping'))
+  await gateway.stop()
+}
+
+async function demo(values: { port?: string | undefined; dicom?: string | undefined }): Promise<void> {
+  const port = values.port === undefined ? 8080 : Number(values.port)
+  if (!Number.isInteger(port) || port < 0 || port > 65_535) throw new UsageError('--port is a number from 0 to 65535')
+  const { startDemo } = await import('./demo/start.ts')
+  await using archive = await startDemo(values.dicom).catch((error: unknown) => {
+    throw new UsageError(`--dicom: ${error instanceof Error ? error.message : 'cannot be read'}`)
+  })
+  const { parseConfig } = await import('./config.ts')
+  const config = parseConfig({
+    http: { port },
+    archives: [{ aeTitle: archive.aeTitle, host: '127.0.0.1', port: archive.port }],
+    log: { level: 'warn', format: 'pretty' },
+  })
+  const gateway = await started(startGateway(config), port)
+  print(archive.introduction(gateway.url))
+  await stopSignal(() => print('\nStopping.\n'))
+  await gateway.stop()
+}
+
+async function started(starting: Promise<Gateway>, port: number): Promise<Gateway> {
+  try {
+    return await starting
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code === 'EADDRINUSE') {
+      throw new UsageError(`Port ${port} is in use. Choose another: --port for the demo, http.port in the configuration.`)
+    }
+    throw error
+  }
+}
+
+/** Waits for SIGINT or SIGTERM; a second one ends the process at once. */
+async function stopSignal(stopping: () => void): Promise<void> {
+  await new Promise<void>((resolve) => {
+    for (const signal of ['SIGINT', 'SIGTERM'] as const) process.once(signal, () => resolve())
+  })
+  stopping()
+  for (const signal of ['SIGINT', 'SIGTERM'] as const) process.once(signal, () => process.exit(1))
+}
+
+async function version(): Promise<string> {
+  const text = await readFile(new URL('../package.json', import.meta.url), 'utf8')
+  return (JSON.parse(text) as { version: string }).version
+}
+
+function print(text: string): void {
+  process.stdout.write(text)
+}
+
+try {
+  await main(process.argv.slice(2))
+  process.exit(0)
+} catch (error) {
+  if (error instanceof UsageError) process.stderr.write(`${error.message}\n\n${HELP}`)
+  else if (error instanceof ConfigError) process.stderr.write(`${error.message}\n`)
+  else process.stderr.write(`${error instanceof Error ? (error.stack ?? error.message) : String(error)}\n`)
+  process.exit(1)
+}

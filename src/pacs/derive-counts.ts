@@ -1,0 +1,106 @@
+import { Attribute } from '../dicom/attributes.ts'
+import type { Dataset } from '../dicom/dataset.ts'
+import type { Tag } from '../dicom/tag.ts'
+import type { Archive } from './archive.ts'
+import type { Call } from './call.ts'
+import { returnKey, selectionKeys } from './query.ts'
+import type { SearchRequest } from './search.ts'
+
+/** Studies of one answer whose counts are derived: each costs a query. Behind them the attributes stay empty. */
+export const MAX_DERIVED = 200
+
+/** Required of a study (PS3.18 Table 10.6.3-3), optional in DIMSE (PS3.4 Table C.6-1): archives leave them out. */
+const derived: readonly Tag[] = [
+  Attribute.ModalitiesInStudy,
+  Attribute.NumberOfStudyRelatedSeries,
+  Attribute.NumberOfStudyRelatedInstances,
+]
+
+/**
+ * Fills in ModalitiesInStudy and the numbers of series and instances by a SERIES-level query for each study, where the
+ * archive did not answer them (`auto`) or always. Studies are gathered first, at most MAX_DERIVED: no association is
+ * held while another is waited for.
+ */
+export async function* deriveCounts(
+  archive: Archive,
+  results: AsyncIterable<Dataset>,
+  request: SearchRequest,
+  call: Call,
+): AsyncGenerator<Dataset> {
+  const mode = archive.config.search.deriveCounts
+  if (request.level !== 'STUDY' || mode === 'never') {
+    yield* results
+    return
+  }
+  const iterator = results[Symbol.asyncIterator]()
+  try {
+    const gathered: Dataset[] = []
+    let rest = true
+    while (rest && gathered.length < MAX_DERIVED) {
+      const { value, done } = await iterator.next()
+      if (done) rest = false
+      else if (gathered.length === 0 && mode === 'auto' && missing(value).length === 0) {
+        // An archive that knows them for one study knows them for all: nothing to wait for.
+        yield value
+        yield* remaining(iterator)
+        return
+      } else gathered.push(value)
+    }
+    if (rest) {
+      yield* remainingAfter(gathered, iterator)
+      return
+    }
+    for (const study of gathered) {
+      await fillIn(archive, study, mode === 'always' ? derived : missing(study), call)
+      yield study
+    }
+  } finally {
+    await iterator.return?.()
+  }
+}
+
+async function* remaining(iterator: AsyncIterator<Dataset>): AsyncGenerator<Dataset> {
+  for (;;) {
+    const { value, done } = await iterator.next()
+    if (done) return
+    yield value
+  }
+}
+
+/** More than MAX_DERIVED studies: the answer goes out as the archive gave it. */
+async function* remainingAfter(gathered: Dataset[], iterator: AsyncIterator<Dataset>): AsyncGenerator<Dataset> {
+  for (let study = gathered.shift(); study !== undefined; study = gathered.shift()) yield study
+  yield* remaining(iterator)
+}
+
+function missing(study: Dataset): Tag[] {
+  return derived.filter((t) => study.string(t) === undefined)
+}
+
+async function fillIn(archive: Archive, study: Dataset, wanted: readonly Tag[], call: Call): Promise<void> {
+  const uid = study.string(Attribute.StudyInstanceUID)
+  if (wanted.length === 0 || uid === undefined) return
+  const keys = [
+    returnKey(Attribute.Modality, 'CS'),
+    returnKey(Attribute.SeriesInstanceUID, 'UI'),
+    returnKey(Attribute.NumberOfSeriesRelatedInstances, 'IS'),
+    ...selectionKeys(uid, undefined),
+  ]
+  const modalities = new Set<string>()
+  let series = 0
+  let instances: number | undefined = 0
+  for await (const match of archive.find({ level: 'SERIES', keys }, call)) {
+    series++
+    const modality = match.string(Attribute.Modality)
+    if (modality !== undefined) modalities.add(modality)
+    const count = match.number(Attribute.NumberOfSeriesRelatedInstances)
+    instances = instances === undefined || count === undefined ? undefined : instances + count
+  }
+  if (wanted.includes(Attribute.ModalitiesInStudy)) study.set(Attribute.ModalitiesInStudy, [...modalities].sort())
+  if (wanted.includes(Attribute.NumberOfStudyRelatedSeries)) {
+    study.set(Attribute.NumberOfStudyRelatedSeries, String(series))
+  }
+  if (wanted.includes(Attribute.NumberOfStudyRelatedInstances) && instances !== undefined) {
+    study.set(Attribute.NumberOfStudyRelatedInstances, String(instances))
+  }
+}

@@ -1,0 +1,108 @@
+import { subscribe } from 'node:diagnostics_channel'
+import { pino, type DestinationStream, type Logger } from 'pino'
+import { Counter, Gauge, Histogram, Registry, collectDefaultMetrics } from 'prom-client'
+import type { Config } from './config.ts'
+import type { RequestEvent } from './http/app.ts'
+import type { Archive } from './pacs/archive.ts'
+import type { AssociationEvent } from './pacs/pool.ts'
+
+export interface Telemetry {
+  readonly log: Logger
+  metrics(): Promise<{ readonly type: string; readonly text: string }>
+}
+
+/**
+ * Logs and metrics of what the layers below publish. Neither ever holds key values, names, UIDs or what an archive
+ * wrote into an Error Comment: of an error only its code and kind are told, and the status of a DIMSE response.
+ */
+export function startTelemetry(config: Config['log'], archives: () => readonly Archive[]): Telemetry {
+  const log = pino({ level: config.level, base: null }, destination(config.format))
+  const registry = new Registry()
+  collectDefaultMetrics({ register: registry })
+  logRequests(log, registry)
+  logAssociations(log, registry)
+  measurePools(registry, archives)
+  return { log, metrics: async () => ({ type: registry.contentType, text: await registry.metrics() }) }
+}
+
+function logRequests(log: Logger, registry: Registry): void {
+  const duration = new Histogram({
+    name: 'dimsegate_http_request_duration_seconds',
+    help: 'Time from the request to the end of its response',
+    labelNames: ['method', 'route', 'status'],
+    buckets: [0.01, 0.05, 0.1, 0.5, 1, 5, 30, 120],
+    registers: [registry],
+  })
+  const cuts = new Counter({
+    name: 'dimsegate_http_responses_cut_total',
+    help: 'Responses whose connection ended before their body did',
+    labelNames: ['route'],
+    registers: [registry],
+  })
+  subscribe('dimsegate:request', (message) => {
+    const { method, route, archive, status, milliseconds, cut, error } = message as RequestEvent
+    duration.observe({ method, route, status }, milliseconds / 1000)
+    if (cut) cuts.inc({ route })
+    const level = status >= 500 || (cut && codeOf(error) !== 'CLIENT_GONE' && error !== undefined) ? 'error' : 'info'
+    const fields = { method, route, archive, status, ms: Math.round(milliseconds), ...(cut && { cut }), ...errorFields(error) }
+    log[level](fields, 'request')
+  })
+}
+
+function logAssociations(log: Logger, registry: Registry): void {
+  const events = new Counter({
+    name: 'dimsegate_associations_total',
+    help: 'Associations opened, failed to open, and ended',
+    labelNames: ['archive', 'event'],
+    registers: [registry],
+  })
+  subscribe('dimsegate:association', (message) => {
+    const { archive, event, code } = message as AssociationEvent
+    events.inc({ archive, event })
+    log[event === 'failed' ? 'warn' : 'debug']({ archive, event, code }, 'association')
+  })
+}
+
+function measurePools(registry: Registry, archives: () => readonly Archive[]): void {
+  new Gauge({
+    name: 'dimsegate_pool_associations',
+    help: 'Associations of each archive by what they are doing, and requests waiting for one',
+    labelNames: ['archive', 'state'],
+    registers: [registry],
+    collect() {
+      for (const archive of archives()) {
+        const { leased, idle, waiting } = archive.stats
+        for (const [state, value] of Object.entries({ leased, idle, waiting })) {
+          this.set({ archive: archive.config.name, state }, value)
+        }
+      }
+    },
+  })
+}
+
+function codeOf(error: unknown): string | undefined {
+  return error instanceof Error && 'code' in error ? String(error.code) : undefined
+}
+
+function errorFields(error: unknown): Record<string, unknown> {
+  if (error === undefined) return {}
+  const code = codeOf(error)
+  // An error without a code is a fault of ours: where it happened is needed, its message may quote anything.
+  const where = code === undefined && error instanceof Error ? error.stack?.split('\n').slice(1, 6).join('\n') : undefined
+  const dimse = error instanceof Error && 'status' in error && code === 'DIMSE_STATUS' ? error.status : undefined
+  const name = error instanceof Error ? error.name : undefined
+  return { error: { name, code, ...(dimse !== undefined && { dimse }), ...(where && { where }) } }
+}
+
+/** JSON lines, or one line of text an event for people. */
+function destination(format: Config['log']['format']): DestinationStream {
+  if (format === 'json') return process.stdout
+  return {
+    write(line) {
+      const { time, level, msg, ...fields } = JSON.parse(line) as { time: number; level: number; msg: string }
+      const name = pino.levels.labels[level] ?? String(level)
+      const rest = Object.entries(fields).map(([key, value]) => `${key}=${typeof value === 'string' ? value : JSON.stringify(value)}`)
+      process.stdout.write(`${new Date(time).toISOString()} ${name.toUpperCase().padEnd(5)} ${msg} ${rest.join(' ')}\n`)
+    },
+  }
+}
