@@ -115,7 +115,7 @@ export class ElementReader {
     if (!this.#has(8)) return this.#wait(level)
     const t = this.#tag(level.bigEndian)
     if (level.kind === 'sequence') return this.#inSequence(level, t)
-    if (level.kind === 'pixel-sequence') return this.#inPixelSequence(t)
+    if (level.kind === 'pixel-sequence') return this.#inPixelSequence(level, t)
     return this.#inDataSet(level, t)
   }
 
@@ -179,6 +179,7 @@ export class ElementReader {
     const length = this.#view.getUint32(this.#position + 4, !level.bigEndian)
     if (t === ITEM) {
       const defined = length === UNDEFINED_LENGTH ? undefined : length
+      this.#count(t)
       this.#advance(8)
       this.#open({ ...level, kind: 'item', end: this.#endOf(defined, t) })
       return { kind: 'item-start', length: defined }
@@ -190,8 +191,8 @@ export class ElementReader {
     return { kind: 'sequence-end' }
   }
 
-  #inPixelSequence(t: Tag): ElementToken | undefined {
-    const length = this.#view.getUint32(this.#position + 4, true)
+  #inPixelSequence(level: Level, t: Tag): ElementToken | undefined {
+    const length = this.#view.getUint32(this.#position + 4, !level.bigEndian)
     if (t === ITEM) {
       if (length === UNDEFINED_LENGTH) this.#fail('A fragment has undefined length', t)
       this.#count(t)
@@ -252,7 +253,8 @@ export class ElementReader {
   }
 
   #open(level: Level): void {
-    if (this.#levels.length > MAX_NESTING) this.#fail(`Sequences are nested deeper than ${MAX_NESTING}`)
+    // Every sequence comes with an item.
+    if (this.#levels.length > 2 * MAX_NESTING) this.#fail(`Sequences are nested deeper than ${MAX_NESTING}`)
     this.#levels.push(level)
   }
 
@@ -298,6 +300,8 @@ export class ElementReader {
     }
     const length = defined(this.#view.getUint32(at + 4, little))
     const vr = this.#dictionary(level, t)
+    // Some writers of encapsulated syntaxes leave the VRs out.
+    if (length === undefined && t === Attribute.PixelData) return { vr: 'OB', length, size: 8, implicitContent: false }
     // Fragments exist only in explicit syntaxes; anything else of undefined length is a sequence.
     return { vr: length === undefined && vr !== 'SQ' ? 'UN' : vr, length, size: 8, implicitContent: true }
   }

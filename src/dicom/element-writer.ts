@@ -48,8 +48,11 @@ export class ElementWriter {
       case 'element': {
         const { tag: t, vr, length } = token.header
         const padded = length! + (length! & 1)
+        const written = writtenVr(vr, padded)
         this.#header(t, vr, padded)
-        this.#swap = token.bigEndian === !this.#little ? 1 : representation(vr).wordBytes
+        // PS3.5 6.2.2: what is written as UN is Little Endian whatever is around it.
+        const bigEndian = !this.#little && written === vr
+        this.#swap = token.bigEndian === bigEndian ? 1 : representation(vr).wordBytes
         this.#pad = padded === length ? undefined : representation(vr).pad
         return
       }
@@ -84,9 +87,7 @@ export class ElementWriter {
   }
 
   #header(t: Tag, vr: Vr, length: number): void {
-    const short = representation(vr).lengthBytes === 2
-    // PS3.5 6.2.2: a value too long for its VR's length field goes out as UN.
-    const name = short && length > MAX_SHORT_LENGTH ? 'UN' : vr
+    const name = writtenVr(vr, length)
     this.#reserve(12)
     const at = this.#staged
     this.#u16(at, t >>> 16)
@@ -98,7 +99,7 @@ export class ElementWriter {
     }
     this.#stage[at + 4] = name.charCodeAt(0)
     this.#stage[at + 5] = name.charCodeAt(1)
-    if (short && name === vr) {
+    if (representation(name).lengthBytes === 2) {
       this.#u16(at + 6, length)
       this.#staged = at + 8
     } else {
@@ -117,8 +118,14 @@ export class ElementWriter {
   }
 
   #value(bytes: Bytes, last: boolean): void {
-    this.#append(this.#swap === 1 ? bytes : this.#swapped(bytes, last))
-    if (last && this.#pad !== undefined) this.#append(Uint8Array.of(this.#pad))
+    const pad = last && this.#pad !== undefined ? Uint8Array.of(this.#pad) : undefined
+    if (this.#swap === 1) {
+      this.#append(bytes)
+      if (pad) this.#append(pad)
+      return
+    }
+    // The pad may complete a word, and is then turned round with it.
+    this.#append(this.#swapped(pad ? Buffer.concat([bytes, pad]) : bytes, last))
   }
 
   /** Turns the words of a value round; what is left of a word waits in `#carry`. */
@@ -164,4 +171,9 @@ export class ElementWriter {
     if (this.#little) this.#stage.writeUInt32LE(value, at)
     else this.#stage.writeUInt32BE(value, at)
   }
+}
+
+/** PS3.5 6.2.2: a value too long for its VR's length field goes out as UN. */
+function writtenVr(vr: Vr, length: number): Vr {
+  return representation(vr).lengthBytes === 2 && length > MAX_SHORT_LENGTH ? 'UN' : vr
 }

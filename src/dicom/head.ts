@@ -37,7 +37,7 @@ export async function readHead(
       reader.push(piece)
       if (reader.complete) return
       read += piece.length
-      if (Math.max(read, held) > MAX_HEAD_BYTES) throw new HeadTooLargeError()
+      if (read > MAX_HEAD_BYTES) throw new HeadTooLargeError()
     }
   }
   try {
@@ -51,6 +51,7 @@ export async function readHead(
       chunks.push(value)
       held += value.length
       await follow(inflater ? inflater.push(value) : [value])
+      if (held > MAX_HEAD_BYTES && !reader.complete) throw new HeadTooLargeError()
     }
   } catch (error) {
     await iterator.return?.()

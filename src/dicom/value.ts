@@ -1,6 +1,6 @@
 import type { Bytes } from './bytes.ts'
 import type { CharacterSet } from './charset.ts'
-import { formatTag } from './tag.ts'
+import { formatTag, parseTag } from './tag.ts'
 import { representation, type Vr } from './vr.ts'
 
 /** One decoded value; `undefined` is an empty value between others. */
@@ -109,7 +109,7 @@ export function encodeValues(vr: Vr, values: readonly Value[], charset: Characte
       return pad(vr, ascii(vr, parts.join('\\')))
     }
     case 'text': {
-      const joined = values.map(String).join('\\')
+      const joined = values.map((value) => value ?? '').join('\\')
       return pad(vr, coded ? charset.encodeText(joined) : ascii(vr, joined))
     }
     case 'number':
@@ -144,25 +144,45 @@ function encodeNumbers(vr: Vr, values: readonly Value[]): Bytes {
 }
 
 function setNumber(vr: Vr, view: DataView, at: number, value: Value): void {
-  if (vr === 'AT') {
-    const t = Number.parseInt(String(value), 16)
-    if (Number.isNaN(t)) throw new InvalidValueError(vr, 'is no tag of eight hexadecimal digits')
-    view.setUint16(at, t >>> 16, true)
-    view.setUint16(at + 2, t & 0xffff, true)
-    return
+  switch (vr) {
+    case 'AT': {
+      const t = parseTag(String(value))
+      if (t === undefined) throw new InvalidValueError(vr, 'is no tag of eight hexadecimal digits')
+      view.setUint16(at, t >>> 16, true)
+      return view.setUint16(at + 2, t & 0xffff, true)
+    }
+    case 'UV':
+      return view.setBigUint64(at, integer(vr, value, 0n, 2n ** 64n), true)
+    case 'SV':
+      return view.setBigInt64(at, integer(vr, value, -(2n ** 63n), 2n ** 63n), true)
+    case 'US':
+      return view.setUint16(at, Number(integer(vr, value, 0n, 0x1_0000n)), true)
+    case 'SS':
+      return view.setInt16(at, Number(integer(vr, value, -0x8000n, 0x8000n)), true)
+    case 'UL':
+      return view.setUint32(at, Number(integer(vr, value, 0n, 0x1_0000_0000n)), true)
+    case 'SL':
+      return view.setInt32(at, Number(integer(vr, value, -0x8000_0000n, 0x8000_0000n)), true)
+    case 'FL':
+      return view.setFloat32(at, float(vr, value), true)
+    default:
+      return view.setFloat64(at, float(vr, value), true)
   }
-  if (vr === 'UV' || vr === 'SV') {
-    const big = BigInt(value ?? 0)
-    if (vr === 'UV') view.setBigUint64(at, big, true)
-    else view.setBigInt64(at, big, true)
-    return
-  }
+}
+
+/** From `from` on and below `end`. */
+function integer(vr: Vr, value: Value, from: bigint, end: bigint): bigint {
+  const text = String(value).trim()
+  if (!/^[+-]?\d+$/.test(text)) throw new InvalidValueError(vr, 'is no integer')
+  const n = BigInt(text.replace('+', ''))
+  if (n < from || n >= end) throw new InvalidValueError(vr, 'is out of its range')
+  return n
+}
+
+function float(vr: Vr, value: Value): number {
   const n = Number(value)
-  if (value === undefined || (Number.isNaN(n) && vr !== 'FL' && vr !== 'FD')) throw new InvalidValueError(vr, 'is no number')
-  if (vr === 'US') view.setUint16(at, n, true)
-  else if (vr === 'SS') view.setInt16(at, n, true)
-  else if (vr === 'UL') view.setUint32(at, n, true)
-  else if (vr === 'SL') view.setInt32(at, n, true)
-  else if (vr === 'FL') view.setFloat32(at, n, true)
-  else view.setFloat64(at, n, true)
+  const blank = typeof value === 'string' && value.trim() === ''
+  const meant = typeof value === 'number' || value === 'NaN'
+  if (blank || (Number.isNaN(n) && !meant)) throw new InvalidValueError(vr, 'is no number')
+  return n
 }

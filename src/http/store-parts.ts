@@ -1,8 +1,7 @@
 import { Readable } from 'node:stream'
 import busboy from 'busboy'
 import type { Bytes, ByteStream } from '../dicom/bytes.ts'
-import { parseContentType, type ContentType } from '../dicomweb/content-type.ts'
-import { boundaryOf } from '../dicomweb/content-type.ts'
+import { boundaryOf, parseContentType, type ContentType } from '../dicomweb/content-type.ts'
 import { defaultMultipartLimits, readMultipart } from '../dicomweb/multipart-reader.ts'
 import type { HttpContext } from './environment.ts'
 import { RequestError } from './problem.ts'
@@ -110,7 +109,8 @@ async function* form(header: string, body: ByteStream): AsyncGenerator<StorePart
   try {
     for (;;) {
       const file = files.shift()
-      if (file) yield { type: undefined, body: file as AsyncIterable<Bytes> }
+      // A file left early is still to be read to its end: busboy waits for that.
+      if (file) yield { type: undefined, body: { [Symbol.asyncIterator]: () => file.iterator({ destroyOnReturn: false }) } }
       else if (failure) throw failure
       else if (over) return
       else await new Promise<void>((resolve) => (wake = resolve))
