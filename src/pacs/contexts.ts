@@ -34,6 +34,8 @@ export interface GetPlan {
   readonly compressed: boolean
   /** Add the frequent classes, for what is in the selection besides. */
   readonly others: boolean
+  /** One syntax and no other: some archives use just the first context of a class that they accepted. */
+  readonly only?: Uid
   readonly maxContexts: number
   readonly roles: 'scp' | 'both'
 }
@@ -44,11 +46,11 @@ export interface GetPlan {
  * frequent classes. Each class has its role selection (PS3.4 C.5.3).
  */
 export function getProposal(plan: GetPlan): Proposal {
-  const { classes, compressed, others, maxContexts, roles } = plan
+  const { classes, compressed, others, only, maxContexts, roles } = plan
   const list: (readonly [Uid, readonly Uid[]])[] = [[SopClass.studyRootGet, nativeSyntaxes]]
   const known = classes.slice(0, maxContexts - 1)
-  for (const sopClass of known) list.push([sopClass, nativeSyntaxes])
-  if (compressed) {
+  for (const sopClass of known) list.push([sopClass, only === undefined ? nativeSyntaxes : [only]])
+  if (compressed && only === undefined) {
     for (const { uid } of encapsulatedSyntaxes) {
       for (const sopClass of known) if (list.length < maxContexts) list.push([sopClass, [uid]])
     }

@@ -1,9 +1,11 @@
 import { Attribute } from '../dicom/attributes.ts'
+import { transferSyntax } from '../dicom/transfer-syntax.ts'
 import { SopClass, type Uid } from '../dicom/uids.ts'
 import { Scu, type RetrieveEnd } from '../dimse/scu.ts'
 import { Status, statusClass, StatusError } from '../dimse/status.ts'
+import type { AcceptedContext } from '../network/negotiation.ts'
 import { NotSupportedByArchiveError, type Call } from './call.ts'
-import { getProposal } from './contexts.ts'
+import { getProposal, type GetPlan } from './contexts.ts'
 import { belongsTo, identify } from './identify.ts'
 import type { Instance, Selection } from './instance.ts'
 import type { AssociationPool } from './pool.ts'
@@ -72,43 +74,62 @@ export async function* retrieveByGet(
   yield* retryMissing(selection, compressed, end, received, source, call)
 }
 
-/** What is still missing, series by series, with contexts for just its classes. */
+/**
+ * What is still missing, series by series, with contexts for just its classes. Uncompressed first if that is what is
+ * wanted, one instance at a time where one that cannot be converted ends the whole C-GET; then as stored, since the web
+ * layer may still be allowed to give it; then in each syntax alone, for archives that use one context a class.
+ */
 async function* retryMissing(
   selection: Selection,
   compressed: boolean,
-  end: RetrieveEnd,
+  first: RetrieveEnd,
   received: Set<Uid>,
   source: RetrieveSource,
   call: Call,
 ): AsyncGenerator<Instance> {
   const missing = await listMissing(selection, received, source, call)
   for (const [series, instances] of missing) {
-    // What the archive could not decompress is asked for as stored: the web layer decides whether it may be given.
-    for (const asStored of compressed ? [true] : [false, true]) {
-      const left = [...instances].filter(([uid]) => !received.has(uid))
-      for (let at = 0; at < left.length; at += UIDS_PER_RETRY) {
-        const batch = left.slice(at, at + UIDS_PER_RETRY)
-        const classes = [...new Set(batch.map(([, sopClass]) => sopClass))]
-        const plan = { classes, compressed: asStored, others: false }
-        const uids = batch.map(([uid]) => uid)
-        yield* attempt({ study: selection.study, series }, uids, plan, received, source, call)
+    const left = (): Uid[] => [...instances.keys()].filter((uid) => !received.has(uid))
+    const one = { study: selection.study, series }
+    const attemptBatch = (uids: readonly Uid[], plan: { compressed: boolean; only?: Uid }): ReturnType<typeof attempt> => {
+      const classes = [...new Set(uids.map((uid) => instances.get(uid)!))]
+      return attempt(one, uids, { classes, others: false, ...plan }, received, source, call)
+    }
+    for (let at = 0, uids = left(); at < uids.length; at += UIDS_PER_RETRY) {
+      const batch = uids.slice(at, at + UIDS_PER_RETRY)
+      const remaining = (): Uid[] => batch.filter((uid) => !received.has(uid))
+      if (!compressed) {
+        const { status } = yield* attemptBatch(batch, { compressed: false })
+        if (statusClass(status) === 'failure' && batch.length > 1) {
+          for (const uid of remaining()) yield* attemptBatch([uid], { compressed: false })
+        }
+      }
+      if (remaining().length === 0) continue
+      const { accepted } = yield* attemptBatch(remaining(), { compressed: true })
+      for (const syntax of accepted) {
+        if (remaining().length > 0) yield* attemptBatch(remaining(), { compressed: true, only: syntax })
       }
     }
   }
   const absent = [...missing.values()].flatMap((instances) => [...instances.keys()].filter((uid) => !received.has(uid)))
-  if (received.size === 0) throw absent.length === 0 ? new NoSuchInstanceError() : new StatusError(end.response)
-  if (absent.length > 0) throw new IncompleteRetrieveError(received.size, absent.length, end.status)
+  if (received.size === 0) throw absent.length === 0 ? new NoSuchInstanceError() : new StatusError(first.response)
+  if (absent.length > 0) throw new IncompleteRetrieveError(received.size, absent.length, first.status)
+}
+
+interface AttemptEnd extends RetrieveEnd {
+  /** Encapsulated syntaxes the archive accepted, for any class. */
+  readonly accepted: readonly Uid[]
 }
 
 /** One C-GET at the level asked and never above it. Instances already received are dropped. */
 async function* attempt(
   selection: Selection,
   uids: readonly Uid[],
-  plan: { classes: readonly Uid[]; compressed: boolean; others: boolean },
+  plan: Pick<GetPlan, 'classes' | 'compressed' | 'others' | 'only'>,
   received: Set<Uid>,
   source: RetrieveSource,
   call: Call,
-): AsyncGenerator<Instance, RetrieveEnd> {
+): AsyncGenerator<Instance, AttemptEnd> {
   const { maxContexts, roles, timeout, archive } = source
   const wanted = selection.instance === undefined ? uids : [selection.instance]
   const level: Level = wanted.length > 0 ? 'IMAGE' : selection.series === undefined ? 'STUDY' : 'SERIES'
@@ -120,7 +141,7 @@ async function* attempt(
     const keys = selectionKeys(selection.study, selection.series, wanted)
     const request = identifier({ level, keys }, { query: 'ISO_IR 192', always: false })
     for await (const event of new Scu(lease.association).get(context, request, { timeout, signal: call.signal })) {
-      if (event.kind === 'end') return event
+      if (event.kind === 'end') return { ...event, accepted: encapsulatedOf(lease.association.contexts.values()) }
       const { identity, body } = await identify(event.body, event.syntax)
       // The data set is right where it differs from the command; what was not selected is never passed on.
       const sopInstance = identity.sopInstance ?? event.sopInstance
@@ -143,6 +164,11 @@ async function* attempt(
     // Ended early, the operation was cancelled to its final response, or the association is no longer fit for reuse.
     lease.release()
   }
+}
+
+function encapsulatedOf(contexts: Iterable<AcceptedContext>): Uid[] {
+  const uids = [...contexts].map((context) => context.transferSyntax)
+  return [...new Set(uids)].filter((uid) => transferSyntax(uid).encapsulated)
 }
 
 async function* counted<T>(source: AsyncIterable<T>, done: () => void): AsyncGenerator<T> {
