@@ -4,6 +4,8 @@ import { ClientGoneError, type HttpContext } from './environment.ts'
 
 /** Pieces below this size are gathered before they are written. */
 const SMALL_BYTES = 16_384
+/** What may wait in the socket of a client that reads slower than the archive sends. */
+export const MAX_UNSENT_BYTES = 1024 * 1024
 /** How long small pieces wait for company, in ms. */
 const GATHER_MS = 20
 
@@ -25,10 +27,12 @@ export async function sendStream(
   const { outgoing } = c.env
   if (outgoing.destroyed) return RESPONSE_ALREADY_SENT
   outgoing.writeHead(status, headers as Record<string, string>)
+  const writer = new PacedWriter(c, stallTimeout)
   try {
     for await (const chunk of gathered(body)) {
       if (outgoing.destroyed) throw new ClientGoneError()
-      if (!(outgoing as NodeJS.WritableStream).write(chunk)) await drained(c, stallTimeout)
+      const full = writer.write(chunk)
+      if (full) await full
     }
     outgoing.end()
   } catch (error) {
@@ -38,19 +42,45 @@ export async function sendStream(
   return RESPONSE_ALREADY_SENT
 }
 
-function drained(c: HttpContext, timeout: number): Promise<void> {
-  const { outgoing } = c.env
-  const { promise, resolve, reject } = Promise.withResolvers<undefined>()
-  const gone = (): void => reject(new ClientGoneError())
-  const go = (): void => resolve(undefined)
-  const timer = setTimeout(gone, timeout)
-  outgoing.on('drain', go)
-  outgoing.on('close', gone)
-  return promise.finally(() => {
-    clearTimeout(timer)
-    outgoing.off('drain', go)
-    outgoing.off('close', gone)
-  })
+/**
+ * Lets MAX_UNSENT_BYTES wait in the socket before it holds the source back: what makes the body need not wait for the
+ * client to take each piece of it.
+ */
+class PacedWriter {
+  readonly #outgoing: NodeJS.WritableStream & HttpContext['env']['outgoing']
+  readonly #stallTimeout: number
+  #unsent = 0
+  #wake: (() => void) | undefined
+
+  constructor(c: HttpContext, stallTimeout: number) {
+    this.#outgoing = c.env.outgoing
+    this.#stallTimeout = stallTimeout
+  }
+
+  /** Undefined when there is room for more; else what to wait for. @throws ClientGoneError from the wait */
+  write(chunk: Bytes): Promise<void> | undefined {
+    this.#unsent += chunk.length
+    this.#outgoing.write(chunk, () => {
+      this.#unsent -= chunk.length
+      if (this.#unsent <= MAX_UNSENT_BYTES) this.#wake?.()
+    })
+    return this.#unsent > MAX_UNSENT_BYTES ? this.#room() : undefined
+  }
+
+  async #room(): Promise<void> {
+    const { promise, resolve, reject } = Promise.withResolvers<undefined>()
+    const gone = (): void => reject(new ClientGoneError())
+    const timer = setTimeout(gone, this.#stallTimeout)
+    this.#wake = () => resolve(undefined)
+    this.#outgoing.once('close', gone)
+    try {
+      await promise
+    } finally {
+      clearTimeout(timer)
+      this.#wake = undefined
+      this.#outgoing.off('close', gone)
+    }
+  }
 }
 
 /** Joins small pieces with what follows them at once; none waits longer than GATHER_MS. */

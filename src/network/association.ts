@@ -1,76 +1,34 @@
 import type { Bytes } from '../dicom/bytes.ts'
-import { APPLICATION_CONTEXT, IMPLEMENTATION_CLASS_UID, IMPLEMENTATION_VERSION_NAME } from '../dicom/uids.ts'
-import {
-  AssociationAbortedError,
-  AssociationRejectedError,
-  ConnectionLostError,
-  PeerTimeoutError,
-  ProtocolError,
-} from './errors.ts'
+import { ARTIM_MS, type AcceptOptions, type RequestOptions } from './association-options.ts'
+import { AssociationAbortedError, AssociationRejectedError, ConnectionLostError, ProtocolError } from './errors.ts'
 import {
   acceptedContexts,
-  answerContexts,
-  hasValidContextIds,
+  associateAccept,
+  associateRequest,
+  isTooSmall,
+  refusal,
   type AcceptedContext,
   type AcceptorPolicy,
 } from './negotiation.ts'
 import {
   AbortReason,
   type AssociateAccept,
-  type AssociateReject,
   type AssociateRequest,
   type ControlPdu,
   type DataPiece,
-  type ExtendedNegotiation,
-  type ProposedContext,
-  type RoleSelection,
-  type UserIdentity,
   type UserInformation,
 } from './pdu.ts'
 import { InvalidPduError, PduDecoder } from './pdu-decode.ts'
 import { encodePdu } from './pdu-encode.ts'
 import { step, type Event, type State } from './state-machine.ts'
-import { Transport, type Address, type TlsOptions } from './transport.ts'
+import { ReceiveQueue } from './receive-queue.ts'
+import { Transport } from './transport.ts'
+import { Waiters, type Wait } from './waiters.ts'
 
-/** PS3.8 9.1.4; ran in Sta2 and Sta13. */
-export const ARTIM_MS = 30_000
-/** Bytes received and not yet read at which the socket is paused, and at which it goes on. */
-export const HIGH_WATER_BYTES = 1024 * 1024
-export const LOW_WATER_BYTES = 512 * 1024
 /** What we send to a peer that sets no limit. */
 const UNLIMITED_PDU_BYTES = 131_072
-/** A peer that takes less than this is broken: PDV headers alone are 6 bytes. */
-const MIN_PDU_BYTES = 128
 
-export interface RequestOptions {
-  readonly address: Address
-  readonly calledAeTitle: string
-  readonly callingAeTitle: string
-  readonly contexts: readonly ProposedContext[]
-  readonly roles?: readonly RoleSelection[]
-  readonly extended?: readonly ExtendedNegotiation[]
-  readonly identity?: UserIdentity
-  /** Announced as the largest P-DATA-TF body we take, in bytes. */
-  readonly maxPduLength: number
-  readonly tls?: TlsOptions
-  /** Milliseconds. */
-  readonly timeouts: { readonly connect: number; readonly associate: number }
-}
-
-export interface AcceptOptions {
-  readonly maxPduLength: number
-  /** Decides on a request: a policy for its contexts, or a rejection. */
-  decide(request: AssociateRequest): AcceptorPolicy | Omit<AssociateReject, 'type'>
-  readonly artim?: number
-}
-
-/** How long to wait for the peer, and for whom no more. */
-export interface Wait {
-  readonly timeout: number
-  readonly signal?: AbortSignal | undefined
-  /** Names what is awaited in PeerTimeoutError. */
-  readonly what: string
-}
+export type { AcceptOptions, RequestOptions } from './association-options.ts'
 
 /**
  * One association, driven by the state machine of PS3.8 9.2. Received data waits in a bounded queue for `read`; what
@@ -85,13 +43,12 @@ export class Association {
   #request: AssociateRequest | undefined
   #peer: UserInformation | undefined
   #contexts: ReadonlyMap<number, AcceptedContext> = new Map()
-  #queue: DataPiece[] = []
-  #queuedBytes = 0
-  #paused = false
+  readonly #queue: ReceiveQueue
   #failure: Error | undefined
   #released = false
-  /** Each waits for a condition of its own and looks whenever something has happened. */
-  readonly #waiters = new Set<() => void>()
+  /** Where the next PDU begins is not known any more. */
+  #deaf = false
+  readonly #waiters = new Waiters()
   #artim: NodeJS.Timeout | undefined
   readonly #closed = Promise.withResolvers<undefined>()
 
@@ -99,6 +56,7 @@ export class Association {
     this.#transport = transport
     this.#requestor = requestor
     this.#decoder = new PduDecoder(maxPduLength)
+    this.#queue = new ReceiveQueue(transport)
     this.#artimMs = artim
     this.#state = state
   }
@@ -111,17 +69,17 @@ export class Association {
   static async request(options: RequestOptions, signal?: AbortSignal): Promise<Association> {
     const { address, timeouts, tls, maxPduLength } = options
     const transport = await Transport.connect(address, { timeout: timeouts.connect, signal, tls })
-    const association = new Association(transport, true, maxPduLength, ARTIM_MS, 4)
+    const association = new Association(transport, true, maxPduLength, options.artim ?? ARTIM_MS, 4)
     association.#request = associateRequest(options)
-    association.#start()
-    association.#on('Evt2')
     try {
-      await association.#until(() => association.#state !== 5, {
+      association.#start()
+      association.#on('Evt2')
+      await association.#waiters.until(() => association.#state !== 5, {
         timeout: timeouts.associate,
         signal,
         what: 'answer to the association request',
       })
-      if (association.#failure) throw association.#failure
+      association.#throwFailure()
       return association
     } catch (error) {
       association.abort()
@@ -136,37 +94,26 @@ export class Association {
     const association = new Association(transport, false, options.maxPduLength, options.artim ?? ARTIM_MS, 1)
     association.#on('Evt5')
     association.#start()
-    await association.#until(() => association.#state !== 2, undefined)
+    await association.#waiters.until(() => association.#state !== 2, undefined)
     const request = association.#request
     if (association.#state !== 3 || !request) return undefined
-    const decision = hasValidContextIds(request)
-      ? options.decide(request)
-      : { result: 1, source: 1, reason: 1 }
-    if ('result' in decision) {
+    try {
+      const decision = refusal(request) ?? options.decide(request)
+      if (!('result' in decision)) {
+        association.#acceptRequest(request, decision, options.maxPduLength)
+        return association
+      }
       association.#send([encodePdu({ type: 'associate-reject', ...decision })])
       association.#on('Evt8')
       return undefined
+    } catch (error) {
+      association.abort()
+      throw error
     }
-    association.#acceptRequest(request, decision, options.maxPduLength)
-    return association
   }
 
   #acceptRequest(request: AssociateRequest, policy: AcceptorPolicy, maxPduLength: number): void {
-    const accept: AssociateAccept = {
-      type: 'associate-accept',
-      calledAeTitle: request.calledAeTitle,
-      callingAeTitle: request.callingAeTitle,
-      applicationContext: APPLICATION_CONTEXT,
-      contexts: answerContexts(request, policy),
-      user: {
-        maxLength: maxPduLength,
-        implementationClassUid: IMPLEMENTATION_CLASS_UID,
-        implementationVersionName: IMPLEMENTATION_VERSION_NAME,
-        roles: request.user.roles.flatMap((role) => policy.roles?.(role) ?? []),
-        extended: request.user.extended.flatMap((item) => policy.extended?.(item) ?? []),
-        commonExtended: [],
-      },
-    }
+    const accept = associateAccept(request, policy, maxPduLength)
     this.#contexts = acceptedContexts(request, accept)
     this.#peer = request.user
     this.#send([encodePdu(accept)])
@@ -215,14 +162,7 @@ export class Association {
 
   /** The next piece if it is here already. */
   poll(): DataPiece | undefined {
-    const piece = this.#queue.shift()
-    if (piece === undefined) return undefined
-    this.#queuedBytes -= piece.bytes.length
-    if (this.#paused && this.#queuedBytes <= LOW_WATER_BYTES) {
-      this.#paused = false
-      this.#transport.resume()
-    }
-    return piece
+    return this.#queue.shift()
   }
 
   /**
@@ -230,13 +170,13 @@ export class Association {
    * @throws AssociationAbortedError, ConnectionLostError, PeerTimeoutError, ProtocolError, the signal's reason
    */
   async read(wait: Wait): Promise<DataPiece | undefined> {
-    const ready = this.poll()
-    if (ready) return ready
-    await this.#until(() => this.#queue.length > 0 || this.#released || this.#failure !== undefined, wait)
-    const piece = this.poll()
-    if (piece) return piece
-    if (this.#failure) throw this.#failure
-    return undefined
+    for (;;) {
+      const piece = this.poll()
+      if (piece) return piece
+      this.#throwFailure()
+      if (this.#released) return undefined
+      await this.#waiters.until(() => this.#queue.length > 0 || this.#released || this.#failure !== undefined, wait)
+    }
   }
 
   /**
@@ -244,25 +184,30 @@ export class Association {
    * @throws as `read`
    */
   async send(chunks: readonly Bytes[], wait: Wait): Promise<void> {
-    if (this.#failure) throw this.#failure
+    wait.signal?.throwIfAborted()
+    this.#throwFailure()
     if (this.#state !== 6) throw new ConnectionLostError('The association is no longer open')
     this.#on('Evt9')
     if (this.#send(chunks)) return
     let drained = false
     this.#transport.onDrained(() => {
       drained = true
-      this.#wake()
+      this.#waiters.wake()
     })
-    await this.#until(() => drained || this.#failure !== undefined, wait)
-    if (!drained && this.#failure) throw this.#failure
+    await this.#waiters.until(() => drained || this.#failure !== undefined, wait)
+    // A connection that ends counts as drained too.
+    this.#throwFailure()
   }
 
   /** Releases in order; after `timeout` ms without an answer the connection is cut. Never throws. */
   async release(timeout: number): Promise<void> {
-    if (this.#state !== 6) return this.abort()
+    if (this.#state !== 6) {
+      this.abort()
+      return
+    }
     this.#on('Evt11')
     try {
-      await this.#until(() => this.#state === 1, { timeout, what: 'release response' })
+      await this.#waiters.until(() => this.#state === 1, { timeout, what: 'release response' })
     } catch {
       this.abort()
     }
@@ -277,7 +222,7 @@ export class Association {
 
   /** Aborts after a breach of the protocol by the peer; what is read fails with the error given. */
   abortFor(error: ProtocolError): void {
-    this.#failure ??= error
+    this.#fail(error)
     this.#on('Evt19', AbortReason.unexpectedPdu)
   }
 
@@ -285,32 +230,42 @@ export class Association {
     this.#transport.start({
       data: (chunk) => this.#data(chunk),
       closed: (error) => {
-        this.#failure ??= this.#released
-          ? undefined
-          : new ConnectionLostError('The peer closed the connection', { cause: error })
+        this.#fail(new ConnectionLostError('The peer closed the connection', { cause: error }))
         this.#on('Evt17')
         this.#state = 1
         this.#stopArtim()
         this.#closed.resolve(undefined)
-        this.#wake()
+        this.#waiters.wake()
+        this.#waiters.close()
       },
     })
   }
 
+  /** The first failure is the one that is told; after a release nothing is one any more. */
+  #fail(error: Error): void {
+    if (!this.#released) this.#failure ??= error
+  }
+
+  #throwFailure(): void {
+    if (this.#failure) throw this.#failure
+  }
+
   #data(chunk: Bytes): void {
+    if (this.#deaf || this.#state === 1) return
     try {
       this.#decoder.push(chunk)
       for (let pdu = this.#decoder.next(); pdu !== undefined; pdu = this.#decoder.next()) {
         if (pdu.type === 'data') this.#piece(pdu)
         else this.#control(pdu)
-        if (this.#state === 13 || this.#state === 1) return
+        if ((this.#state as State) === 1) return
       }
     } catch (error) {
       if (!(error instanceof InvalidPduError)) throw error
-      this.#failure ??= new ProtocolError(error.message, { cause: error })
+      this.#deaf = true
+      this.#fail(new ProtocolError(error.message, { cause: error }))
       this.#on('Evt19', error.reason)
     } finally {
-      this.#wake()
+      this.#waiters.wake()
     }
   }
 
@@ -318,11 +273,6 @@ export class Association {
     const { action } = this.#on('Evt10', AbortReason.unexpectedPdu) ?? {}
     if (action !== 'DT-2') return
     this.#queue.push(piece)
-    this.#queuedBytes += piece.bytes.length
-    if (!this.#paused && this.#queuedBytes > HIGH_WATER_BYTES) {
-      this.#paused = true
-      this.#transport.pause()
-    }
   }
 
   #control(pdu: ControlPdu): void {
@@ -332,7 +282,8 @@ export class Association {
         this.#on('Evt6', AbortReason.unexpectedPdu)
         return
       case 'associate-accept':
-        return this.#accepted(pdu)
+        this.#accepted(pdu)
+        return
       case 'associate-reject':
         if (this.#state === 5) this.#failure = new AssociationRejectedError(pdu.result, pdu.source, pdu.reason)
         this.#on('Evt4', AbortReason.unexpectedPdu)
@@ -348,7 +299,7 @@ export class Association {
         if (this.#state === 12) this.#on('Evt14')
         return
       case 'abort':
-        this.#failure ??= new AssociationAbortedError('peer', pdu.source, pdu.reason)
+        this.#fail(new AssociationAbortedError('peer', pdu.source, pdu.reason))
         this.#on('Evt16')
         return
     }
@@ -358,9 +309,8 @@ export class Association {
     if (this.#state === 5) {
       this.#contexts = acceptedContexts(this.#request!, accept)
       this.#peer = accept.user
-      const { maxLength } = accept.user
-      if (maxLength !== 0 && maxLength < MIN_PDU_BYTES) {
-        this.#failure = new ProtocolError(`The peer takes PDUs of at most ${maxLength} bytes`)
+      if (isTooSmall(accept.user.maxLength)) {
+        this.#fail(new ProtocolError(`The peer takes PDUs of at most ${accept.user.maxLength} bytes`))
         this.#on('Evt19', AbortReason.invalidParameter)
         return
       }
@@ -386,21 +336,16 @@ export class Association {
       case 'AR-5':
         this.#stopArtim()
         break
-      case 'AE-8':
-        this.#transport.end()
-        this.#startArtim()
-        break
       case 'AR-1':
         this.#send([encodePdu({ type: 'release-request' })])
         break
       case 'AR-4':
-        this.#send([encodePdu({ type: 'release-response' })])
-        this.#startArtim()
-        break
       case 'AR-9':
         this.#send([encodePdu({ type: 'release-response' })])
+        if (taken.action === 'AR-4') this.#startArtim()
         break
       case 'AE-4':
+      case 'AE-8':
       case 'AR-3':
         this.#transport.end()
         this.#startArtim()
@@ -409,7 +354,7 @@ export class Association {
         this.#endByAbort(0, 0)
         break
       case 'AA-8':
-        this.#failure ??= new ProtocolError('The peer sent a PDU that is out of place')
+        this.#fail(new ProtocolError('The peer sent a PDU that is out of place'))
         this.#endByAbort(2, reason)
         break
       case 'AA-7':
@@ -420,20 +365,11 @@ export class Association {
         this.#stopArtim()
         this.#transport.destroy()
         break
-      case 'AE-1':
-      case 'AE-7':
-      case 'DT-1':
-      case 'DT-2':
-      case 'AR-2':
-      case 'AR-6':
-      case 'AR-7':
-      case 'AR-8':
-      case 'AR-10':
-      case 'AA-4':
-      case 'AA-6':
+      default:
+        // Done by who brought the event, or nothing to do.
         break
     }
-    this.#wake()
+    this.#waiters.wake()
     return taken
   }
 
@@ -441,10 +377,6 @@ export class Association {
     this.#send([encodePdu({ type: 'abort', source, reason })])
     this.#transport.end()
     this.#startArtim()
-  }
-
-  #wake(): void {
-    for (const look of this.#waiters) look()
   }
 
   #send(chunks: readonly Bytes[]): boolean {
@@ -462,46 +394,5 @@ export class Association {
 
   #stopArtim(): void {
     clearTimeout(this.#artim)
-  }
-
-  /** Waits until `ready`; without `wait` for as long as the state machine's timers allow. */
-  async #until(ready: () => boolean, wait: Wait | undefined): Promise<void> {
-    if (ready()) return
-    wait?.signal?.throwIfAborted()
-    const { promise, resolve, reject } = Promise.withResolvers<undefined>()
-    const aborted = (): void => reject(wait!.signal!.reason as Error)
-    const timer =
-      wait && setTimeout(() => reject(new PeerTimeoutError(wait.what, wait.timeout)), wait.timeout)
-    wait?.signal?.addEventListener('abort', aborted)
-    const look = (): void => {
-      if (ready()) resolve(undefined)
-    }
-    this.#waiters.add(look)
-    try {
-      await promise
-    } finally {
-      this.#waiters.delete(look)
-      clearTimeout(timer)
-      wait?.signal?.removeEventListener('abort', aborted)
-    }
-  }
-}
-
-function associateRequest(options: RequestOptions): AssociateRequest {
-  return {
-    type: 'associate-request',
-    calledAeTitle: options.calledAeTitle,
-    callingAeTitle: options.callingAeTitle,
-    applicationContext: APPLICATION_CONTEXT,
-    contexts: options.contexts,
-    user: {
-      maxLength: options.maxPduLength,
-      implementationClassUid: IMPLEMENTATION_CLASS_UID,
-      implementationVersionName: IMPLEMENTATION_VERSION_NAME,
-      roles: options.roles ?? [],
-      extended: options.extended ?? [],
-      commonExtended: [],
-      ...(options.identity && { identity: options.identity }),
-    },
   }
 }

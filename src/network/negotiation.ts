@@ -1,11 +1,15 @@
-import type { Uid } from '../dicom/uids.ts'
+import { APPLICATION_CONTEXT, IMPLEMENTATION_CLASS_UID, IMPLEMENTATION_VERSION_NAME, type Uid } from '../dicom/uids.ts'
 import {
   ContextResult,
   type AssociateAccept,
+  type AssociateReject,
   type AssociateRequest,
   type ContextAnswer,
   type ExtendedNegotiation,
+  type ProposedContext,
   type RoleSelection,
+  type UserIdentity,
+  type UserInformation,
 } from './pdu.ts'
 
 /** A presentation context both sides agreed on. */
@@ -36,14 +40,15 @@ export function acceptedContexts(request: AssociateRequest, accept: AssociateAcc
 /** What an acceptor is willing to do. */
 export interface AcceptorPolicy {
   /** The syntax to use for a context, of those offered; 'abstract' refuses the class, 'transfer' the syntaxes. */
+  // eslint-disable-next-line @typescript-eslint/no-redundant-type-constituents -- the words are what matters
   choose(abstractSyntax: Uid, offered: readonly Uid[]): Uid | 'abstract' | 'transfer'
   /** Roles granted of those proposed; absent: none are returned. */
   roles?(proposed: RoleSelection): RoleSelection | undefined
   extended?(proposed: ExtendedNegotiation): ExtendedNegotiation | undefined
 }
 
-/** Answers each proposed context (PS3.8 9.3.3.2). Even or repeated ids are an error of the requestor. */
-export function answerContexts(request: AssociateRequest, policy: AcceptorPolicy): ContextAnswer[] {
+/** Answers each proposed context (PS3.8 9.3.3.2). */
+function answerContexts(request: AssociateRequest, policy: AcceptorPolicy): ContextAnswer[] {
   return request.contexts.map(({ id, abstractSyntax, transferSyntaxes }) => {
     const choice = policy.choose(abstractSyntax, transferSyntaxes)
     if (choice === 'abstract') {
@@ -56,8 +61,80 @@ export function answerContexts(request: AssociateRequest, policy: AcceptorPolicy
   })
 }
 
+/** A peer that takes less than this is broken: PDV headers alone are 6 bytes. */
+const MIN_PDU_BYTES = 128
+
+/** Whether a peer's maximum length leaves no room for messages; 0 is no limit. */
+export function isTooSmall(maxLength: number): boolean {
+  return maxLength !== 0 && maxLength < MIN_PDU_BYTES
+}
+
+/** Why a request is rejected whoever asks, if it is (PS3.8 9.3.4). */
+export function refusal(request: AssociateRequest): Omit<AssociateReject, 'type'> | undefined {
+  if (request.calledAeTitle === '') return { result: 1, source: 1, reason: 7 }
+  if (request.callingAeTitle === '') return { result: 1, source: 1, reason: 3 }
+  if (!hasValidContextIds(request) || isTooSmall(request.user.maxLength)) return { result: 1, source: 1, reason: 1 }
+  return undefined
+}
+
 /** Ids must be odd and each used once; at most 128 of them. */
-export function hasValidContextIds(request: AssociateRequest): boolean {
+function hasValidContextIds(request: AssociateRequest): boolean {
   const ids = new Set(request.contexts.map(({ id }) => id))
   return ids.size === request.contexts.length && ids.size <= MAX_CONTEXTS && [...ids].every((id) => (id & 1) === 1)
+}
+
+/** What a requestor offers. */
+export interface Offer {
+  readonly calledAeTitle: string
+  readonly callingAeTitle: string
+  readonly contexts: readonly ProposedContext[]
+  readonly roles?: readonly RoleSelection[]
+  readonly extended?: readonly ExtendedNegotiation[]
+  readonly identity?: UserIdentity
+  /** Announced as the largest P-DATA-TF body we take, in bytes. */
+  readonly maxPduLength: number
+}
+
+/** The A-ASSOCIATE-RQ of an offer. */
+export function associateRequest(offer: Offer): AssociateRequest {
+  const { calledAeTitle, callingAeTitle, contexts, roles = [], extended = [], identity } = offer
+  return {
+    type: 'associate-request',
+    calledAeTitle,
+    callingAeTitle,
+    applicationContext: APPLICATION_CONTEXT,
+    contexts,
+    user: { ...ourselves(offer.maxPduLength), roles, extended, ...(identity && { identity }) },
+  }
+}
+
+/** The A-ASSOCIATE-AC that answers a request as the policy decides. */
+export function associateAccept(
+  request: AssociateRequest,
+  policy: AcceptorPolicy,
+  maxPduLength: number,
+): AssociateAccept {
+  return {
+    type: 'associate-accept',
+    calledAeTitle: request.calledAeTitle,
+    callingAeTitle: request.callingAeTitle,
+    applicationContext: APPLICATION_CONTEXT,
+    contexts: answerContexts(request, policy),
+    user: {
+      ...ourselves(maxPduLength),
+      roles: request.user.roles.flatMap((role) => policy.roles?.(role) ?? []),
+      extended: request.user.extended.flatMap((item) => policy.extended?.(item) ?? []),
+    },
+  }
+}
+
+function ourselves(maxPduLength: number): UserInformation {
+  return {
+    maxLength: maxPduLength,
+    implementationClassUid: IMPLEMENTATION_CLASS_UID,
+    implementationVersionName: IMPLEMENTATION_VERSION_NAME,
+    roles: [],
+    extended: [],
+    commonExtended: [],
+  }
 }

@@ -27,7 +27,7 @@ export class InvalidPduError extends Error {
   }
 }
 
-const EMPTY = new Uint8Array(0)
+const EMPTY = Buffer.alloc(0)
 
 /**
  * Cuts a TCP stream into PDUs (PS3.8 9.3): `push` chunks of any size, take what they hold by `next` until it is
@@ -35,8 +35,11 @@ const EMPTY = new Uint8Array(0)
  * @throws InvalidPduError from `next`
  */
 export class PduDecoder {
-  #buffer: Buffer = Buffer.alloc(0)
+  #buffer: Buffer = EMPTY
   #position = 0
+  #end = 0
+  /** The buffer is ours, not a chunk: what follows may be added behind what is there. */
+  #own = false
   /** Bytes left of the P-DATA-TF and of the presentation data value being read. */
   #pduLeft = 0
   #pdvLeft = 0
@@ -50,17 +53,32 @@ export class PduDecoder {
   }
 
   push(chunk: Bytes): void {
-    const bytes = Buffer.from(chunk.buffer, chunk.byteOffset, chunk.byteLength)
-    const left = this.#buffer.length - this.#position
-    this.#buffer = left === 0 ? bytes : Buffer.concat([this.#buffer.subarray(this.#position), bytes])
-    this.#position = 0
+    const left = this.#end - this.#position
+    if (left === 0) {
+      this.#buffer = Buffer.from(chunk.buffer, chunk.byteOffset, chunk.byteLength)
+      this.#position = 0
+      this.#end = chunk.length
+      this.#own = false
+      return
+    }
+    if (!this.#own || this.#buffer.length - this.#end < chunk.length) {
+      // Twice what is there, so that a PDU in tiny chunks is not copied once for each of them.
+      const grown = Buffer.allocUnsafeSlow(left + Math.max(chunk.length, left))
+      this.#buffer.copy(grown, 0, this.#position, this.#end)
+      this.#buffer = grown
+      this.#position = 0
+      this.#end = left
+      this.#own = true
+    }
+    this.#buffer.set(chunk, this.#end)
+    this.#end += chunk.length
   }
 
   next(): ControlPdu | DataPiece | undefined {
     if (this.#pdvLeft > 0) return this.#piece()
     if (this.#pduLeft > 0) return this.#pdv()
     const at = this.#position
-    const available = this.#buffer.length - at
+    const available = this.#end - at
     if (available < 6) return undefined
     const type = this.#buffer[at]!
     const length = this.#buffer.readUInt32BE(at + 2)
@@ -68,9 +86,10 @@ export class PduDecoder {
       if (length > this.#maxData) {
         throw new InvalidPduError(`A P-DATA-TF of ${length} bytes is above the limit`, AbortReason.invalidParameter)
       }
+      if (length < 6) throw new InvalidPduError('A P-DATA-TF without a value', AbortReason.invalidParameter)
       this.#position += 6
       this.#pduLeft = length
-      return this.next()
+      return this.#pdv()
     }
     if (type < PduType.associateRequest || type > PduType.abort) {
       throw new InvalidPduError(`Unknown PDU type ${type}`, AbortReason.unrecognizedPdu)
@@ -85,11 +104,10 @@ export class PduDecoder {
 
   #pdv(): DataPiece | undefined {
     const at = this.#position
-    if (this.#buffer.length - at < 6) return undefined
+    if (this.#pduLeft < 6) throw misfit()
+    if (this.#end - at < 6) return undefined
     const length = this.#buffer.readUInt32BE(at)
-    if (length < 2 || length + 4 > this.#pduLeft) {
-      throw new InvalidPduError('A presentation data value does not fit its PDU', AbortReason.invalidParameter)
-    }
+    if (length < 2 || length + 4 > this.#pduLeft) throw misfit()
     this.#contextId = this.#buffer[at + 4]!
     this.#flags = this.#buffer[at + 5]!
     this.#position += 6
@@ -99,7 +117,7 @@ export class PduDecoder {
   }
 
   #piece(): DataPiece | undefined {
-    const available = this.#buffer.length - this.#position
+    const available = this.#end - this.#position
     if (available === 0) return undefined
     const length = Math.min(available, this.#pdvLeft)
     const bytes = this.#buffer.subarray(this.#position, this.#position + length)
@@ -114,6 +132,10 @@ export class PduDecoder {
     const last = (this.#flags & 2) !== 0 && this.#pdvLeft === 0
     return { type: 'data', contextId: this.#contextId, command: (this.#flags & 1) !== 0, last, bytes }
   }
+}
+
+function misfit(): InvalidPduError {
+  return new InvalidPduError('A presentation data value does not fit its PDU', AbortReason.invalidParameter)
 }
 
 function control(type: number, body: Buffer): ControlPdu {
@@ -219,7 +241,9 @@ function userInformation(bytes: Buffer): UserInformation {
     implementationClassUid: text(first(0x52) ?? Buffer.alloc(0)),
     ...(version && { implementationVersionName: text(version) }),
     ...(window &&
-      window.length >= 4 && { asyncOperations: { invoked: window.readUInt16BE(0), performed: window.readUInt16BE(2) } }),
+      window.length >= 4 && {
+        asyncOperations: { invoked: window.readUInt16BE(0), performed: window.readUInt16BE(2) },
+      }),
     roles: all(0x54).map((value) => {
       const fields = new Fields(value)
       return { sopClass: text(fields.sized()), scu: fields.u8() === 1, scp: fields.u8() === 1 }

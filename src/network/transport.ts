@@ -52,18 +52,19 @@ export class Transport {
   ): Promise<Transport> {
     const { host, port } = address
     options.signal?.throwIfAborted()
-    let transport: Transport | undefined
     const buffers = new ReadBuffers()
     const onread = {
       buffer: () => buffers.next(),
       callback: (count: number, buffer: Uint8Array) => {
         buffers.used(count)
-        transport!.#deliver(buffer.subarray(0, count))
-        return !transport!.#paused
+        transport.#deliver(buffer.subarray(0, count))
+        return !transport.#paused
       },
     }
-    const socket = options.tls ? connectTls({ host, port, onread, ...options.tls } as ConnectionOptions) : connect({ host, port, onread })
-    transport = new Transport(socket)
+    const socket: Socket = options.tls
+      ? connectTls({ host, port, onread, ...options.tls } as ConnectionOptions)
+      : connect({ host, port, onread })
+    const transport: Transport = new Transport(socket)
     const { promise, resolve, reject } = Promise.withResolvers<undefined>()
     const timer = setTimeout(() => reject(new PeerTimeoutError('connection', options.timeout)), options.timeout)
     const aborted = (): void => reject(options.signal!.reason as Error)
@@ -86,7 +87,7 @@ export class Transport {
 
   /** Takes over a socket that a listener accepted. */
   static accepted(socket: Socket): Transport {
-    const transport = new Transport(socket)
+    const transport: Transport = new Transport(socket)
     socket.on('data', (chunk: Buffer) => transport.#deliver(chunk))
     return transport
   }
@@ -123,7 +124,10 @@ export class Transport {
       this.#socket.off('close', done)
       callback()
     }
-    if (!this.#socket.writableNeedDrain || this.#socket.destroyed) return queueMicrotask(callback)
+    if (!this.#socket.writableNeedDrain || this.#socket.destroyed) {
+      queueMicrotask(callback)
+      return
+    }
     this.#socket.on('drain', done)
     this.#socket.on('close', done)
   }
