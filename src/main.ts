@@ -92,7 +92,9 @@ async function started(starting: Promise<Gateway>, port: number): Promise<Gatewa
     return await starting
   } catch (error) {
     if ((error as NodeJS.ErrnoException).code === 'EADDRINUSE') {
-      throw new UsageError(`Port ${port} is in use. Choose another: --port for the demo, http.port in the configuration.`)
+      throw new UsageError(
+        `Port ${port} is in use. Choose another: --port for the demo, http.port in the configuration.`,
+      )
     }
     throw error
   }

@@ -44,7 +44,15 @@ function logRequests(log: Logger, registry: Registry): void {
     duration.observe({ method, route, status }, milliseconds / 1000)
     if (cut) cuts.inc({ route })
     const level = status >= 500 || (cut && codeOf(error) !== 'CLIENT_GONE' && error !== undefined) ? 'error' : 'info'
-    const fields = { method, route, archive, status, ms: Math.round(milliseconds), ...(cut && { cut }), ...errorFields(error) }
+    const fields = {
+      method,
+      route,
+      archive,
+      status,
+      ms: Math.round(milliseconds),
+      ...(cut && { cut }),
+      ...errorFields(error),
+    }
     log[level](fields, 'request')
   })
 }
@@ -88,7 +96,8 @@ function errorFields(error: unknown): Record<string, unknown> {
   if (error === undefined) return {}
   const code = codeOf(error)
   // An error without a code is a fault of ours: where it happened is needed, its message may quote anything.
-  const where = code === undefined && error instanceof Error ? error.stack?.split('\n').slice(1, 6).join('\n') : undefined
+  const where =
+    code === undefined && error instanceof Error ? error.stack?.split('\n').slice(1, 6).join('\n') : undefined
   const dimse = error instanceof Error && 'status' in error && code === 'DIMSE_STATUS' ? error.status : undefined
   const name = error instanceof Error ? error.name : undefined
   return { error: { name, code, ...(dimse !== undefined && { dimse }), ...(where && { where }) } }
@@ -101,7 +110,9 @@ function destination(format: Config['log']['format']): DestinationStream {
     write(line) {
       const { time, level, msg, ...fields } = JSON.parse(line) as { time: number; level: number; msg: string }
       const name = pino.levels.labels[level] ?? String(level)
-      const rest = Object.entries(fields).map(([key, value]) => `${key}=${typeof value === 'string' ? value : JSON.stringify(value)}`)
+      const rest = Object.entries(fields).map(
+        ([key, value]) => `${key}=${typeof value === 'string' ? value : JSON.stringify(value)}`,
+      )
       process.stdout.write(`${new Date(time).toISOString()} ${name.toUpperCase().padEnd(5)} ${msg} ${rest.join(' ')}\n`)
     },
   }

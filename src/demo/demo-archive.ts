@@ -8,7 +8,12 @@ import { setTimeout as delay } from 'node:timers/promises'
 import type { Bytes } from '../dicom/bytes.ts'
 import type { Dataset } from '../dicom/dataset.ts'
 import { part10Header } from '../dicom/part10.ts'
-import { isNative, transferSyntax, EXPLICIT_VR_LITTLE_ENDIAN, IMPLICIT_VR_LITTLE_ENDIAN } from '../dicom/transfer-syntax.ts'
+import {
+  isNative,
+  transferSyntax,
+  EXPLICIT_VR_LITTLE_ENDIAN,
+  IMPLICIT_VR_LITTLE_ENDIAN,
+} from '../dicom/transfer-syntax.ts'
 import { SopClass, STORAGE_ROOT, type Uid } from '../dicom/uids.ts'
 import { verified } from '../dicom/verify.ts'
 import { serve, type Handlers, type IncomingStore, type OutgoingInstance } from '../dimse/scp.ts'
@@ -26,6 +31,8 @@ export interface DemoArchiveOptions {
   /** Answers relational queries when they are negotiated. */
   readonly relational?: boolean
   readonly fuzzy?: boolean
+  readonly emptyValue?: boolean
+  readonly multipleValue?: boolean
   readonly maxPduLength?: number
   readonly maxAssociations?: number
   readonly faults?: Faults
@@ -139,14 +146,18 @@ export class DemoArchive implements AsyncDisposable {
       choose: (abstractSyntax, offered) => {
         if (!isServed(abstractSyntax) || !acceptsClass(abstractSyntax)) return 'abstract'
         const usable = offered.filter(acceptsSyntax)
-        const native = [EXPLICIT_VR_LITTLE_ENDIAN.uid, IMPLICIT_VR_LITTLE_ENDIAN.uid].find((uid) => usable.includes(uid))
+        const native = [EXPLICIT_VR_LITTLE_ENDIAN.uid, IMPLICIT_VR_LITTLE_ENDIAN.uid].find((uid) =>
+          usable.includes(uid),
+        )
         const storage = abstractSyntax.startsWith(STORAGE_ROOT)
         return (storage ? usable[0] : native) ?? 'transfer'
       },
       roles: (role) => role,
       extended: ({ sopClass, information }) => {
         if (sopClass !== SopClass.studyRootFind) return undefined
-        const granted = [this.#options.relational, false, this.#options.fuzzy]
+        const { relational, fuzzy, emptyValue, multipleValue } = this.#options
+        // The bytes of PS3.4 C.5.1.1.
+        const granted = [relational, false, fuzzy, false, false, emptyValue, multipleValue]
         return { sopClass, information: information.map((byte, index) => (granted[index] === true ? byte : 0)) }
       },
     }
@@ -155,14 +166,21 @@ export class DemoArchive implements AsyncDisposable {
   #handlers(): Handlers {
     return {
       store: (instance) => this.#store(instance),
-      find: (identifier) => Promise.resolve(this.faults.findStatus ?? this.#find(identifier)),
+      find: (identifier, _sopClass, association) => {
+        this.faults.onFind?.(identifier)
+        return Promise.resolve(this.faults.findStatus ?? this.#find(identifier, association))
+      },
       get: (identifier, _sopClass, association) => Promise.resolve(this.#get(identifier, association)),
     }
   }
 
-  async *#find(identifier: Dataset): AsyncGenerator<Dataset> {
-    for (const match of this.catalog.find(identifier, { counts: this.faults.withoutCounts !== true })) {
-      if (this.faults.findDelay !== undefined) await delay(this.faults.findDelay)
+  async *#find(identifier: Dataset, association: Association): AsyncGenerator<Dataset> {
+    const { findDelay, findAbortAfter, onMatch, withoutCounts } = this.faults
+    let count = 0
+    for (const match of this.catalog.find(identifier, { counts: withoutCounts !== true })) {
+      if (findDelay !== undefined) await Promise.race([delay(findDelay, undefined, { ref: false }), association.closed])
+      if (count === findAbortAfter) association.abort()
+      onMatch?.(++count)
       yield match
     }
   }
@@ -180,7 +198,8 @@ export class DemoArchive implements AsyncDisposable {
       await pipeline(file(), createWriteStream(path))
     } catch (error) {
       await rm(path, { force: true })
-      if (error instanceof Error && 'code' in error && error.code === 'MALFORMED_DATA_SET') return Status.cannotUnderstand
+      if (error instanceof Error && 'code' in error && error.code === 'MALFORMED_DATA_SET')
+        return Status.cannotUnderstand
       throw error
     }
     if ((await this.#add(path)) === 1) return Status.success
@@ -199,7 +218,9 @@ export class DemoArchive implements AsyncDisposable {
         if (getFails?.(file.sopInstance)) return undefined
         const context =
           contexts.find(({ transferSyntax: uid }) => uid === file.syntax.uid) ??
-          (isNative(file.syntax) ? contexts.find(({ transferSyntax: uid }) => isNative(transferSyntax(uid))) : undefined)
+          (isNative(file.syntax)
+            ? contexts.find(({ transferSyntax: uid }) => isNative(transferSyntax(uid)))
+            : undefined)
         if (!context) return undefined
         const body = readBody(file, transferSyntax(context.transferSyntax))
         return { context, body: stallAfterBytes === undefined ? body : stalling(body, stallAfterBytes, association) }

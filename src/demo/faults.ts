@@ -1,13 +1,20 @@
+import type { Dataset } from '../dicom/dataset.ts'
 import type { Uid } from '../dicom/uids.ts'
 
 /** What the demo archive is told to do wrong, for tests. */
 export interface Faults {
+  /** Told the identifier of each C-FIND, before it is answered. */
+  readonly onFind?: (identifier: Dataset) => void
+  /** Told how many matches of a C-FIND were made so far, before each is sent. */
+  readonly onMatch?: (count: number) => void
   /** Answers every C-FIND with this status. */
   readonly findStatus?: number
   /** Leaves out ModalitiesInStudy and the counts, as many archives do. */
   readonly withoutCounts?: boolean
   /** Milliseconds between the matches of a C-FIND. */
   readonly findDelay?: number
+  /** Aborts the association when so many matches of a C-FIND have been sent. */
+  readonly findAbortAfter?: number
   /** The status of a C-STORE, instead of storing. */
   readonly storeStatus?: (sopInstance: Uid) => number | undefined
   /** Sub-operations of a C-GET that fail. */

@@ -174,4 +174,3 @@ function writeFragments(t: Tag, vr: Element['vr'], { fragments }: Fragments, wri
   })
   writer.write({ kind: 'sequence-end' })
 }
-

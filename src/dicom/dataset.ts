@@ -61,6 +61,7 @@ export class Dataset {
   }
 
   delete(t: Tag): boolean {
+    if (t === Attribute.SpecificCharacterSet) this.#characterSet = undefined
     return this.#elements.delete(t)
   }
 

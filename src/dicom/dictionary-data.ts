@@ -194,7 +194,6 @@ export const dictionaryData = `
 00080310 SQ PrivateDataElementDefinitionSequence
 0008040C UV FileOffsetInContainer
 0008040D UV FileLengthInContainer
-0008041F SQ ConceptualVolumeConstituentSegmentationReferenceSequence
 00081000 AE NetworkID
 00081010 SH StationName
 00081030 LO StudyDescription

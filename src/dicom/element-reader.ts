@@ -100,7 +100,7 @@ export class ElementReader {
     return this.#done
   }
 
-  /** How deep in sequences the reader stands: 0 is the data set itself. */
+  /** How many sequences and items are open around the reader: 0 is the data set itself. */
   get depth(): number {
     return this.#levels.length - 1
   }
@@ -295,7 +295,12 @@ export class ElementReader {
         return { vr: 'UN', length: defined(this.#view.getUint32(at + 8, little)), size: 12, implicitContent: true }
       }
       if (placeholderCodes.has(code)) {
-        return { vr: this.#dictionary(level, t), length: this.#view.getUint16(at + 6, little), size: 8, implicitContent: false }
+        return {
+          vr: this.#dictionary(level, t),
+          length: this.#view.getUint16(at + 6, little),
+          size: 8,
+          implicitContent: false,
+        }
       }
     }
     const length = defined(this.#view.getUint32(at + 4, little))

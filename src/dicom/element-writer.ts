@@ -7,6 +7,8 @@ import { MAX_SHORT_LENGTH, representation, type Vr } from './vr.ts'
 const UNDEFINED_LENGTH = 0xffffffff
 /** Values of at least this many bytes are passed on as views; smaller ones are gathered. */
 const VIEW_BYTES = 4096
+/** The stage begins small, since most of what is written is: commands, identifiers, file headers. */
+const FIRST_STAGE_BYTES = 1_024
 const STAGE_BYTES = 16_384
 
 /**
@@ -16,7 +18,7 @@ const STAGE_BYTES = 16_384
 export class ElementWriter {
   readonly #explicit: boolean
   readonly #little: boolean
-  #stage = Buffer.allocUnsafe(STAGE_BYTES)
+  #stage = Buffer.allocUnsafe(FIRST_STAGE_BYTES)
   #staged = 0
   #out: Bytes[] = []
   /** Bytes of a binary word cut by a chunk boundary, waiting for the rest. */
@@ -152,13 +154,14 @@ export class ElementWriter {
   }
 
   #reserve(count: number): void {
-    if (this.#staged + count > STAGE_BYTES) this.#flush()
+    if (this.#staged + count > this.#stage.length) this.#flush(STAGE_BYTES)
   }
 
-  #flush(): void {
-    if (this.#staged === 0) return
-    this.#out.push(this.#stage.subarray(0, this.#staged))
-    this.#stage = Buffer.allocUnsafe(STAGE_BYTES)
+  /** Hands over what is staged; with `size`, the next stage is of that size. */
+  #flush(size = FIRST_STAGE_BYTES): void {
+    if (this.#staged > 0) this.#out.push(this.#stage.subarray(0, this.#staged))
+    else if (size <= this.#stage.length) return
+    this.#stage = Buffer.allocUnsafe(size)
     this.#staged = 0
   }
 

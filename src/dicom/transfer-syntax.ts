@@ -13,7 +13,13 @@ export interface TransferSyntax {
 
 const PREFIX = '1.2.840.10008.1.2'
 
-const native = (suffix: string, name: string, explicit: boolean, bigEndian = false, deflated = false): TransferSyntax => ({
+const native = (
+  suffix: string,
+  name: string,
+  explicit: boolean,
+  bigEndian = false,
+  deflated = false,
+): TransferSyntax => ({
   uid: PREFIX + suffix,
   name,
   explicit,
@@ -35,7 +41,13 @@ const encapsulated = (suffix: string, name: string, lossy = false): TransferSynt
 
 export const IMPLICIT_VR_LITTLE_ENDIAN = native('', 'Implicit VR Little Endian', false)
 export const EXPLICIT_VR_LITTLE_ENDIAN = native('.1', 'Explicit VR Little Endian', true)
-export const DEFLATED_EXPLICIT_VR_LITTLE_ENDIAN = native('.1.99', 'Deflated Explicit VR Little Endian', true, false, true)
+export const DEFLATED_EXPLICIT_VR_LITTLE_ENDIAN = native(
+  '.1.99',
+  'Deflated Explicit VR Little Endian',
+  true,
+  false,
+  true,
+)
 export const EXPLICIT_VR_BIG_ENDIAN = native('.2', 'Explicit VR Big Endian', true, true)
 
 /** The encapsulated syntaxes of PS3.6 Table A-1, the ones most often stored first. */

@@ -92,6 +92,6 @@ function parseRange(text: string, index: number): MediaRange {
 }
 
 function qualityOf(value: string | undefined): number {
-  if (value === undefined || !/^[+-]?(?:\d+\.?\d*|\.\d+)$/.test(value)) return 1
+  if (value === undefined || !/^[+-]?(?:\d+(?:\.\d*)?|\.\d+)$/.test(value)) return 1
   return Math.min(1, Math.max(0, Number(value)))
 }

@@ -47,7 +47,9 @@ function attribute(dataset: Dataset, element: Element, options: JsonOptions, pat
   if (!(value instanceof Uint8Array) || value.length === 0) return `${head}}`
   if (representation(vr).kind === 'binary') return `${head},"InlineBinary":"${base64(value)}"}`
   const values = decodeValues(vr, value, dataset.characterSet).map((one) => jsonValue(vr, one))
-  return values.length === 0 ? `${head}}` : `${head},"Value":[${values.join(',')}]}`
+  // A name of empty component groups alone is no value (PS3.18 F.2.5).
+  const isEmpty = values.length === 0 || (values.length === 1 && values[0] === 'null')
+  return isEmpty ? `${head}}` : `${head},"Value":[${values.join(',')}]}`
 }
 
 function base64(bytes: Bytes): string {
@@ -79,7 +81,7 @@ function jsonValue(vr: Vr, value: Value): string {
 /** A number where the text is one; text that is none is kept as it is (PS3.18 F.2.3.1). */
 function numberString(vr: 'IS' | 'DS', text: string): string {
   const trimmed = text.trim()
-  if (!/^[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?$/.test(trimmed)) return JSON.stringify(text)
+  if (!/^[+-]?(\d+(\.\d*)?|\.\d+)([eE][+-]?\d+)?$/.test(trimmed)) return JSON.stringify(text)
   const n = Number(trimmed)
   const fits = vr === 'IS' ? Number.isSafeInteger(n) : Number.isFinite(n)
   return fits ? JSON.stringify(n) : JSON.stringify(text)
@@ -96,4 +98,3 @@ function personName(name: string): string {
   })
   return members.length === 0 ? 'null' : `{${members.join(',')}}`
 }
-

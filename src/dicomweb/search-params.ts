@@ -56,6 +56,7 @@ const reserved = new Set([
 export function parseSearchParams(params: URLSearchParams): SearchParams {
   const match: MutableKey[] = []
   const seen = new Set<string>()
+  const emptyValueMatching = flag(params, 'emptyvaluematching')
   for (const [name, value] of params) {
     if (reserved.has(name)) continue
     const path = attributePath(name)
@@ -63,7 +64,7 @@ export function parseSearchParams(params: URLSearchParams): SearchParams {
     const id = path.join('.')
     if (seen.has(id)) throw new SearchParamError(name, 'is given more than once')
     seen.add(id)
-    addKey(match, path, name, value)
+    addKey(match, path, { name, value, emptyValueMatching })
   }
   const include = params.getAll('includefield').flatMap((list) => list.split(','))
   const fields = include.map((field) => field.trim()).filter((field) => field !== '')
@@ -74,7 +75,7 @@ export function parseSearchParams(params: URLSearchParams): SearchParams {
     limit: count(params, 'limit'),
     offset: count(params, 'offset') ?? 0,
     fuzzyMatching: flag(params, 'fuzzymatching'),
-    emptyValueMatching: flag(params, 'emptyvaluematching'),
+    emptyValueMatching,
     multipleValueMatching: flag(params, 'multiplevaluematching'),
   }
 }
@@ -89,20 +90,26 @@ function attributePath(name: string): Tag[] | undefined {
   return tags.every((t) => t !== undefined) ? tags : undefined
 }
 
-function addKey(keys: MutableKey[], path: readonly Tag[], name: string, value: string): void {
+interface Given {
+  readonly name: string
+  readonly value: string
+  readonly emptyValueMatching: boolean
+}
+
+function addKey(keys: MutableKey[], path: readonly Tag[], given: Given): void {
   const [t, ...inner] = path
   const vr = keyVr(t!)
   if (inner.length === 0) {
-    keys.push({ tag: t!, vr, values: keyValues(vr, name, value), ...(vr === 'SQ' && { item: [] }) })
+    keys.push({ tag: t!, vr, values: keyValues(vr, given), ...(vr === 'SQ' && { item: [] }) })
     return
   }
-  if (vr !== 'SQ') throw new SearchParamError(name, 'goes into an attribute that is no sequence')
+  if (vr !== 'SQ') throw new SearchParamError(given.name, 'goes into an attribute that is no sequence')
   let sequence = keys.find((key) => key.tag === t)
   if (!sequence) {
     sequence = { tag: t!, vr, values: [], item: [] }
     keys.push(sequence)
   }
-  addKey((sequence.item ??= []), inner, name, value)
+  addKey((sequence.item ??= []), inner, given)
 }
 
 /** Private attributes are matched as text: their VR is the archive's to know. */
@@ -115,10 +122,11 @@ const wildcardVrs = new Set<Vr>(['AE', 'CS', 'LO', 'LT', 'PN', 'SH', 'ST', 'UC',
 
 const patterns: Partial<Record<Vr, RegExp>> = {
   DA: /^(\d{8}|\d{8}-|-\d{8}|\d{8}-\d{8})$/,
-  TM: /^(?=.)(\d{2}([0-5]\d([0-5]\d(\.\d{1,6})?)?)?)?(-(\d{2}([0-5]\d([0-5]\d(\.\d{1,6})?)?)?)?)?$/,
-  DT: /^(?=.)(\d{4,14}(\.\d{1,6})?([+-]\d{4})?)?(-(\d{4,14}(\.\d{1,6})?([+-]\d{4})?)?)?$/,
+  TM: /^(?=-?\d)(\d{2}([0-5]\d([0-5]\d(\.\d{1,6})?)?)?)?(-(\d{2}([0-5]\d([0-5]\d(\.\d{1,6})?)?)?)?)?$/,
+  DT: /^(?=-?\d)(\d{4,14}(\.\d{1,6})?([+-]\d{4})?)?(-(\d{4,14}(\.\d{1,6})?([+-]\d{4})?)?)?$/,
   IS: /^[+-]?\d{1,11}$/,
-  DS: /^[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?$/,
+  // No digit may match in two places: a long value would take minutes to refuse.
+  DS: /^[+-]?(\d+(\.\d*)?|\.\d+)([eE][+-]?\d+)?$/,
   AS: /^\d{3}[DWMY]$/,
 }
 
@@ -131,10 +139,14 @@ const expected: Partial<Record<Vr, string>> = {
   AS: 'an age such as 042Y',
 }
 
-function keyValues(vr: Vr, name: string, value: string): Value[] {
+/** PS3.4 C.2.2.2.7: matches an empty value, in whatever representation that is written in text. */
+const EMPTY_VALUE = '""'
+
+function keyValues(vr: Vr, { name, value, emptyValueMatching }: Given): Value[] {
   if (value === '' || (value === '*' && wildcardVrs.has(vr))) return []
   const { kind } = representation(vr)
   if (kind === 'sequence' || kind === 'binary') throw new SearchParamError(name, 'has a type that cannot be matched')
+  if (emptyValueMatching && value === EMPTY_VALUE && (kind === 'string' || kind === 'text')) return [value]
   if (vr === 'UI') return uidList(name, value)
   const values = kind === 'text' || vr === 'UR' ? [value] : value.split('\\')
   for (const one of values) {
@@ -169,8 +181,8 @@ function count(params: URLSearchParams, name: string): number | undefined {
   const values = params.getAll(name)
   if (values.length === 0) return undefined
   if (values.length > 1) throw new SearchParamError(name, 'is given more than once')
-  if (!/^\d{1,9}$/.test(values[0]!)) throw new SearchParamError(name, 'is no whole number from 0')
-  return Number(values[0])
+  if (!/^\d+$/.test(values[0]!)) throw new SearchParamError(name, 'is no whole number from 0')
+  return Math.min(Number(values[0]), Number.MAX_SAFE_INTEGER)
 }
 
 function flag(params: URLSearchParams, name: string): boolean {

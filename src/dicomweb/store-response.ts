@@ -74,7 +74,10 @@ export class StoreResponse {
     if (study !== undefined && studies.size === 1) dataset.set(Attribute.RetrieveURL, resourceUrl(base, { study }))
     else dataset.setEmpty(Attribute.RetrieveURL)
     if (this.#stored.length > 0) {
-      dataset.setItems(Attribute.ReferencedSOPSequence, this.#stored.map((instance) => storedItem(base, instance)))
+      dataset.setItems(
+        Attribute.ReferencedSOPSequence,
+        this.#stored.map((instance) => storedItem(base, instance)),
+      )
     }
     if (this.#failed.length > 0) dataset.setItems(Attribute.FailedSOPSequence, this.#failed.map(failedItem))
     if (this.#others.length > 0) {

@@ -197,7 +197,11 @@ export function decodeCommand(bytes: Bytes): Command {
     if (vr === 'US') {
       if (value.length >= 2) command[name] = u16(value)
     } else if (vr === 'AT') command[name] = attributeTags(value)
-    else command[name] = value.toString('latin1').replace(/[ \0]+$/, '').trimStart()
+    else
+      command[name] = value
+        .toString('latin1')
+        .replace(/[ \0]+$/, '')
+        .trimStart()
   }
   for (const name of mandatory[type]) {
     if (command[name] === undefined) throw new InvalidCommandError(`${type} has no ${name}`)

@@ -1,7 +1,8 @@
 import type { Bytes, ByteStream } from '../dicom/bytes.ts'
-import type { Association, Wait } from '../network/association.ts'
+import type { Association } from '../network/association.ts'
 import { ProtocolError } from '../network/errors.ts'
-import { PduType } from '../network/pdu.ts'
+import { PduType, type DataPiece } from '../network/pdu.ts'
+import type { Wait } from '../network/waiters.ts'
 import { decodeCommand, encodeCommand, InvalidCommandError, type Command } from './command.ts'
 
 /** Far above any command set: a bound on what is gathered before it is decoded. */
@@ -18,15 +19,26 @@ export interface Message {
 export interface DataStream extends ByteStream {
   /** Its last byte has been read. */
   readonly complete: boolean
+  /** Reads on to its end, waiting as told here. One that was announced and does not come is passed over. */
+  skip(wait: Wait): Promise<void>
 }
+
+const readers = new WeakMap<Association, MessageReader>()
 
 /** Cuts what an association receives into messages (PS3.8 Annex E), one at a time. */
 export class MessageReader {
-  readonly #association: Association
+  readonly #pieces: Pieces
   #data: IncomingData | undefined
 
-  constructor(association: Association) {
-    this.#association = association
+  private constructor(association: Association) {
+    this.#pieces = new Pieces(association)
+  }
+
+  /** The reader of an association: it has one only, since an operation may leave part of its last message unread. */
+  static of(association: Association): MessageReader {
+    const reader = readers.get(association) ?? new MessageReader(association)
+    readers.set(association, reader)
+    return reader
   }
 
   /**
@@ -34,31 +46,42 @@ export class MessageReader {
    * @throws what Association.read throws
    */
   async next(wait: Wait): Promise<Message | undefined> {
-    if (this.#data && !this.#data.complete) await this.#data.skip()
+    await this.#data?.skip(wait)
     this.#data = undefined
+    const { association } = this.#pieces
     const chunks: Bytes[] = []
     let size = 0
     let contextId: number | undefined
     for (;;) {
-      const piece = this.#association.poll() ?? (await this.#association.read(wait))
+      const piece = await this.#pieces.take(wait)
       if (piece === undefined) {
-        if (size > 0) throw this.#breach('The association was released inside a message')
+        if (contextId !== undefined) throw this.#pieces.breach('The association was released inside a message')
         return undefined
       }
-      if (!piece.command) throw this.#breach('A data set came without its command')
+      if (!piece.command) throw this.#pieces.breach('A data set came without its command')
       if (contextId !== undefined && contextId !== piece.contextId) {
-        throw this.#breach('A command changes its presentation context')
+        throw this.#pieces.breach('A command changes its presentation context')
       }
       contextId = piece.contextId
-      if (!this.#association.contexts.has(contextId)) throw this.#breach(`Context ${contextId} was not agreed on`)
-      size += piece.bytes.length
-      if (size > MAX_COMMAND_BYTES) throw this.#breach(`A command is longer than ${MAX_COMMAND_BYTES} bytes`)
+      if (!association.contexts.has(contextId)) throw this.#pieces.breach(`Context ${contextId} was not agreed on`)
+      // A fragment without bytes counts too: there must be an end to them.
+      size += Math.max(piece.bytes.length, 1)
+      if (size > MAX_COMMAND_BYTES) {
+        throw this.#pieces.breach(`A command is longer than ${MAX_COMMAND_BYTES} bytes`)
+      }
       chunks.push(piece.bytes)
       if (piece.last) break
     }
     const command = this.#decode(chunks)
-    if (command.hasDataSet) this.#data = new IncomingData(this.#association, contextId, wait)
+    if (command.hasDataSet) this.#data = new IncomingData(this.#pieces, contextId, wait)
     return { contextId, command, data: this.#data }
+  }
+
+  /** The data set that follows a message which announced none, if one does: some archives err. Waits for what is next. */
+  async unannounced(message: Message, wait: Wait): Promise<DataStream | undefined> {
+    if (!(await this.#pieces.isDataNext(wait))) return undefined
+    this.#data = new IncomingData(this.#pieces, message.contextId, wait)
+    return this.#data
   }
 
   #decode(chunks: Bytes[]): Command {
@@ -66,41 +89,64 @@ export class MessageReader {
       return decodeCommand(chunks.length === 1 ? chunks[0]! : Buffer.concat(chunks))
     } catch (error) {
       if (!(error instanceof InvalidCommandError)) throw error
-      throw this.#breach(error.message, error)
+      throw this.#pieces.breach(error.message, error)
     }
   }
+}
 
-  #breach(problem: string, cause?: unknown): ProtocolError {
+/** What an association receives, with a look at the piece that is next. */
+class Pieces {
+  readonly association: Association
+  #ahead: DataPiece | undefined
+
+  constructor(association: Association) {
+    this.association = association
+  }
+
+  async take(wait: Wait): Promise<DataPiece | undefined> {
+    const ahead = this.#ahead
+    this.#ahead = undefined
+    return ahead ?? this.association.poll() ?? this.association.read(wait)
+  }
+
+  async isDataNext(wait: Wait): Promise<boolean> {
+    this.#ahead ??= await this.association.read(wait)
+    return this.#ahead?.command === false
+  }
+
+  breach(problem: string, cause?: unknown): ProtocolError {
     const error = new ProtocolError(problem, { cause })
-    this.#association.abortFor(error)
+    this.association.abortFor(error)
     return error
   }
 }
 
 class IncomingData implements DataStream {
   complete = false
-  readonly #association: Association
+  readonly #pieces: Pieces
   readonly #contextId: number
-  readonly #wait: Wait
+  #wait: Wait
+  #begun = false
 
-  constructor(association: Association, contextId: number, wait: Wait) {
-    this.#association = association
+  constructor(pieces: Pieces, contextId: number, wait: Wait) {
+    this.#pieces = pieces
     this.#contextId = contextId
     this.#wait = wait
   }
 
-  async skip(): Promise<void> {
+  async skip(wait: Wait): Promise<void> {
+    this.#wait = wait
+    if (!this.complete && !this.#begun && !(await this.#pieces.isDataNext(wait))) this.complete = true
     for await (const _ of this);
   }
 
   async *[Symbol.asyncIterator](): AsyncGenerator<Bytes> {
     while (!this.complete) {
-      const piece = this.#association.poll() ?? (await this.#association.read(this.#wait))
+      const piece = await this.#pieces.take(this.#wait)
       if (piece === undefined || piece.command || piece.contextId !== this.#contextId) {
-        const error = new ProtocolError('A data set is interrupted')
-        this.#association.abortFor(error)
-        throw error
+        throw this.#pieces.breach('A data set is interrupted')
       }
+      this.#begun = true
       this.complete = piece.last
       if (piece.bytes.length > 0) yield piece.bytes
     }
@@ -109,8 +155,8 @@ class IncomingData implements DataStream {
 
 /**
  * Sends a command and its data set: the command with the first of the data in one write, the data in PDUs as large as
- * the peer takes, each written when the next byte is known so that the last one can be marked. When `data` fails the
- * association is aborted, since the message can no longer be ended.
+ * the peer takes, each written when the next byte is known so that the last one can be marked. When that fails, or
+ * `data` does, the association is aborted, since the message can no longer be ended.
  * @throws what Association.send throws, and what `data` throws
  */
 export async function sendMessage(
@@ -120,35 +166,42 @@ export async function sendMessage(
   data: ByteStream | Bytes | undefined,
   wait: Wait,
 ): Promise<void> {
-  const head = fragments(association, contextId, encodeCommand(command))
-  if (data === undefined) return association.send(head, wait)
-  if (data instanceof Uint8Array) {
-    return association.send([...head, ...fragments(association, contextId, data, 0)], wait)
-  }
-  const writer = new DataWriter(association.maxFragmentBytes, contextId, head)
-  const iterator = data[Symbol.asyncIterator]()
-  let failed = true
   try {
-    for (;;) {
-      const { value, done } = await next(association, iterator)
-      if (done) break
-      const ready = writer.push(value)
-      if (ready.length > 0) await association.send(ready, wait)
-    }
-    failed = false
-    await association.send(writer.end(), wait)
-  } finally {
-    if (failed) await iterator.return?.()
-  }
-}
-
-async function next(association: Association, iterator: AsyncIterator<Bytes>): Promise<IteratorResult<Bytes>> {
-  try {
-    return await iterator.next()
+    const head = fragments(association, contextId, encodeCommand(command))
+    if (data === undefined) await association.send(head, wait)
+    else if (data instanceof Uint8Array) {
+      await association.send([...head, ...fragments(association, contextId, even(data), 0)], wait)
+    } else await sendStream(association, new DataWriter(association.maxFragmentBytes, contextId, head), data, wait)
   } catch (error) {
     association.abort()
     throw error
   }
+}
+
+async function sendStream(association: Association, writer: DataWriter, data: ByteStream, wait: Wait): Promise<void> {
+  const iterator: AsyncIterator<Bytes, unknown> = data[Symbol.asyncIterator]()
+  let over = false
+  try {
+    for (;;) {
+      const result = await iterator.next()
+      if (result.done === true) break
+      const ready = writer.push(result.value)
+      if (ready.length > 0) await association.send(ready, wait)
+    }
+    over = true
+    await association.send(writer.end(), wait)
+  } catch (error) {
+    // Before anything else: the clean-up of `data` may take its time.
+    association.abort()
+    throw error
+  } finally {
+    if (!over) await iterator.return?.()
+  }
+}
+
+/** PS3.8 E.1: fragments are even; an odd data set ends in a pad. */
+function even(bytes: Bytes): Bytes {
+  return (bytes.length & 1) === 0 ? bytes : Buffer.concat([bytes, Uint8Array.of(0)])
 }
 
 const COMMAND = 1

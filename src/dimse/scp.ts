@@ -4,8 +4,9 @@ import { Dataset } from '../dicom/dataset.ts'
 import { encodeDataset, parseDataset } from '../dicom/dataset-codec.ts'
 import { transferSyntax, type TransferSyntax } from '../dicom/transfer-syntax.ts'
 import type { Uid } from '../dicom/uids.ts'
-import type { Association, Wait } from '../network/association.ts'
+import type { Association } from '../network/association.ts'
 import type { AcceptedContext } from '../network/negotiation.ts'
+import type { Wait } from '../network/waiters.ts'
 import type { Command, CommandOf } from './command.ts'
 import { MessageReader, sendMessage, type Message } from './message.ts'
 import { collect, Scu } from './scu.ts'
@@ -46,7 +47,7 @@ export interface ServeOptions {
 
 /**
  * Answers the messages of an association until the peer releases it.
- * @throws whatever ends the association otherwise
+ * @throws whatever ends the association otherwise, and what a handler throws: the association is then aborted
  */
 export async function serve(association: Association, handlers: Handlers, options: ServeOptions): Promise<void> {
   await new Server(association, handlers, options).run()
@@ -61,15 +62,20 @@ class Server {
   constructor(association: Association, handlers: Handlers, options: ServeOptions) {
     this.#association = association
     this.#handlers = handlers
-    this.#reader = new MessageReader(association)
+    this.#reader = MessageReader.of(association)
     this.#wait = { what: 'message', timeout: options.idleTimeout }
   }
 
   async run(): Promise<void> {
-    for (;;) {
-      const message = await this.#reader.next(this.#wait)
-      if (!message) return
-      await this.#dispatch(message)
+    try {
+      for (;;) {
+        const message = await this.#reader.next(this.#wait)
+        if (!message) return
+        await this.#dispatch(message)
+      }
+    } catch (error) {
+      this.#association.abort()
+      throw error
     }
   }
 
@@ -94,7 +100,11 @@ class Server {
           hasDataSet: false,
         })
       case 'N-EVENT-REPORT-RQ':
-        return this.#respond(message, { ...reply(command), type: 'N-EVENT-REPORT-RSP', status: Status.unrecognizedOperation })
+        return this.#respond(message, {
+          ...reply(command),
+          type: 'N-EVENT-REPORT-RSP',
+          status: Status.unrecognizedOperation,
+        })
       case 'C-CANCEL-RQ':
         // It came after the operation it was meant for (PS3.7 9.3.2.3).
         return
@@ -117,7 +127,11 @@ class Server {
   }
 
   async #store(message: Message, command: CommandOf<'C-STORE-RQ'>): Promise<void> {
-    const answer = { ...reply(command), type: 'C-STORE-RSP', affectedSopInstanceUid: command.affectedSopInstanceUid } as const
+    const answer = {
+      ...reply(command),
+      type: 'C-STORE-RSP',
+      affectedSopInstanceUid: command.affectedSopInstanceUid,
+    } as const
     if (!this.#handlers.store) return this.#respond(message, { ...answer, status: Status.unrecognizedOperation })
     if (!message.data) return this.#respond(message, { ...answer, status: Status.cannotUnderstand })
     const status = await this.#handlers.store(
@@ -179,16 +193,18 @@ class Server {
     const failed: Uid[] = []
     let completed = 0
     let cancelled = false
+    const isCancelled = (): boolean => cancelled
     for (const instance of instances) {
-      if (cancelled) break
+      if (isCancelled()) break
       if (await this.#sendOne(scu, instance, () => (cancelled = true))) completed++
       else failed.push(instance.sopInstance)
       const remaining = instances.length - completed - failed.length
       const counts = { remaining, completed, failed: failed.length, warning: 0 }
-      if (remaining > 0 && !cancelled) await this.#respond(message, { ...answer, ...counts, status: Status.pending })
+      if (remaining > 0 && !isCancelled())
+        await this.#respond(message, { ...answer, ...counts, status: Status.pending })
     }
     const counts = { completed, failed: failed.length, warning: 0 }
-    if (cancelled) {
+    if (isCancelled()) {
       const remaining = instances.length - completed - failed.length
       return this.#respond(message, { ...answer, ...counts, remaining, status: Status.cancel })
     }

@@ -4,9 +4,10 @@ import type { Dataset } from '../dicom/dataset.ts'
 import { encodeDataset, parseDataset } from '../dicom/dataset-codec.ts'
 import { transferSyntax, type TransferSyntax } from '../dicom/transfer-syntax.ts'
 import type { Uid } from '../dicom/uids.ts'
-import type { Association, Wait } from '../network/association.ts'
+import type { Association } from '../network/association.ts'
 import { ConnectionLostError, PeerTimeoutError, ProtocolError } from '../network/errors.ts'
 import type { AcceptedContext } from '../network/negotiation.ts'
+import type { Wait } from '../network/waiters.ts'
 import { Priority, type Command, type CommandOf } from './command.ts'
 import { MessageReader, sendMessage, type DataStream, type Message } from './message.ts'
 import { Status, statusClass, StatusError } from './status.ts'
@@ -47,11 +48,14 @@ export interface RetrieveEnd {
 export class Scu {
   readonly #association: Association
   readonly #reader: MessageReader
+  readonly #cancelGrace: number
   #messageId = 0
 
-  constructor(association: Association) {
+  /** @param cancelGrace see CANCEL_GRACE_MS */
+  constructor(association: Association, { cancelGrace = CANCEL_GRACE_MS }: { readonly cancelGrace?: number } = {}) {
     this.#association = association
-    this.#reader = new MessageReader(association)
+    this.#reader = MessageReader.of(association)
+    this.#cancelGrace = cancelGrace
   }
 
   /** @throws StatusError, and whatever ends the association */
@@ -59,8 +63,11 @@ export class Scu {
     const { abstractSyntax: affectedSopClassUid } = context
     const wait = waitFor('C-ECHO response', operation)
     const messageId = this.#nextId()
-    await this.#send(context, { type: 'C-ECHO-RQ', messageId, affectedSopClassUid, hasDataSet: false }, undefined, wait)
-    const { command } = await this.#response('C-ECHO-RSP', wait)
+    const request: Command = { type: 'C-ECHO-RQ', messageId, affectedSopClassUid, hasDataSet: false }
+    const command = await this.#orAbort(async () => {
+      await this.#send(context, request, undefined, wait)
+      return (await this.#response('C-ECHO-RSP', wait)).command
+    })
     if (command.status !== Status.success) throw new StatusError(command)
   }
 
@@ -83,15 +90,16 @@ export class Scu {
     let over = false
     try {
       for (;;) {
-        const { command, data } = await this.#response('C-FIND-RSP', wait)
+        const { message, command } = await this.#response('C-FIND-RSP', wait)
         const kind = statusClass(command.status)
         if (kind !== 'pending') {
           over = true
           if (kind === 'failure' || (kind === 'cancel' && !operation.signal?.aborted)) throw new StatusError(command)
           return
         }
-        // A Pending response without identifier is no match: some archives send one.
-        if (data) yield parseDataset(await collect(data), syntax)
+        // A Pending response without identifier is no match: some archives send one. Others do not say that it follows.
+        const data = message.data ?? (await this.#reader.unannounced(message, wait))
+        if (data) yield parseDataset(await collect(data), this.#syntax(message))
       }
     } finally {
       if (!over) await this.#cancel(context, messageId, 'C-FIND-RSP')
@@ -120,33 +128,35 @@ export class Scu {
     }
     await this.#send(context, request, encodeDataset(identifier, syntax), wait)
     let over = false
+    let unanswered: Unanswered | undefined
     try {
       for (;;) {
         const message = await this.#message(wait)
-        const { command, data, contextId } = message
+        const { command, data } = message
         if (command.type === 'C-STORE-RQ') {
           if (!data) throw this.#breach('A C-STORE request without a data set')
-          const accepted = this.#association.contexts.get(contextId)!
+          unanswered = { contextId: message.contextId, request: command, data }
           yield {
             kind: 'instance',
             sopClass: command.affectedSopClassUid,
             sopInstance: command.affectedSopInstanceUid,
-            syntax: transferSyntax(accepted.transferSyntax),
+            syntax: this.#syntax(message),
             body: data,
           }
-          await this.#answerStore(message, data, wait)
+          await this.#answerStore(unanswered, wait)
+          unanswered = undefined
           continue
         }
         if (command.type !== 'C-GET-RSP') throw this.#breach(`${command.type} during a C-GET`)
         if (statusClass(command.status) === 'pending') continue
-        const failedInstances = data ? await failedList(data, syntax) : []
+        const failedInstances = data ? await failedList(data, this.#syntax(message)) : []
         over = true
         const { status, completed, failed, warning } = command
         yield { kind: 'end', status, completed, failed, warning, failedInstances, response: command }
         return
       }
     } finally {
-      if (!over) await this.#cancel(context, messageId, 'C-GET-RSP')
+      if (!over) await this.#cancel(context, messageId, 'C-GET-RSP', unanswered)
     }
   }
 
@@ -177,13 +187,29 @@ export class Scu {
         moveOriginatorMessageId: operation.moveOriginatorMessageId,
       }),
     }
-    await sendMessage(this.#association, context.id, request, instance.body, wait)
-    for (;;) {
-      const { command } = await this.#message(wait)
-      if (command.type === 'C-CANCEL-RQ') operation.onCancel?.()
-      else if (command.type === 'C-STORE-RSP') return command
-      else throw this.#breach(`${command.type} where a C-STORE response was due`)
+    return this.#orAbort(async () => {
+      await sendMessage(this.#association, context.id, request, instance.body, wait)
+      for (;;) {
+        const { command } = await this.#message(wait)
+        if (command.type === 'C-CANCEL-RQ') operation.onCancel?.()
+        else if (command.type === 'C-STORE-RSP') return command
+        else throw this.#breach(`${command.type} where a C-STORE response was due`)
+      }
+    })
+  }
+
+  /** An operation that cannot be cancelled and fails leaves its response outstanding: nothing else may follow it. */
+  async #orAbort<T>(operation: () => Promise<T>): Promise<T> {
+    try {
+      return await operation()
+    } catch (error) {
+      this.#association.abort()
+      throw error
     }
+  }
+
+  #syntax(message: Message): TransferSyntax {
+    return transferSyntax(this.#association.contexts.get(message.contextId)!.transferSyntax)
   }
 
   #nextId(): number {
@@ -209,14 +235,13 @@ export class Scu {
   async #response<T extends 'C-ECHO-RSP' | 'C-FIND-RSP'>(
     type: T,
     wait: Wait,
-  ): Promise<{ command: CommandOf<T>; data: DataStream | undefined }> {
-    const { command, data } = await this.#message(wait)
-    if (command.type !== type) throw this.#breach(`${command.type} where ${type} was due`)
-    return { command: command as CommandOf<T>, data }
+  ): Promise<{ message: Message; command: CommandOf<T> }> {
+    const message = await this.#message(wait)
+    if (message.command.type !== type) throw this.#breach(`${message.command.type} where ${type} was due`)
+    return { message, command: message.command as CommandOf<T> }
   }
 
-  async #answerStore(message: Message, data: DataStream, wait: Wait): Promise<void> {
-    const request = message.command as CommandOf<'C-STORE-RQ'>
+  async #answerStore({ contextId, request, data }: Unanswered, wait: Wait): Promise<void> {
     const response: Command = {
       type: 'C-STORE-RSP',
       messageIdBeingRespondedTo: request.messageId,
@@ -225,25 +250,30 @@ export class Scu {
       status: data.complete ? Status.success : Status.outOfResources,
       hasDataSet: false,
     }
-    if (!data.complete) for await (const _ of data);
-    await sendMessage(this.#association, message.contextId, response, undefined, wait)
+    await data.skip(wait)
+    await sendMessage(this.#association, contextId, response, undefined, wait)
   }
 
-  /** PS3.7 9.3.2.3: asks the peer to stop and reads on to the final response; a peer that goes on is aborted. */
-  async #cancel(context: AcceptedContext, messageId: number, type: 'C-FIND-RSP' | 'C-GET-RSP'): Promise<void> {
-    const grace = AbortSignal.timeout(CANCEL_GRACE_MS)
-    const wait: Wait = { what: 'end of a cancelled operation', timeout: CANCEL_GRACE_MS, signal: grace }
+  /**
+   * PS3.7 9.3.2.3: asks the peer to stop and reads on to the final response; a peer that goes on is aborted. A store
+   * of the peer that is not answered yet is answered first: it waits for that before it looks for a C-CANCEL.
+   */
+  async #cancel(
+    context: AcceptedContext,
+    messageId: number,
+    type: 'C-FIND-RSP' | 'C-GET-RSP',
+    unanswered?: Unanswered,
+  ): Promise<void> {
+    const timeout = this.#cancelGrace
+    const wait: Wait = { what: 'end of a cancelled operation', timeout, signal: AbortSignal.timeout(timeout) }
     try {
       const cancel: Command = { type: 'C-CANCEL-RQ', messageIdBeingRespondedTo: messageId, hasDataSet: false }
       await sendMessage(this.#association, context.id, cancel, undefined, wait)
+      if (unanswered) await this.#answerStore(unanswered, wait)
       for (;;) {
-        const message = await this.#message(wait)
-        const { command, data } = message
-        if (command.type === 'C-STORE-RQ' && data) await this.#answerStore(message, data, wait)
-        else if (command.type === type && statusClass(command.status) !== 'pending') {
-          if (data) for await (const _ of data);
-          return
-        }
+        const { command, contextId, data } = await this.#message(wait)
+        if (command.type === 'C-STORE-RQ' && data) await this.#answerStore({ contextId, request: command, data }, wait)
+        else if (command.type === type && statusClass(command.status) !== 'pending') return
       }
     } catch {
       this.#association.abort()
@@ -257,7 +287,16 @@ export class Scu {
   }
 }
 
+/** A store of the peer within a C-GET that waits for its response. */
+interface Unanswered {
+  readonly contextId: number
+  readonly request: CommandOf<'C-STORE-RQ'>
+  readonly data: DataStream
+}
+
+/** @throws the signal's reason: an operation that is not wanted any more does not begin, and the association stays */
 function waitFor(what: string, operation: Operation): Wait {
+  operation.signal?.throwIfAborted()
   return { what, timeout: operation.timeout, signal: operation.signal }
 }
 
@@ -267,7 +306,8 @@ export async function collect(data: ByteStream): Promise<Bytes> {
   let size = 0
   for await (const chunk of data) {
     size += chunk.length
-    if (size > MAX_IDENTIFIER_BYTES) throw new ProtocolError(`An identifier is longer than ${MAX_IDENTIFIER_BYTES} bytes`)
+    if (size > MAX_IDENTIFIER_BYTES)
+      throw new ProtocolError(`An identifier is longer than ${MAX_IDENTIFIER_BYTES} bytes`)
     chunks.push(chunk)
   }
   return chunks.length === 1 ? chunks[0]! : Buffer.concat(chunks)

@@ -40,13 +40,17 @@ const requests = channel('dimsegate:request')
 type Operation = Exclude<keyof operations, 'live' | 'ready' | 'metrics' | 'openapi'>
 
 /** The DICOMweb operations of openapi/dicomweb.yaml. */
-const routes: Readonly<Record<Operation, { method: 'GET' | 'POST'; path: string; handle: (c: HttpContext) => Promise<Response> }>> = {
+const routes: Readonly<
+  Record<Operation, { method: 'GET' | 'POST'; path: string; handle: (c: HttpContext) => Promise<Response> }>
+> = {
   searchStudies: get('/studies', (c) => searchResource(c, { level: 'STUDY', withParents: false })),
   searchStudySeries: get('/studies/:study/series', (c) => searchResource(c, { level: 'SERIES', withParents: false })),
   searchSeriesInstances: get('/studies/:study/series/:series/instances', (c) =>
     searchResource(c, { level: 'IMAGE', withParents: false }),
   ),
-  searchStudyInstances: get('/studies/:study/instances', (c) => searchResource(c, { level: 'IMAGE', withParents: true })),
+  searchStudyInstances: get('/studies/:study/instances', (c) =>
+    searchResource(c, { level: 'IMAGE', withParents: true }),
+  ),
   searchAllSeries: get('/series', (c) => searchResource(c, { level: 'SERIES', withParents: true })),
   searchAllInstances: get('/instances', (c) => searchResource(c, { level: 'IMAGE', withParents: true })),
   retrieveStudy: get('/studies/:study', retrieveInstances),
@@ -89,7 +93,10 @@ export function createApp(options: AppOptions): Hono<HttpEnv> {
   app.onError((error, c) => {
     c.error = error
     const { problem, headers } = problemOf(error, c.req.path)
-    return c.body(JSON.stringify(problem), problem.status as 500, { ...headers, 'Content-Type': 'application/problem+json' })
+    return c.body(JSON.stringify(problem), problem.status as 500, {
+      ...headers,
+      'Content-Type': 'application/problem+json',
+    })
   })
   return app
 }

@@ -18,7 +18,9 @@ export function publicOrigin(c: HttpContext, http: Config['http']): string {
 
 function forwardedPairs(header: string | undefined): Map<string, string> {
   const pairs = (header ?? '').split(';').map((pair) => pair.split('='))
-  return new Map(pairs.map(([name = '', value = '']) => [name.trim().toLowerCase(), value.trim().replace(/^"|"$/g, '')]))
+  return new Map(
+    pairs.map(([name = '', value = '']) => [name.trim().toLowerCase(), value.trim().replace(/^"|"$/g, '')]),
+  )
 }
 
 /** A client writes the Host header: only what can stand in a URL goes into one. */

@@ -121,7 +121,13 @@ async function settlesWithin(promise: Promise<unknown>, milliseconds: number): P
     timer = setTimeout(() => resolve(false), milliseconds)
   })
   try {
-    return await Promise.race([promise.then(() => true, () => true), late])
+    return await Promise.race([
+      promise.then(
+        () => true,
+        () => true,
+      ),
+      late,
+    ])
   } finally {
     clearTimeout(timer)
   }

@@ -10,5 +10,9 @@ export function pathUid(c: HttpContext, name: 'study' | 'series' | 'instance'): 
   const text = c.req.param(name)
   if (text === undefined) return undefined
   if (isUid(text)) return text
-  throw new RequestError(400, 'INVALID_UID', `The ${name} in the path is no UID: digits and dots, at most 64 characters.`)
+  throw new RequestError(
+    400,
+    'INVALID_UID',
+    `The ${name} in the path is no UID: digits and dots, at most 64 characters.`,
+  )
 }

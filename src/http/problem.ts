@@ -56,10 +56,18 @@ const faults: Readonly<Record<string, Fault>> = {
   CONNECTION_LOST: { status: 502, title: 'Connection lost', detail: 'The archive closed the connection.' },
   PROTOCOL_ERROR: { status: 502, title: 'Protocol error', detail: 'The archive broke the DICOM protocol.' },
   MALFORMED_DATA_SET: { status: 502, title: 'Malformed data set', detail: 'The archive sent a malformed data set.' },
-  MALFORMED_DEFLATED_DATA_SET: { status: 502, title: 'Malformed data set', detail: 'The archive sent a malformed data set.' },
+  MALFORMED_DEFLATED_DATA_SET: {
+    status: 502,
+    title: 'Malformed data set',
+    detail: 'The archive sent a malformed data set.',
+  },
   HEAD_TOO_LARGE: { status: 502, title: 'Malformed data set', detail: 'The archive sent a malformed data set.' },
   PEER_TIMEOUT: { status: 504, title: 'Archive timeout', detail: 'The archive did not answer in time.' },
-  POOL_BUSY: { status: 503, title: 'Archive busy', detail: 'All associations to the archive are in use. Try again later.' },
+  POOL_BUSY: {
+    status: 503,
+    title: 'Archive busy',
+    detail: 'All associations to the archive are in use. Try again later.',
+  },
   POOL_CLOSED: { status: 503, title: 'Stopping' },
 }
 

@@ -30,7 +30,8 @@ export interface SearchResource {
 /** QIDO-RS (PS3.18 10.6). */
 export async function searchResource(c: HttpContext, resource: SearchResource): Promise<Response> {
   const type = negotiateJson(acceptOf(c.req.queries('accept') ?? [], c.req.header('accept')))
-  if (!type) throw new RequestError(406, 'NOT_ACCEPTABLE', 'Search results are application/dicom+json or application/json.')
+  if (!type)
+    throw new RequestError(406, 'NOT_ACCEPTABLE', 'Search results are application/dicom+json or application/json.')
   const { archive, signal, base } = c.var
   const call: Call = { signal }
   const params = parseSearchParams(new URL(c.req.url).searchParams)
@@ -38,12 +39,18 @@ export async function searchResource(c: HttpContext, resource: SearchResource): 
   const options = await archive.queryOptions(call)
   const { maxResults, countWindow, emptyStatus } = archive.config.search
   const page = new Page(params.offset, Math.min(params.limit ?? maxResults, maxResults), countWindow)
-  const results = page.limit === 0 ? nothing() : deriveCounts(archive, page.of(archive.search(request, options, call)), request, call)
+  const results =
+    page.limit === 0 ? nothing() : deriveCounts(archive, page.of(archive.search(request, options, call)), request, call)
   const { done, stream } = await primed(encoded(results, request, base), HOLD_BYTES, HOLD_MS)
   const warnings = [...unsupported(params, options), ...page.warnings(done)].map((text) => `299 ${base}: ${text}`)
   const headers = warnings.length > 0 ? { Warning: warnings } : {}
   if (done && page.given === 0 && emptyStatus === 204) return c.body(null, 204, toLists(headers))
-  return sendStream(c, { status: 200, headers: { 'Content-Type': type, ...headers } }, stream, archive.config.timeouts.stall)
+  return sendStream(
+    c,
+    { status: 200, headers: { 'Content-Type': type, ...headers } },
+    stream,
+    archive.config.timeouts.stall,
+  )
 }
 
 function toLists(headers: { Warning?: string[] }): Record<string, string[]> {

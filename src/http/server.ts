@@ -1,5 +1,5 @@
 import { createServer, type Server } from 'node:http'
-import type { AddressInfo } from 'node:net'
+import type { AddressInfo, Socket } from 'node:net'
 import { getRequestListener } from '@hono/node-server'
 import type { Config } from '../config.ts'
 import type { Archive } from '../pacs/archive.ts'
@@ -31,15 +31,24 @@ export async function startServer(
   const app = createApp({ config, archives, readiness, contract: await readContract(), metrics, stop: stop.signal })
   const server = createServer(
     // A study may take as long to upload as its client's line needs: there is no limit on a whole request.
-    { requestTimeout: 0, headersTimeout: HEADERS_TIMEOUT_MS, keepAliveTimeout: KEEP_ALIVE_MS, maxHeaderSize: MAX_HEADER_BYTES },
+    {
+      requestTimeout: 0,
+      headersTimeout: HEADERS_TIMEOUT_MS,
+      keepAliveTimeout: KEEP_ALIVE_MS,
+      maxHeaderSize: MAX_HEADER_BYTES,
+    },
     // The globals stay Node's own: nothing of ours is to depend on who starts a server.
-    getRequestListener(app.fetch as Parameters<typeof getRequestListener>[0], { overrideGlobalObjects: false }) as never,
+    getRequestListener(app.fetch as Parameters<typeof getRequestListener>[0], {
+      overrideGlobalObjects: false,
+    }) as never,
   )
+  const unused = connectionsWithoutRequest(server)
   await listening(server, config.http)
   const close = async (grace: number): Promise<void> => {
     readiness.stop()
     const closed = new Promise<void>((resolve) => server.close(() => resolve()))
     server.closeIdleConnections()
+    for (const socket of unused) socket.destroy()
     const timer = setTimeout(() => {
       stop.abort(new Error('The service is stopping'))
       server.closeAllConnections()
@@ -48,6 +57,17 @@ export async function startServer(
     clearTimeout(timer)
   }
   return { port: (server.address() as AddressInfo).port, close, [Symbol.asyncDispose]: () => close(0) }
+}
+
+/** Opened ahead of need, as browsers and connection pools do. Node does not count them as idle: they would hold up a stop. */
+function connectionsWithoutRequest(server: Server): ReadonlySet<Socket> {
+  const unused = new Set<Socket>()
+  server.on('connection', (socket: Socket) => {
+    unused.add(socket)
+    socket.once('close', () => unused.delete(socket))
+  })
+  server.on('request', ({ socket }) => unused.delete(socket))
+  return unused
 }
 
 async function listening(server: Server, { host, port }: Config['http']): Promise<void> {

@@ -110,7 +110,8 @@ async function* form(header: string, body: ByteStream): AsyncGenerator<StorePart
     for (;;) {
       const file = files.shift()
       // A file left early is still to be read to its end: busboy waits for that.
-      if (file) yield { type: undefined, body: { [Symbol.asyncIterator]: () => file.iterator({ destroyOnReturn: false }) } }
+      if (file)
+        yield { type: undefined, body: { [Symbol.asyncIterator]: () => file.iterator({ destroyOnReturn: false }) } }
       else if (failure) throw failure
       else if (over) return
       else await new Promise<void>((resolve) => (wake = resolve))
@@ -123,5 +124,9 @@ async function* form(header: string, body: ByteStream): AsyncGenerator<StorePart
 }
 
 function malformed(cause: unknown): Error {
-  return new RequestError(400, 'MULTIPART_MALFORMED', `The form cannot be read: ${cause instanceof Error ? cause.message : 'malformed'}.`)
+  return new RequestError(
+    400,
+    'MULTIPART_MALFORMED',
+    `The form cannot be read: ${cause instanceof Error ? cause.message : 'malformed'}.`,
+  )
 }

@@ -152,14 +152,15 @@ export class Archive implements AsyncDisposable {
   #perUid(query: Query): Query[] {
     const list = query.keys.find((key) => key.vr === 'UI' && key.values.length > 1)
     if (!list || this.config.quirks.singleUidLists !== true) return [query]
-    return list.values.map((value) => ({
-      level: query.level,
-      keys: query.keys.map((key) => (key === list ? { ...key, values: [value] } : key)),
-    }))
+    return list.values.flatMap((value) => {
+      const keys = query.keys.map((key) => (key === list ? { ...key, values: [value] } : key))
+      return this.#perUid({ level: query.level, keys })
+    })
   }
 }
 
 function uppercased(key: Key): Key {
+  if (key.item) return { ...key, item: key.item.map(uppercased) }
   if (key.vr !== 'PN') return key
   return { ...key, values: key.values.map((value) => (typeof value === 'string' ? value.toUpperCase() : value)) }
 }

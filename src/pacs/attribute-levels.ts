@@ -96,4 +96,3 @@ export function defaultKeys(level: Level): Key[] {
       : returnKey(t, vrFor(t)),
   )
 }
-

@@ -8,7 +8,11 @@ const nativeSyntaxes: readonly Uid[] = [EXPLICIT_VR_LITTLE_ENDIAN.uid, IMPLICIT_
 
 /** Numbers contexts 1, 3, 5 … (PS3.8 9.3.2.2). */
 function numbered(list: readonly (readonly [Uid, readonly Uid[]])[]): ProposedContext[] {
-  return list.map(([abstractSyntax, transferSyntaxes], index) => ({ id: 2 * index + 1, abstractSyntax, transferSyntaxes }))
+  return list.map(([abstractSyntax, transferSyntaxes], index) => ({
+    id: 2 * index + 1,
+    abstractSyntax,
+    transferSyntaxes,
+  }))
 }
 
 /**
@@ -26,6 +30,9 @@ export function findProposal(extendedNegotiation: boolean, relational: boolean):
     ...(extendedNegotiation && { extended }),
   }
 }
+
+/** Of the contexts, how many known classes may take where room is kept for others. */
+const KNOWN_SHARE = 2 / 3
 
 export interface GetPlan {
   /** Classes the selection is known to hold, the likeliest first. */
@@ -51,8 +58,9 @@ export function getProposal(plan: GetPlan): Proposal {
   const known = classes.slice(0, maxContexts - 1)
   for (const sopClass of known) list.push([sopClass, only === undefined ? nativeSyntaxes : [only]])
   if (compressed && only === undefined) {
+    const room = others ? Math.ceil(maxContexts * KNOWN_SHARE) : maxContexts
     for (const { uid } of encapsulatedSyntaxes) {
-      for (const sopClass of known) if (list.length < maxContexts) list.push([sopClass, [uid]])
+      for (const sopClass of known) if (list.length < room) list.push([sopClass, [uid]])
     }
   }
   if (others) {

@@ -38,7 +38,7 @@ export interface PoolOptions {
   readonly request: Omit<RequestOptions, keyof Proposal>
 }
 
-/** How long a peer may take to answer a release, in ms. */
+/** How long a peer may take to answer a release, or to close after an abort, in ms. */
 const RELEASE_TIMEOUT_MS = 3_000
 /** Pauses before another try when the peer rejects for want of resources, in ms (PS3.8 9.3.4, result 2). */
 const BACKOFF_MS = [250, 750, 2_000]
@@ -59,11 +59,14 @@ interface Slot {
   association?: Association
   timer?: NodeJS.Timeout
   uses: number
+  /** Resolves when an association that is closing has left its place. */
+  gone?: Promise<void>
 }
 
 interface Waiter {
   readonly key: string
-  readonly go: () => void
+  readonly resolve: (slot: Slot) => void
+  readonly reject: (error: Error) => void
 }
 
 /** The associations to one archive: never more than `maxAssociations`, waiters served in the order they came. */
@@ -113,19 +116,44 @@ export class AssociationPool {
   /** Releases what is idle and refuses what is new; leased associations end with their operations. */
   async close(): Promise<void> {
     this.#closed = true
-    for (const waiter of this.#waiters.splice(0)) waiter.go()
-    await Promise.all([...this.#slots].filter(({ state }) => state === 'idle').map((slot) => this.#retire(slot)))
+    for (const waiter of this.#waiters.splice(0)) waiter.reject(new PoolClosedError())
+    for (const slot of this.#slots) if (slot.state === 'idle') this.#retire(slot)
+    await Promise.all([...this.#slots].map(({ gone }) => gone))
   }
 
   /** An idle slot of the key, or a fresh one in state `opening`; waits its turn when there is neither. */
   async #slot(key: string, call: Call): Promise<Slot> {
     call.signal.throwIfAborted()
-    for (let first = true; ; first = false) {
-      if (this.#closed) throw new PoolClosedError()
-      // Those who wait already go first.
-      const slot = first && this.#waiters.length > 0 ? undefined : this.#take(key)
-      if (slot) return slot
-      await this.#turn(key, call)
+    if (this.#closed) throw new PoolClosedError()
+    const { promise, resolve, reject } = Promise.withResolvers<Slot>()
+    const waiter: Waiter = { key, resolve, reject }
+    const giveUp = (error: Error): void => {
+      const at = this.#waiters.indexOf(waiter)
+      if (at >= 0) this.#waiters.splice(at, 1)
+      reject(error)
+      this.#serve()
+    }
+    const { queue } = this.#options.timeouts
+    const timer = setTimeout(() => giveUp(new PoolBusyError(this.#options.archive, queue)), queue)
+    const aborted = (): void => giveUp(call.signal.reason as Error)
+    call.signal.addEventListener('abort', aborted)
+    this.#waiters.push(waiter)
+    this.#serve()
+    try {
+      return await promise
+    } finally {
+      clearTimeout(timer)
+      call.signal.removeEventListener('abort', aborted)
+    }
+  }
+
+  /** Hands out what can be had, in the order of arrival: nobody overtakes the first. */
+  #serve(): void {
+    for (let waiter = this.#waiters[0]; waiter !== undefined; waiter = this.#waiters[0]) {
+      const slot = this.#take(waiter.key)
+      if (!slot) return this.#makeRoom()
+      this.#waiters.shift()
+      waiter.resolve(slot)
     }
   }
 
@@ -137,40 +165,27 @@ export class AssociationPool {
         slot.state = 'leased'
         return slot
       }
-      slot.association!.abort()
-      this.#drop(slot)
+      this.#abandon(slot)
     }
-    if (this.#slots.size < this.#options.maxAssociations) {
-      const slot: Slot = { key, state: 'opening', uses: 0 }
-      this.#slots.add(slot)
-      return slot
-    }
-    const other = [...this.#slots].find(({ state }) => state === 'idle')
-    if (other) void this.#retire(other)
-    return undefined
+    if (this.#slots.size >= this.#options.maxAssociations) return undefined
+    const slot: Slot = { key, state: 'opening', uses: 0 }
+    this.#slots.add(slot)
+    return slot
   }
 
-  async #turn(key: string, call: Call): Promise<void> {
-    const { promise, resolve, reject } = Promise.withResolvers<undefined>()
-    const waiter: Waiter = { key, go: () => resolve(undefined) }
-    const { queue } = this.#options.timeouts
-    const timer = setTimeout(() => reject(new PoolBusyError(this.#options.archive, queue)), queue)
-    const aborted = (): void => reject(call.signal.reason as Error)
-    call.signal.addEventListener('abort', aborted)
-    this.#waiters.push(waiter)
-    try {
-      await promise
-    } finally {
-      clearTimeout(timer)
-      call.signal.removeEventListener('abort', aborted)
-      const at = this.#waiters.indexOf(waiter)
-      if (at >= 0) this.#waiters.splice(at, 1)
+  /** Releases idle associations so that those who wait find a place; the ones that somebody waits for come last. */
+  #makeRoom(): void {
+    const slots = [...this.#slots]
+    const wanted = new Set(this.#waiters.map(({ key }) => key))
+    let closing = slots.filter(({ state }) => state === 'closing').length
+    for (const slot of slots) {
+      if (closing >= this.#waiters.length) return
+      if (slot.state !== 'idle' || wanted.has(slot.key)) continue
+      this.#retire(slot)
+      closing++
     }
-  }
-
-  /** Lets the first waiter look again. */
-  #next(): void {
-    this.#waiters.shift()?.go()
+    const last = slots.find(({ state }) => state === 'idle')
+    if (closing === 0 && last) this.#retire(last)
   }
 
   #lease(slot: Slot): Lease {
@@ -183,35 +198,36 @@ export class AssociationPool {
     const association = slot.association!
     const reused = slot.uses++ > 0
     const release = once(() => this.#giveBack(slot))
-    const discard = once(() => {
-      association.abort()
-      this.#drop(slot)
-    })
+    const discard = once(() => this.#abandon(slot))
     const dispose = (): Promise<void> => Promise.resolve(release())
     return { association, reused, release, discard, [Symbol.asyncDispose]: dispose }
   }
 
   #giveBack(slot: Slot): void {
-    if (!slot.association!.idle) {
-      slot.association!.abort()
-      this.#drop(slot)
-      return
-    }
+    if (!slot.association!.idle) return this.#abandon(slot)
     slot.state = 'idle'
-    if (this.#closed) {
-      void this.#retire(slot)
-      return
-    }
-    slot.timer = setTimeout(() => void this.#retire(slot), this.#options.timeouts.idle)
+    if (this.#closed) return this.#retire(slot)
+    slot.timer = setTimeout(() => this.#retire(slot), this.#options.timeouts.idle)
     slot.timer.unref()
-    this.#next()
+    this.#serve()
   }
 
-  async #retire(slot: Slot): Promise<void> {
+  #retire(slot: Slot): void {
     clearTimeout(slot.timer)
     slot.state = 'closing'
-    await slot.association!.release(RELEASE_TIMEOUT_MS)
-    this.#drop(slot)
+    slot.gone = slot.association!.release(RELEASE_TIMEOUT_MS).then(() => this.#drop(slot))
+  }
+
+  /** Aborts. The place is free when the connection is gone, since the archive counts it until then; or in good time. */
+  #abandon(slot: Slot): void {
+    slot.state = 'closing'
+    slot.association!.abort()
+    const { promise, resolve } = Promise.withResolvers<undefined>()
+    const timer = setTimeout(() => resolve(undefined), RELEASE_TIMEOUT_MS)
+    slot.gone = Promise.race([slot.association!.closed, promise]).then(() => {
+      clearTimeout(timer)
+      this.#drop(slot)
+    })
   }
 
   #publish(event: AssociationEvent['event'], code?: string): void {
@@ -228,7 +244,7 @@ export class AssociationPool {
   }
 
   #drop(slot: Slot): void {
-    if (this.#slots.delete(slot)) this.#next()
+    if (this.#slots.delete(slot)) this.#serve()
   }
 
   async #open(proposal: Proposal, call: Call): Promise<Association> {
@@ -254,7 +270,8 @@ export class AssociationPool {
       } catch (error) {
         const again = error instanceof AssociationRejectedError && error.transient && pause !== undefined
         if (!again) throw error
-        await delay(pause, undefined, { signal: call.signal })
+        // Its own error on abort is not the signal's reason.
+        await delay(pause, undefined, { signal: call.signal }).catch(() => call.signal.throwIfAborted())
       }
     }
     throw new PoolClosedError()

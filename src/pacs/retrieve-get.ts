@@ -9,7 +9,8 @@ import { getProposal, type GetPlan } from './contexts.ts'
 import { belongsTo, identify } from './identify.ts'
 import type { Instance, Selection } from './instance.ts'
 import type { AssociationPool } from './pool.ts'
-import { identifier, selectionKeys, type Level, type Query } from './query.ts'
+import { classesOfModality } from './modality-classes.ts'
+import { identifier, returnKey, selectionKeys, type Key, type Level, type Query } from './query.ts'
 import type { Dataset } from '../dicom/dataset.ts'
 
 /** What a retrieve needs of an archive. */
@@ -65,7 +66,7 @@ export async function* retrieveByGet(
 ): AsyncGenerator<Instance> {
   const classes = await learnClasses(selection, source, call)
   const received = new Set<Uid>()
-  const first = { classes, compressed, others: selection.instance === undefined }
+  const first = { classes, compressed, others: selection.instance === undefined || classes.length === 0 }
   const end = yield* attempt(selection, [], first, received, source, call)
   if (isComplete(end, received)) {
     if (received.size === 0) throw new NoSuchInstanceError()
@@ -91,7 +92,10 @@ async function* retryMissing(
   for (const [series, instances] of missing) {
     const left = (): Uid[] => [...instances.keys()].filter((uid) => !received.has(uid))
     const one = { study: selection.study, series }
-    const attemptBatch = (uids: readonly Uid[], plan: { compressed: boolean; only?: Uid }): ReturnType<typeof attempt> => {
+    const attemptBatch = (
+      uids: readonly Uid[],
+      plan: { compressed: boolean; only?: Uid },
+    ): ReturnType<typeof attempt> => {
       const classes = [...new Set(uids.map((uid) => instances.get(uid)!))]
       return attempt(one, uids, { classes, others: false, ...plan }, received, source, call)
     }
@@ -183,43 +187,43 @@ function isComplete(end: RetrieveEnd, received: ReadonlySet<Uid>): boolean {
 }
 
 /**
- * The SOP classes of a selection, as far as a few small queries tell: of the instance or series itself, or of one
- * series for each modality of the study.
+ * The SOP classes of a selection, as far as a small query tells: of an instance its own; of series those that their
+ * modalities are made of, or where a modality says too little, the class of one of its instances.
  * @throws NoSuchInstanceError
  */
 async function learnClasses(selection: Selection, source: RetrieveSource, call: Call): Promise<Uid[]> {
   const { study, series, instance } = selection
-  const classes = new Set<Uid>()
-  const learn = async (seriesUid: Uid): Promise<boolean> => {
-    const keys = [
-      { tag: Attribute.SOPClassUID, vr: 'UI', values: [] } as const,
-      ...selectionKeys(study, seriesUid, instance === undefined ? [] : [instance]),
-    ]
-    if (instance === undefined) keys.push({ tag: Attribute.SOPInstanceUID, vr: 'UI', values: [] })
-    for await (const match of source.find({ level: 'IMAGE', keys }, call)) {
-      const sopClass = match.string(Attribute.SOPClassUID)
-      if (sopClass !== undefined) classes.add(sopClass)
-      return true
-    }
-    return false
-  }
-  if (series !== undefined) {
-    if (!(await learn(series))) throw new NoSuchInstanceError()
-    return [...classes]
+  if (instance !== undefined) {
+    const sopClass = await classOf(selectionKeys(study, series, [instance]), source, call)
+    if (sopClass === undefined) throw new NoSuchInstanceError()
+    return sopClass === '' ? [] : [sopClass]
   }
   const byModality = new Map<string, Uid>()
-  const keys = [
-    { tag: Attribute.Modality, vr: 'CS', values: [] } as const,
-    { tag: Attribute.SeriesInstanceUID, vr: 'UI', values: [] } as const,
-    ...selectionKeys(study, undefined),
-  ]
+  const keys = [returnKey(Attribute.Modality, 'CS'), ...selectionKeys(study, series)]
+  if (series === undefined) keys.push(returnKey(Attribute.SeriesInstanceUID, 'UI'))
   for await (const match of source.find({ level: 'SERIES', keys }, call)) {
-    const uid = match.string(Attribute.SeriesInstanceUID)
-    if (uid !== undefined) byModality.set(match.string(Attribute.Modality) ?? '', uid)
+    byModality.set(match.string(Attribute.Modality) ?? '', match.string(Attribute.SeriesInstanceUID) ?? series ?? '')
   }
   if (byModality.size === 0) throw new NoSuchInstanceError()
-  for (const uid of byModality.values()) await learn(uid)
+  const classes = new Set<Uid>()
+  for (const [modality, uid] of byModality) {
+    const likely = classesOfModality(modality)
+    const asked = likely
+      ? undefined
+      : await classOf([...selectionKeys(study, uid), returnKey(Attribute.SOPInstanceUID, 'UI')], source, call)
+    for (const sopClass of likely ?? (asked ? [asked] : [])) classes.add(sopClass)
+  }
   return [...classes]
+}
+
+/** The SOP class of the first instance that matches; the query is ended behind it. */
+async function classOf(keys: readonly Key[], source: RetrieveSource, call: Call): Promise<Uid | undefined> {
+  const query: Query = { level: 'IMAGE', keys: [returnKey(Attribute.SOPClassUID, 'UI'), ...keys] }
+  for await (const match of source.find(query, call)) {
+    // Without a class the answer still says that there is something: any context may fit.
+    return match.string(Attribute.SOPClassUID) ?? ''
+  }
+  return undefined
 }
 
 /** Series → instances with their classes, of all that the archive lists and that has not come. */
@@ -231,7 +235,10 @@ async function listMissing(
 ): Promise<Map<Uid, Map<Uid, Uid>>> {
   const series: Uid[] = selection.series === undefined ? [] : [selection.series]
   if (selection.series === undefined) {
-    const keys = [{ tag: Attribute.SeriesInstanceUID, vr: 'UI', values: [] } as const, ...selectionKeys(selection.study, undefined)]
+    const keys = [
+      { tag: Attribute.SeriesInstanceUID, vr: 'UI', values: [] } as const,
+      ...selectionKeys(selection.study, undefined),
+    ]
     for await (const match of source.find({ level: 'SERIES', keys }, call)) {
       const uid = match.string(Attribute.SeriesInstanceUID)
       if (uid !== undefined) series.push(uid)

@@ -130,8 +130,7 @@ async function* hierarchical(request: SearchRequest, finder: Finder, call: Call)
 function skips(level: Level, request: SearchRequest, parent: Dataset): boolean {
   if (level === request.level || !parent.has(uniqueKeys[level])) return false
   const asked = request.match.some((key) => keyLevel(key, request) === level)
-  const shown = request.withParents && (level === 'STUDY' ? request.study === undefined : request.series === undefined)
-  return !asked && !shown && !request.include.some((t) => levelOf(t) === level)
+  return !asked && !request.withParents && !request.include.some((t) => levelOf(t) === level)
 }
 
 /** Where a key goes in a hierarchical search; an attribute of no level is asked for at the target. */

@@ -103,7 +103,10 @@ export class StoreBatch implements AsyncDisposable {
     this.#lease ??= await this.#open(pair)
     this.#scu ??= new Scu(this.#lease.association)
     const contexts = [...this.#lease.association.contexts.values()].filter((c) => c.abstractSyntax === sopClass)
-    return chooseContext(contexts, syntax) ?? (contexts.length === 0 ? Status.sopClassNotSupported : Status.transferSyntaxNotSupported)
+    return (
+      chooseContext(contexts, syntax) ??
+      (contexts.length === 0 ? Status.sopClassNotSupported : Status.transferSyntaxNotSupported)
+    )
   }
 
   #offered({ sopClass, syntax }: StoragePair): boolean {
