@@ -14,6 +14,8 @@ import { Status, statusClass, StatusError } from './status.ts'
 
 /** Far above any identifier of a query or list of failed instances. */
 export const MAX_IDENTIFIER_BYTES = 4 * 1024 * 1024
+/** More matches than any archive has studies: a peer that goes on beyond is broken. */
+export const MAX_MATCHES = 1_000_000
 /** After a C-CANCEL the peer has this long to end the operation before the association is aborted, in ms. */
 export const CANCEL_GRACE_MS = 5_000
 
@@ -89,7 +91,8 @@ export class Scu {
     await this.#send(context, request, encodeDataset(identifier, syntax), wait)
     let over = false
     try {
-      for (;;) {
+      for (let matches = 0; ; matches++) {
+        if (matches > MAX_MATCHES) throw this.#breach(`More than ${MAX_MATCHES} matches`)
         const { message, command } = await this.#response('C-FIND-RSP', wait)
         const kind = statusClass(command.status)
         if (kind !== 'pending') {

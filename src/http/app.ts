@@ -1,9 +1,9 @@
 import { channel } from 'node:diagnostics_channel'
 import { Hono } from 'hono'
-import { cors } from 'hono/cors'
 import type { Config } from '../config.ts'
 import type { Archive } from '../pacs/archive.ts'
 import { publicOrigin } from './base-url.ts'
+import { crossOrigin } from './cors.ts'
 import { ClientGoneError, type HttpContext, type HttpEnv } from './environment.ts'
 import type { operations } from './openapi.d.ts'
 import { problemOf, RequestError } from './problem.ts'
@@ -99,16 +99,6 @@ export function createApp(options: AppOptions): Hono<HttpEnv> {
     })
   })
   return app
-}
-
-function crossOrigin(origins: Config['http']['cors']['origins']): ReturnType<typeof cors> {
-  return cors({
-    origin: origins === '*' ? '*' : [...origins],
-    allowMethods: ['GET', 'POST', 'OPTIONS'],
-    allowHeaders: ['accept', 'content-type', 'authorization', 'range'],
-    exposeHeaders: ['Content-Location', 'Content-Type', 'Warning', 'Link'],
-    maxAge: 86_400,
-  })
 }
 
 function mount(app: Hono<HttpEnv>, root: string, find: (c: HttpContext) => Archive | undefined): void {

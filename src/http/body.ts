@@ -26,6 +26,8 @@ export async function sendStream(
 ): Promise<Response> {
   const { outgoing } = c.env
   if (outgoing.destroyed) return RESPONSE_ALREADY_SENT
+  // What middleware has set (CORS) would be on the Response that is not used here.
+  for (const [name, value] of c.res.headers) outgoing.setHeader(name, value)
   outgoing.writeHead(status, headers as Record<string, string>)
   const writer = new PacedWriter(c, stallTimeout)
   try {

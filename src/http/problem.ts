@@ -6,7 +6,7 @@ export type Problem = components['schemas']['Problem']
 
 /** A request that cannot be served as it is; `status` is the HTTP status to say so. */
 export class RequestError extends Error {
-  readonly status: 400 | 404 | 405 | 406 | 413 | 415 | 501
+  readonly status: 400 | 404 | 405 | 406 | 408 | 413 | 415 | 501
   readonly code: string
   readonly headers: Readonly<Record<string, string>>
   constructor(status: RequestError['status'], code: string, detail: string, headers: Record<string, string> = {}) {
@@ -88,6 +88,7 @@ const titles: Readonly<Record<number, string>> = {
   404: 'Not found',
   405: 'Method not allowed',
   406: 'Not acceptable',
+  408: 'Request timeout',
   413: 'Too large',
   415: 'Unsupported media type',
   501: 'Not supported',

@@ -36,7 +36,7 @@ export async function searchResource(c: HttpContext, resource: SearchResource): 
   const call: Call = { signal }
   const params = parseSearchParams(new URL(c.req.url).searchParams)
   const request = searchRequest(c, resource, params)
-  const options = await archive.queryOptions(call)
+  const options = await archive.queryOptions(params.fuzzyMatching, call)
   const { maxResults, countWindow, emptyStatus } = archive.config.search
   const page = new Page(params.offset, Math.min(params.limit ?? maxResults, maxResults), countWindow)
   const results =
@@ -64,6 +64,7 @@ function searchRequest(c: HttpContext, resource: SearchResource, params: SearchP
   return {
     level,
     withParents,
+    fuzzy: params.fuzzyMatching,
     ...(study !== undefined && { study }),
     ...(series !== undefined && { series }),
     match: params.match,

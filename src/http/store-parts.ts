@@ -45,22 +45,53 @@ function unsupported(): RequestError {
   })
 }
 
-/** The request body; more than `limit` bytes are an error as soon as it is known. */
+/**
+ * The request body; more than `limit` bytes, or a pause longer than the archive's stall time, are an error as soon as
+ * they are known.
+ */
 function limited(c: HttpContext, limit: number): ByteStream {
   const tooLarge = (): RequestError =>
     new RequestError(413, 'BODY_TOO_LARGE', `The request body is larger than ${limit} bytes (http.maxBodyBytes).`)
   const length = Number(c.req.header('content-length') ?? 0)
   if (length > limit) throw tooLarge()
+  const { stall } = c.var.archive.config.timeouts
   const { incoming } = c.env
   return (async function* () {
     let size = 0
-    // The connection must outlive the body: a response is still to be sent on it.
-    for await (const chunk of (incoming as Readable).iterator({ destroyOnReturn: false }) as AsyncIterable<Bytes>) {
+    for await (const chunk of unlessStalled(incoming as Readable, stall)) {
       size += chunk.length
       if (size > limit) throw tooLarge()
       yield chunk
     }
   })()
+}
+
+/** One timer for the whole body. @throws RequestError 408 */
+async function* unlessStalled(source: Readable, milliseconds: number): AsyncGenerator<Bytes> {
+  // The connection must outlive the body: a response is still to be sent on it.
+  const iterator = source.iterator({ destroyOnReturn: false }) as AsyncIterator<Bytes>
+  const { promise: stalled, reject } = Promise.withResolvers<never>()
+  stalled.catch(() => undefined)
+  const detail = `The request body paused for more than ${milliseconds} ms.`
+  // An archive that is slow to take the body is no fault of the client: the time runs only while we wait for a chunk.
+  let waiting = false
+  const timer = setTimeout(() => {
+    if (waiting) reject(new RequestError(408, 'BODY_STALLED', detail, { Connection: 'close' }))
+  }, milliseconds)
+  try {
+    for (;;) {
+      timer.refresh()
+      waiting = true
+      const { value, done } = await Promise.race([iterator.next(), stalled])
+      waiting = false
+      if (done) return
+      yield value
+    }
+  } finally {
+    clearTimeout(timer)
+    // Not awaited: behind a stalled read it would wait for the chunk that does not come.
+    void iterator.return?.()
+  }
 }
 
 async function* related(type: ContentType, body: ByteStream): AsyncGenerator<StorePart> {

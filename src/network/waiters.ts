@@ -84,7 +84,9 @@ export class Waiters {
 
   #listen(signal: AbortSignal | undefined): void {
     if (signal === this.#signal) return
-    this.#signal?.removeEventListener('abort', this.#onAbort)
+    // Somebody else may still wait under the signal before: it then keeps its listener, which goes with it.
+    const inUse = [...this.#waiters].some(({ wait }) => wait !== undefined && wait.signal === this.#signal)
+    if (!inUse) this.#signal?.removeEventListener('abort', this.#onAbort)
     this.#signal = signal
     signal?.addEventListener('abort', this.#onAbort)
   }

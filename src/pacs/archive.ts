@@ -25,6 +25,18 @@ export interface QueryOptions {
   readonly multipleValue: boolean
 }
 
+/** Matches of one C-FIND behind which an archive is taken to answer without end. */
+export const MAX_MATCHES = 100_000
+
+/** The archive answered with more matches than anybody can want. */
+export class TooManyMatchesError extends Error {
+  readonly code = 'SEARCH_TOO_BROAD'
+  constructor() {
+    super(`The archive answered with more than ${MAX_MATCHES} matches`)
+    this.name = 'TooManyMatchesError'
+  }
+}
+
 const NO_OPTIONS: QueryOptions = { relational: false, fuzzy: false, emptyValue: false, multipleValue: false }
 
 /** One archive (PACS) as the rest of the gateway sees it. */
@@ -33,6 +45,7 @@ export class Archive implements AsyncDisposable {
   readonly #pool: AssociationPool
   readonly #recent = new RecentPairs()
   readonly #find: Proposal
+  readonly #fuzzyFind: Proposal
   readonly #maxContexts: number
 
   private constructor(config: ArchiveConfig, tls: TlsOptions | undefined) {
@@ -43,9 +56,12 @@ export class Archive implements AsyncDisposable {
       timeouts: config.timeouts,
       request: requestOptions(config, tls),
     })
-    const { extendedNegotiation, relational } = config.search
-    const offer = extendedNegotiation && config.quirks.noExtendedNegotiation !== true
-    this.#find = findProposal(offer, relational === 'negotiate')
+    const plan = {
+      extendedNegotiation: config.search.extendedNegotiation && config.quirks.noExtendedNegotiation !== true,
+      relational: config.search.relational === 'negotiate',
+    }
+    this.#find = findProposal({ ...plan, fuzzy: false })
+    this.#fuzzyFind = findProposal({ ...plan, fuzzy: true })
     this.#maxContexts = config.quirks.maxContexts ?? MAX_CONTEXTS
   }
 
@@ -60,15 +76,15 @@ export class Archive implements AsyncDisposable {
 
   /** C-ECHO. @throws StatusError, and what opening or losing an association throws */
   async echo(call: Call): Promise<void> {
-    await this.#retrying(call, async (lease) => {
+    await this.#retrying(this.#find, call, async (lease) => {
       const context = contextOf(lease.association, SopClass.verification, this.config.name, 'C-ECHO')
       await new Scu(lease.association).echo(context, { timeout: this.config.timeouts.response, signal: call.signal })
     })
   }
 
   /** What the archive agrees to; asks it when no association tells. */
-  queryOptions(call: Call): Promise<QueryOptions> {
-    return this.#retrying(call, async ({ association }) => negotiated(association))
+  queryOptions(fuzzy: boolean, call: Call): Promise<QueryOptions> {
+    return this.#retrying(fuzzy ? this.#fuzzyFind : this.#find, call, async ({ association }) => negotiated(association))
   }
 
   /** One C-FIND. @throws StatusError, UnencodableKeyError, and what opening or losing an association throws */
@@ -82,17 +98,17 @@ export class Archive implements AsyncDisposable {
     const request = identifier({ level: query.level, keys }, charset)
     const operation = { timeout: timeouts.response, signal: call.signal }
     for (let fresh = false; ; fresh = true) {
-      const lease = await this.#pool.lease(this.#find, call)
-      let answered = false
+      const lease = await this.#pool.lease(query.fuzzy ? this.#fuzzyFind : this.#find, call)
+      let matches = 0
       try {
         const context = contextOf(lease.association, SopClass.studyRootFind, name, 'Study Root C-FIND')
         for await (const match of new Scu(lease.association).find(context, request, operation)) {
-          answered = true
+          if (++matches > MAX_MATCHES) throw new TooManyMatchesError()
           yield withDefaultCharset(match, charset.default)
         }
         return
       } catch (error) {
-        if (answered || fresh || !lease.reused || !isLost(error)) throw error
+        if (matches > 0 || fresh || !lease.reused || !isLost(error)) throw error
       } finally {
         lease.release()
       }
@@ -134,9 +150,9 @@ export class Archive implements AsyncDisposable {
   }
 
   /** Runs an operation; one that finds its pooled association dead is tried once more on a fresh one. */
-  async #retrying<T>(call: Call, operation: (lease: Lease) => Promise<T>): Promise<T> {
+  async #retrying<T>(proposal: Proposal, call: Call, operation: (lease: Lease) => Promise<T>): Promise<T> {
     for (let fresh = false; ; fresh = true) {
-      const lease = await this.#pool.lease(this.#find, call)
+      const lease = await this.#pool.lease(proposal, call)
       try {
         const result = await operation(lease)
         lease.release()

@@ -15,12 +15,19 @@ function numbered(list: readonly (readonly [Uid, readonly Uid[]])[]): ProposedCo
   }))
 }
 
+export interface FindPlan {
+  readonly extendedNegotiation: boolean
+  readonly relational: boolean
+  /** Semantic matching of names, which then holds for every query of the association: asked for only when wanted. */
+  readonly fuzzy: boolean
+}
+
 /**
  * For C-ECHO and C-FIND. Extended negotiation bytes (PS3.4 C.5.1.1): relational, combined date-time, fuzzy names,
  * timezone, then enhanced multi-frame conversion, empty value and multiple value matching.
  */
-export function findProposal(extendedNegotiation: boolean, relational: boolean): Proposal {
-  const information = Uint8Array.of(relational ? 1 : 0, 0, 1, 0, 0, 1, 1)
+export function findProposal({ extendedNegotiation, relational, fuzzy }: FindPlan): Proposal {
+  const information = Uint8Array.of(relational ? 1 : 0, 0, fuzzy ? 1 : 0, 0, 0, 1, 1)
   const extended: ExtendedNegotiation[] = [{ sopClass: SopClass.studyRootFind, information }]
   return {
     contexts: numbered([

@@ -97,7 +97,7 @@ export class AssociationPool {
    * @throws PoolBusyError, PoolClosedError, what Association.request throws, the signal's reason
    */
   async lease(proposal: Proposal, call: Call): Promise<Lease> {
-    const key = JSON.stringify([proposal.contexts, proposal.roles ?? [], proposal.extended?.length ?? 0])
+    const key = JSON.stringify([proposal.contexts, proposal.roles ?? [], (proposal.extended ?? []).map(({ sopClass, information }) => [sopClass, [...information]])])
     const slot = await this.#slot(key, call)
     if (slot.association) return this.#lease(slot)
     try {

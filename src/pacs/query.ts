@@ -21,6 +21,8 @@ export interface Key {
 export interface Query {
   readonly level: Level
   readonly keys: readonly Key[]
+  /** Names are matched by meaning, where the archive agrees to (PS3.4 C.2.2.2.1.2). */
+  readonly fuzzy?: boolean
 }
 
 export interface Charsets {

@@ -16,6 +16,7 @@ export interface SearchRequest {
   readonly withParents: boolean
   readonly match: readonly Key[]
   readonly include: readonly Tag[]
+  readonly fuzzy?: boolean
 }
 
 /** What a search needs of an archive. */
@@ -92,7 +93,7 @@ async function* relational(request: SearchRequest, finder: Finder, call: Call): 
     ...request.match,
     ...selectionKeys(request.study, request.series),
   ]
-  for await (const match of finder.find({ level: request.level, keys: merged(keys) }, call)) {
+  for await (const match of finder.find({ level: request.level, keys: merged(keys), fuzzy: request.fuzzy === true }, call)) {
     yield withSelection(match, request)
   }
 }
@@ -109,7 +110,7 @@ async function* hierarchical(request: SearchRequest, finder: Finder, call: Call)
       yield* below(depth + 1, parent)
       return
     }
-    const query = { level, keys: levelKeys(level, request, parent) }
+    const query = { level, keys: levelKeys(level, request, parent), fuzzy: request.fuzzy === true }
     if (depth === target) {
       for await (const match of finder.find(query, call)) yield withParent(match, parent)
       return

@@ -30,7 +30,7 @@ export const golden = {
   releaseResponse: hex('060000000004 00000000'),
   /** Sub-item: CT Image Storage, SCU 0, SCP 1. */
   roleSelection: hex('5400001d 0019 312e322e3834302e31303030382e352e312e342e312e312e32 00 01'),
-  /** Sub-item: user name "user", passcode "pass". */
+  /** Sub-item: user name "user", passcode "pass", a response asked for. */
   userIdentity: hex('5800000e 02 01 0004 75736572 0004 70617373'),
   /** Command set that cancels message 7. */
   cancelRequest: hex(`
@@ -224,7 +224,10 @@ export function readCommandSet(bytes: Bytes): Map<string, Buffer> {
   const rest = Buffer.from(bytes)
   const elements = new Map<string, Buffer>()
   for (let at = 0; at + 8 <= rest.length; at += 8 + rest.readUInt32LE(at + 4)) {
-    const number = rest.readUInt16LE(at + 2).toString(16).padStart(4, '0')
+    const number = rest
+      .readUInt16LE(at + 2)
+      .toString(16)
+      .padStart(4, '0')
     elements.set(number, rest.subarray(at + 8, at + 8 + rest.readUInt32LE(at + 4)))
   }
   return elements

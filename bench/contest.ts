@@ -1,0 +1,82 @@
+import type { BenchGateway } from './gateway.ts'
+import type { Peers } from './peers.ts'
+
+/** A piece of work that the gateway and a native tool both do, on the same peers, in turns. */
+export interface Scenario {
+  /** For `--only`. */
+  readonly name: string
+  readonly work: string
+  readonly against: string
+  readonly target: Target
+  /** Fewer rounds than asked for, where one takes long. */
+  readonly maxRounds?: number
+  /** Starts what it needs, and makes sure that both sides do the whole work rightly. @throws when they do not */
+  prepare(peers: Peers, resources: AsyncDisposableStack, options: PrepareOptions): Promise<Contest>
+}
+
+export interface PrepareOptions {
+  /** Arguments of the gateway's Node. */
+  readonly nodeOptions: readonly string[]
+}
+
+/** What design/performance.md wants: of the ratio of the times, or of our time itself in ms. */
+export interface Target {
+  readonly of: 'ratio' | 'milliseconds'
+  readonly reach: number
+  readonly aim: number
+}
+
+export interface Contest {
+  readonly gateway: BenchGateway
+  /** @throws when less came than should */
+  readonly ours: () => Promise<Turn>
+  /** Seconds. @throws as `ours` */
+  readonly theirs: () => Promise<number>
+}
+
+export interface Turn {
+  readonly seconds: number
+  readonly firstByteSeconds: number
+}
+
+export interface Result {
+  readonly scenario: Pick<Scenario, 'name' | 'work' | 'against' | 'target'>
+  readonly ours: readonly Turn[]
+  readonly theirs: readonly number[]
+  /** Of each pair. */
+  readonly ratios: readonly number[]
+  /** Of the gateway in each of its turns. */
+  readonly cpuSeconds: readonly number[]
+  /** Bytes. */
+  readonly peakRss: number | undefined
+}
+
+/** Takes turns, A/B/A/B: what else the machine does falls on both alike. The first pair warms up and does not count. */
+export async function compete(
+  scenario: Scenario,
+  peers: Peers,
+  { rounds, ...options }: PrepareOptions & { rounds: number },
+): Promise<Result> {
+  await using resources = new AsyncDisposableStack()
+  const { gateway, ours, theirs } = await scenario.prepare(peers, resources, options)
+  const result = { ours: [] as Turn[], theirs: [] as number[], ratios: [] as number[], cpuSeconds: [] as number[] }
+  for (let round = 0; round <= Math.min(rounds, scenario.maxRounds ?? rounds); round++) {
+    const before = await gateway.cpuSeconds()
+    const turn = await ours()
+    const after = await gateway.cpuSeconds()
+    const seconds = await theirs()
+    if (round === 0) continue
+    result.ours.push(turn)
+    result.theirs.push(seconds)
+    result.ratios.push(turn.seconds / seconds)
+    if (before !== undefined && after !== undefined) result.cpuSeconds.push(after - before)
+  }
+  const { name, work, against, target } = scenario
+  return { scenario: { name, work, against, target }, ...result, peakRss: await gateway.peakRss() }
+}
+
+export function median(values: readonly number[]): number {
+  const sorted = values.toSorted((a, b) => a - b)
+  const middle = sorted.length >> 1
+  return sorted.length % 2 === 1 ? sorted[middle]! : (sorted[middle - 1]! + sorted[middle]!) / 2
+}

@@ -1,0 +1,114 @@
+import { createWriteStream } from 'node:fs'
+import { mkdir, readdir, readFile, rm, stat, writeFile } from 'node:fs/promises'
+import { join } from 'node:path'
+import { pipeline } from 'node:stream/promises'
+import type { Uid } from '../src/dicom/uids.ts'
+import { CT_IMAGE, ENHANCED_CT_IMAGE, imageFile, type ImageOptions, MR_IMAGE, studyUid } from './dicom-files.ts'
+
+/** Git-ignored; delete it to have everything made anew. */
+export const DATA_FOLDER = join(import.meta.dirname, 'data')
+/** Change it with what is made here. */
+const VERSION = 1
+
+/** Studies with headers only, to be searched. */
+export const SEARCH_STUDIES = 5000
+const FIRST_SEARCH_STUDY = 100
+
+/** One study as files on disk. */
+export interface BenchStudy {
+  readonly name: StudyName
+  readonly study: Uid
+  readonly folder: string
+  readonly files: readonly string[]
+  /** Of the Pixel Data of each instance. */
+  readonly pixelBytes: number
+  /** The files as a multipart/related body, to be stored; its boundary is BOUNDARY. */
+  readonly body: string
+}
+
+export type StudyName = 'ct' | 'small' | 'multiframe'
+export const BOUNDARY = 'dimsegate-bench'
+
+export interface BenchData {
+  readonly studies: Readonly<Record<StudyName, BenchStudy>>
+  /** Of the studies to be searched. */
+  readonly headers: readonly string[]
+}
+
+const plans: Readonly<Record<StudyName, Omit<ImageOptions, 'instance' | 'series'> & { series: number; each: number }>> =
+  {
+    ct: { study: 1, sopClass: CT_IMAGE, modality: 'CT', series: 1, each: 500, rows: 512, columns: 512, frames: 1 },
+    small: { study: 2, sopClass: MR_IMAGE, modality: 'MR', series: 4, each: 500, rows: 64, columns: 64, frames: 1 },
+    multiframe: {
+      study: 3,
+      sopClass: ENHANCED_CT_IMAGE,
+      modality: 'CT',
+      series: 1,
+      each: 1,
+      rows: 512,
+      columns: 512,
+      frames: 600,
+    },
+  }
+
+/** Makes what is missing. */
+export async function prepareData(): Promise<BenchData> {
+  const [ct, small, multiframe] = [await study('ct'), await study('small'), await study('multiframe')]
+  const folder = await once('headers', async (into) => {
+    for (let n = 0; n < SEARCH_STUDIES; n++) {
+      const options = { sopClass: CT_IMAGE, modality: 'CT', series: 1, instance: 1, rows: 0, columns: 0, frames: 0 }
+      await writeFile(join(into, fileName(n)), imageFile({ ...options, study: FIRST_SEARCH_STUDY + n }))
+    }
+  })
+  return { studies: { ct, small, multiframe }, headers: await filesOf(folder) }
+}
+
+async function study(name: StudyName): Promise<BenchStudy> {
+  const { series, each, ...options } = plans[name]
+  const folder = await once(name, async (into) => {
+    for (let n = 0; n < series * each; n++) {
+      const place = { series: 1 + Math.floor(n / each), instance: 1 + (n % each) }
+      await writeFile(join(into, fileName(n)), imageFile({ ...options, ...place }))
+    }
+  })
+  const files = await filesOf(folder)
+  const body = join(
+    await once(`${name}-body`, (into) => pipeline(multipart(files), createWriteStream(join(into, 'body')))),
+    'body',
+  )
+  const pixelBytes = options.rows * options.columns * 2 * options.frames
+  return { name, study: studyUid(options.study), folder, files, pixelBytes, body }
+}
+
+async function* multipart(files: readonly string[]): AsyncGenerator<Uint8Array> {
+  for (const file of files) {
+    yield Buffer.from(`\r\n--${BOUNDARY}\r\nContent-Type: application/dicom\r\n\r\n`)
+    yield await readFile(file)
+  }
+  yield Buffer.from(`\r\n--${BOUNDARY}--\r\n`)
+}
+
+/**
+ * A folder below DATA_FOLDER, filled once. A file beside it, written last, says that it is whole, and where: the index
+ * of dcmqrscp names files by their whole path.
+ */
+export async function once(name: string, fill: (folder: string) => Promise<unknown>): Promise<string> {
+  const folder = join(DATA_FOLDER, name)
+  const [stamp, text] = [`${folder}.whole`, `${VERSION} ${folder}`]
+  if ((await readFile(stamp, 'utf8').catch(() => '')) === text && (await stat(folder)).isDirectory()) return folder
+  process.stderr.write(`Making ${name} …\n`)
+  await rm(stamp, { force: true })
+  await rm(folder, { recursive: true, force: true })
+  await mkdir(folder, { recursive: true })
+  await fill(folder)
+  await writeFile(stamp, text)
+  return folder
+}
+
+function fileName(n: number): string {
+  return `${String(n).padStart(6, '0')}.dcm`
+}
+
+async function filesOf(folder: string): Promise<string[]> {
+  return (await readdir(folder)).sort().map((name) => join(folder, name))
+}

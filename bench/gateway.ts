@@ -1,0 +1,70 @@
+import { mkdtempDisposable, readFile, writeFile } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { join, resolve } from 'node:path'
+import { stringify } from 'yaml'
+import { freePort } from '../test/support/ports.ts'
+import { startProcess } from '../test/support/process.ts'
+
+/** The gateway as a process of its own. */
+export interface BenchGateway extends AsyncDisposable {
+  /** Of the DICOMweb root. */
+  readonly url: string
+  /** Most memory it has held since it started, in bytes (VmHWM); undefined where there is no /proc. */
+  peakRss(): Promise<number | undefined>
+  /** Processor time it has used since it started, in seconds. */
+  cpuSeconds(): Promise<number | undefined>
+}
+
+export interface GatewayTarget {
+  readonly aeTitle: string
+  readonly host: string
+  readonly port: number
+}
+
+const MAIN = resolve(import.meta.dirname, '../src/main.ts')
+
+/** Starts it in front of one archive. `nodeOptions` are for profiles. */
+export async function startGateway(target: GatewayTarget, nodeOptions: readonly string[] = []): Promise<BenchGateway> {
+  await using resources = new AsyncDisposableStack()
+  const root = resources.use(await mkdtempDisposable(join(tmpdir(), 'dimsegate-bench-')))
+  const port = await freePort()
+  const path = join(root.path, 'gateway.yaml')
+  await writeFile(path, stringify(configuration(target, port)))
+  const running = resources.use(
+    await startProcess(process.execPath, {
+      args: [...nodeOptions, MAIN, 'serve', '--config', path],
+      ports: [port],
+      patience: 20_000, // to write a profile
+    }),
+  )
+  const owned = resources.move()
+  return {
+    url: `http://127.0.0.1:${port}/dicomweb`,
+    peakRss: () => peakRss(running.pid),
+    cpuSeconds: () => cpuSeconds(running.pid),
+    [Symbol.asyncDispose]: () => owned.disposeAsync(),
+  }
+}
+
+function configuration({ aeTitle, host, port }: GatewayTarget, httpPort: number): object {
+  return {
+    http: { port: httpPort },
+    dimse: { enabled: false },
+    archives: [{ aeTitle, host, port, search: { maxResults: 10_000, deriveCounts: 'never' } }],
+    log: { level: 'warn' },
+  }
+}
+
+async function peakRss(pid: number): Promise<number | undefined> {
+  const status = await readFile(`/proc/${pid}/status`, 'utf8').catch(() => '')
+  const kilobytes = /^VmHWM:\s+(\d+) kB$/m.exec(status)?.[1]
+  return kilobytes === undefined ? undefined : Number(kilobytes) * 1024
+}
+
+/** proc(5): utime and stime are fields 14 and 15, in hundredths of a second. */
+async function cpuSeconds(pid: number): Promise<number | undefined> {
+  const stat = await readFile(`/proc/${pid}/stat`, 'latin1').catch(() => undefined)
+  if (stat === undefined) return undefined
+  const fields = stat.slice(stat.lastIndexOf(')') + 2).split(' ')
+  return (Number(fields[11]) + Number(fields[12])) / 100
+}

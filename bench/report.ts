@@ -1,0 +1,62 @@
+import { median, type Result } from './contest.ts'
+
+/** Of every retrieve and store, whatever its size: bytes of memory; and of every study: seconds to the first byte. */
+const PEAK_RSS = { reach: 150e6, aim: 110e6 }
+const FIRST_BYTE = { reach: 0.05, aim: 0.02 }
+
+const HEADINGS = [
+  'Work',
+  'Against',
+  'Ratio',
+  'Spread',
+  'Reach / aim',
+  'Verdict',
+  'Gateway s',
+  'Against s',
+  'Gateway CPU s',
+  'First byte ms',
+  'Peak RSS MB',
+]
+
+/** The results as a Markdown table. */
+export function table(results: readonly Result[], machine: readonly string[]): string {
+  const rows = [
+    HEADINGS,
+    HEADINGS.map((_, column) => (column < 2 || column === 5 ? '---' : '---:')),
+    ...results.map(row),
+  ]
+  return [
+    ...rows.map((cells) => `| ${cells.join(' | ')} |`),
+    '',
+    'Medians; the spread is the least and the greatest ratio of a pair.',
+    `A first byte is to come within ${FIRST_BYTE.reach * 1000} ms (aim: ${FIRST_BYTE.aim * 1000}), ` +
+      `memory to stay within ${PEAK_RSS.reach / 1e6} MB (aim: ${PEAK_RSS.aim / 1e6}); ! marks what does not.`,
+    `Machine: ${machine.join('; ')}.`,
+  ].join('\n')
+}
+
+function row({ scenario, ours, theirs, ratios, cpuSeconds, peakRss }: Result): string[] {
+  const { work, against, target } = scenario
+  const seconds = median(ours.map((turn) => turn.seconds))
+  const firstByte = median(ours.map((turn) => turn.firstByteSeconds))
+  const measured = target.of === 'ratio' ? median(ratios) : seconds * 1000
+  const unit = target.of === 'ratio' ? '' : ' ms'
+  const ofStudy = work.startsWith('WADO') || target.of === 'milliseconds'
+  return [
+    work,
+    against,
+    median(ratios).toFixed(2),
+    `${Math.min(...ratios).toFixed(2)}-${Math.max(...ratios).toFixed(2)}`,
+    `${target.reach} / ${target.aim}${unit}`,
+    measured <= target.aim ? 'aim' : measured <= target.reach ? 'reached' : 'missed',
+    seconds.toFixed(3),
+    median(theirs).toFixed(3),
+    cpuSeconds.length === 0 ? '' : median(cpuSeconds).toFixed(2),
+    ofStudy ? marked(firstByte, FIRST_BYTE.reach, (firstByte * 1000).toFixed(0)) : '',
+    peakRss === undefined ? '' : marked(peakRss, PEAK_RSS.reach, (peakRss / 1e6).toFixed(0)),
+  ]
+}
+
+function marked(value: number, limit: number, text: string): string {
+  return value <= limit ? text : `${text} !`
+}

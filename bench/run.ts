@@ -1,0 +1,69 @@
+import { writeFile } from 'node:fs/promises'
+import { parseArgs } from 'node:util'
+import { compete, type Result, type Scenario } from './contest.ts'
+import { prepareData } from './data.ts'
+import { describeMachine } from './machine.ts'
+import { Peers } from './peers.ts'
+import { table } from './report.ts'
+import { retrieveScenarios } from './retrieve.ts'
+import { searchScenarios } from './search.ts'
+import { storeScenarios } from './store.ts'
+
+const scenarios: readonly Scenario[] = [...retrieveScenarios, ...searchScenarios, ...storeScenarios]
+
+const HELP = `Usage: npm run bench -- [options]   Times the gateway against native tools, in turns, on the same peers
+
+Options
+  --quick          3 rounds in place of 7, 1 of what takes long
+  --rounds N       N rounds
+  --only NAME      Only what has NAME in its name; may be given more than once
+  --json FILE      Write every figure to FILE
+  --profile DIR    Write CPU profiles of the gateway to DIR (this slows it)
+  --help           This text
+
+Names
+${scenarios.map(({ name, work, against }) => `  ${name.padEnd(20)} ${work} against ${against}`).join('\n')}
+`
+
+const { values } = parseArgs({
+  options: {
+    quick: { type: 'boolean', default: false },
+    rounds: { type: 'string' },
+    only: { type: 'string', multiple: true, default: [] },
+    json: { type: 'string' },
+    profile: { type: 'string' },
+    help: { type: 'boolean', short: 'h', default: false },
+  },
+})
+
+async function main(): Promise<void> {
+  if (values.help) {
+    process.stdout.write(HELP)
+    return
+  }
+  const rounds = Number(values.rounds ?? (values.quick ? 3 : 7))
+  if (!Number.isInteger(rounds) || rounds < 1) throw new Error('--rounds is a number from 1')
+  const chosen = scenarios.filter(
+    ({ name }) => values.only.length === 0 || values.only.some((part) => name.includes(part)),
+  )
+  if (chosen.length === 0) throw new Error(`--only ${values.only.join(', ')}: there is no such name; see --help`)
+  const nodeOptions = values.profile === undefined ? [] : ['--cpu-prof', `--cpu-prof-dir=${values.profile}`]
+  const machine = await describeMachine()
+  await using peers = new Peers(await prepareData())
+  const results: Result[] = []
+  for (const scenario of chosen) {
+    process.stderr.write(`${scenario.name} …\n`)
+    const few = values.quick && scenario.maxRounds !== undefined ? 1 : rounds
+    try {
+      results.push(await compete(scenario, peers, { rounds: few, nodeOptions }))
+    } catch (error) {
+      // The others are measured all the same, but nobody shall take this run for a whole one.
+      process.stderr.write(`${scenario.name} FAILED: ${error instanceof Error ? error.message : String(error)}\n`)
+      process.exitCode = 1
+    }
+  }
+  process.stdout.write(`${table(results, machine)}\n`)
+  if (values.json !== undefined) await writeFile(values.json, `${JSON.stringify({ machine, results }, null, 2)}\n`)
+}
+
+await main()

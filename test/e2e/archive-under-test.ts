@@ -1,0 +1,39 @@
+import type { PeerAddress } from '../support/peers.ts'
+import type { Gateway } from '../../src/gateway.ts'
+import type { Sample } from './corpus.ts'
+
+/** What an archive does its own way. Where it falls short, the reason is given with the value. */
+export interface Capabilities {
+  /** Accepts relational queries (PS3.4 C.4.1.3.2): series and instances may be searched without a study. */
+  readonly relational: boolean
+  /** Matches keys inside sequences and returns the sequences. */
+  readonly sequenceKeys: boolean
+  /** Data sets that need no other syntax come byte for byte as they are in the files. */
+  readonly verbatim: boolean
+  /** Gives and takes objects stored in an encapsulated syntax. */
+  takes(syntax: string): boolean
+  /** Decompresses an encapsulated syntax where only native ones are accepted. */
+  decodes(sample: Sample): boolean
+  /** Attributes of a sample that do not survive the archive as they are in the file, and why. */
+  readonly unfaithful: Readonly<Record<string, { readonly tags: readonly number[]; readonly why: string }>>
+}
+
+/** An archive loaded with files, as a suite wants it. */
+export interface ArchiveUnderTest extends AsyncDisposable {
+  readonly address: PeerAddress
+  readonly capabilities: Capabilities
+  /** Of the files it was given, those it would not have. */
+  readonly refused: readonly string[]
+  /** Associations it has open now; undefined where that cannot be told. */
+  openAssociations(): number | undefined
+}
+
+/** A suite under way: a gateway before an archive, and what the archive holds. */
+export interface Running {
+  readonly gateway: Gateway
+  readonly archive: ArchiveUnderTest
+  readonly samples: readonly Sample[]
+}
+
+/** Tests are declared before anything runs: what runs is asked for inside them. */
+export type Use = () => Running

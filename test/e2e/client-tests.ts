@@ -1,0 +1,3 @@
+import type { Use } from './archive-under-test.ts'
+export function clientTests(_use: Use): void {
+}

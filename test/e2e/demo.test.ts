@@ -1,0 +1,22 @@
+import { DemoArchive } from '../../src/demo/demo-archive.ts'
+import { archiveSuite } from './suite.ts'
+
+archiveSuite('The demo archive', async (files) => {
+  const archive = await DemoArchive.start({ relational: true })
+  for (const file of files) await archive.load(file)
+  return {
+    address: { aeTitle: archive.aeTitle, host: '127.0.0.1', port: archive.port },
+    refused: [],
+    capabilities: {
+      relational: true,
+      sequenceKeys: true,
+      verbatim: true,
+      takes: () => true,
+      // It is made to hold sample files, not to decompress them.
+      decodes: () => false,
+      unfaithful: {},
+    },
+    openAssociations: () => archive.associations,
+    [Symbol.asyncDispose]: () => archive[Symbol.asyncDispose](),
+  }
+})

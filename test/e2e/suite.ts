@@ -1,0 +1,55 @@
+import { afterAll, beforeAll, describe, expect, it } from 'vitest'
+import { parseConfig } from '../../src/config.ts'
+import { startGateway, type Gateway } from '../../src/gateway.ts'
+import type { ArchiveUnderTest, Running } from './archive-under-test.ts'
+import { clientTests } from './client-tests.ts'
+import { Corpus, type Sample } from './corpus.ts'
+import { retrieveTests } from './retrieve-tests.ts'
+import { searchTests } from './search-tests.ts'
+import { storeTests } from './store-tests.ts'
+
+/** Few, so that requests have to wait for each other. */
+const MAX_ASSOCIATIONS = 2
+
+/** The same tests for every archive, through a real gateway, over HTTP. */
+export function archiveSuite(name: string, start: (files: readonly string[]) => Promise<ArchiveUnderTest>): void {
+  describe(name, () => {
+    let corpus: Corpus
+    let archive: ArchiveUnderTest
+    let gateway: Gateway
+    let samples: readonly Sample[]
+    const use = (): Running => ({ gateway, archive, samples })
+
+    beforeAll(async () => {
+      corpus = await Corpus.open()
+      archive = await start(corpus.paths)
+      samples = await corpus.samples(archive.refused)
+      gateway = await startGateway(
+        parseConfig({
+          http: { port: 0 },
+          archives: [{ ...archive.address, maxAssociations: MAX_ASSOCIATIONS }],
+          log: { level: 'silent' },
+        }),
+      )
+    })
+
+    afterAll(async () => {
+      await (gateway as Gateway | undefined)?.[Symbol.asyncDispose]()
+      await (archive as ArchiveUnderTest | undefined)?.[Symbol.asyncDispose]()
+      await (corpus as Corpus | undefined)?.[Symbol.asyncDispose]()
+    })
+
+    //describe('search', () => searchTests(use))
+    describe('retrieve', () => retrieveTests(use))
+    //describe('store', () => storeTests(use))
+    //describe('dicomweb-client', () => clientTests(use))
+
+    it('leaves no association leased, and none open once the gateway has stopped', async () => {
+      const [{ stats }] = gateway.archives as [Gateway['archives'][number]]
+      expect(stats).toMatchObject({ leased: 0, waiting: 0 })
+      await gateway.stop()
+      expect(gateway.archives[0]!.stats).toEqual({ open: 0, leased: 0, idle: 0, waiting: 0 })
+      await expect.poll(() => archive.openAssociations() ?? 0, { timeout: 5_000, interval: 10 }).toBe(0)
+    })
+  })
+}

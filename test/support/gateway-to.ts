@@ -1,0 +1,28 @@
+import { parseConfig, type ArchiveConfig } from '../../src/config.ts'
+import { startGateway, type Gateway } from '../../src/gateway.ts'
+import { Archive } from '../../src/pacs/archive.ts'
+
+export interface ArchiveAddress {
+  readonly host: string
+  readonly port: number
+}
+
+/** The configuration of an archive at an address; `settings` as in the file. */
+export function archiveAt({ host, port }: ArchiveAddress, settings: object = {}): object {
+  return { name: 'main', aeTitle: 'PACS', host, port, ...settings }
+}
+
+/** A gateway on a free port before one archive, without a log. */
+export function gatewayTo(address: ArchiveAddress, settings: object = {}, others: object = {}): Promise<Gateway> {
+  const archives = [archiveAt(address, settings)]
+  return startGateway(parseConfig({ http: { port: 0 }, archives, log: { level: 'silent' }, ...others }))
+}
+
+export function configOf(address: ArchiveAddress, settings: object = {}): ArchiveConfig {
+  return parseConfig({ archives: [archiveAt(address, settings)] }).archives[0]!
+}
+
+/** An archive as the web layer sees it. */
+export function openArchive(address: ArchiveAddress, settings: object = {}): Promise<Archive> {
+  return Archive.open(configOf(address, settings))
+}
