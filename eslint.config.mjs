@@ -15,12 +15,19 @@ export default tseslint.config(
       '@typescript-eslint/require-await': 'off',
       '@typescript-eslint/no-non-null-assertion': 'off',
       '@typescript-eslint/no-unused-vars': ['error', { argsIgnorePattern: '^_', varsIgnorePattern: '^_' }],
-      '@typescript-eslint/no-confusing-void-expression': ['error', { ignoreArrowShorthand: true }],
+      '@typescript-eslint/no-confusing-void-expression': [
+        'error',
+        { ignoreArrowShorthand: true, ignoreVoidReturningFunctions: true },
+      ],
       '@typescript-eslint/no-unnecessary-condition': ['error', { allowConstantLoopConditions: true }],
       'no-restricted-syntax': [
         'error',
         { selector: 'ExportDefaultDeclaration', message: 'No default exports: a name is how a thing is found.' },
-        { selector: "ImportDeclaration[source.value=/^(fs|path|net|tls|os|zlib|stream|events|http|crypto|url|util|child_process|timers|worker_threads)(\\u002f|$)/]", message: 'Use the node: prefix.' },
+        {
+          selector:
+            'ImportDeclaration[source.value=/^(fs|path|net|tls|os|zlib|stream|events|http|crypto|url|util|child_process|timers|worker_threads)(\\u002f|$)/]',
+          message: 'Use the node: prefix.',
+        },
       ],
     },
   },

@@ -1,11 +1,13 @@
 /**
  * Holds the documentation to the code: node scripts/check-docs.ts. Links lead somewhere; files, npm scripts, metrics,
- * configuration keys, variables, constants and error codes that are named exist; every metric and error code is told of.
+ * configuration keys, variables, constants and error codes that are named exist, constants in the file beside them and with their value; every metric, error code and proposed UID is told of.
  */
 import { existsSync, globSync, readFileSync } from 'node:fs'
 import { dirname, join, resolve } from 'node:path'
 import { everyKey, pathText } from '../src/config-tree.ts'
 import { variableName } from '../src/config-environment.ts'
+import { encapsulatedSyntaxes } from '../src/dicom/transfer-syntax.ts'
+import { frequentStorageClasses } from '../src/dicom/uids.ts'
 
 const ROOT = resolve(import.meta.dirname, '..')
 const DOCUMENTS = ['README.md', 'CONTRIBUTING.md', 'CHANGELOG.md', 'docs/**/*.md']
@@ -74,7 +76,42 @@ export function faultsOf(path: string, text: string, facts: Facts, root = ROOT):
       facts.npmScripts.has(name) ? [] : `package.json has no script ${name}`,
     ),
     ...spans.flatMap((span) => spanFault(span, facts, root)),
+    ...prose.split('\n').flatMap((line) => placeFaults(line, root)),
   ]
+}
+
+/** A line that names constants and files says that they are there, and what their values are. */
+function placeFaults(line: string, root: string): string[] {
+  const files = matches(line, /`(src\/[\w./-]+\.ts)`/g).filter((file) => existsSync(join(root, file)))
+  const constants = files.length === 0 ? [] : matches(line, /`([A-Z][A-Z0-9]*(?:_[A-Z0-9]+)+)`/g)
+  const sources = files.map((file) => readFileSync(join(root, file), 'utf8'))
+  return constants.flatMap((name) => {
+    if (!sources.some((source) => source.includes(name))) return `${name} is not in ${files.join(', ')}`
+    const values = sources.flatMap((source) => numberOf(name, source) ?? [])
+    return values
+      .filter((value) => !spellings(name, value).some((text) => line.includes(text)))
+      .map((value) => {
+        return `${name} is ${value}`
+      })
+  })
+}
+
+/** The value of a constant that is a number, or a product or power of numbers. */
+function numberOf(name: string, source: string): number | undefined {
+  const expression = new RegExp(`const ${name} = ([\\d_* ]+)\\n`).exec(source)?.[1]
+  if (expression === undefined) return undefined
+  const factors = expression.replaceAll('_', '').split(/(?<!\*)\*(?!\*)/)
+  return factors.reduce((product, factor) => {
+    const [base = '', exponent = '1'] = factor.split('**')
+    return product * Number(base) ** Number(exponent)
+  }, 1)
+}
+
+function spellings(name: string, value: number): string[] {
+  const plain = [String(value), value.toLocaleString('en')]
+  if (name.endsWith('_MS')) return [...plain, `${value} ms`, `${value / 1000} s`]
+  const units = [1024, 1024 ** 2, 1024 ** 3].map((size, at) => `${value / size} ${['KiB', 'MiB', 'GiB'][at]!}`)
+  return [...plain, ...units]
 }
 
 function spanFault(span: string, facts: Facts, root: string): string[] {
@@ -109,16 +146,16 @@ function slug(heading: string): string {
 
 /** What the documents leave out. */
 export function omissions(documents: ReadonlyMap<string, string>, facts: Facts): string[] {
-  const errors = documents.get('docs/errors.md') ?? ''
-  const operations = documents.get('docs/operations.md') ?? ''
-  return [
-    ...[...facts.errorCodes]
-      .filter((code) => !errors.includes(`\`${code}\``))
-      .map((code) => `docs/errors.md: lacks ${code}`),
-    ...[...facts.metrics]
-      .filter((name) => !operations.includes(name))
-      .map((name) => `docs/operations.md: lacks ${name}`),
+  const uids = [...encapsulatedSyntaxes.map(({ uid }) => uid), ...frequentStorageClasses]
+  const due: readonly (readonly [string, Iterable<string>, (name: string) => string])[] = [
+    ['docs/errors.md', facts.errorCodes, (code) => `\`${code}\``],
+    ['docs/operations.md', facts.metrics, (name) => `\`${name}\``],
+    ['docs/conformance.md', uids, (uid) => `| ${uid} `],
   ]
+  return due.flatMap(([path, names, written]) => {
+    const text = documents.get(path) ?? ''
+    return [...names].filter((name) => !text.includes(written(name))).map((name) => `${path}: lacks ${name}`)
+  })
 }
 
 function matches(text: string, pattern: RegExp): string[] {

@@ -34,8 +34,8 @@ class UsageError extends Error {}
 
 async function main(argv: string[]): Promise<void> {
   const { values, positionals } = parse(argv)
-  if (values.help) return print(HELP)
-  if (values.version) return print(`${await version()}\n`)
+  if (values.help) { print(HELP); return; }
+  if (values.version) { print(`${await version()}\n`); return; }
   const [command = 'serve', ...extra] = positionals
   if (extra.length > 0) throw new UsageError(`Unexpected argument: ${extra.join(' ')}`)
   switch (command) {

@@ -180,7 +180,8 @@ export class DemoArchive implements AsyncDisposable {
     for (const match of this.catalog.find(identifier, { counts: withoutCounts !== true })) {
       if (findDelay !== undefined) await Promise.race([delay(findDelay, undefined, { ref: false }), association.closed])
       if (count === findAbortAfter) association.abort()
-      onMatch?.(++count)
+      count++
+      onMatch?.(count)
       yield match
     }
   }

@@ -155,10 +155,14 @@ function writeDataset(dataset: Dataset, writer: ElementWriter): void {
 }
 
 function writeElement(t: Tag, { vr, value }: Element, writer: ElementWriter): void {
-  if (value instanceof Uint8Array) return writer.element(t, vr, value)
-  if ('fragments' in value) return writeFragments(t, vr, value, writer)
-  writer.write({ kind: 'sequence-start', header: { tag: t, vr: 'SQ', length: value.length === 0 ? 0 : undefined } })
-  for (const item of value) {
+  if (value instanceof Uint8Array) writer.element(t, vr, value)
+  else if ('fragments' in value) writeFragments(t, vr, value, writer)
+  else writeItems(t, value, writer)
+}
+
+function writeItems(t: Tag, items: readonly Dataset[], writer: ElementWriter): void {
+  writer.write({ kind: 'sequence-start', header: { tag: t, vr: 'SQ', length: items.length === 0 ? 0 : undefined } })
+  for (const item of items) {
     writer.write({ kind: 'item-start', length: undefined })
     writeDataset(item, writer)
     writer.write({ kind: 'item-end' })

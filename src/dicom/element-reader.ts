@@ -1,7 +1,7 @@
 import { Attribute } from './attributes.ts'
 import type { Bytes } from './bytes.ts'
 import { describeTag, dictionaryVr } from './dictionary.ts'
-import { DATA_SET_TRAILING_PADDING, ITEM, ITEM_DELIMITATION, SEQUENCE_DELIMITATION, type Tag } from './tag.ts'
+import { ITEM, ITEM_DELIMITATION, SEQUENCE_DELIMITATION, type Tag } from './tag.ts'
 import type { TransferSyntax } from './transfer-syntax.ts'
 import { representation, vrOfCode, type Vr } from './vr.ts'
 
@@ -111,8 +111,11 @@ export class ElementReader {
     if (this.#valueLeft > 0) return this.#value()
     const level = this.#levels.at(-1)!
     if (level.end !== undefined && this.offset >= level.end) return this.#close(level)
-    if (this.#tail) return this.#skipTail()
-    if (!this.#has(8)) return this.#wait(level)
+    if (this.#tail || !this.#has(8)) {
+      if (this.#tail) this.#skipTail()
+      else this.#wait(level)
+      return undefined
+    }
     const t = this.#tag(level.bigEndian)
     if (level.kind === 'sequence') return this.#inSequence(level, t)
     if (level.kind === 'pixel-sequence') return this.#inPixelSequence(level, t)
@@ -156,23 +159,21 @@ export class ElementReader {
     return { kind: level.kind === 'item' ? 'item-end' : 'sequence-end' }
   }
 
-  #wait(level: Level): undefined {
-    if (!this.#ended) return undefined
+  #wait(level: Level): void {
+    if (!this.#ended) return
     const left = this.#buffer.subarray(this.#position)
     if (level.kind !== 'data-set') this.#fail('The data ends inside a sequence')
     // A lone pad or a zero-filled tail is no element.
     if (left.some((byte) => byte !== 0)) this.#fail('The data ends inside an element header')
     this.#advance(left.length)
     this.#done = true
-    return undefined
   }
 
-  #skipTail(): undefined {
+  #skipTail(): void {
     const left = this.#buffer.subarray(this.#position)
     if (left.some((byte) => byte !== 0)) this.#fail('Data follows the zero-filled tail')
     this.#advance(left.length)
     if (this.#ended) this.#done = true
-    return undefined
   }
 
   #inSequence(level: Level, t: Tag): ElementToken | undefined {

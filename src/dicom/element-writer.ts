@@ -59,23 +59,29 @@ export class ElementWriter {
         return
       }
       case 'value':
-        return this.#value(token.bytes, token.last)
+        this.#value(token.bytes, token.last)
+        return
       case 'sequence-start': {
         const empty = token.header.length === 0
         this.#open.push({ kind: empty ? 'empty-sequence' : 'sequence' })
-        return this.#header(token.header.tag, 'SQ', empty ? 0 : UNDEFINED_LENGTH)
+        this.#header(token.header.tag, 'SQ', empty ? 0 : UNDEFINED_LENGTH)
+        return
       }
       case 'pixel-sequence-start':
         this.#open.push({ kind: 'pixel-sequence' })
-        return this.#header(token.header.tag, token.header.vr, UNDEFINED_LENGTH)
+        this.#header(token.header.tag, token.header.vr, UNDEFINED_LENGTH)
+        return
       case 'fragment':
         this.#swap = 1
         this.#pad = (token.length & 1) === 1 ? 0 : undefined
-        return this.#delimiter(ITEM, token.length + (token.length & 1))
+        this.#delimiter(ITEM, token.length + (token.length & 1))
+        return
       case 'item-start':
-        return this.#delimiter(ITEM, UNDEFINED_LENGTH)
+        this.#delimiter(ITEM, UNDEFINED_LENGTH)
+        return
       case 'item-end':
-        return this.#delimiter(ITEM_DELIMITATION, 0)
+        this.#delimiter(ITEM_DELIMITATION, 0)
+        return
       case 'sequence-end':
         if (this.#open.pop()?.kind !== 'empty-sequence') this.#delimiter(SEQUENCE_DELIMITATION, 0)
         return

@@ -26,7 +26,7 @@ export async function readHead(
   syntax: TransferSyntax,
   until: Tag,
 ): Promise<{ head: Dataset; body: ByteStream }> {
-  const iterator = body[Symbol.asyncIterator]()
+  const iterator: AsyncIterator<Bytes, unknown> = body[Symbol.asyncIterator]()
   const chunks: Bytes[] = []
   const reader = new DatasetReader(syntax, { until })
   const inflater = syntax.deflated ? new Inflater() : undefined
@@ -39,6 +39,8 @@ export async function readHead(
       read += piece.length
       if (read > MAX_HEAD_BYTES) throw new HeadTooLargeError()
     }
+    // A deflated stream may go on without giving anything.
+    if (held > MAX_HEAD_BYTES) throw new HeadTooLargeError()
   }
   try {
     while (!reader.complete) {
@@ -51,7 +53,6 @@ export async function readHead(
       chunks.push(value)
       held += value.length
       await follow(inflater ? inflater.push(value) : [value])
-      if (held > MAX_HEAD_BYTES && !reader.complete) throw new HeadTooLargeError()
     }
   } catch (error) {
     await iterator.return?.()

@@ -60,7 +60,7 @@ export function part10Header(sopClass: Uid, sopInstance: Uid, syntax: TransferSy
  * @throws NotDicomError, MalformedDataSetError
  */
 export async function readPart10(source: ByteStream): Promise<Part10File> {
-  const iterator = source[Symbol.asyncIterator]()
+  const iterator: AsyncIterator<Bytes, unknown> = source[Symbol.asyncIterator]()
   let head: Bytes = new Uint8Array(0)
   let ended = false
   try {
@@ -82,7 +82,7 @@ export async function readPart10(source: ByteStream): Promise<Part10File> {
 }
 
 /** Chunks already read, then the rest of their source, whose end it shares. */
-export async function* replay(chunks: readonly Bytes[], rest: AsyncIterator<Bytes>): AsyncGenerator<Bytes> {
+export async function* replay(chunks: readonly Bytes[], rest: AsyncIterator<Bytes, unknown>): AsyncGenerator<Bytes> {
   try {
     for (const chunk of chunks) if (chunk.length > 0) yield chunk
     for (;;) {

@@ -122,7 +122,6 @@ export function encodeValues(vr: Vr, values: readonly Value[], charset: Characte
 }
 
 function ascii(vr: Vr, text: string): Bytes {
-  // eslint-disable-next-line no-control-regex -- the default repertoire is what is tested
   if (/[^\x00-\x7f]/.test(text)) throw new InvalidValueError(vr, 'has characters outside the default repertoire')
   return Buffer.from(text, 'latin1')
 }
@@ -144,30 +143,19 @@ function encodeNumbers(vr: Vr, values: readonly Value[]): Bytes {
 }
 
 function setNumber(vr: Vr, view: DataView, at: number, value: Value): void {
-  switch (vr) {
-    case 'AT': {
-      const t = parseTag(String(value))
-      if (t === undefined) throw new InvalidValueError(vr, 'is no tag of eight hexadecimal digits')
-      view.setUint16(at, t >>> 16, true)
-      return view.setUint16(at + 2, t & 0xffff, true)
-    }
-    case 'UV':
-      return view.setBigUint64(at, integer(vr, value, 0n, 2n ** 64n), true)
-    case 'SV':
-      return view.setBigInt64(at, integer(vr, value, -(2n ** 63n), 2n ** 63n), true)
-    case 'US':
-      return view.setUint16(at, Number(integer(vr, value, 0n, 0x1_0000n)), true)
-    case 'SS':
-      return view.setInt16(at, Number(integer(vr, value, -0x8000n, 0x8000n)), true)
-    case 'UL':
-      return view.setUint32(at, Number(integer(vr, value, 0n, 0x1_0000_0000n)), true)
-    case 'SL':
-      return view.setInt32(at, Number(integer(vr, value, -0x8000_0000n, 0x8000_0000n)), true)
-    case 'FL':
-      return view.setFloat32(at, float(vr, value), true)
-    default:
-      return view.setFloat64(at, float(vr, value), true)
-  }
+  if (vr === 'AT') {
+    const t = parseTag(String(value))
+    if (t === undefined) throw new InvalidValueError(vr, 'is no tag of eight hexadecimal digits')
+    view.setUint16(at, t >>> 16, true)
+    view.setUint16(at + 2, t & 0xffff, true)
+  } else if (vr === 'UV') view.setBigUint64(at, integer(vr, value, 0n, 2n ** 64n), true)
+  else if (vr === 'SV') view.setBigInt64(at, integer(vr, value, -(2n ** 63n), 2n ** 63n), true)
+  else if (vr === 'US') view.setUint16(at, Number(integer(vr, value, 0n, 0x1_0000n)), true)
+  else if (vr === 'SS') view.setInt16(at, Number(integer(vr, value, -0x8000n, 0x8000n)), true)
+  else if (vr === 'UL') view.setUint32(at, Number(integer(vr, value, 0n, 0x1_0000_0000n)), true)
+  else if (vr === 'SL') view.setInt32(at, Number(integer(vr, value, -0x8000_0000n, 0x8000_0000n)), true)
+  else if (vr === 'FL') view.setFloat32(at, float(vr, value), true)
+  else view.setFloat64(at, float(vr, value), true)
 }
 
 /** From `from` on and below `end`. */

@@ -1,4 +1,5 @@
-import { isPrivate, type Tag } from '../dicom/tag.ts'
+import { Attribute } from '../dicom/attributes.ts'
+import { groupOf, isGroupLength, isPrivate, type Tag } from '../dicom/tag.ts'
 import { dictionaryVr, tagOf } from '../dicom/dictionary.ts'
 import { vrFor } from '../dicom/dataset.ts'
 import { isUid } from '../dicom/uids.ts'
@@ -61,6 +62,7 @@ export function parseSearchParams(params: URLSearchParams): SearchParams {
     if (reserved.has(name)) continue
     const path = attributePath(name)
     if (!path) continue
+    if (path.some(isNoKey)) throw new SearchParamError(name, 'cannot be matched')
     const id = path.join('.')
     if (seen.has(id)) throw new SearchParamError(name, 'is given more than once')
     seen.add(id)
@@ -70,7 +72,7 @@ export function parseSearchParams(params: URLSearchParams): SearchParams {
   const fields = include.map((field) => field.trim()).filter((field) => field !== '')
   return {
     match,
-    include: fields.filter((field) => field !== 'all').flatMap((field) => attributePath(field)?.[0] ?? []),
+    include: fields.flatMap((field) => attributePath(field)?.[0] ?? []).filter((t) => !isNoKey(t)),
     includeAll: fields.includes('all'),
     limit: count(params, 'limit'),
     offset: count(params, 'offset') ?? 0,
@@ -78,6 +80,13 @@ export function parseSearchParams(params: URLSearchParams): SearchParams {
     emptyValueMatching,
     multipleValueMatching: flag(params, 'multiplevaluematching'),
   }
+}
+
+/** What an identifier says of itself (PS3.4 C.4.1.1.3), what we make, and what is of no data set. */
+function isNoKey(t: Tag): boolean {
+  const own: readonly Tag[] = [Attribute.SpecificCharacterSet, Attribute.QueryRetrieveLevel, Attribute.RetrieveURL]
+  const group = groupOf(t)
+  return own.includes(t) || group < 0x0008 || group === 0xfffe || isGroupLength(t)
 }
 
 interface MutableKey extends MatchKey {
@@ -154,7 +163,7 @@ function keyValues(vr: Vr, { name, value, emptyValueMatching }: Given): Value[] 
     if (wild && !wildcardVrs.has(vr)) throw new SearchParamError(name, `takes no wildcards (VR ${vr})`)
     const pattern = patterns[vr]
     if (pattern && !pattern.test(one)) throw new SearchParamError(name, `is not ${expected[vr]!}`)
-    // eslint-disable-next-line no-control-regex -- control characters are what is refused
+     
     if (/[\x00-\x1f\x7f]/.test(one)) throw new SearchParamError(name, 'has control characters')
   }
   if (kind === 'number') return values.map((one) => numeric(name, one))

@@ -1,5 +1,6 @@
 import { channel } from 'node:diagnostics_channel'
 import { Hono } from 'hono'
+import { routePath } from 'hono/route'
 import type { Config } from '../config.ts'
 import type { Archive } from '../pacs/archive.ts'
 import { publicOrigin } from './base-url.ts'
@@ -143,7 +144,7 @@ async function prepare(c: HttpContext, next: () => Promise<void>, { config, stop
     if (!requests.hasSubscribers) return
     const event: RequestEvent = {
       method: c.req.method,
-      route: c.req.routePath,
+      route: routePath(c, -1),
       archive: (c.var as Partial<HttpEnv['Variables']>).archive?.config.name,
       status: outgoing.statusCode,
       milliseconds: performance.now() - started,

@@ -25,14 +25,14 @@ export async function sendStream(
   stallTimeout: number,
 ): Promise<Response> {
   const { outgoing } = c.env
-  if (outgoing.destroyed) return RESPONSE_ALREADY_SENT
+  if (isGone(outgoing)) return RESPONSE_ALREADY_SENT
   // What middleware has set (CORS) would be on the Response that is not used here.
   for (const [name, value] of c.res.headers) outgoing.setHeader(name, value)
   outgoing.writeHead(status, headers as Record<string, string>)
   const writer = new PacedWriter(c, stallTimeout)
   try {
     for await (const chunk of gathered(body)) {
-      if (outgoing.destroyed) throw new ClientGoneError()
+      if (isGone(outgoing)) throw new ClientGoneError()
       const full = writer.write(chunk)
       if (full) await full
     }
@@ -85,6 +85,10 @@ class PacedWriter {
   }
 }
 
+function isGone(outgoing: { readonly destroyed: boolean }): boolean {
+  return outgoing.destroyed
+}
+
 /** Joins small pieces with what follows them at once; none waits longer than GATHER_MS. */
 export async function* gathered(source: AsyncIterable<Bytes>): AsyncGenerator<Bytes> {
   const iterator = source[Symbol.asyncIterator]()
@@ -100,8 +104,9 @@ export async function* gathered(source: AsyncIterable<Bytes>): AsyncGenerator<By
     for (;;) {
       const next = iterator.next()
       if (heldBytes > 0 && !(await settlesWithin(next, GATHER_MS))) yield take()
-      const { value, done } = await next
-      if (done) break
+      const step = await next
+      if (step.done) break
+      const { value } = step
       if (value.length >= SMALL_BYTES) {
         if (heldBytes > 0) yield take()
         yield value
@@ -159,10 +164,10 @@ export async function primed(source: AsyncIterable<Bytes>, bytes: number, millis
       const left = deadline - performance.now()
       if (left <= 0 || !(await settlesWithin(next, left))) return { done: false, stream: resumed(held, iterator, next) }
     }
-    const { value, done } = await next
-    if (done) return { done: true, stream: resumed(held, iterator) }
-    held.push(value)
-    size += value.length
+    const step = await next
+    if (step.done) return { done: true, stream: resumed(held, iterator) }
+    held.push(step.value)
+    size += step.value.length
     deadline ??= performance.now() + milliseconds
     if (size >= bytes) return { done: false, stream: resumed(held, iterator) }
   }
@@ -178,9 +183,9 @@ async function* resumed(
   try {
     for (let chunk = held.shift(); chunk !== undefined; chunk = held.shift()) yield chunk
     for (let next = pending ?? iterator.next(); ; next = iterator.next()) {
-      const { value, done } = await next
-      if (done) return
-      yield value
+      const step = await next
+      if (step.done) return
+      yield step.value
     }
   } finally {
     await iterator.return?.()

@@ -9,8 +9,14 @@ export class RequestError extends Error {
   readonly status: 400 | 404 | 405 | 406 | 408 | 413 | 415 | 501
   readonly code: string
   readonly headers: Readonly<Record<string, string>>
-  constructor(status: RequestError['status'], code: string, detail: string, headers: Record<string, string> = {}) {
-    super(detail)
+  constructor(
+    status: RequestError['status'],
+    code: string,
+    detail: string,
+    headers: Record<string, string> = {},
+    options?: ErrorOptions,
+  ) {
+    super(detail, options)
     this.name = 'RequestError'
     this.status = status
     this.code = code
@@ -129,7 +135,8 @@ interface Described {
 function describe(error: unknown): Described {
   if (error instanceof RequestError) {
     const { status, code, headers, message: detail } = error
-    return { fault: { status, title: titles[status]!, detail }, code, headers }
+    const dicom = error.cause instanceof StatusError ? dicomOf(error.cause) : undefined
+    return { fault: { status, title: titles[status]!, detail }, code, headers, ...(dicom && { dicom }) }
   }
   if (error instanceof StatusError) return describeStatus(error)
   if (error instanceof AssociationRejectedError) {
@@ -149,7 +156,8 @@ function describe(error: unknown): Described {
 }
 
 /** The Error Comment stays out: it may hold patient data. */
-function describeStatus({ status, operation, offendingElement }: StatusError): Described {
+function describeStatus(error: StatusError): Described {
+  const { status, operation } = error
   const http = dimseStatuses[status] ?? 502
   return {
     fault: {
@@ -158,9 +166,13 @@ function describeStatus({ status, operation, offendingElement }: StatusError): D
       detail: `The archive answered the ${operation} with status ${formatStatus(status)}.`,
     },
     code: 'DIMSE_STATUS',
-    dicom: {
-      status: formatStatus(status),
-      ...(offendingElement.length > 0 && { offendingElement: [...offendingElement] as [string, ...string[]] }),
-    },
+    dicom: dicomOf(error),
+  }
+}
+
+function dicomOf({ status, offendingElement }: StatusError): NonNullable<Problem['dicom']> {
+  return {
+    status: formatStatus(status),
+    ...(offendingElement.length > 0 && { offendingElement: [...offendingElement] as [string, ...string[]] }),
   }
 }

@@ -11,6 +11,7 @@ import {
 import { acceptOf } from '../dicomweb/accept.ts'
 import { closing, newBoundary, partHeader } from '../dicomweb/multipart-writer.ts'
 import { negotiateInstances, type InstanceOffer } from '../dicomweb/negotiate.ts'
+import { resourceUrl } from '../dicomweb/resource.ts'
 import type { Instance, Selection } from '../pacs/instance.ts'
 import { IncompleteRetrieveError } from '../pacs/retrieve-get.ts'
 import { primed, sendStream } from './body.ts'
@@ -20,7 +21,7 @@ import { RequestError } from './problem.ts'
 
 /** The status line waits for so much of the body, or so long: small retrievals can still say 206 or an error. */
 const HOLD_BYTES = 65_536
-const HOLD_MS = 100
+const HOLD_MS = 1000
 
 /** WADO-RS of a study, a series or an instance as DICOM files (PS3.18 10.4). */
 export async function retrieveInstances(c: HttpContext): Promise<Response> {
@@ -35,15 +36,16 @@ export async function retrieveInstances(c: HttpContext): Promise<Response> {
   const compressed = best.syntax === '*' || transferSyntax(best.syntax).encapsulated
   const instances = archive.retrieve(selection, compressed, { signal })
   const { stall } = archive.config.timeouts
+  const location = { 'Content-Location': resourceUrl(c.var.base, selection) }
   if (best.form === 'single') {
     const { stream } = await primed(delivery.single(instances), HOLD_BYTES, HOLD_MS)
     delivery.committed = true
-    return sendStream(c, { status: 200, headers: { 'Content-Type': 'application/dicom' } }, stream, stall)
+    return sendStream(c, { status: 200, headers: { 'Content-Type': 'application/dicom', ...location } }, stream, stall)
   }
   const boundary = newBoundary()
   const { stream } = await primed(delivery.multipart(instances, boundary), HOLD_BYTES, HOLD_MS)
   delivery.committed = true
-  const headers = { 'Content-Type': `multipart/related; type="application/dicom"; boundary=${boundary}` }
+  const headers = { 'Content-Type': `multipart/related; type="application/dicom"; boundary=${boundary}`, ...location }
   return sendStream(c, { status: delivery.partial ? 206 : 200, headers }, stream, stall)
 }
 

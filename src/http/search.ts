@@ -2,6 +2,7 @@ import type { Bytes } from '../dicom/bytes.ts'
 import { Attribute } from '../dicom/attributes.ts'
 import { vrFor, type Dataset } from '../dicom/dataset.ts'
 import { acceptOf } from '../dicomweb/accept.ts'
+import { formatTag } from '../dicom/tag.ts'
 import { encodeJson } from '../dicomweb/json.ts'
 import { negotiateJson } from '../dicomweb/negotiate.ts'
 import { resourceUrl } from '../dicomweb/resource.ts'
@@ -12,6 +13,7 @@ import type { Call } from '../pacs/call.ts'
 import { deriveCounts } from '../pacs/derive-counts.ts'
 import type { Level } from '../pacs/query.ts'
 import type { SearchRequest } from '../pacs/search.ts'
+import { Status, StatusError } from '../dimse/status.ts'
 import { primed, sendStream } from './body.ts'
 import type { HttpContext } from './environment.ts'
 import { RequestError } from './problem.ts'
@@ -41,7 +43,11 @@ export async function searchResource(c: HttpContext, resource: SearchResource): 
   const page = new Page(params.offset, Math.min(params.limit ?? maxResults, maxResults), countWindow)
   const results =
     page.limit === 0 ? nothing() : deriveCounts(archive, page.of(archive.search(request, options, call)), request, call)
-  const { done, stream } = await primed(encoded(results, request, base), HOLD_BYTES, HOLD_MS)
+  const { done, stream } = await primed(encoded(results, request, base), HOLD_BYTES, HOLD_MS).catch(
+    (error: unknown) => {
+      throw isFaultOfRequest(error, request) ? notUnderstood(error) : error
+    },
+  )
   const warnings = [...unsupported(params, options), ...page.warnings(done)].map((text) => `299 ${base}: ${text}`)
   const headers = warnings.length > 0 ? { Warning: warnings } : {}
   if (done && page.given === 0 && emptyStatus === 204) return c.body(null, 204, toLists(headers))
@@ -50,6 +56,23 @@ export async function searchResource(c: HttpContext, resource: SearchResource): 
     { status: 200, headers: { 'Content-Type': type, ...headers } },
     stream,
     archive.config.timeouts.stall,
+  )
+}
+
+/** A900H with an attribute that the client named: it is the request that the archive cannot understand. */
+function isFaultOfRequest(error: unknown, { match, include }: SearchRequest): error is StatusError {
+  if (!(error instanceof StatusError) || error.status !== Status.identifierDoesNotMatchSopClass) return false
+  const named = new Set([...match.map((key) => key.tag), ...include].map(formatTag))
+  return error.offendingElement.some((t) => named.has(t))
+}
+
+function notUnderstood(cause: StatusError): RequestError {
+  return new RequestError(
+    400,
+    'ATTRIBUTE_NOT_UNDERSTOOD',
+    'The archive does not understand an attribute.',
+    {},
+    { cause },
   )
 }
 

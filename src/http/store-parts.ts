@@ -58,7 +58,7 @@ function limited(c: HttpContext, limit: number): ByteStream {
   const { incoming } = c.env
   return (async function* () {
     let size = 0
-    for await (const chunk of unlessStalled(incoming as Readable, stall)) {
+    for await (const chunk of unlessStalled(incoming, stall)) {
       size += chunk.length
       if (size > limit) throw tooLarge()
       yield chunk
@@ -82,10 +82,10 @@ async function* unlessStalled(source: Readable, milliseconds: number): AsyncGene
     for (;;) {
       timer.refresh()
       waiting = true
-      const { value, done } = await Promise.race([iterator.next(), stalled])
+      const step = await Promise.race([iterator.next(), stalled])
       waiting = false
-      if (done) return
-      yield value
+      if (step.done) return
+      yield step.value
     }
   } finally {
     clearTimeout(timer)
@@ -118,20 +118,18 @@ async function* form(header: string, body: ByteStream): AsyncGenerator<StorePart
     limits: { files: defaultMultipartLimits.maxParts, fields: 100, fieldSize: 65_536 },
   })
   const files: Readable[] = []
-  let failure: Error | undefined
-  let over = false
-  let wake: (() => void) | undefined
+  const state: { failure?: Error; over: boolean; wake?: () => void } = { over: false }
   parser.on('file', (_name: string, file: Readable) => {
     // A file cut short by the end of the body emits its error here and where it is read.
     file.on('error', () => undefined)
     files.push(file)
-    wake?.()
+    state.wake?.()
   })
   const source = Readable.from(body)
   const finish = (error?: Error): void => {
-    failure ??= error
-    over = true
-    wake?.()
+    if (error) state.failure ??= error
+    state.over = true
+    state.wake?.()
   }
   parser.on('close', () => finish())
   parser.on('error', (error) => finish(malformed(error)))
@@ -143,9 +141,9 @@ async function* form(header: string, body: ByteStream): AsyncGenerator<StorePart
       // A file left early is still to be read to its end: busboy waits for that.
       if (file)
         yield { type: undefined, body: { [Symbol.asyncIterator]: () => file.iterator({ destroyOnReturn: false }) } }
-      else if (failure) throw failure
-      else if (over) return
-      else await new Promise<void>((resolve) => (wake = resolve))
+      else if (state.failure) throw state.failure
+      else if (state.over) return
+      else await new Promise<void>((resolve) => (state.wake = resolve))
     }
   } finally {
     source.unpipe(parser)

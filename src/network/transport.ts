@@ -39,6 +39,8 @@ export class Transport {
     socket.setNoDelay(true)
     socket.setKeepAlive(true, KEEP_ALIVE_MS)
     socket.on('error', (error) => (this.#error = error))
+    // Half a connection is of no use (PS3.8 9.2, Evt17): without this, a write that the peer never reads would keep it.
+    socket.on('end', () => socket.destroy())
     socket.on('close', () => this.#sink?.closed(this.#error))
   }
 

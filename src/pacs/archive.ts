@@ -84,7 +84,9 @@ export class Archive implements AsyncDisposable {
 
   /** What the archive agrees to; asks it when no association tells. */
   queryOptions(fuzzy: boolean, call: Call): Promise<QueryOptions> {
-    return this.#retrying(fuzzy ? this.#fuzzyFind : this.#find, call, async ({ association }) => negotiated(association))
+    return this.#retrying(fuzzy ? this.#fuzzyFind : this.#find, call, async ({ association }) =>
+      negotiated(association),
+    )
   }
 
   /** One C-FIND. @throws StatusError, UnencodableKeyError, and what opening or losing an association throws */
@@ -103,7 +105,11 @@ export class Archive implements AsyncDisposable {
       try {
         const context = contextOf(lease.association, SopClass.studyRootFind, name, 'Study Root C-FIND')
         for await (const match of new Scu(lease.association).find(context, request, operation)) {
-          if (++matches > MAX_MATCHES) throw new TooManyMatchesError()
+          if (++matches > MAX_MATCHES) {
+            // It would not heed a C-CANCEL either.
+            lease.discard()
+            throw new TooManyMatchesError()
+          }
           yield withDefaultCharset(match, charset.default)
         }
         return

@@ -37,14 +37,14 @@ export async function* deriveCounts(
     const gathered: Dataset[] = []
     let rest = true
     while (rest && gathered.length < MAX_DERIVED) {
-      const { value, done } = await iterator.next()
-      if (done) rest = false
-      else if (gathered.length === 0 && mode === 'auto' && missing(value).length === 0) {
+      const step = await iterator.next()
+      if (step.done) rest = false
+      else if (gathered.length === 0 && mode === 'auto' && missing(step.value).length === 0) {
         // An archive that knows them for one study knows them for all: nothing to wait for.
-        yield value
+        yield step.value
         yield* remaining(iterator)
         return
-      } else gathered.push(value)
+      } else gathered.push(step.value)
     }
     if (rest) {
       yield* remainingAfter(gathered, iterator)
@@ -61,9 +61,9 @@ export async function* deriveCounts(
 
 async function* remaining(iterator: AsyncIterator<Dataset>): AsyncGenerator<Dataset> {
   for (;;) {
-    const { value, done } = await iterator.next()
-    if (done) return
-    yield value
+    const step = await iterator.next()
+    if (step.done) return
+    yield step.value
   }
 }
 

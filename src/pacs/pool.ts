@@ -97,7 +97,11 @@ export class AssociationPool {
    * @throws PoolBusyError, PoolClosedError, what Association.request throws, the signal's reason
    */
   async lease(proposal: Proposal, call: Call): Promise<Lease> {
-    const key = JSON.stringify([proposal.contexts, proposal.roles ?? [], (proposal.extended ?? []).map(({ sopClass, information }) => [sopClass, [...information]])])
+    const key = JSON.stringify([
+      proposal.contexts,
+      proposal.roles ?? [],
+      (proposal.extended ?? []).map(({ sopClass, information }) => [sopClass, [...information]]),
+    ])
     const slot = await this.#slot(key, call)
     if (slot.association) return this.#lease(slot)
     try {
@@ -118,7 +122,7 @@ export class AssociationPool {
     this.#closed = true
     for (const waiter of this.#waiters.splice(0)) waiter.reject(new PoolClosedError())
     for (const slot of this.#slots) if (slot.state === 'idle') this.#retire(slot)
-    await Promise.all([...this.#slots].map(({ gone }) => gone))
+    await Promise.all([...this.#slots].map(({ gone }) => gone ?? Promise.resolve()))
   }
 
   /** An idle slot of the key, or a fresh one in state `opening`; waits its turn when there is neither. */
@@ -199,7 +203,7 @@ export class AssociationPool {
     const reused = slot.uses++ > 0
     const release = once(() => this.#giveBack(slot))
     const discard = once(() => this.#abandon(slot))
-    const dispose = (): Promise<void> => Promise.resolve(release())
+    const dispose = async (): Promise<void> => release()
     return { association, reused, release, discard, [Symbol.asyncDispose]: dispose }
   }
 

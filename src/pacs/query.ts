@@ -78,7 +78,7 @@ function putKey(dataset: Dataset, key: Key): void {
 }
 
 function isAscii(keys: readonly Key[]): boolean {
-  // eslint-disable-next-line no-control-regex -- the default repertoire is what is tested
+   
   const ascii = (value: Value): boolean => /^[\x00-\x7f]*$/.test(String(value ?? ''))
   return keys.every((key) => key.values.every(ascii) && isAscii(key.item ?? []))
 }

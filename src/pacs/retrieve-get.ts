@@ -78,7 +78,8 @@ export async function* retrieveByGet(
 /**
  * What is still missing, series by series, with contexts for just its classes. Uncompressed first if that is what is
  * wanted, one instance at a time where one that cannot be converted ends the whole C-GET; then as stored, since the web
- * layer may still be allowed to give it; then in each syntax alone, for archives that use one context a class.
+ * layer may still be allowed to give it; then in each syntax alone, for archives that use one context a class; at last,
+ * where the archive keeps the classes to itself, in any of the frequent ones.
  */
 async function* retryMissing(
   selection: Selection,
@@ -89,14 +90,14 @@ async function* retryMissing(
   call: Call,
 ): AsyncGenerator<Instance> {
   const missing = await listMissing(selection, received, source, call)
-  for (const [series, instances] of missing) {
+  for (const [series, { likely, instances }] of missing) {
     const left = (): Uid[] => [...instances.keys()].filter((uid) => !received.has(uid))
     const one = { study: selection.study, series }
     const attemptBatch = (
       uids: readonly Uid[],
       plan: { compressed: boolean; only?: Uid },
     ): ReturnType<typeof attempt> => {
-      const classes = [...new Set(uids.map((uid) => instances.get(uid)!))]
+      const classes = [...new Set(uids.flatMap((uid) => instances.get(uid) ?? likely))]
       return attempt(one, uids, { classes, others: false, ...plan }, received, source, call)
     }
     for (let at = 0, uids = left(); at < uids.length; at += UIDS_PER_RETRY) {
@@ -113,9 +114,14 @@ async function* retryMissing(
       for (const syntax of accepted) {
         if (remaining().length > 0) yield* attemptBatch(remaining(), { compressed: true, only: syntax })
       }
+      const unknown = remaining().filter((uid) => instances.get(uid) === undefined)
+      if (unknown.length > 0) {
+        yield* attempt(one, unknown, { classes: [], compressed: false, others: true }, received, source, call)
+      }
     }
   }
-  const absent = [...missing.values()].flatMap((instances) => [...instances.keys()].filter((uid) => !received.has(uid)))
+  const listed = [...missing.values()].flatMap(({ instances }) => [...instances.keys()])
+  const absent = listed.filter((uid) => !received.has(uid))
   if (received.size === 0) throw absent.length === 0 ? new NoSuchInstanceError() : new StatusError(first.response)
   if (absent.length > 0) throw new IncompleteRetrieveError(received.size, absent.length, first.status)
 }
@@ -154,14 +160,14 @@ async function* attempt(
         for await (const _ of body);
         continue
       }
-      let complete = false
+      const reading = { complete: false }
       yield {
         sopClass: identity.sopClass ?? event.sopClass,
         sopInstance,
         syntax: event.syntax,
-        body: counted(body, () => (complete = true)),
+        body: counted(body, () => (reading.complete = true)),
       }
-      if (complete) received.add(sopInstance)
+      if (reading.complete) received.add(sopInstance)
     }
     throw new NotSupportedByArchiveError(archive, 'C-GET')
   } finally {
@@ -226,38 +232,39 @@ async function classOf(keys: readonly Key[], source: RetrieveSource, call: Call)
   return undefined
 }
 
-/** Series → instances with their classes, of all that the archive lists and that has not come. */
+/** What has not come of a series: its instances with their classes, and those likely for one whose class is not told. */
+interface MissingOfSeries {
+  readonly likely: readonly Uid[]
+  readonly instances: ReadonlyMap<Uid, Uid | undefined>
+}
+
+/** Of all that the archive lists, what has not come, by series. */
 async function listMissing(
   selection: Selection,
   received: ReadonlySet<Uid>,
   source: RetrieveSource,
   call: Call,
-): Promise<Map<Uid, Map<Uid, Uid>>> {
-  const series: Uid[] = selection.series === undefined ? [] : [selection.series]
-  if (selection.series === undefined) {
-    const keys = [
-      { tag: Attribute.SeriesInstanceUID, vr: 'UI', values: [] } as const,
-      ...selectionKeys(selection.study, undefined),
-    ]
-    for await (const match of source.find({ level: 'SERIES', keys }, call)) {
-      const uid = match.string(Attribute.SeriesInstanceUID)
-      if (uid !== undefined) series.push(uid)
-    }
+): Promise<Map<Uid, MissingOfSeries>> {
+  const keys = [returnKey(Attribute.Modality, 'CS'), ...selectionKeys(selection.study, selection.series)]
+  if (selection.series === undefined) keys.push(returnKey(Attribute.SeriesInstanceUID, 'UI'))
+  const modalities = new Map<Uid, string | undefined>()
+  for await (const match of source.find({ level: 'SERIES', keys }, call)) {
+    const uid = match.string(Attribute.SeriesInstanceUID) ?? selection.series
+    if (uid !== undefined) modalities.set(uid, match.string(Attribute.Modality))
   }
-  const missing = new Map<Uid, Map<Uid, Uid>>()
-  for (const uid of series) {
-    const keys = [
-      { tag: Attribute.SOPClassUID, vr: 'UI', values: [] } as const,
-      ...selectionKeys(selection.study, uid, selection.instance === undefined ? [] : [selection.instance]),
-    ]
-    if (selection.instance === undefined) keys.push({ tag: Attribute.SOPInstanceUID, vr: 'UI', values: [] })
-    const instances = new Map<Uid, Uid>()
-    for await (const match of source.find({ level: 'IMAGE', keys }, call)) {
+  const missing = new Map<Uid, MissingOfSeries>()
+  for (const [uid, modality] of modalities) {
+    const named = selection.instance === undefined ? [] : [selection.instance]
+    const inner = [returnKey(Attribute.SOPClassUID, 'UI'), ...selectionKeys(selection.study, uid, named)]
+    if (selection.instance === undefined) inner.push(returnKey(Attribute.SOPInstanceUID, 'UI'))
+    const instances = new Map<Uid, Uid | undefined>()
+    for await (const match of source.find({ level: 'IMAGE', keys: inner }, call)) {
       const instance = match.string(Attribute.SOPInstanceUID)
-      const sopClass = match.string(Attribute.SOPClassUID)
-      if (instance !== undefined && sopClass !== undefined && !received.has(instance)) instances.set(instance, sopClass)
+      if (instance !== undefined && !received.has(instance))
+        instances.set(instance, match.string(Attribute.SOPClassUID))
     }
-    if (instances.size > 0) missing.set(uid, instances)
+    if (instances.size > 0)
+      missing.set(uid, { likely: classesOfModality(modality) ?? classesOfModality('OT')!, instances })
   }
   return missing
 }

@@ -93,7 +93,10 @@ async function* relational(request: SearchRequest, finder: Finder, call: Call): 
     ...request.match,
     ...selectionKeys(request.study, request.series),
   ]
-  for await (const match of finder.find({ level: request.level, keys: merged(keys), fuzzy: request.fuzzy === true }, call)) {
+  for await (const match of finder.find(
+    { level: request.level, keys: merged(keys), fuzzy: request.fuzzy === true },
+    call,
+  )) {
     yield withSelection(match, request)
   }
 }

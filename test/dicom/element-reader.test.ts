@@ -68,7 +68,7 @@ function read(chunks: readonly Bytes[] | Bytes, encoding: Encoding): Token[] {
 function outline(chunks: readonly Bytes[] | Bytes, encoding: Encoding): string[] {
   const lines: string[] = []
   for (const token of read(chunks, encoding)) {
-    if (token.kind === 'value') lines[lines.length - 1] += ` = ${token.hex}`
+    if (token.kind === 'value') lines.push(`${lines.pop()!} = ${token.hex}`)
     else lines.push(line(token))
   }
   return lines

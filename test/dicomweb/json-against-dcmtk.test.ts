@@ -117,7 +117,9 @@ function alike(tag: string, ours: Attribute, theirs: Attribute, file: string, pa
       return JSON.stringify(withoutCarets(one)) === JSON.stringify(withoutCarets(other))
     case 'FL':
       // It writes 9 digits, which tell any two 32-bit numbers apart; ours are those of the 64-bit number.
-      return one.length === other.length && one.every((n, at) => Math.fround(Number(n)) === Math.fround(Number(other[at])))
+      return (
+        one.length === other.length && one.every((n, at) => Math.fround(Number(n)) === Math.fround(Number(other[at])))
+      )
     case 'FD':
       return one.length === other.length && one.every((n, at) => nextTo(Number(n), Number(other[at])))
     default:

@@ -88,9 +88,12 @@ describe('no value (PS3.18 F.2.5)', () => {
     expect(json(empty)).toEqual({ '00400275': { vr: 'SQ', Value: [{}] } })
   })
 
-  it.each(['OB', 'OW', 'UN', 'UT', 'US', 'FD', 'AT', 'UV', 'PN', 'DS', 'UI'])('writes an empty %s as its VR alone', (vr) => {
-    expect(json(explicit(0x00091001, vr))).toEqual({ '00091001': { vr } })
-  })
+  it.each(['OB', 'OW', 'UN', 'UT', 'US', 'FD', 'AT', 'UV', 'PN', 'DS', 'UI'])(
+    'writes an empty %s as its VR alone',
+    (vr) => {
+      expect(json(explicit(0x00091001, vr))).toEqual({ '00091001': { vr } })
+    },
+  )
 
   it.each([
     ['LO', '  '],
@@ -317,7 +320,9 @@ describe('character sets', () => {
 
   it('decodes bytes that are invalid in the set by U+FFFD, and goes on', () => {
     const characterSet = explicit(CHARSET, 'CS', 'ISO_IR 192')
-    expect(json(characterSet, explicit(0x00081030, 'LO', hex('41ff42')), explicit(0x00100020, 'LO', 'X1'))).toMatchObject({
+    expect(
+      json(characterSet, explicit(0x00081030, 'LO', hex('41ff42')), explicit(0x00100020, 'LO', 'X1')),
+    ).toMatchObject({
       '00081030': { vr: 'LO', Value: ['A\ufffdB'] },
       '00100020': { vr: 'LO', Value: ['X1'] },
     })
@@ -354,7 +359,9 @@ describe('the object', () => {
     for (const tag of [0x00000100, 0x00020010, 0x00080000, 0x00080001, 0x00090000, 0xfffcfffc]) {
       dataset.put(tag, { vr: 'UN', value: Uint8Array.of(1, 2) })
     }
-    dataset.set(0x00100020, '1').setItems(0x00400275, [new Dataset().put(0x00400000, { vr: 'UL', value: hex('00000000') })])
+    dataset
+      .set(0x00100020, '1')
+      .setItems(0x00400275, [new Dataset().put(0x00400000, { vr: 'UL', value: hex('00000000') })])
     expect(JSON.parse(encodeJson(dataset))).toEqual({
       '00100020': { vr: 'LO', Value: ['1'] },
       '00400275': { vr: 'SQ', Value: [{}] },

@@ -1,6 +1,11 @@
 import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
-import { parseSearchParams, SearchParamError, type MatchKey, type SearchParams } from '../../src/dicomweb/search-params.ts'
+import {
+  parseSearchParams,
+  SearchParamError,
+  type MatchKey,
+  type SearchParams,
+} from '../../src/dicomweb/search-params.ts'
 
 const parse = (query: string): SearchParams => parseSearchParams(new URLSearchParams(query))
 const match = (query: string): readonly MatchKey[] => parse(query).match
@@ -44,7 +49,8 @@ describe('names of attributes (PS3.18 8.3.4.1)', () => {
         ],
       },
     ]
-    const query = 'RequestAttributesSequence.ScheduledProcedureStepID=7&RequestAttributesSequence.RequestedProcedureID=8'
+    const query =
+      'RequestAttributesSequence.ScheduledProcedureStepID=7&RequestAttributesSequence.RequestedProcedureID=8'
     expect(match(query)).toEqual(expected)
     expect(match('00400275.00400009=7&00400275.00401001=8')).toEqual(expected)
     expect(match('00400275.ScheduledProcedureStepID=7&RequestAttributesSequence.00401001=8')).toEqual(expected)
@@ -65,12 +71,32 @@ describe('names of attributes (PS3.18 8.3.4.1)', () => {
     expect(() => parse('PatientID.StudyID=1')).toThrow(SearchParamError)
   })
 
-  it.each(['Foo=1', 'limt=5', 'patientid=1', 'LIMIT=5', '(0010,0020)=1', '0010002=1', '001000200=1', '.=1', 'PatientID.=1'])(
-    'are passed over where they are none: %s (case 50)',
-    (query) => {
-      expect(parse(query)).toEqual(parse(''))
-    },
-  )
+  it.each([
+    'Foo=1',
+    'limt=5',
+    'patientid=1',
+    'LIMIT=5',
+    '(0010,0020)=1',
+    '0010002=1',
+    '001000200=1',
+    '.=1',
+    'PatientID.=1',
+  ])('are passed over where they are none: %s (case 50)', (query) => {
+    expect(parse(query)).toEqual(parse(''))
+  })
+
+  it.each([
+    'QueryRetrieveLevel=IMAGE',
+    'SpecificCharacterSet=GBK',
+    'RetrieveURL=x',
+    '00020010=1.2',
+    '00000100=1',
+    '00100000=',
+    'FFFEE000=',
+  ])('may not be those of the query itself, of messages and files: %s', (query) => {
+    expect(() => parse(query)).toThrow(SearchParamError)
+    expect(parse(`includefield=${query.split('=')[0]!}`).include).toEqual([])
+  })
 
   it('match a private attribute as text', () => {
     expect(match('00091010=a&00090010=ACME')).toEqual([
@@ -89,20 +115,29 @@ describe('values (PS3.4 C.2.2.2)', () => {
     expect(value(query)).toEqual(expected)
   })
 
-  it.each(['StudyInstanceUID=1.2,', 'StudyInstanceUID=abc', 'StudyInstanceUID=1.*', 'StudyInstanceUID=1..2', `StudyInstanceUID=${'1'.repeat(65)}`])(
-    'a malformed UID is refused: %s',
+  it.each([
+    'StudyInstanceUID=1.2,',
+    'StudyInstanceUID=abc',
+    'StudyInstanceUID=1.*',
+    'StudyInstanceUID=1..2',
+    `StudyInstanceUID=${'1'.repeat(65)}`,
+  ])('a malformed UID is refused: %s', (query) => {
+    expect(() => parse(query)).toThrow(SearchParamError)
+  })
+
+  it.each(['PatientName=DOE,JOHN', 'PatientID=DOE,JOHN', 'StudyDescription=DOE,JOHN'])(
+    'a comma is literal in %s (case 26)',
     (query) => {
-      expect(() => parse(query)).toThrow(SearchParamError)
+      expect(value(query)).toEqual(['DOE,JOHN'])
     },
   )
 
-  it.each(['PatientName=DOE,JOHN', 'PatientID=DOE,JOHN', 'StudyDescription=DOE,JOHN'])('a comma is literal in %s (case 26)', (query) => {
-    expect(value(query)).toEqual(['DOE,JOHN'])
-  })
-
-  it.each(['20240131', '20240101-20240131', '-20240131', '20240101-'])('a date or range of dates goes as it is: %s (cases 27, 28)', (date) => {
-    expect(match(`StudyDate=${date}`)).toEqual([{ tag: STUDY_DATE, vr: 'DA', values: [date] }])
-  })
+  it.each(['20240131', '20240101-20240131', '-20240131', '20240101-'])(
+    'a date or range of dates goes as it is: %s (cases 27, 28)',
+    (date) => {
+      expect(match(`StudyDate=${date}`)).toEqual([{ tag: STUDY_DATE, vr: 'DA', values: [date] }])
+    },
+  )
 
   it.each(['2024-01-01', '2024', '20240101-20240131-', '20240101 ', 'yesterday', '-', '20240101--', '2024.01.01'])(
     'a date is refused that is none: %s (case 29)',
@@ -111,34 +146,52 @@ describe('values (PS3.4 C.2.2.2)', () => {
     },
   )
 
-  it.each(['10', '1015', '101500', '101500.123456', '10-11', '101500-', '-101500.5', '235959-000000'])('a time or range of times goes as it is: %s', (time) => {
-    expect(value(`StudyTime=${time}`)).toEqual([time])
-  })
+  it.each(['10', '1015', '101500', '101500.123456', '10-11', '101500-', '-101500.5', '235959-000000'])(
+    'a time or range of times goes as it is: %s',
+    (time) => {
+      expect(value(`StudyTime=${time}`)).toEqual([time])
+    },
+  )
 
   it.each(['1', '10:15', '106000', '101500.', '-', '10-11-12'])('a time is refused that is none: %s', (time) => {
     expect(() => parse(`StudyTime=${encodeURIComponent(time)}`)).toThrow(SearchParamError)
   })
 
-  it.each(['2024', '20240101101500.5+0100', '2024-', '-20240101', '20240101-20240131', '20240101101500-0500', '20240101101500-0500-20240102101500-0500'])(
-    'a DT goes as it is, its offset from UTC too: %s',
-    (time) => {
-      expect(value(`AcquisitionDateTime=${encodeURIComponent(time)}`)).toEqual([time])
-    },
-  )
+  it.each([
+    '2024',
+    '20240101101500.5+0100',
+    '2024-',
+    '-20240101',
+    '20240101-20240131',
+    '20240101101500-0500',
+    '20240101101500-0500-20240102101500-0500',
+  ])('a DT goes as it is, its offset from UTC too: %s', (time) => {
+    expect(value(`AcquisitionDateTime=${encodeURIComponent(time)}`)).toEqual([time])
+  })
 
-  it.each(['StudyDate=2024*', 'StudyTime=10*', 'AcquisitionDateTime=2024?', 'InstanceNumber=1*', 'PatientWeight=?', 'Rows=5*', 'PatientAge=0*', 'StudyDate=*'])(
-    'a wildcard is refused where the representation takes none: %s (case 52)',
-    (query) => {
-      expect(() => parse(query)).toThrow(SearchParamError)
-    },
-  )
+  it.each([
+    'StudyDate=2024*',
+    'StudyTime=10*',
+    'AcquisitionDateTime=2024?',
+    'InstanceNumber=1*',
+    'PatientWeight=?',
+    'Rows=5*',
+    'PatientAge=0*',
+    'StudyDate=*',
+  ])('a wildcard is refused where the representation takes none: %s (case 52)', (query) => {
+    expect(() => parse(query)).toThrow(SearchParamError)
+  })
 
-  it.each(['PatientName=DOE*', 'PatientID=A?C', 'StudyDescription=*x*', 'ModalitiesInStudy=C?', 'AccessionNumber=*1', 'RetrieveAETitle=A*'])(
-    'wildcards go as they are: %s',
-    (query) => {
-      expect(value(query)).toEqual([query.split('=')[1]])
-    },
-  )
+  it.each([
+    'PatientName=DOE*',
+    'PatientID=A?C',
+    'StudyDescription=*x*',
+    'ModalitiesInStudy=C?',
+    'AccessionNumber=*1',
+    'RetrieveAETitle=A*',
+  ])('wildcards go as they are: %s', (query) => {
+    expect(value(query)).toEqual([query.split('=')[1]])
+  })
 
   it.each(['PatientName=', 'PatientName=*', 'StudyDate=', 'StudyInstanceUID=', 'Rows=', 'RequestAttributesSequence='])(
     'no value, and a lone asterisk, match all: %s',
@@ -174,12 +227,17 @@ describe('values (PS3.4 C.2.2.2)', () => {
     expect(() => parse(`PatientName=${text}`)).toThrow(SearchParamError)
   })
 
-  it.each(['AccessionNumber', 'PatientName', 'StudyDate', 'StudyTime', 'PatientAge', 'StudyInstanceUID', 'ModalitiesInStudy'])(
-    '"" of %s asks for an empty value, with emptyvaluematching (case 48)',
-    (name) => {
-      expect(value(`${name}=%22%22&emptyvaluematching=true`)).toEqual(['""'])
-    },
-  )
+  it.each([
+    'AccessionNumber',
+    'PatientName',
+    'StudyDate',
+    'StudyTime',
+    'PatientAge',
+    'StudyInstanceUID',
+    'ModalitiesInStudy',
+  ])('"" of %s asks for an empty value, with emptyvaluematching (case 48)', (name) => {
+    expect(value(`${name}=%22%22&emptyvaluematching=true`)).toEqual(['""'])
+  })
 
   it('"" is a literal or malformed without emptyvaluematching', () => {
     expect(value('AccessionNumber=%22%22')).toEqual(['""'])
@@ -190,7 +248,11 @@ describe('values (PS3.4 C.2.2.2)', () => {
 
 describe('includefield (PS3.18 8.3.4.3)', () => {
   it('may be repeated and be a list, of keywords and tags (case 31)', () => {
-    const { include, includeAll, match: keys } = parse('includefield=StudyDescription&includefield=00081032,PatientSize')
+    const {
+      include,
+      includeAll,
+      match: keys,
+    } = parse('includefield=StudyDescription&includefield=00081032,PatientSize')
     expect(include).toEqual([0x00081030, 0x00081032, 0x00101020])
     expect(includeAll).toBe(false)
     expect(keys).toEqual([])
@@ -216,12 +278,19 @@ describe('limit and offset (PS3.18 8.3.4.4)', () => {
     expect(parse('limit=5&offset=10')).toMatchObject({ limit: 5, offset: 10 })
   })
 
-  it.each(['limit=-1', 'limit=x', 'limit=', 'offset=1.5', 'offset=-1', 'limit=1e3', 'limit=0x10', 'limit=1&limit=2', 'limit=%201'])(
-    'are refused otherwise: %s (case 39)',
-    (query) => {
-      expect(() => parse(query)).toThrow(SearchParamError)
-    },
-  )
+  it.each([
+    'limit=-1',
+    'limit=x',
+    'limit=',
+    'offset=1.5',
+    'offset=-1',
+    'limit=1e3',
+    'limit=0x10',
+    'limit=1&limit=2',
+    'limit=%201',
+  ])('are refused otherwise: %s (case 39)', (query) => {
+    expect(() => parse(query)).toThrow(SearchParamError)
+  })
 
   it('may be as large as clients make them', () => {
     expect(parse('limit=2147483647').limit).toBe(2_147_483_647)
@@ -267,7 +336,16 @@ describe('errors', () => {
 
   it('are the only errors, whatever the query string', () => {
     const name = fc.oneof(
-      fc.constantFrom('PatientName', 'StudyDate', 'StudyTime', 'Rows', 'StudyInstanceUID', '00400275.00400009', 'limit', 'includefield'),
+      fc.constantFrom(
+        'PatientName',
+        'StudyDate',
+        'StudyTime',
+        'Rows',
+        'StudyInstanceUID',
+        '00400275.00400009',
+        'limit',
+        'includefield',
+      ),
       fc.string(),
     )
     fc.assert(
@@ -283,7 +361,14 @@ describe('errors', () => {
 
   it('give up on no long value in reasonable time', () => {
     const started = performance.now()
-    for (const name of ['StudyDate', 'StudyTime', 'AcquisitionDateTime', 'InstanceNumber', 'PatientWeight', 'StudyInstanceUID']) {
+    for (const name of [
+      'StudyDate',
+      'StudyTime',
+      'AcquisitionDateTime',
+      'InstanceNumber',
+      'PatientWeight',
+      'StudyInstanceUID',
+    ]) {
       expect(() => parse(`${name}=${'1'.repeat(60_000)}x`)).toThrow(SearchParamError)
     }
     expect(performance.now() - started).toBeLessThan(1000)

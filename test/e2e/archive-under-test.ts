@@ -6,10 +6,18 @@ import type { Sample } from './corpus.ts'
 export interface Capabilities {
   /** Accepts relational queries (PS3.4 C.4.1.3.2): series and instances may be searched without a study. */
   readonly relational: boolean
-  /** Matches keys inside sequences and returns the sequences. */
-  readonly sequenceKeys: boolean
+  /** Tells the number of instances of a study or of a series. */
+  readonly countsInstances: boolean
+  /** What it does with sequences in a query: matches the keys in them, only returns them, or neither. */
+  readonly sequences: 'matched' | 'returned' | 'ignored'
+  /** A range that is open at its beginning matches an empty value too, which PS3.4 C.2.2.2.5 does not say. */
+  readonly rangesMatchEmpty: boolean
+  /** Files whose patient's name it cannot compare with a key, or spoils. */
+  readonly hardNames: Readonly<Record<string, 'not compared' | 'spoilt'>>
   /** Data sets that need no other syntax come byte for byte as they are in the files. */
   readonly verbatim: boolean
+  /** Sends in Explicit VR what it holds in Explicit VR, whatever else is offered beside it in one context. */
+  readonly explicitFirst: boolean
   /** Gives and takes objects stored in an encapsulated syntax. */
   takes(syntax: string): boolean
   /** Decompresses an encapsulated syntax where only native ones are accepted. */

@@ -9,8 +9,12 @@ archiveSuite('The demo archive', async (files) => {
     refused: [],
     capabilities: {
       relational: true,
-      sequenceKeys: true,
+      sequences: 'matched',
+      rangesMatchEmpty: false,
+      hardNames: {},
+      countsInstances: true,
       verbatim: true,
+      explicitFirst: true,
       takes: () => true,
       // It is made to hold sample files, not to decompress them.
       decodes: () => false,

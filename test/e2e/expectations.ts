@@ -47,7 +47,7 @@ export function faultsOf(sample: Sample, file: Buffer, outcome: Outcome, capabil
   const unfaithful = capabilities.unfaithful[sample.name]?.tags ?? []
   const found = differences(sample.dataset, readDataset(got.data, got.syntax), {
     except: new Set([...unfaithful, ...(outcome.decoded ? CHANGED_BY_DECODING : [])]),
-    looseVrs: sample.syntax === IMPLICIT_LE,
+    looseVrs: sample.syntax === IMPLICIT_LE || (!isCompressed(sample.syntax) && !capabilities.explicitFirst),
   })
   return found.map(fault)
 }

@@ -16,10 +16,15 @@ describe.skipIf(skipWithoutPeers())('Orthanc', () => {
       capabilities: {
         // It does not answer extended negotiation.
         relational: false,
-        sequenceKeys: true,
+        sequences: 'returned',
+      rangesMatchEmpty: true,
+      // It reads all groups of a name in the first of several character sets.
+        hardNames: { 'chrH32.dcm': 'spoilt' },
+      countsInstances: true,
         // It reads an object and writes it anew: group lengths, lengths of sequences and pads are its own.
         verbatim: false,
-        takes: () => true,
+        explicitFirst: true,
+      takes: () => true,
         // It has no decoder for JPEG 2000 and none for pixels of one bit; such an object ends the C-GET with C000.
         decodes: ({ syntax, dataset }) => !JPEG_2000.includes(syntax) && dataset.number(Attribute.BitsAllocated) !== 1,
         unfaithful: {},

@@ -39,7 +39,7 @@ export function archiveSuite(name: string, start: (files: readonly string[]) => 
       await (corpus as Corpus | undefined)?.[Symbol.asyncDispose]()
     })
 
-    //describe('search', () => searchTests(use))
+    describe('search', () => searchTests(use))
     describe('retrieve', () => retrieveTests(use))
     //describe('store', () => storeTests(use))
     //describe('dicomweb-client', () => clientTests(use))

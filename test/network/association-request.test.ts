@@ -135,22 +135,25 @@ describe('an association that does not come about', () => {
     [1, 3, 2, true, 'local limit exceeded'],
     [2, 1, 1, true, 'no reason given'],
     [1, 9, 9, false, 'source 9, reason 9'],
-  ])('rejected with result %i, source %i, reason %i: transient %s, %s', async (result, source, reason, transient, text) => {
-    await using peer = await ScriptedPeer.listen(async (it) => {
-      await it.expect(1)
-      await it.send(associateReject(result, source, reason))
-      await it.closed()
-    })
-    await expect(requestOf(peer)).rejects.toMatchObject({
-      code: 'ASSOCIATION_REJECTED',
-      result,
-      source,
-      reason,
-      transient,
-      message: `The association was rejected: ${text}`,
-    })
-    await peer.finished()
-  })
+  ])(
+    'rejected with result %i, source %i, reason %i: transient %s, %s',
+    async (result, source, reason, transient, text) => {
+      await using peer = await ScriptedPeer.listen(async (it) => {
+        await it.expect(1)
+        await it.send(associateReject(result, source, reason))
+        await it.closed()
+      })
+      await expect(requestOf(peer)).rejects.toMatchObject({
+        code: 'ASSOCIATION_REJECTED',
+        result,
+        source,
+        reason,
+        transient,
+        message: `The association was rejected: ${text}`,
+      })
+      await peer.finished()
+    },
+  )
 
   it('aborted by the peer: source and reason', async () => {
     await using peer = await ScriptedPeer.listen(async (it) => {
@@ -271,7 +274,12 @@ describe('an association that does not come about', () => {
 
   it('an offer that no A-ASSOCIATE-RQ can hold: its error, leaving nothing open', async () => {
     await using peer = await ScriptedPeer.listen((it) => it.closed())
-    const identity = { type: 5, positiveResponseRequested: false, primary: Buffer.alloc(70_000), secondary: Buffer.of() }
+    const identity = {
+      type: 5,
+      positiveResponseRequested: false,
+      primary: Buffer.alloc(70_000),
+      secondary: Buffer.of(),
+    }
     await expect(requestOf(peer, { identity })).rejects.toThrow(RangeError)
     await peer.finished()
   })

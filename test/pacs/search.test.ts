@@ -453,8 +453,14 @@ describe('an archive that never ends its answer', () => {
             }),
           )
         if (!changing) return peer.flood(batch(0))
-        const gone = new Promise((resolve) => peer.socket.once('close', resolve))
-        for (let from = 0; !peer.isOver; from += BATCH) await Promise.race([peer.send(batch(from)), gone])
+        let gone = false
+        const over = new Promise<void>((resolve) => {
+          for (const event of ['end', 'close']) peer.socket.once(event, () => resolve())
+        }).then(() => (gone = true))
+        for (let from = 0; !gone; from += BATCH) {
+          await Promise.race([peer.send(batch(from)), over])
+          await new Promise(setImmediate)
+        }
       },
     })
   }
@@ -465,23 +471,12 @@ describe('an archive that never ends its answer', () => {
     return found
   }
 
-  test.each([
-    ['the same match', () => new Dataset().set(Attribute.StudyInstanceUID, '1.1')],
-    ['matches of another level', () => new Dataset().set(Attribute.PatientID, 'x')],
-    ['pending responses without a match', () => undefined],
-  ])('but repeats %s is given up', { timeout: 60_000 }, async (_what, answer) => {
-    await using archive = await startEndless(answer)
+  test('but repeats itself, so that no result comes of it, is given up', { timeout: 60_000 }, async () => {
+    await using archive = await startEndless(() => new Dataset().set(Attribute.PatientID, 'x'))
     await using one = await openArchive(archive.address)
     const options = await one.queryOptions(false, never)
     const results = one.search({ level: 'STUDY', withParents: false, match: [], include: [] }, options, never)
-    await expect(count(results)).rejects.toHaveProperty('code')
-    expect(one.stats).toMatchObject({ leased: 0, waiting: 0 })
-  })
-
-  test('is given up when the SOP classes of a study are asked for', { timeout: 60_000 }, async () => {
-    await using archive = await startEndless(() => new Dataset().set(Attribute.SeriesInstanceUID, '1.1'))
-    await using one = await openArchive(archive.address)
-    await expect(count(one.retrieve({ study: '1.2' }, true, never))).rejects.toBeInstanceOf(TooManyMatchesError)
+    await expect(count(results)).rejects.toBeInstanceOf(TooManyMatchesError)
     expect(one.stats).toMatchObject({ leased: 0, waiting: 0 })
   })
 

@@ -12,7 +12,9 @@ describe('faultsOf', () => {
     ['`http.maxBodyBytes`, `archives[].timeouts.stall`, `archives[0].search.maxResults`, `cache`'],
     ['DIMSEGATE_HTTP__PORT, DIMSEGATE_ARCHIVES__1__AETITLE, `DIMSEGATE_`, `DIMSEGATE_CONFIG`'],
     ['dimsegate_pool_associations, dimsegate_http_request_duration_seconds_bucket'],
-    ['`src/main.ts`, `HIGH_WATER_BYTES`, `PEER_TIMEOUT`, npm run typecheck'],
+    [
+      '`src/main.ts`\n1 MiB, `MAX_HEAD_BYTES`, `src/dicom/head.ts`\n5 s, `CANCEL_GRACE_MS`, `src/dimse/scu.ts`\n`PEER_TIMEOUT`, npm run typecheck',
+    ],
     ['`[index](nowhere.md)` is not a link\n```sh\ncat [a](nowhere.md)\n```'],
   ])('lets pass: %s', (text) => {
     expect(faults(text)).toEqual([])
@@ -27,17 +29,20 @@ describe('faultsOf', () => {
     ['dimsegate_naps_total', 'no metric is called dimsegate_naps_total'],
     ['`src/nap.ts`', 'there is no src/nap.ts'],
     ['`NAP_BYTES`', 'NAP_BYTES is nowhere in the code'],
+    ['`MAX_HEAD_BYTES` in `src/http/body.ts`', 'MAX_HEAD_BYTES is not in src/http/body.ts'],
+    ['2 MiB, `MAX_HEAD_BYTES`, `src/dicom/head.ts`', 'MAX_HEAD_BYTES is 1048576'],
     ['npm run nap', 'package.json has no script nap'],
   ])('objects to: %s', (text, fault) => {
     expect(faults(text)).toEqual([fault])
   })
 })
 
-test('an error code or metric that no document names is an omission', () => {
+test('an error code, metric or proposed UID that no document names is an omission', () => {
   const all = omissions(new Map(), facts)
   expect(all).toContain('docs/errors.md: lacks PEER_TIMEOUT')
   expect(all).toContain('docs/errors.md: lacks DIMSE_STATUS')
   expect(all).toContain('docs/errors.md: lacks METHOD_NOT_ALLOWED')
   expect(all).toContain('docs/errors.md: lacks CONNECT_FAILED')
   expect(all).toContain('docs/operations.md: lacks dimsegate_pool_associations')
+  expect(all).toContain('docs/conformance.md: lacks 1.2.840.10008.1.2.4.70')
 })

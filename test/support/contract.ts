@@ -62,9 +62,7 @@ export function describedResponse(operation: Operation, status: number): Describ
         return [name, { required, pointer: `${target.pointer}/schema` }]
       }),
     ),
-    content: new Map(
-      Object.entries(content).map(([type]) => [type, `${pointer}/content/${escaped(type)}/schema`]),
-    ),
+    content: new Map(Object.entries(content).map(([type]) => [type, `${pointer}/content/${escaped(type)}/schema`])),
   }
 }
 

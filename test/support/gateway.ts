@@ -29,7 +29,10 @@ export async function startSetup(options: SetupOptions = {}): Promise<Setup> {
   try {
     for (const file of options.files ?? []) await archive.put(file)
     const { aeTitle, port } = archive
-    const gateway = await startGatewayFor([{ aeTitle, host: '127.0.0.1', port, ...archiveConfig(options) }], options.http)
+    const gateway = await startGatewayFor(
+      [{ aeTitle, host: '127.0.0.1', port, ...archiveConfig(options) }],
+      options.http,
+    )
     return {
       archive,
       gateway,

@@ -14,7 +14,14 @@ export interface InstanceOptions {
 
 /** A small image in a PS3.10 file. */
 export function instanceFile(options: InstanceOptions = {}): Buffer {
-  const { study = '1.2.3', series = `${study}.1`, sopClass = CT, modality = 'CT', patientId = 'P-1', number = 1 } = options
+  const {
+    study = '1.2.3',
+    series = `${study}.1`,
+    sopClass = CT,
+    modality = 'CT',
+    patientId = 'P-1',
+    number = 1,
+  } = options
   return file({
     study,
     series,

@@ -11,12 +11,14 @@ import {
   message,
   readCommandSet,
   readRequest,
+  storeRequest,
   storeResponse,
   VERIFICATION,
   type AcceptBytes,
   type ContextBytes,
   type Framing,
 } from './golden.ts'
+import { instanceDataset, type InstanceShape } from './instances.ts'
 import { ScriptedPeer, type PeerConnection, type PeerOptions } from './scripted-peer.ts'
 
 /** An association of the scripted archive, at its end. */
@@ -31,6 +33,8 @@ export interface ArchiveAssociation {
   context(sopClass: string, syntax?: string): { id: number; syntax: string }
   /** Bytes of a data set in the syntax of a context. */
   encode(contextId: number, dataset: Dataset): Buffer
+  /** What comes next over it: a message, or how it ends. For handlers of operations that are a dialogue. */
+  next(): Promise<ArchiveMessage | 'release' | 'abort' | 'closed'>
   /** How it ended, as far as the archive has seen. */
   ended: 'released' | 'aborted' | 'closed' | undefined
 }
@@ -299,4 +303,57 @@ export function findAnswer(matches: (identifier: Dataset) => readonly Dataset[],
     )
     await association.peer.send(Buffer.concat([...pending, findResponse({ contextId, messageId, ...framing })]))
   }
+}
+
+/** A handler that answers C-FIND at each level of Study Root from instances, by their unique keys. */
+export function listing(shapes: readonly InstanceShape[]): Handler {
+  return findAnswer((identifier) => {
+    const tag = { STUDY: 0x0020000d, SERIES: 0x0020000e, IMAGE: 0x00080018 }[identifier.string(0x00080052) ?? ''] ?? 0
+    const found = new Map<string, Dataset>()
+    for (const dataset of shapes.map(instanceDataset)) {
+      const uids = [0x0020000d, 0x0020000e, 0x00080018].filter((t) => identifier.strings(t).length > 0)
+      if (uids.every((t) => identifier.strings(t).includes(dataset.string(t)!))) found.set(dataset.string(tag)!, dataset)
+    }
+    return [...found.values()].map((dataset) => {
+      const match = new Dataset()
+      for (const [t] of identifier.entries()) if (dataset.has(t)) match.put(t, dataset.get(t)!)
+      return match
+    })
+  })
+}
+
+/** An instance to be stored in a C-GET; the command says what the data set says unless told otherwise. */
+export interface Sending {
+  readonly shape: InstanceShape
+  readonly sopClass?: string
+  readonly sopInstance?: string
+  readonly framing?: Framing
+}
+
+/** Stores instances over the association of a C-GET, one after another, until a C-CANCEL comes or the association ends. */
+export async function storeAll(
+  association: ArchiveAssociation,
+  list: readonly Sending[],
+): Promise<{ statuses: number[]; cancelled: boolean; ended: boolean }> {
+  const statuses: number[] = []
+  let cancelled = false
+  for (const [index, { shape, framing, ...command }] of list.entries()) {
+    if (cancelled) break
+    const dataset = instanceDataset(shape)
+    const sopClass = command.sopClass ?? dataset.string(0x00080016)!
+    const { id: contextId } = association.context(sopClass)
+    const sopInstance = command.sopInstance ?? dataset.string(0x00080018)!
+    const data = association.encode(contextId, dataset)
+    await association.peer.send(storeRequest({ messageId: index + 1, sopClass, sopInstance, data, contextId, ...framing }))
+    for (;;) {
+      const answer = await association.next()
+      if (typeof answer === 'string') return { statuses, cancelled, ended: true }
+      if (answer.field === C_CANCEL_RQ) cancelled = true
+      else {
+        statuses.push(answer.command.get('0900')?.readUInt16LE(0) ?? -1)
+        break
+      }
+    }
+  }
+  return { statuses, cancelled, ended: false }
 }

@@ -31,8 +31,7 @@ class CutError extends Error {}
 /** One end of a TCP connection that does what a script says, however wrong. Every wait is bounded. */
 export class PeerConnection {
   readonly socket: Socket
-  /** All bytes that came, in order. */
-  received: Buffer = Buffer.alloc(0)
+  #chunks: Buffer[] = []
   #taken = 0
   #sent = 0
   #over = false
@@ -47,7 +46,7 @@ export class PeerConnection {
     socket.setNoDelay(true)
     socket.on('error', () => undefined)
     socket.on('data', (chunk) => {
-      this.received = Buffer.concat([this.received, chunk])
+      this.#chunks.push(chunk)
       this.#wake()
     })
     socket.on('end', () => {
@@ -58,6 +57,13 @@ export class PeerConnection {
       this.#over = true
       this.#wake()
     })
+  }
+
+  /** All bytes that came, in order. */
+  get received(): Buffer {
+    // Only joined when somebody looks: a script may take in a lot without.
+    if (this.#chunks.length !== 1) this.#chunks = [Buffer.concat(this.#chunks)]
+    return this.#chunks[0]!
   }
 
   /** Bytes given to the system so far. */
@@ -76,7 +82,9 @@ export class PeerConnection {
       this.#sent += chunk.length
       if (chunk.length >= room) return this.#cut(chunk.subarray(0, room))
       const { promise, resolve } = Promise.withResolvers<undefined>()
-      this.socket.write(chunk, () => resolve(undefined))
+      // A connection that is over takes no turn of the event loop: without one it would never be seen to be.
+      if (this.socket.destroyed) setImmediate(() => resolve(undefined))
+      else this.socket.write(chunk, () => resolve(undefined))
       await promise
     }
   }
