@@ -12,7 +12,6 @@ if (!source) throw new Error('No dicom.dic found: install dcmtk or name the file
 const additions = [
   '0008040C UV FileOffsetInContainer',
   '0008040D UV FileLengthInContainer',
-  '0008041F SQ ConceptualVolumeConstituentSegmentationReferenceSequence',
   '7FE00003 UV EncapsulatedPixelDataValueTotalLength',
 ]
 /** dicom.dic's ambiguous classes; the dictionary keeps the choice open and element-reader resolves it (PS3.5 A.1). */

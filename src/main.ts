@@ -10,12 +10,13 @@ import { startGateway, type Gateway } from './gateway.ts'
 setFlagsFromString('--external-memory-accounted-in-global-limit')
 
 const HELP = `Usage: dimsegate [serve] --config FILE   DICOMweb in front of the archives (PACS) that FILE names
-       dimsegate demo [--port N] [--dicom PATH]
+       dimsegate demo [--port N] [--host ADDRESS] [--dicom PATH]
                                          DICOMweb in front of a small archive in this process, to look around
 
 Options
   --config FILE  YAML file; DIMSEGATE_CONFIG names it too. Every key also by environment: DIMSEGATE_HTTP__PORT=8080
   --port N       demo: port of the web server (default 8080; 0 takes a free one)
+  --host ADDRESS demo: address to listen on (default 127.0.0.1; 0.0.0.0 for every interface)
   --dicom PATH   demo: a folder of DICOM files to serve, or one file
   --version      Version
   --help         This text
@@ -24,6 +25,7 @@ Options
 const options = {
   config: { type: 'string' },
   port: { type: 'string' },
+  host: { type: 'string' },
   dicom: { type: 'string' },
   help: { type: 'boolean', short: 'h' },
   version: { type: 'boolean', short: 'v' },
@@ -34,8 +36,14 @@ class UsageError extends Error {}
 
 async function main(argv: string[]): Promise<void> {
   const { values, positionals } = parse(argv)
-  if (values.help) { print(HELP); return; }
-  if (values.version) { print(`${await version()}\n`); return; }
+  if (values.help) {
+    print(HELP)
+    return
+  }
+  if (values.version) {
+    print(`${await version()}\n`)
+    return
+  }
   const [command = 'serve', ...extra] = positionals
   if (extra.length > 0) throw new UsageError(`Unexpected argument: ${extra.join(' ')}`)
   switch (command) {
@@ -57,6 +65,7 @@ function parse(argv: string[]): ReturnType<typeof parseArgs<{ options: typeof op
 }
 
 async function serve(file: string | undefined): Promise<void> {
+  const stop = stopSignal()
   const config = await loadConfig({ file, env: process.env })
   const gateway = await started(startGateway(config), config.http.port)
   const { log } = gateway.telemetry
@@ -64,26 +73,33 @@ async function serve(file: string | undefined): Promise<void> {
     log.info({ name, aeTitle, host, port }, 'archive')
   }
   log.info({ url: gateway.url, version: await version() }, 'listening')
-  await stopSignal(() => log.info('stopping'))
+  await stop
+  log.info('stopping')
   await gateway.stop()
 }
 
-async function demo(values: { port?: string | undefined; dicom?: string | undefined }): Promise<void> {
+async function demo(values: {
+  host?: string | undefined
+  port?: string | undefined
+  dicom?: string | undefined
+}): Promise<void> {
   const port = values.port === undefined ? 8080 : Number(values.port)
   if (!Number.isInteger(port) || port < 0 || port > 65_535) throw new UsageError('--port is a number from 0 to 65535')
+  const stop = stopSignal()
   const { startDemo } = await import('./demo/start.ts')
   await using archive = await startDemo(values.dicom).catch((error: unknown) => {
     throw new UsageError(`--dicom: ${error instanceof Error ? error.message : 'cannot be read'}`)
   })
   const { parseConfig } = await import('./config.ts')
   const config = parseConfig({
-    http: { port },
+    http: { port, host: values.host ?? '127.0.0.1' },
     archives: [{ aeTitle: archive.aeTitle, host: '127.0.0.1', port: archive.port }],
     log: { level: 'warn', format: 'pretty' },
   })
   const gateway = await started(startGateway(config), port)
   print(archive.introduction(gateway.url))
-  await stopSignal(() => print('\nStopping.\n'))
+  await stop
+  print('\nStopping.\n')
   await gateway.stop()
 }
 
@@ -100,13 +116,22 @@ async function started(starting: Promise<Gateway>, port: number): Promise<Gatewa
   }
 }
 
-/** Waits for SIGINT or SIGTERM; a second one ends the process at once. */
-async function stopSignal(stopping: () => void): Promise<void> {
-  await new Promise<void>((resolve) => {
-    for (const signal of ['SIGINT', 'SIGTERM'] as const) process.once(signal, () => resolve())
-  })
-  stopping()
-  for (const signal of ['SIGINT', 'SIGTERM'] as const) process.once(signal, () => process.exit(1))
+/** A terminal's Ctrl-C reaches npm and us, and npm passes it on: what comes so soon after the first is the same one. */
+const REPEAT_MS = 1_000
+
+/** Resolves at SIGINT or SIGTERM; one more, later, ends the process at once. */
+function stopSignal(): Promise<void> {
+  const { promise, resolve } = Promise.withResolvers<undefined>()
+  let first: number | undefined
+  for (const signal of ['SIGINT', 'SIGTERM'] as const) {
+    process.on(signal, () => {
+      const now = performance.now()
+      first ??= now
+      if (now - first > REPEAT_MS) process.exit(1)
+      resolve(undefined)
+    })
+  }
+  return promise
 }
 
 async function version(): Promise<string> {

@@ -1,4 +1,4 @@
-import { checkBoundary } from './multipart-reader.ts'
+import { checkBoundary } from './multipart-error.ts'
 
 export interface ContentType {
   /** Lower-case type/subtype. */

@@ -1,56 +1,14 @@
 import type { Bytes, ByteStream } from '../dicom/bytes.ts'
+import { maxPaddingBytes, sight, sightLineEnd, type Sighting } from './delimiter-line.ts'
+import { checkBoundary, MultipartError, type MultipartErrorCode } from './multipart-error.ts'
+import { defaultMultipartLimits, type MultipartLimits } from './multipart-limits.ts'
+import { parsePartHeaders } from './part-headers.ts'
 
 export interface Part {
   /** Names in lower case, folded lines joined; a repeated field is one comma list. */
   readonly headers: ReadonlyMap<string, string>
   /** One consumer. Ends cleanly only at the part's delimiter; unreadable once the next part was asked for. */
   readonly body: ByteStream
-}
-
-export interface MultipartLimits {
-  /** Text before the first delimiter line. */
-  readonly maxPreambleBytes: number
-  /** Text after the closing delimiter. */
-  readonly maxEpilogueBytes: number
-  /** The header block of one part, blank line included. */
-  readonly maxHeaderBytes: number
-  readonly maxParts: number
-  readonly maxPartBytes: number
-}
-
-export const defaultMultipartLimits: MultipartLimits = {
-  maxPreambleBytes: 64 * 1024,
-  maxEpilogueBytes: 64 * 1024,
-  // As Node bounds the headers of a whole request; real part headers stay under 1000 bytes.
-  maxHeaderBytes: 16 * 1024,
-  // The largest studies (thin-slice CT, dynamic MR) have a few thousand instances; a request is one study or less.
-  maxParts: 10_000,
-  // Twice the largest native Pixel Data value, 2^32-2 bytes (PS3.5 7.1.1): bounds a runaway upload, refuses no instance.
-  maxPartBytes: 2 ** 33,
-}
-
-export type MultipartErrorCode =
-  | 'MULTIPART_NO_BOUNDARY'
-  | 'MULTIPART_TRUNCATED'
-  | 'MULTIPART_HEADER_TOO_LARGE'
-  | 'MULTIPART_TOO_MANY_PARTS'
-  | 'MULTIPART_PART_TOO_LARGE'
-  | 'MULTIPART_MALFORMED'
-
-export class MultipartError extends Error {
-  override readonly name = 'MultipartError'
-  readonly code: MultipartErrorCode
-  /** Bytes into the multipart body where the fault was seen; undefined when it is not in the body. */
-  readonly offset: number | undefined
-  /** Index from 0 of the part being read; undefined before the first one. */
-  readonly part: number | undefined
-
-  constructor(code: MultipartErrorCode, message: string, at: { offset?: number; part?: number | undefined } = {}) {
-    super(message)
-    this.code = code
-    this.offset = at.offset
-    this.part = at.part
-  }
 }
 
 /**
@@ -80,40 +38,10 @@ export async function* readMultipart(
   }
 }
 
-/**
- * RFC 2046 5.1.1: 1 to 70 characters, the last no space. Any printable ASCII is let through, since clients send `*` and
- * `<`; line ends never are, the scan relies on that.
- *
- * @throws MultipartError MULTIPART_NO_BOUNDARY
- */
-export function checkBoundary(boundary: string | undefined): string {
-  if (boundary === undefined || boundary === '') {
-    throw new MultipartError('MULTIPART_NO_BOUNDARY', 'The multipart media type has no boundary parameter')
-  }
-  if (!/^[\x20-\x7e]{0,69}[\x21-\x7e]$/.test(boundary)) {
-    throw new MultipartError('MULTIPART_NO_BOUNDARY', 'The boundary parameter is not 1 to 70 printable characters')
-  }
-  return boundary
-}
-
 /** How much of the next chunk is copied behind held-back bytes; more than any delimiter line without padding. */
 const joinBytes = 256
-/** RFC 2046: transport padding is added by gateways, a blank or two. */
-const maxPaddingBytes = 256
-
 const CR = 0x0d
 const LF = 0x0a
-const SPACE = 0x20
-const TAB = 0x09
-const DASH = 0x2d
-
-/** What stands at a place where a delimiter may stand. `open`: the bytes end before it is decided. */
-type Sighting =
-  | { readonly kind: 'delimiter'; readonly end: number; readonly closing: boolean; readonly lf: boolean }
-  | { readonly kind: 'open'; readonly closing: boolean }
-  | { readonly kind: 'data' }
-
-const data: Sighting = { kind: 'data' }
 
 class Reader {
   readonly #source: AsyncIterator<Bytes>
@@ -307,29 +235,8 @@ class Reader {
   }
 
   #parseHeaders(lines: readonly string[]): ReadonlyMap<string, string> {
-    const headers = new Map<string, string>()
-    let last = ''
-    for (const line of lines) {
-      if (/^[ \t]/.test(line) && last !== '') {
-        headers.set(last, `${headers.get(last)!} ${line.trim()}`.trim())
-        continue
-      }
-      const colon = line.indexOf(':')
-      const name = line.slice(0, Math.max(colon, 0)).trimEnd().toLowerCase()
-      const value = line.slice(colon + 1).trim()
-      if (!/^[!#$%&'*+\-.^_`|~0-9a-z]+$/.test(name)) {
-        throw this.#error('MULTIPART_MALFORMED', 'A part header line has no field name')
-      }
-      const before = headers.get(name)
-      headers.set(name, before === undefined ? value : `${before}, ${value}`)
-      last = name
-    }
-    for (const value of headers.values()) {
-      // A bare CR, a NUL: nothing that may be logged or passed on.
-      if (/[^\t\x20-\x7e\x80-\xff]/.test(value)) {
-        throw this.#error('MULTIPART_MALFORMED', 'A part header holds a control character')
-      }
-    }
+    const headers = parsePartHeaders(lines)
+    if (typeof headers === 'string') throw this.#error('MULTIPART_MALFORMED', headers)
     return headers
   }
 
@@ -375,7 +282,7 @@ class Reader {
     for (;;) {
       const at = buffer.indexOf(delimiter, from)
       if (at < 0) break
-      const found = this.#sightLineEnd(at + delimiter.length)
+      const found = this.#checked(sightLineEnd(buffer, at + delimiter.length))
       if (found.kind !== 'data') return { found, at }
       from = at + delimiter.length
     }
@@ -387,38 +294,16 @@ class Reader {
       const found = this.#sight(at, delimiter)
       return found.kind === 'data' ? { found, at: buffer.length } : { found, at }
     }
-    return { found: data, at: buffer.length }
+    return { found: { kind: 'data' }, at: buffer.length }
   }
 
   #sight(at: number, delimiter: Buffer): Sighting {
-    const buffer = this.#buffer
-    const seen = Math.min(delimiter.length, buffer.length - at)
-    if (buffer.compare(delimiter, 0, seen, at, at + seen) !== 0) return data
-    return seen < delimiter.length ? { kind: 'open', closing: false } : this.#sightLineEnd(at + seen)
+    return this.#checked(sight(this.#buffer, at, delimiter))
   }
 
-  /** RFC 2046 5.1.1, after the boundary: "--" when closing, padding, line end. Anything else on the line makes it data. */
-  #sightLineEnd(at: number): Sighting {
-    const buffer = this.#buffer
-    let next = at
-    let closing = false
-    if (buffer[next] === DASH) {
-      if (next + 1 >= buffer.length) return { kind: 'open', closing: false }
-      if (buffer[next + 1] !== DASH) return data
-      closing = true
-      next += 2
-    }
-    const padding = next
-    while (buffer[next] === SPACE || buffer[next] === TAB) next += 1
-    if (next - padding > maxPaddingBytes) {
-      throw this.#error('MULTIPART_MALFORMED', `Padding of more than ${maxPaddingBytes} bytes after a delimiter`)
-    }
-    if (next >= buffer.length) return { kind: 'open', closing }
-    if (buffer[next] === LF) return { kind: 'delimiter', end: next + 1, closing, lf: true }
-    if (buffer[next] !== CR) return data
-    if (next + 1 >= buffer.length) return { kind: 'open', closing }
-    if (buffer[next + 1] !== LF) return data
-    return { kind: 'delimiter', end: next + 2, closing, lf: false }
+  #checked(found: Sighting): Sighting {
+    if (found.kind !== 'padded') return found
+    throw this.#error('MULTIPART_MALFORMED', `Padding of more than ${maxPaddingBytes} bytes after a delimiter`)
   }
 
   #passDelimiter(sighting: Extract<Sighting, { kind: 'delimiter' }>): void {

@@ -163,7 +163,7 @@ function keyValues(vr: Vr, { name, value, emptyValueMatching }: Given): Value[] 
     if (wild && !wildcardVrs.has(vr)) throw new SearchParamError(name, `takes no wildcards (VR ${vr})`)
     const pattern = patterns[vr]
     if (pattern && !pattern.test(one)) throw new SearchParamError(name, `is not ${expected[vr]!}`)
-     
+
     if (/[\x00-\x1f\x7f]/.test(one)) throw new SearchParamError(name, 'has control characters')
   }
   if (kind === 'number') return values.map((one) => numeric(name, one))

@@ -1,6 +1,6 @@
 import { describe, expect, test } from 'vitest'
 import { boundaryOf, ContentTypeError, parseContentType } from '../../src/dicomweb/content-type.ts'
-import { MultipartError } from '../../src/dicomweb/multipart-reader.ts'
+import { MultipartError } from '../../src/dicomweb/multipart-error.ts'
 
 const parametersOf = (header: string): Record<string, string> =>
   Object.fromEntries(parseContentType(header).parameters.entries())

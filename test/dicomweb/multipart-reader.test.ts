@@ -1,13 +1,9 @@
 import { Readable } from 'node:stream'
 import fc from 'fast-check'
 import { describe, expect, test } from 'vitest'
-import {
-  defaultMultipartLimits,
-  MultipartError,
-  readMultipart,
-  type MultipartLimits,
-  type Part,
-} from '../../src/dicomweb/multipart-reader.ts'
+import { MultipartError } from '../../src/dicomweb/multipart-error.ts'
+import { defaultMultipartLimits, type MultipartLimits } from '../../src/dicomweb/multipart-limits.ts'
+import { readMultipart, type Part } from '../../src/dicomweb/multipart-reader.ts'
 
 const bytes = (text: string): Buffer => Buffer.from(text, 'latin1')
 

@@ -32,7 +32,9 @@ function elementDifferences(
   const sameVr = expected.vr === actual.vr || 'fragments' in wanted || options.looseVrs === true
   if (!sameVr) return [`${at} is ${actual.vr}, not ${expected.vr}`]
   if (wanted instanceof Uint8Array && got instanceof Uint8Array) {
-    return trimmed(wanted).equals(trimmed(got)) ? [] : [`${at} ${expected.vr} differs (${wanted.length}, ${got.length} bytes)`]
+    return trimmed(wanted).equals(trimmed(got))
+      ? []
+      : [`${at} ${expected.vr} differs (${wanted.length}, ${got.length} bytes)`]
   }
   if (wanted instanceof Uint8Array || got instanceof Uint8Array) {
     // A sequence without items, and an element without value.

@@ -32,7 +32,14 @@ const CHOSEN: Readonly<Record<'charset' | 'pydicom' | 'wg04', readonly string[]>
   charset: 'Arab Fren Germ Greek H31 H32 I2 JapMulti Russ X1'.split(' ').map((set) => `chr${set}.dcm`),
   pydicom: [
     ...['693_J2KI', '693_J2KR', 'CT_small', 'ExplVR_BigEnd', 'GDCMJ2K_TextGBR', 'MR_small_expb', 'OBXXXX1A_rle_2frame'],
-    ...['OT-PAL-8-face', 'SC_rgb', 'SC_rgb_dcmtk_+eb+cr', 'SC_rgb_gdcm_KY', 'SC_rgb_small_odd', 'SC_rgb_small_odd_jpeg'],
+    ...[
+      'OT-PAL-8-face',
+      'SC_rgb',
+      'SC_rgb_dcmtk_+eb+cr',
+      'SC_rgb_gdcm_KY',
+      'SC_rgb_small_odd',
+      'SC_rgb_small_odd_jpeg',
+    ],
     ...['US1_J2KR', 'color-pl', 'emri_small_jpeg_2k_lossless', 'examples_rgb_color', 'examples_ybr_color', 'liver'],
     ...['liver_j2k', 'liver_rle', 'parametric_map_float', 'reportsi', 'rtplan', 'rtstruct', 'vlut_04'],
   ].map((name) => `${name}.dcm`),
@@ -106,9 +113,7 @@ export function readSample(path: string, file: Buffer): Sample {
 
 export function readDataset(data: Buffer, uid: string): Dataset {
   const syntax = transferSyntax(uid)
-  return syntax.deflated
-    ? parseDataset(inflateRawSync(data), EXPLICIT_VR_LITTLE_ENDIAN)
-    : parseDataset(data, syntax)
+  return syntax.deflated ? parseDataset(inflateRawSync(data), EXPLICIT_VR_LITTLE_ENDIAN) : parseDataset(data, syntax)
 }
 
 export function isCompressed(uid: string): boolean {

@@ -16,8 +16,8 @@ describe.skipIf(skipWithoutPeers())('DCMTK', () => {
           relational: false,
           // Its index holds a fixed list of attributes, no sequence among them.
           sequences: 'ignored',
-      rangesMatchEmpty: false,
-      // It compares in UTF-8, and its iconv has no Japanese sets of ISO 2022.
+          rangesMatchEmpty: false,
+          // It compares in UTF-8, and its iconv has no Japanese sets of ISO 2022.
           hardNames: { 'chrH31.dcm': 'not compared', 'chrH32.dcm': 'not compared', 'chrJapMulti.dcm': 'not compared' },
           // Nor does it count: the gateway derives what it can.
           countsInstances: false,
@@ -25,7 +25,7 @@ describe.skipIf(skipWithoutPeers())('DCMTK', () => {
           verbatim: false,
           // Of the syntaxes of a context it takes the one it prefers itself: for some classes Implicit VR.
           explicitFirst: false,
-      takes: () => association === 'all',
+          takes: () => association === 'all',
           // It converts between the native syntaxes only.
           decodes: () => false,
           unfaithful: {},

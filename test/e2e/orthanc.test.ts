@@ -17,14 +17,14 @@ describe.skipIf(skipWithoutPeers())('Orthanc', () => {
         // It does not answer extended negotiation.
         relational: false,
         sequences: 'returned',
-      rangesMatchEmpty: true,
-      // It reads all groups of a name in the first of several character sets.
+        rangesMatchEmpty: true,
+        // It reads all groups of a name in the first of several character sets.
         hardNames: { 'chrH32.dcm': 'spoilt' },
-      countsInstances: true,
+        countsInstances: true,
         // It reads an object and writes it anew: group lengths, lengths of sequences and pads are its own.
         verbatim: false,
         explicitFirst: true,
-      takes: () => true,
+        takes: () => true,
         // It has no decoder for JPEG 2000 and none for pixels of one bit; such an object ends the C-GET with C000.
         decodes: ({ syntax, dataset }) => !JPEG_2000.includes(syntax) && dataset.number(Attribute.BitsAllocated) !== 1,
         unfaithful: {},

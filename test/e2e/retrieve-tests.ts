@@ -66,7 +66,8 @@ export function retrieveTests(use: Use): void {
     const names = samples.map(({ name }) => name).join(' ')
     if ('cut' in answer) return kinds.size > 1 ? [] : [`${names}: cut, ${String(answer.cut)}`]
     const said = `${names}: ${answer.status} ${answer.status < 300 ? '' : answer.body.toString()}`
-    if (!kinds.has('given')) return (kinds.has('unacceptable') ? answer.status === 406 : isFailure(answer)) ? [] : [said]
+    if (!kinds.has('given'))
+      return (kinds.has('unacceptable') ? answer.status === 406 : isFailure(answer)) ? [] : [said]
     if (answer.status !== (kinds.size > 1 ? 206 : 200)) return [said]
     return multipartFaults(answer, samples, asked, capabilities)
   }
@@ -101,12 +102,16 @@ export function retrieveTests(use: Use): void {
 
   it('gives a stored syntax that is asked for by name, and 406 for one that nobody makes', async () => {
     const { archive, samples } = use()
-    const compressed = samples.filter((sample) => isCompressed(sample.syntax) && archive.capabilities.takes(sample.syntax))
+    const compressed = samples.filter(
+      (sample) => isCompressed(sample.syntax) && archive.capabilities.takes(sample.syntax),
+    )
     const [native] = samples.filter(({ syntax }) => syntax === EXPLICIT_LE)
     for (const sample of compressed.slice(0, 3)) {
       const { status, body } = await get(instanceUrl(sample), `${SINGLE}; transfer-syntax=${sample.syntax}`)
       expect({ name: sample.name, status }).toEqual({ name: sample.name, status: 200 })
-      expect(faultsOf(sample, body, outcomeOf(sample, 'stored', archive.capabilities), archive.capabilities)).toEqual([])
+      expect(faultsOf(sample, body, outcomeOf(sample, 'stored', archive.capabilities), archive.capabilities)).toEqual(
+        [],
+      )
     }
     const asked = ['1.2.840.10008.1.2.4.201', IMPLICIT_LE, '1.2.840.10008.1.2.2']
     for (const syntax of asked) {
@@ -132,7 +137,10 @@ export function retrieveTests(use: Use): void {
       `${studyUrl(one!.study)}/series/${other.series}`,
       ...(series ? [instanceUrl({ ...series[0]!, series: series[1]!.series })] : []),
     ]
-    const answers = await inParallel(absent, WIDTH, async (url) => [url, (await get(url, MULTIPART + AS_STORED)).status])
+    const answers = await inParallel(absent, WIDTH, async (url) => [
+      url,
+      (await get(url, MULTIPART + AS_STORED)).status,
+    ])
     expect(answers).toEqual(absent.map((url) => [url, 404]))
   })
 

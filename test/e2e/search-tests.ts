@@ -40,7 +40,8 @@ const NAMES: readonly (readonly [file: string, key: string])[] = [
 export function searchTests(use: Use): void {
   const url = (path: string): string => use().gateway.url + path
   const results = async (path: string): Promise<readonly JsonDataset[]> => (await search(url(path))).results
-  const uids = async (path: string, key: string): Promise<string[]> => sorted((await results(path)).map((one) => first(one, key) ?? ''))
+  const uids = async (path: string, key: string): Promise<string[]> =>
+    sorted((await results(path)).map((one) => first(one, key) ?? ''))
   const studies = (): Map<string, Sample[]> => groupBy(use().samples, ({ study }) => study)
 
   /**
@@ -65,7 +66,9 @@ export function searchTests(use: Use): void {
       const samples = studies().get(first(one, STUDY_UID)!)!
       expect(first(one, RETRIEVE_URL)).toBe(url(`/studies/${samples[0]!.study}`))
       const modalities = new Set(samples.map(({ dataset }) => dataset.string(Attribute.Modality)))
-      expect(sorted(all(one, '00080061')), samples[0]!.name).toEqual(sorted([...modalities].filter((m) => m !== undefined)))
+      expect(sorted(all(one, '00080061')), samples[0]!.name).toEqual(
+        sorted([...modalities].filter((m) => m !== undefined)),
+      )
       expect(first(one, '00201206'), samples[0]!.name).toBe(String(groupBy(samples, ({ series }) => series).size))
       if (use().archive.capabilities.countsInstances) {
         expect(first(one, '00201208'), samples[0]!.name).toBe(String(samples.length))
@@ -91,10 +94,14 @@ export function searchTests(use: Use): void {
     await inParallel([...studies()], WIDTH, async ([study, samples]) => {
       for (const [series, members] of groupBy(samples, (sample) => sample.series)) {
         const found = await results(`/studies/${study}/series/${series}/instances`)
-        expect(sorted(found.map((one) => first(one, INSTANCE_UID)!))).toEqual(sorted(members.map((one) => one.instance)))
+        expect(sorted(found.map((one) => first(one, INSTANCE_UID)!))).toEqual(
+          sorted(members.map((one) => one.instance)),
+        )
         for (const one of found) {
           expectShape(one, [...required.instance, STUDY_UID, SERIES_UID])
-          expect(first(one, RETRIEVE_URL)).toBe(url(`/studies/${study}/series/${series}/instances/${first(one, INSTANCE_UID)!}`))
+          expect(first(one, RETRIEVE_URL)).toBe(
+            url(`/studies/${study}/series/${series}/instances/${first(one, INSTANCE_UID)!}`),
+          )
         }
       }
       const found = await results(`/studies/${study}/instances`)
@@ -140,14 +147,18 @@ export function searchTests(use: Use): void {
     ]
     for (const path of paths) {
       const [result] = await results(path)
-      const { status } = await get(first(result!, RETRIEVE_URL)!, 'multipart/related; type="application/dicom"; transfer-syntax=*')
+      const { status } = await get(
+        first(result!, RETRIEVE_URL)!,
+        'multipart/related; type="application/dicom"; transfer-syntax=*',
+      )
       expect([path, status]).toEqual([path, 200])
     }
   })
 
   it('matches keys by keyword and by tag', async () => {
     const has = (t: Tag, value: string) => (sample: Sample) => sample.dataset.string(t) === value
-    for (const key of ['PatientID', '00100020']) await expectStudies(`${key}=MADE-1`, has(Attribute.PatientID, 'MADE-1'))
+    for (const key of ['PatientID', '00100020'])
+      await expectStudies(`${key}=MADE-1`, has(Attribute.PatientID, 'MADE-1'))
     for (const key of ['AccessionNumber', '00080050']) {
       await expectStudies(`${key}=ACC-2`, has(Attribute.AccessionNumber, 'ACC-2'))
     }
@@ -164,12 +175,16 @@ export function searchTests(use: Use): void {
     const [one, other] = largest as [Sample, Sample]
     for (const separator of [',', '%2C', '%5C']) {
       const studyList = [first!.study, second!.study, ABSENT].join(separator)
-      expect(await uids(`/studies?StudyInstanceUID=${studyList}`, STUDY_UID)).toEqual(sorted([first!.study, second!.study]))
+      expect(await uids(`/studies?StudyInstanceUID=${studyList}`, STUDY_UID)).toEqual(
+        sorted([first!.study, second!.study]),
+      )
       const instanceList = [one.instance, other.instance, ABSENT].join(separator)
       const path = `/studies/${one.study}/series/${one.series}/instances?SOPInstanceUID=${instanceList}`
       expect(await uids(path, INSTANCE_UID)).toEqual(sorted([one.instance, other.instance]))
       const seriesList = [one.series, ABSENT].join(separator)
-      expect(await uids(`/studies/${one.study}/series?SeriesInstanceUID=${seriesList}`, SERIES_UID)).toEqual([one.series])
+      expect(await uids(`/studies/${one.study}/series?SeriesInstanceUID=${seriesList}`, SERIES_UID)).toEqual([
+        one.series,
+      ])
     }
   })
 
@@ -195,8 +210,10 @@ export function searchTests(use: Use): void {
     await expectStudies('StudyDate=20190101-', between(date, '20190101', '9999'))
     await expectStudies('StudyDate=-20010316', between(date, '', '20010316'))
     await expectStudies('StudyDate=20190301', between(date, '20190301', '20190301'))
-    await expectStudies('StudyTime=020000-030000&StudyDate=20190301-20190303', (sample) =>
-      between(date, '20190301', '20190303')(sample) && between(Attribute.StudyTime, '020000', '030000')(sample),
+    await expectStudies(
+      'StudyTime=020000-030000&StudyDate=20190301-20190303',
+      (sample) =>
+        between(date, '20190301', '20190303')(sample) && between(Attribute.StudyTime, '020000', '030000')(sample),
     )
   })
 
@@ -207,11 +224,15 @@ export function searchTests(use: Use): void {
       return sample ? [{ file, key, sample, hard: archive.capabilities.hardNames[file] }] : []
     })
     const faults = await inParallel(known, WIDTH, async ({ file, key, sample, hard }) => {
-      const query = hard === 'not compared' ? `StudyInstanceUID=${sample.study}` : `PatientName=${encodeURIComponent(key)}`
+      const query =
+        hard === 'not compared' ? `StudyInstanceUID=${sample.study}` : `PatientName=${encodeURIComponent(key)}`
       const found = await results(`/studies?${query}`)
       const match = found.find((one) => first(one, STUDY_UID) === sample.study)
       if (!match) return [`${file} was not found by ${query}`]
-      const groups = sample.dataset.string(Attribute.PatientName)!.split('=').filter((group) => group !== '')
+      const groups = sample.dataset
+        .string(Attribute.PatientName)!
+        .split('=')
+        .filter((group) => group !== '')
       const name = Object.values((match['00100010']!.Value as [Record<string, string>])[0])
       const same = name.join('=') === groups.join('=')
       return same === (hard !== 'spoilt') ? [] : [`${file} has the name ${name.join('=')}, not ${groups.join('=')}`]
@@ -222,7 +243,8 @@ export function searchTests(use: Use): void {
   it('matches keys inside a sequence, and gives the sequence', async () => {
     const { samples, archive } = use()
     const made = samples.find(({ name }) => name === 'made_latin1.dcm')!
-    const query = (value: string): string => `/studies/${made.study}/series?RequestAttributesSequence.RequestedProcedureID=${value}`
+    const query = (value: string): string =>
+      `/studies/${made.study}/series?RequestAttributesSequence.RequestedProcedureID=${value}`
     const found = await results(query('R-18'))
     expect(found.map((one) => first(one, SERIES_UID))).toEqual([made.series])
     if (archive.capabilities.sequences === 'ignored') return
@@ -239,7 +261,10 @@ export function searchTests(use: Use): void {
     const { study } = samples.find(({ name }) => name === 'made_latin1.dcm')!
     const path = `/studies?StudyInstanceUID=${study}&includefield=`
     const asked = ['00081030', '00101010', '00081032']
-    for (const list of ['StudyDescription,00101010,00081032', '00081030&includefield=PatientAge&includefield=00081032']) {
+    for (const list of [
+      'StudyDescription,00101010,00081032',
+      '00081030&includefield=PatientAge&includefield=00081032',
+    ]) {
       const [result] = await results(path + list)
       expectShape(result!, [...required.study, ...asked])
     }
@@ -280,7 +305,11 @@ export function searchTests(use: Use): void {
   })
 
   it('finds nothing below what is not there', async () => {
-    for (const path of [`/studies/${ABSENT}/series`, `/studies/${ABSENT}/series/${ABSENT}/instances`, `/studies/${ABSENT}/instances`]) {
+    for (const path of [
+      `/studies/${ABSENT}/series`,
+      `/studies/${ABSENT}/series/${ABSENT}/instances`,
+      `/studies/${ABSENT}/instances`,
+    ]) {
       expect(await results(path)).toEqual([])
     }
   })

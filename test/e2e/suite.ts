@@ -41,8 +41,8 @@ export function archiveSuite(name: string, start: (files: readonly string[]) => 
 
     describe('search', () => searchTests(use))
     describe('retrieve', () => retrieveTests(use))
-    //describe('store', () => storeTests(use))
-    //describe('dicomweb-client', () => clientTests(use))
+    describe('store', () => storeTests(use))
+    describe('dicomweb-client', () => clientTests(use))
 
     it('leaves no association leased, and none open once the gateway has stopped', async () => {
       const [{ stats }] = gateway.archives as [Gateway['archives'][number]]

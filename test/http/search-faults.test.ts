@@ -4,7 +4,7 @@ import { Dataset } from '../../src/dicom/dataset.ts'
 import { startSetup, startGatewayFor, type Setup, type SetupOptions } from '../support/gateway.ts'
 import { commandSet, findResponse, message, STUDY_ROOT_FIND } from '../support/golden.ts'
 import { instanceFile } from '../support/dicom-files.ts'
-import { isWhole, RawClient } from '../support/raw-http.ts'
+import { RawClient } from '../support/raw-http.ts'
 import { findAnswer, ScriptedArchive, type ArchiveScript } from '../support/scripted-archive.ts'
 import { Field, WireTap } from '../support/wire-tap.ts'
 
@@ -151,7 +151,7 @@ describe('a C-FIND that fails is never an empty list', () => {
     await client.closed()
     expect(client.status).toBe(200)
     expect(client.text).toContain('1.2.1')
-    expect(isWhole(client.received)).toBe(false)
+    expect(client.isWhole).toBe(false)
     expect(client.text).not.toContain(']\r\n')
     await expect(fetch(`${setup.url}/studies`).then((response) => response.text())).rejects.toThrow()
   })

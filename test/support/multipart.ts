@@ -17,7 +17,7 @@ export function readParts(contentType: string, body: Buffer): Part[] {
   const text = Buffer.concat([Buffer.from('\r\n'), body])
   if (text.indexOf(delimiter) !== 0) throw new Error('Something comes before the first boundary')
   const parts: Part[] = []
-  for (let at = delimiter.length; ; ) {
+  for (let at = delimiter.length; ;) {
     const rest = text.toString('latin1', at, at + 4)
     if (rest === '--\r\n' && at + 4 === text.length) return parts
     if (!rest.startsWith('\r\n')) throw new Error(`A boundary is followed by ${JSON.stringify(rest)}`)

@@ -3,6 +3,7 @@ import type { Bytes } from '../../src/dicom/bytes.ts'
 
 /** How long a wait for bytes may take, in ms. */
 const PATIENCE_MS = 10_000
+const TAIL_BYTES = 256
 
 /** A client that sends the bytes it is told and sees every byte that comes, the framing of the body included. */
 export class RawClient implements AsyncDisposable {
@@ -10,6 +11,10 @@ export class RawClient implements AsyncDisposable {
   /** The other side has ended its half, in order or by a reset. */
   ended = false
   error: Error | undefined
+  /** Bytes received. */
+  size = 0
+  /** The last of them. */
+  tail = Buffer.alloc(0)
   #chunks: Buffer[] = []
   readonly #waiters = new Set<() => void>()
 
@@ -18,6 +23,8 @@ export class RawClient implements AsyncDisposable {
     socket.setNoDelay(true)
     socket.on('data', (chunk) => {
       this.#chunks.push(chunk)
+      this.size += chunk.length
+      this.tail = Buffer.concat([this.tail, chunk.subarray(-TAIL_BYTES)]).subarray(-TAIL_BYTES)
       this.#wake()
     })
     socket.on('error', (error) => (this.error = error))
@@ -58,6 +65,11 @@ export class RawClient implements AsyncDisposable {
     await promise
   }
 
+  /** Whether a chunked body came to its end (RFC 9112 7.1): a last chunk of size 0. */
+  get isWhole(): boolean {
+    return this.tail.subarray(-5).toString('latin1') === '0\r\n\r\n'
+  }
+
   /** A request with no body. */
   async request(method: string, target: string, headers: Readonly<Record<string, string>> = {}): Promise<void> {
     const lines = Object.entries({ Host: 'gateway.test', ...headers }).map(([name, value]) => `${name}: ${value}\r\n`)
@@ -67,7 +79,7 @@ export class RawClient implements AsyncDisposable {
   /** Resolves when the bytes so far are enough. @throws when the connection ends before, or it takes too long */
   async until(enough: (client: this) => boolean): Promise<void> {
     await this.#wait(() => enough(this))
-    if (!enough(this)) throw new Error(`The connection ended too early, after: ${this.text.slice(-500)}`)
+    if (!enough(this)) throw new Error(`The connection ended too early, after: ${this.tail.toString('latin1')}`)
   }
 
   /** Resolves when the other side has ended the connection. */
@@ -80,7 +92,10 @@ export class RawClient implements AsyncDisposable {
     const look = (): void => {
       if (this.ended || enough()) resolve(undefined)
     }
-    const timer = setTimeout(() => reject(new Error(`Waited in vain, after: ${this.text.slice(-500)}`)), PATIENCE_MS)
+    const timer = setTimeout(
+      () => reject(new Error(`Waited in vain, after: ${this.tail.toString('latin1')}`)),
+      PATIENCE_MS,
+    )
     this.#waiters.add(look)
     look()
     try {
@@ -103,9 +118,4 @@ export class RawClient implements AsyncDisposable {
   async [Symbol.asyncDispose](): Promise<void> {
     this.socket.destroy()
   }
-}
-
-/** Whether a chunked body came to its end (RFC 9112 7.1): behind its head a last chunk of size 0. */
-export function isWhole(response: Buffer): boolean {
-  return response.subarray(-5).toString('latin1') === '0\r\n\r\n'
 }
