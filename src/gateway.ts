@@ -1,4 +1,4 @@
-import type { Config } from './config.ts'
+import { ConfigError, type Config, type ConfigFault } from './config.ts'
 import { startServer, type HttpServer } from './http/server.ts'
 import { Archive } from './pacs/archive.ts'
 import { startTelemetry, type Telemetry } from './telemetry.ts'
@@ -16,12 +16,14 @@ export interface Gateway extends AsyncDisposable {
 
 /** Starts the service. @throws when a TLS file cannot be read or the port is taken */
 export async function startGateway(config: Config): Promise<Gateway> {
+  refuseUnavailable(config)
   const archives = await Promise.all(config.archives.map((archive) => Archive.open(archive)))
   const telemetry = startTelemetry(config.log, () => archives)
   const server: HttpServer = await startServer(config, archives, () => telemetry.metrics())
   const stop = async (grace: number): Promise<void> => {
     await server.close(grace)
     await Promise.all(archives.map((archive) => archive[Symbol.asyncDispose]()))
+    telemetry.stop()
   }
   const host = config.http.host.includes(':') ? `[${config.http.host}]` : config.http.host
   return {
@@ -32,4 +34,21 @@ export async function startGateway(config: Config): Promise<Gateway> {
     stop: () => stop(config.http.shutdownGrace),
     [Symbol.asyncDispose]: () => stop(0),
   }
+}
+
+/** What the configuration knows and this version does not do: taken in silence it would be a promise. */
+function refuseUnavailable(config: Config): void {
+  const faults: ConfigFault[] = []
+  if (config.auth !== null) {
+    const message = 'is not available in this version; expected null, with a proxy in front that authenticates'
+    faults.push({ path: 'auth', message })
+  }
+  config.archives.forEach(({ retrieve }, index) => {
+    if (retrieve !== 'move') return
+    faults.push({
+      path: `archives[${index}].retrieve`,
+      message: 'C-MOVE is not available in this version; expected auto or get',
+    })
+  })
+  if (faults.length > 0) throw new ConfigError(faults)
 }

@@ -1,14 +1,18 @@
-import { subscribe } from 'node:diagnostics_channel'
+import { subscribe, unsubscribe } from 'node:diagnostics_channel'
 import { pino, type DestinationStream, type Logger } from 'pino'
 import { Counter, Gauge, Histogram, Registry, collectDefaultMetrics } from 'prom-client'
 import type { Config } from './config.ts'
+import { formatStatus, StatusError } from './dimse/status.ts'
 import type { RequestEvent } from './http/app.ts'
+import { AssociationRejectedError } from './network/errors.ts'
 import type { Archive } from './pacs/archive.ts'
 import type { AssociationEvent } from './pacs/pool.ts'
 
 export interface Telemetry {
   readonly log: Logger
   metrics(): Promise<{ readonly type: string; readonly text: string }>
+  /** Listens no more. */
+  stop(): void
 }
 
 /**
@@ -19,13 +23,24 @@ export function startTelemetry(config: Config['log'], archives: () => readonly A
   const log = pino({ level: config.level, base: null }, destination(config.format))
   const registry = new Registry()
   collectDefaultMetrics({ register: registry })
-  logRequests(log, registry)
-  logAssociations(log, registry)
+  const stops = [logRequests(log, registry), logAssociations(log, registry)]
   measurePools(registry, archives)
-  return { log, metrics: async () => ({ type: registry.contentType, text: await registry.metrics() }) }
+  return {
+    log,
+    metrics: async () => ({ type: registry.contentType, text: await registry.metrics() }),
+    stop: () => stops.forEach((stop) => stop()),
+  }
 }
 
-function logRequests(log: Logger, registry: Registry): void {
+/** What probes and scrapers ask all day. */
+const operational = new Set(['/livez', '/readyz', '/metrics'])
+
+function listen(name: string, listener: (message: unknown) => void): () => void {
+  subscribe(name, listener)
+  return () => void unsubscribe(name, listener)
+}
+
+function logRequests(log: Logger, registry: Registry): () => void {
   const duration = new Histogram({
     name: 'dimsegate_http_request_duration_seconds',
     help: 'Time from the request to the end of its response',
@@ -39,7 +54,7 @@ function logRequests(log: Logger, registry: Registry): void {
     labelNames: ['route'],
     registers: [registry],
   })
-  subscribe('dimsegate:request', (message) => {
+  return listen('dimsegate:request', (message) => {
     const { method, route, archive, status, milliseconds, cut, error } = message as RequestEvent
     duration.observe({ method, route, status }, milliseconds / 1000)
     if (cut) cuts.inc({ route })
@@ -53,21 +68,21 @@ function logRequests(log: Logger, registry: Registry): void {
       ...(cut && { cut }),
       ...errorFields(error),
     }
-    log[level](fields, 'request')
+    log[operational.has(route) && level === 'info' ? 'debug' : level](fields, 'request')
   })
 }
 
-function logAssociations(log: Logger, registry: Registry): void {
+function logAssociations(log: Logger, registry: Registry): () => void {
   const events = new Counter({
     name: 'dimsegate_associations_total',
     help: 'Associations opened, failed to open, and ended',
     labelNames: ['archive', 'event'],
     registers: [registry],
   })
-  subscribe('dimsegate:association', (message) => {
-    const { archive, event, code } = message as AssociationEvent
+  return listen('dimsegate:association', (message) => {
+    const { archive, event, error } = message as AssociationEvent
     events.inc({ archive, event })
-    log[event === 'failed' ? 'warn' : 'debug']({ archive, event, code }, 'association')
+    log[event === 'failed' ? 'warn' : 'debug']({ archive, event, ...errorFields(error) }, 'association')
   })
 }
 
@@ -92,15 +107,24 @@ function codeOf(error: unknown): string | undefined {
   return error instanceof Error && 'code' in error ? String(error.code) : undefined
 }
 
+/** What an error may be told by: codes and numbers, never its message, which may quote anything. */
 function errorFields(error: unknown): Record<string, unknown> {
   if (error === undefined) return {}
+  if (!(error instanceof Error)) return { error: {} }
   const code = codeOf(error)
-  // An error without a code is a fault of ours: where it happened is needed, its message may quote anything.
-  const where =
-    code === undefined && error instanceof Error ? error.stack?.split('\n').slice(1, 6).join('\n') : undefined
-  const dimse = error instanceof Error && 'status' in error && code === 'DIMSE_STATUS' ? error.status : undefined
-  const name = error instanceof Error ? error.name : undefined
-  return { error: { name, code, ...(dimse !== undefined && { dimse }), ...(where && { where }) } }
+  return {
+    error: {
+      name: error.name,
+      code,
+      ...(error instanceof StatusError && { dimse: formatStatus(error.status) }),
+      ...(error instanceof AssociationRejectedError && {
+        reject: { result: error.result, source: error.source, reason: error.reason },
+      }),
+      ...(error.cause instanceof Error && { cause: codeOf(error.cause) ?? error.cause.name }),
+      // An error without a code is a fault of ours: where it happened is needed.
+      ...(code === undefined && { where: error.stack?.split('\n').slice(1, 6).join('\n') }),
+    },
+  }
 }
 
 /** JSON lines, or one line of text an event for people. */

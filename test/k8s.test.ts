@@ -195,18 +195,11 @@ function checks(): void {
     })
   })
 
-  test('base shuts the DIMSE port, overlays/move opens it to the archive alone', () => {
-    const openPorts = (name: string) =>
-      all(rendered.get(name)!, 'NetworkPolicy')
-        .flatMap(({ spec }) => spec!.ingress!)
-        .flatMap((rule) => rule.ports!.map(({ port }) => [port, rule.from!.every((peer) => peer.ipBlock)]))
-    expect(openPorts('base')).toEqual([['http', false]])
-    expect(openPorts('overlays/move')).toEqual(
-      expect.arrayContaining([
-        ['http', false],
-        ['dimse', true],
-      ]),
-    )
+  test('base shuts the DIMSE port', () => {
+    const openPorts = all(rendered.get('base')!, 'NetworkPolicy')
+      .flatMap(({ spec }) => spec!.ingress!)
+      .flatMap((rule) => rule.ports!.map(({ port }) => [port, rule.from!.every((peer) => peer.ipBlock)]))
+    expect(openPorts).toEqual([['http', false]])
   })
 
   test('overlays/deployment leaves the number of replicas to the autoscaler', () => {

@@ -1,6 +1,6 @@
 import type { components } from './openapi.d.ts'
 import { formatStatus, StatusError } from '../dimse/status.ts'
-import { AssociationRejectedError } from '../network/errors.ts'
+import { AssociationRejectedError, ConnectError } from '../network/errors.ts'
 
 export type Problem = components['schemas']['Problem']
 
@@ -55,7 +55,6 @@ const faults: Readonly<Record<string, Fault>> = {
   CONNECT_FAILED: {
     status: 502,
     title: 'Archive unreachable',
-    detail: 'No connection to the archive. Check its host and port, and that it is running.',
   },
   ASSOCIATION_REJECTED: { status: 502, title: 'Association rejected' },
   ASSOCIATION_ABORTED: { status: 502, title: 'Association aborted', detail: 'The archive aborted the association.' },
@@ -141,18 +140,32 @@ function describe(error: unknown): Described {
   if (error instanceof StatusError) return describeStatus(error)
   if (error instanceof AssociationRejectedError) {
     const status = error.transient ? 503 : 502
-    const detail = `${error.message}. Ask the archive's administrator to allow our AE title.`
-    const busy = `${error.message}. Try again later.`
     return {
-      fault: { status, title: 'Association rejected', detail: error.transient ? busy : detail },
+      fault: { status, title: 'Association rejected', detail: `${error.message}. ${rejectAdvice(error)}` },
       code: error.code,
     }
+  }
+  if (error instanceof ConnectError) {
+    return { fault: { ...faults['CONNECT_FAILED']!, detail: connectDetail(error) }, code: error.code }
   }
   if (error instanceof Error && 'code' in error && typeof error.code === 'string') {
     const fault = faults[error.code]
     if (fault) return { fault: { detail: error.message, ...fault }, code: error.code }
   }
   return { fault: { status: 500, title: 'Internal error', detail: 'The gateway failed.' }, code: 'INTERNAL' }
+}
+
+/** PS3.8 9.3.4: what each reason asks for. */
+function rejectAdvice({ transient, source, reason }: AssociationRejectedError): string {
+  if (transient) return 'Try again later.'
+  if (source === 1 && reason === 7) return 'Check the aeTitle of the archive in the configuration.'
+  return "Ask the archive's administrator to allow our AE title (callingAeTitle)."
+}
+
+/** The system's own name for what is wrong with a connection: ECONNREFUSED, a TLS certificate's fault. */
+function connectDetail({ cause }: ConnectError): string {
+  const code = cause instanceof Error && 'code' in cause ? ` (${String(cause.code)})` : ''
+  return `No connection to the archive${code}. Check its host, port and TLS settings, and that it is running.`
 }
 
 /** The Error Comment stays out: it may hold patient data. */

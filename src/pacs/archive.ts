@@ -4,7 +4,6 @@ import type { Dataset } from '../dicom/dataset.ts'
 import { SopClass } from '../dicom/uids.ts'
 import { Scu } from '../dimse/scu.ts'
 import type { Association, RequestOptions } from '../network/association.ts'
-import { AssociationAbortedError, ConnectionLostError } from '../network/errors.ts'
 import { MAX_CONTEXTS } from '../network/negotiation.ts'
 import type { UserIdentity } from '../network/pdu.ts'
 import type { TlsOptions } from '../network/transport.ts'
@@ -15,6 +14,7 @@ import { AssociationPool, type Lease, type PoolStats, type Proposal } from './po
 import { identifier, withDefaultCharset, type Key, type Query } from './query.ts'
 import { retrieveByGet } from './retrieve-get.ts'
 import { search, type SearchRequest } from './search.ts'
+import { wasStale } from './stale.ts'
 import { RecentPairs, StoreBatch } from './store.ts'
 
 /** What an archive agreed to for queries, by the bytes of PS3.4 C.5.1.1. */
@@ -114,7 +114,7 @@ export class Archive implements AsyncDisposable {
         }
         return
       } catch (error) {
-        if (matches > 0 || fresh || !lease.reused || !isLost(error)) throw error
+        if (matches > 0 || fresh || !wasStale(lease, error)) throw error
       } finally {
         lease.release()
       }
@@ -165,7 +165,7 @@ export class Archive implements AsyncDisposable {
         return result
       } catch (error) {
         lease.discard()
-        if (fresh || !lease.reused || !isLost(error)) throw error
+        if (fresh || !wasStale(lease, error)) throw error
       }
     }
   }
@@ -185,10 +185,6 @@ function uppercased(key: Key): Key {
   if (key.item) return { ...key, item: key.item.map(uppercased) }
   if (key.vr !== 'PN') return key
   return { ...key, values: key.values.map((value) => (typeof value === 'string' ? value.toUpperCase() : value)) }
-}
-
-function isLost(error: unknown): boolean {
-  return error instanceof ConnectionLostError || (error instanceof AssociationAbortedError && error.by === 'peer')
 }
 
 function contextOf(

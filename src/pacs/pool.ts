@@ -47,8 +47,8 @@ const BACKOFF_MS = [250, 750, 2_000]
 export interface AssociationEvent {
   readonly archive: string
   readonly event: 'opened' | 'failed' | 'closed'
-  /** Code of the error when it could not be opened. */
-  readonly code?: string
+  /** Why it could not be opened. */
+  readonly error?: unknown
 }
 
 const associations = channel('dimsegate:association')
@@ -108,7 +108,7 @@ export class AssociationPool {
       slot.association = await this.#open(proposal, call)
     } catch (error) {
       this.#drop(slot)
-      this.#publish('failed', error instanceof Error && 'code' in error ? String(error.code) : undefined)
+      this.#publish('failed', error)
       throw error
     }
     this.#publish('opened')
@@ -234,10 +234,10 @@ export class AssociationPool {
     })
   }
 
-  #publish(event: AssociationEvent['event'], code?: string): void {
+  #publish(event: AssociationEvent['event'], error?: unknown): void {
     if (!associations.hasSubscribers) return
     const { archive } = this.#options
-    associations.publish({ archive, event, ...(code !== undefined && { code }) } satisfies AssociationEvent)
+    associations.publish({ archive, event, error } satisfies AssociationEvent)
   }
 
   #onClosed(slot: Slot): void {

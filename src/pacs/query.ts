@@ -78,7 +78,6 @@ function putKey(dataset: Dataset, key: Key): void {
 }
 
 function isAscii(keys: readonly Key[]): boolean {
-   
   const ascii = (value: Value): boolean => /^[\x00-\x7f]*$/.test(String(value ?? ''))
   return keys.every((key) => key.values.every(ascii) && isAscii(key.item ?? []))
 }

@@ -8,10 +8,11 @@ import { NotSupportedByArchiveError, type Call } from './call.ts'
 import { getProposal, type GetPlan } from './contexts.ts'
 import { belongsTo, identify } from './identify.ts'
 import type { Instance, Selection } from './instance.ts'
-import type { AssociationPool } from './pool.ts'
+import type { AssociationPool, Lease } from './pool.ts'
 import { classesOfModality } from './modality-classes.ts'
 import { identifier, returnKey, selectionKeys, type Key, type Level, type Query } from './query.ts'
 import type { Dataset } from '../dicom/dataset.ts'
+import { wasStale } from './stale.ts'
 
 /** What a retrieve needs of an archive. */
 export interface RetrieveSource {
@@ -131,26 +132,54 @@ interface AttemptEnd extends RetrieveEnd {
   readonly accepted: readonly Uid[]
 }
 
-/** One C-GET at the level asked and never above it. Instances already received are dropped. */
-async function* attempt(
+/** One C-GET; a pooled association that proves dead before the first answer is replaced, once. */
+async function* attempt(...args: AttemptArguments): AsyncGenerator<Instance, AttemptEnd> {
+  const progress: Progress = { answered: false }
+  try {
+    return yield* attemptOnce(...args, progress)
+  } catch (error) {
+    if (progress.answered || !progress.lease || !wasStale(progress.lease, error)) throw error
+  }
+  return yield* attemptOnce(...args, progress)
+}
+
+type AttemptArguments = [
   selection: Selection,
   uids: readonly Uid[],
   plan: Pick<GetPlan, 'classes' | 'compressed' | 'others' | 'only'>,
   received: Set<Uid>,
   source: RetrieveSource,
   call: Call,
+]
+
+interface Progress {
+  answered: boolean
+  lease?: Lease
+}
+
+/** At the level asked and never above it. Instances already received are dropped. */
+async function* attemptOnce(
+  selection: Selection,
+  uids: readonly Uid[],
+  plan: Pick<GetPlan, 'classes' | 'compressed' | 'others' | 'only'>,
+  received: Set<Uid>,
+  source: RetrieveSource,
+  call: Call,
+  progress: Progress,
 ): AsyncGenerator<Instance, AttemptEnd> {
   const { maxContexts, roles, timeout, archive } = source
   const wanted = selection.instance === undefined ? uids : [selection.instance]
   const level: Level = wanted.length > 0 ? 'IMAGE' : selection.series === undefined ? 'STUDY' : 'SERIES'
   const proposal = getProposal({ ...plan, maxContexts, roles })
   const lease = await source.pool.lease(proposal, call)
+  progress.lease = lease
   try {
     const context = [...lease.association.contexts.values()].find((c) => c.abstractSyntax === SopClass.studyRootGet)
     if (!context) throw new NotSupportedByArchiveError(archive, 'C-GET')
     const keys = selectionKeys(selection.study, selection.series, wanted)
     const request = identifier({ level, keys }, { query: 'ISO_IR 192', always: false })
     for await (const event of new Scu(lease.association).get(context, request, { timeout, signal: call.signal })) {
+      progress.answered = true
       if (event.kind === 'end') return { ...event, accepted: encapsulatedOf(lease.association.contexts.values()) }
       const { identity, body } = await identify(event.body, event.syntax)
       // The data set is right where it differs from the command; what was not selected is never passed on.

@@ -19,9 +19,9 @@ export interface Capabilities {
   /** Sends in Explicit VR what it holds in Explicit VR, whatever else is offered beside it in one context. */
   readonly explicitFirst: boolean
   /** Gives and takes objects stored in an encapsulated syntax. */
-  takes(syntax: string): boolean
+  readonly takes: (syntax: string) => boolean
   /** Decompresses an encapsulated syntax where only native ones are accepted. */
-  decodes(sample: Sample): boolean
+  readonly decodes: (sample: Sample) => boolean
   /** Attributes of a sample that do not survive the archive as they are in the file, and why. */
   readonly unfaithful: Readonly<Record<string, { readonly tags: readonly number[]; readonly why: string }>>
 }

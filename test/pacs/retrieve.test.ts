@@ -10,7 +10,7 @@ import type { Selection } from '../../src/pacs/instance.ts'
 import { collect } from '../support/byte-stream.ts'
 import { openArchive } from '../support/gateway-to.ts'
 import { CT, getResponse, readRequest, STUDY_ROOT_GET, storeRequest } from '../support/golden.ts'
-import { instanceDataset, instanceFile, instanceUid, SERIES, STUDY, type InstanceShape } from '../support/instances.ts'
+import { sliceDataset, sliceFile, sliceUid, SERIES, STUDY, type SliceShape } from '../support/slices.ts'
 import { listing, ScriptedArchive, storeAll, uidOf, type ArchiveScript } from '../support/scripted-archive.ts'
 import { failOnLeaks } from '../support/leaks.ts'
 
@@ -25,7 +25,7 @@ const FAILED_LIST = 0x00080058
 
 const never = { signal: new AbortController().signal }
 const study: Selection = { study: STUDY }
-const slices = (count: number, shape: InstanceShape = {}): InstanceShape[] =>
+const slices = (count: number, shape: SliceShape = {}): SliceShape[] =>
   Array.from({ length: count }, (_, index) => ({ ...shape, number: index + 1 }))
 
 interface Got {
@@ -74,9 +74,9 @@ async function start(script: ArchiveScript, settings: object = {}): Promise<Fixt
 
 /** Stores what is listed, then ends as told. */
 function giving(
-  shapes: readonly InstanceShape[],
+  shapes: readonly SliceShape[],
   end: Parameters<typeof getResponse>[0] = {},
-  listed: readonly InstanceShape[] = shapes,
+  listed: readonly SliceShape[] = shapes,
 ): ArchiveScript {
   return {
     find: listing(listed),
@@ -89,7 +89,7 @@ function giving(
   }
 }
 
-const all = (count: number): string[] => slices(count).map(({ number }) => instanceUid(number!))
+const all = (count: number): string[] => slices(count).map(({ number }) => sliceUid(number!))
 
 describe('a retrieve', () => {
   test('asks at the level of the selection by unique keys alone', async () => {
@@ -98,13 +98,13 @@ describe('a retrieve', () => {
     const selections: [Selection, string, string[]][] = [
       [study, 'STUDY', [STUDY]],
       [{ study: STUDY, series: SERIES }, 'SERIES', [STUDY, SERIES]],
-      [{ study: STUDY, series: SERIES, instance: instanceUid(1) }, 'IMAGE', [STUDY, SERIES, instanceUid(1)]],
+      [{ study: STUDY, series: SERIES, instance: sliceUid(1) }, 'IMAGE', [STUDY, SERIES, sliceUid(1)]],
     ]
     for (const [selection, level, keys] of selections) {
       await retrieve(archive, selection)
       const identifier = getsOf(scripted).at(-1)!
       expect([...identifier.entries()].map(([t]) => identifier.string(t))).toEqual(
-        level === 'IMAGE' ? [instanceUid(1), level, STUDY, SERIES] : [level, ...keys],
+        level === 'IMAGE' ? [sliceUid(1), level, STUDY, SERIES] : [level, ...keys],
       )
     }
   })
@@ -113,7 +113,7 @@ describe('a retrieve', () => {
     await using fixture = await start(giving([{ sopClass: RARE, modality: 'OT' }]))
     const { scripted, archive } = fixture
     const { uids } = await retrieve(archive, study)
-    expect(uids).toEqual([instanceUid(1)])
+    expect(uids).toEqual([sliceUid(1)])
     const association = scripted.associations.find(({ contexts }) => contexts[0]?.abstractSyntax === STUDY_ROOT_GET)!
     const { contexts } = association
     expect(contexts.map(({ id }) => id)).toEqual(contexts.map((_, index) => 2 * index + 1))
@@ -142,7 +142,7 @@ describe('a retrieve', () => {
     const { bodies, error } = await retrieve(fixture.archive, study)
     expect(error).toBeUndefined()
     for (const [index, shape] of shapes.entries()) {
-      expect(bodies[index]!.equals(encodeDataset(instanceDataset(shape), EXPLICIT_VR_LITTLE_ENDIAN))).toBe(true)
+      expect(bodies[index]!.equals(encodeDataset(sliceDataset(shape), EXPLICIT_VR_LITTLE_ENDIAN))).toBe(true)
     }
   })
 
@@ -163,7 +163,7 @@ describe('a retrieve', () => {
       },
     })
     const { uids } = await retrieve(fixture.archive, study)
-    expect(uids).toEqual([instanceUid(1)])
+    expect(uids).toEqual([sliceUid(1)])
   })
 
   test('answers each C-STORE with the UIDs it was asked with, and success', async () => {
@@ -172,8 +172,8 @@ describe('a retrieve', () => {
       find: listing(slices(1)),
       get: async (association, { contextId, messageId }) => {
         const { id } = association.context(CT)
-        const data = association.encode(id, instanceDataset({ number: 1 }))
-        const sopInstance = instanceUid(1)
+        const data = association.encode(id, sliceDataset({ number: 1 }))
+        const sopInstance = sliceUid(1)
         await association.peer.send(storeRequest({ messageId: 513, sopInstance, data, contextId: id }))
         const answer = await association.next()
         if (typeof answer === 'object') {
@@ -184,7 +184,7 @@ describe('a retrieve', () => {
       },
     })
     await retrieve(fixture.archive, study)
-    expect(answers).toEqual([{ messageId: 513, status: 0, class: CT, uid: instanceUid(1) }])
+    expect(answers).toEqual([{ messageId: 513, status: 0, class: CT, uid: sliceUid(1) }])
   })
 
   test('takes Pending responses between instances, with counters or without', async () => {
@@ -204,7 +204,7 @@ describe('a retrieve', () => {
 })
 
 describe('what was not selected', () => {
-  const foreign: InstanceShape = { study: '9.9', series: '9.9.1', number: 7 }
+  const foreign: SliceShape = { study: '9.9', series: '9.9.1', number: 7 }
 
   test('is never passed on, whatever the archive sends', async () => {
     await using fixture = await start(giving([foreign, ...slices(1)], {}, slices(1)))
@@ -215,7 +215,7 @@ describe('what was not selected', () => {
     const shapes = [...slices(1), { series: OTHER_SERIES, number: 1 }]
     await using fixture = await start(giving(shapes, {}, shapes))
     const { uids } = await retrieve(fixture.archive, { study: STUDY, series: OTHER_SERIES })
-    expect(uids).toEqual([instanceUid(1, OTHER_SERIES)])
+    expect(uids).toEqual([sliceUid(1, OTHER_SERIES)])
   })
 
   test('is all that comes: nothing was found', async () => {
@@ -225,7 +225,7 @@ describe('what was not selected', () => {
   })
 
   test('takes the place of what was: the retrieve is not whole', async () => {
-    const wrong: InstanceShape = { study: '9.9', series: SERIES, number: 2 }
+    const wrong: SliceShape = { study: '9.9', series: SERIES, number: 2 }
     await using fixture = await start(giving([...slices(1), wrong], {}, slices(2)))
     const { uids, error } = await retrieve(fixture.archive, study)
     expect(uids).toEqual(all(1))
@@ -270,14 +270,14 @@ describe('sub-operations that fail', () => {
       find: listing(slices(count)),
       get: async (association, { contextId, messageId, identifier }) => {
         const asked = identifier.strings(0x00080018)
-        const wanted = slices(count).filter(({ number }) => asked.length === 0 || asked.includes(instanceUid(number!)))
+        const wanted = slices(count).filter(({ number }) => asked.length === 0 || asked.includes(sliceUid(number!)))
         const broken = round++ < times ? failed : []
         const good = wanted.filter(({ number }) => !broken.includes(number!))
         const bad = wanted.filter(({ number }) => broken.includes(number!))
         await storeAll(association, good.map((shape) => ({ shape })))
         const counts = { completed: good.length, failed: bad.length, warning: 0 }
         if (bad.length === 0) return association.peer.send(getResponse({ contextId, messageId, ...counts }))
-        const list = new Dataset().set(FAILED_LIST, bad.map(({ number }) => instanceUid(number!)))
+        const list = new Dataset().set(FAILED_LIST, bad.map(({ number }) => sliceUid(number!)))
         const data = association.encode(contextId, list)
         await association.peer.send(getResponse({ contextId, messageId, ...counts, status, data }))
       },
@@ -293,7 +293,7 @@ describe('sub-operations that fail', () => {
     const retried = getsOf(scripted).slice(1)
     expect(retried.map((identifier) => identifier.string(0x00080052))).toContain('IMAGE')
     expect(new Set(retried.flatMap((identifier) => identifier.strings(0x00080018)))).toEqual(
-      new Set([instanceUid(3), instanceUid(7)]),
+      new Set([sliceUid(3), sliceUid(7)]),
     )
   })
 
@@ -318,7 +318,7 @@ describe('sub-operations that fail', () => {
       find: listing(slices(4)),
       get: async (association, { contextId, messageId, identifier }) => {
         const asked = identifier.strings(0x00080018)
-        const good = slices(4).filter(({ number }) => (round === 0 ? number! < 3 : asked.includes(instanceUid(number!))))
+        const good = slices(4).filter(({ number }) => (round === 0 ? number! < 3 : asked.includes(sliceUid(number!))))
         const status = round++ === 0 ? 0xb000 : 0
         await storeAll(association, good.map((shape) => ({ shape })))
         await association.peer.send(getResponse({ contextId, messageId, status }))
@@ -342,7 +342,7 @@ describe('sub-operations that fail', () => {
       get: async (association, { contextId, messageId, identifier }) => {
         const asked = identifier.strings(0x00080018)
         const first = round++ === 0
-        const good = slices(4).filter(({ number }) => (first ? number! < 3 : asked.includes(instanceUid(number!))))
+        const good = slices(4).filter(({ number }) => (first ? number! < 3 : asked.includes(sliceUid(number!))))
         await storeAll(association, good.map((shape) => ({ shape })))
         const counts = { completed: good.length, failed: 0 }
         await association.peer.send(getResponse({ contextId, messageId, ...counts, ...(first && end) }))
@@ -368,13 +368,13 @@ describe('sub-operations that fail', () => {
   })
 
   test('for want of a context for their class get one (rare classes beside frequent ones)', async () => {
-    const shapes: InstanceShape[] = [{ number: 1 }, { number: 2, sopClass: RARE }]
+    const shapes: SliceShape[] = [{ number: 1 }, { number: 2, sopClass: RARE }]
     await using fixture = await start({
       find: listing(shapes),
       get: async (association, { contextId, messageId, identifier }) => {
         const asked = identifier.strings(0x00080018)
         const offered = new Set(association.contexts.map(({ abstractSyntax }) => abstractSyntax))
-        const wanted = shapes.filter(({ number }) => asked.length === 0 || asked.includes(instanceUid(number!)))
+        const wanted = shapes.filter(({ number }) => asked.length === 0 || asked.includes(sliceUid(number!)))
         const good = wanted.filter(({ sopClass = CT }) => offered.has(sopClass))
         await storeAll(association, good.map((shape) => ({ shape })))
         const failed = wanted.length - good.length
@@ -408,8 +408,8 @@ describe('an association that ends', () => {
       find: listing(slices(1)),
       get: async (association) => {
         const { id } = association.context(CT)
-        const data = association.encode(id, instanceDataset({ number: 1, size: 4_000 }))
-        const whole = storeRequest({ sopInstance: instanceUid(1), data, contextId: id })
+        const data = association.encode(id, sliceDataset({ number: 1, size: 4_000 }))
+        const whole = storeRequest({ sopInstance: sliceUid(1), data, contextId: id })
         await association.peer.send(whole.subarray(0, whole.length - 1_000))
         association.peer.close()
       },
@@ -498,8 +498,8 @@ describe('a consumer that stops early', () => {
       find: listing(slices(1)),
       get: async (association) => {
         const { id } = association.context(CT)
-        const data = association.encode(id, instanceDataset({ number: 1, size: 4_000 }))
-        const whole = storeRequest({ sopInstance: instanceUid(1), data, contextId: id, fragments: [4_000] })
+        const data = association.encode(id, sliceDataset({ number: 1, size: 4_000 }))
+        const whole = storeRequest({ sopInstance: sliceUid(1), data, contextId: id, fragments: [4_000] })
         // Everything but the last fragment, then fragments without end.
         const lastPdu = whole.lastIndexOf(Buffer.of(4, 0, 0, 0))
         await association.peer.send(whole.subarray(0, lastPdu))
@@ -543,8 +543,8 @@ describe('a consumer that does not read', () => {
       get: async (association) => {
         const { peer } = association
         const { id } = association.context(CT)
-        const data = association.encode(id, instanceDataset({ number: 1, size: 4_000 }))
-        const whole = storeRequest({ sopInstance: instanceUid(1), data, contextId: id, fragments: [4_000] })
+        const data = association.encode(id, sliceDataset({ number: 1, size: 4_000 }))
+        const whole = storeRequest({ sopInstance: sliceUid(1), data, contextId: id, fragments: [4_000] })
         await peer.send(whole.subarray(0, whole.lastIndexOf(Buffer.of(4, 0, 0, 0))))
         const pdu = Buffer.concat([Buffer.from('040000003e86', 'hex'), Buffer.from('00003e82', 'hex'), Buffer.of(id, 0), Buffer.alloc(16_000)])
         const gone = new Promise((resolve) => peer.socket.once('close', resolve))
@@ -575,8 +575,8 @@ describe('from an archive that behaves', () => {
 
   beforeEach(async () => {
     demo = await DemoArchive.start()
-    for (const shape of slices(3)) await demo.put(instanceFile(shape))
-    for (const shape of slices(2, { series: OTHER_SERIES, sopClass: MR, modality: 'MR' })) await demo.put(instanceFile(shape))
+    for (const shape of slices(3)) await demo.put(sliceFile(shape))
+    for (const shape of slices(2, { series: OTHER_SERIES, sopClass: MR, modality: 'MR' })) await demo.put(sliceFile(shape))
     archive = await openArchive({ host: '127.0.0.1', port: demo.port }, { aeTitle: 'DEMO' })
   })
 
@@ -588,20 +588,20 @@ describe('from an archive that behaves', () => {
   test('a study, a series, an instance come whole', async () => {
     expect((await retrieve(archive, study)).uids).toHaveLength(5)
     expect((await retrieve(archive, { study: STUDY, series: OTHER_SERIES })).uids).toHaveLength(2)
-    const one = await retrieve(archive, { study: STUDY, series: SERIES, instance: instanceUid(2) })
-    expect(one.uids).toEqual([instanceUid(2)])
+    const one = await retrieve(archive, { study: STUDY, series: SERIES, instance: sliceUid(2) })
+    expect(one.uids).toEqual([sliceUid(2)])
     const dataset = parseDataset(one.bodies[0]!, EXPLICIT_VR_LITTLE_ENDIAN)
-    expect(dataset.string(0x00080018)).toBe(instanceUid(2))
+    expect(dataset.string(0x00080018)).toBe(sliceUid(2))
     expect(archive.stats).toMatchObject({ leased: 0, waiting: 0 })
   })
 
   test('an instance under another series is not found (case 60)', async () => {
-    const selection = { study: STUDY, series: OTHER_SERIES, instance: instanceUid(1) }
+    const selection = { study: STUDY, series: OTHER_SERIES, instance: sliceUid(1) }
     expect(await retrieve(archive, selection)).toMatchObject({ error: { code: 'NO_SUCH_INSTANCE' } })
   })
 
   test('what fails for good is missing at the end (case 57)', async () => {
-    demo.faults = { getFails: (uid) => uid === instanceUid(2) }
+    demo.faults = { getFails: (uid) => uid === sliceUid(2) }
     const { uids, error } = await retrieve(archive, study)
     expect(uids).toHaveLength(4)
     expect(error).toMatchObject({ code: 'INCOMPLETE_RETRIEVE', delivered: 4, missing: 1 })

@@ -20,7 +20,7 @@ import type { Query } from '../../src/pacs/query.ts'
 import { archiveAt, openArchive } from '../support/gateway-to.ts'
 import { ScriptedArchive, findAnswer } from '../support/scripted-archive.ts'
 import { CT, findResponse } from '../support/golden.ts'
-import { instanceFile } from '../support/instances.ts'
+import { sliceFile } from '../support/slices.ts'
 import { daikonFiles } from '../support/testdata.ts'
 
 const C_FIND_RQ = 0x0020
@@ -36,7 +36,7 @@ function* files(): Generator<Buffer> {
       for (const [series, modality] of ['CT', 'MR'].entries()) {
         for (const number of [1, 2, 3]) {
           const uid = `${ROOT}.${patient}.${study}`
-          yield instanceFile({
+          yield sliceFile({
             study: uid,
             series: `${uid}.${series + 1}`,
             sopClass: modality === 'CT' ? CT : MR,

@@ -52,7 +52,7 @@ export class RawClient implements AsyncDisposable {
 
   /** The status of the last final response so far. */
   get status(): number | undefined {
-    const lines = [...this.text.matchAll(/^HTTP\/1\.1 (\d{3})/gm)].map(([, status]) => Number(status))
+    const lines = [...this.text.matchAll(/HTTP\/1\.1 (\d{3}) /g)].map(([, status]) => Number(status))
     return lines.filter((status) => status !== 100).at(-1)
   }
 

@@ -18,7 +18,7 @@ import {
   type ContextBytes,
   type Framing,
 } from './golden.ts'
-import { instanceDataset, type InstanceShape } from './instances.ts'
+import { sliceDataset, type SliceShape } from './slices.ts'
 import { ScriptedPeer, type PeerConnection, type PeerOptions } from './scripted-peer.ts'
 
 /** An association of the scripted archive, at its end. */
@@ -306,11 +306,11 @@ export function findAnswer(matches: (identifier: Dataset) => readonly Dataset[],
 }
 
 /** A handler that answers C-FIND at each level of Study Root from instances, by their unique keys. */
-export function listing(shapes: readonly InstanceShape[]): Handler {
+export function listing(shapes: readonly SliceShape[]): Handler {
   return findAnswer((identifier) => {
     const tag = { STUDY: 0x0020000d, SERIES: 0x0020000e, IMAGE: 0x00080018 }[identifier.string(0x00080052) ?? ''] ?? 0
     const found = new Map<string, Dataset>()
-    for (const dataset of shapes.map(instanceDataset)) {
+    for (const dataset of shapes.map(sliceDataset)) {
       const uids = [0x0020000d, 0x0020000e, 0x00080018].filter((t) => identifier.strings(t).length > 0)
       if (uids.every((t) => identifier.strings(t).includes(dataset.string(t)!))) found.set(dataset.string(tag)!, dataset)
     }
@@ -324,7 +324,7 @@ export function listing(shapes: readonly InstanceShape[]): Handler {
 
 /** An instance to be stored in a C-GET; the command says what the data set says unless told otherwise. */
 export interface Sending {
-  readonly shape: InstanceShape
+  readonly shape: SliceShape
   readonly sopClass?: string
   readonly sopInstance?: string
   readonly framing?: Framing
@@ -339,7 +339,7 @@ export async function storeAll(
   let cancelled = false
   for (const [index, { shape, framing, ...command }] of list.entries()) {
     if (cancelled) break
-    const dataset = instanceDataset(shape)
+    const dataset = sliceDataset(shape)
     const sopClass = command.sopClass ?? dataset.string(0x00080016)!
     const { id: contextId } = association.context(sopClass)
     const sopInstance = command.sopInstance ?? dataset.string(0x00080018)!

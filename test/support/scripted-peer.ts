@@ -176,11 +176,12 @@ export class PeerConnection {
     return request
   }
 
-  /** Answers a release; the other side closes. */
+  /** Answers a release, and closes when the other side does. */
   async released(): Promise<void> {
     await this.expect(5)
     await this.send(golden.releaseResponse)
     await this.closed()
+    this.close()
   }
 
   /** Waits some ms, as a peer that thinks does. */

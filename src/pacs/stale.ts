@@ -1,0 +1,11 @@
+import { AssociationAbortedError, ConnectionLostError } from '../network/errors.ts'
+import type { Lease } from './pool.ts'
+
+/**
+ * Whether an operation that failed before its first answer may have met an association that was dead already: it is
+ * checked by use, and the operation tried once more on a fresh one.
+ */
+export function wasStale(lease: Lease, error: unknown): boolean {
+  const lost = error instanceof ConnectionLostError || (error instanceof AssociationAbortedError && error.by === 'peer')
+  return lease.reused && lost
+}
