@@ -122,9 +122,16 @@ function errorFields(error: unknown): Record<string, unknown> {
       }),
       ...(error.cause instanceof Error && { cause: codeOf(error.cause) ?? error.cause.name }),
       // An error without a code is a fault of ours: where it happened is needed.
-      ...(code === undefined && { where: error.stack?.split('\n').slice(1, 6).join('\n') }),
+      ...(code === undefined && { where: whereOf(error) }),
     },
   }
+}
+
+/** The frames of a stack: behind the message, which may have lines of its own. */
+function whereOf({ stack = '', message }: Error): string {
+  const at = stack.indexOf(message)
+  const frames = at < 0 ? '' : stack.slice(at + message.length)
+  return frames.split('\n').slice(1, 6).join('\n')
 }
 
 /** JSON lines, or one line of text an event for people. */

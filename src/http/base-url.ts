@@ -12,7 +12,7 @@ export function publicOrigin(c: HttpContext, http: Config['http']): string {
   const proxied = (name: string): string | undefined => (http.trustProxy ? header(name) : undefined)
   const scheme = forwarded.get('proto') ?? proxied('x-forwarded-proto') ?? 'http'
   const host = forwarded.get('host') ?? proxied('x-forwarded-host') ?? header('host') ?? `${http.host}:${http.port}`
-  const prefix = proxied('x-forwarded-prefix')?.replace(/\/+$/, '') ?? ''
+  const prefix = pathPrefix(proxied('x-forwarded-prefix') ?? '')
   return isHost(host) && /^https?$/.test(scheme) ? `${scheme}://${host}${prefix}` : `http://${http.host}:${http.port}`
 }
 
@@ -21,6 +21,12 @@ function forwardedPairs(header: string | undefined): Map<string, string> {
   return new Map(
     pairs.map(([name = '', value = '']) => [name.trim().toLowerCase(), value.trim().replace(/^"|"$/g, '')]),
   )
+}
+
+/** Without slash at its end; nothing where it is no path. */
+function pathPrefix(text: string): string {
+  const path = text.endsWith('/') ? text.slice(0, -1) : text
+  return /^(\/[A-Za-z0-9._~%!$&'()*+,;=:@-]+)+$/.test(path) ? path : ''
 }
 
 /** A client writes the Host header: only what can stand in a URL goes into one. */

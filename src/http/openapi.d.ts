@@ -880,6 +880,14 @@ export interface components {
         'application/json': components['schemas']['AllInstancesResult'][]
       }
     }
+    /** @description Nothing was found, where the service is configured to say so by this status instead of an empty list. */
+    NoResults: {
+      headers: {
+        Warning: components['headers']['Warning']
+        [name: string]: unknown
+      }
+      content?: never
+    }
     /** @description The instances, one part each, as they come from the archive. */
     Instances: {
       headers: {
@@ -1095,6 +1103,15 @@ export interface components {
       }
       content: {
         'application/dicom+json': components['schemas']['StoreResponse']
+        'application/problem+json': components['schemas']['Problem']
+      }
+    }
+    /** @description No instance was stored. The body paused for longer than the service waits. */
+    BodyStalled: {
+      headers: {
+        [name: string]: unknown
+      }
+      content: {
         'application/problem+json': components['schemas']['Problem']
       }
     }
@@ -1449,6 +1466,8 @@ export interface components {
      *     - `The emptyvaluematching parameter is not supported. Empty Value Matching has not been performed.`
      *     - `The multiplevaluematching parameter is not supported. Multiple Value Matching has not been performed.`
      *     - `There are {n} additional results that can be requested`, where n is a lower bound if there are very many.
+     *     - `The search is still going on. At most {n} results are returned`, where the answer begins before the archive
+     *       has found everything, so that nobody knows what will be left.
      * @example 299 http://localhost:8080/dicomweb: There are 2 additional results that can be requested
      */
     Warning: string
@@ -1538,6 +1557,7 @@ export interface operations {
     requestBody?: never
     responses: {
       200: components['responses']['Studies']
+      204: components['responses']['NoResults']
       400: components['responses']['SearchBadRequest']
       403: components['responses']['Forbidden']
       404: components['responses']['UnknownArchive']
@@ -1563,6 +1583,7 @@ export interface operations {
       400: components['responses']['StoreBadRequest']
       403: components['responses']['StoreForbidden']
       404: components['responses']['UnknownArchive']
+      408: components['responses']['BodyStalled']
       409: components['responses']['NoneStored']
       413: components['responses']['StoreTooLarge']
       415: components['responses']['UnsupportedMediaType']
@@ -1628,6 +1649,7 @@ export interface operations {
       400: components['responses']['StoreBadRequest']
       403: components['responses']['StoreForbidden']
       404: components['responses']['UnknownArchive']
+      408: components['responses']['BodyStalled']
       409: components['responses']['NoneStored']
       413: components['responses']['StoreTooLarge']
       415: components['responses']['UnsupportedMediaType']
@@ -1713,6 +1735,7 @@ export interface operations {
     requestBody?: never
     responses: {
       200: components['responses']['StudySeries']
+      204: components['responses']['NoResults']
       400: components['responses']['SearchBadRequest']
       403: components['responses']['Forbidden']
       404: components['responses']['UnknownArchive']
@@ -1845,6 +1868,7 @@ export interface operations {
     requestBody?: never
     responses: {
       200: components['responses']['SeriesInstances']
+      204: components['responses']['NoResults']
       400: components['responses']['SearchBadRequest']
       403: components['responses']['Forbidden']
       404: components['responses']['UnknownArchive']
@@ -1975,6 +1999,7 @@ export interface operations {
     requestBody?: never
     responses: {
       200: components['responses']['StudyInstances']
+      204: components['responses']['NoResults']
       400: components['responses']['SearchBadRequest']
       403: components['responses']['Forbidden']
       404: components['responses']['UnknownArchive']
@@ -2060,6 +2085,7 @@ export interface operations {
     requestBody?: never
     responses: {
       200: components['responses']['AllSeries']
+      204: components['responses']['NoResults']
       400: components['responses']['SearchBadRequest']
       403: components['responses']['Forbidden']
       404: components['responses']['UnknownArchive']
@@ -2145,6 +2171,7 @@ export interface operations {
     requestBody?: never
     responses: {
       200: components['responses']['AllInstances']
+      204: components['responses']['NoResults']
       400: components['responses']['SearchBadRequest']
       403: components['responses']['Forbidden']
       404: components['responses']['UnknownArchive']

@@ -10,6 +10,7 @@ export class ReadinessCheck {
   readonly #cacheMs: number
   #stopping = false
   #answer: { readonly at: number; readonly readiness: Promise<Readiness> } | undefined
+  readonly #reached = new Set<Archive>()
 
   constructor(archives: readonly Archive[], cacheMs: number) {
     this.#archives = archives
@@ -36,12 +37,23 @@ export class ReadinessCheck {
   }
 
   async #one(archive: Archive): Promise<Readiness['archives'][number]> {
-    const { name, aeTitle, timeouts } = archive.config
+    const { name, aeTitle, timeouts, maxAssociations } = archive.config
+    // With every association at work a C-ECHO would wait for one of them: what was found last holds.
+    const isBusy = archive.stats.leased >= maxAssociations
+    if (isBusy && this.#reached.has(archive)) return { name, aeTitle, ready: true }
     try {
       await archive.echo({ signal: AbortSignal.timeout(timeouts.connect + timeouts.associate) })
+      this.#reached.add(archive)
       return { name, aeTitle, ready: true }
     } catch (error) {
-      return { name, aeTitle, ready: false, error: problemOf(error, '/readyz').problem.code }
+      this.#reached.delete(archive)
+      return { name, aeTitle, ready: false, error: codeOf(error) }
     }
   }
+}
+
+function codeOf(error: unknown): string {
+  // Our own patience, as AbortSignal.timeout tells of it.
+  if (error instanceof DOMException && error.name === 'TimeoutError') return 'PEER_TIMEOUT'
+  return problemOf(error, '/readyz').problem.code
 }

@@ -10,7 +10,7 @@ import { parseSearchParams, type SearchParams } from '../dicomweb/search-params.
 import { conditionalAttributes, levelOf, optionalAttributes, requiredAttributes } from '../pacs/attribute-levels.ts'
 import type { QueryOptions } from '../pacs/archive.ts'
 import type { Call } from '../pacs/call.ts'
-import { deriveCounts } from '../pacs/derive-counts.ts'
+import { deriveCounts, fittingModalities } from '../pacs/derive-counts.ts'
 import type { Level } from '../pacs/query.ts'
 import type { SearchRequest } from '../pacs/search.ts'
 import { Status, StatusError } from '../dimse/status.ts'
@@ -41,8 +41,8 @@ export async function searchResource(c: HttpContext, resource: SearchResource): 
   const options = await archive.queryOptions(params.fuzzyMatching, call)
   const { maxResults, countWindow, emptyStatus } = archive.config.search
   const page = new Page(params.offset, Math.min(params.limit ?? maxResults, maxResults), countWindow)
-  const results =
-    page.limit === 0 ? nothing() : deriveCounts(archive, page.of(archive.search(request, options, call)), request, call)
+  const found = fittingModalities(archive, archive.search(request, options, call), request, call)
+  const results = page.limit === 0 ? nothing() : deriveCounts(archive, page.of(found), request, call)
   const { done, stream } = await primed(encoded(results, request, base), HOLD_BYTES, HOLD_MS).catch(
     (error: unknown) => {
       throw isFaultOfRequest(error, request) ? notUnderstood(error) : error

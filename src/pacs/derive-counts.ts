@@ -4,7 +4,7 @@ import type { Tag } from '../dicom/tag.ts'
 import type { Archive } from './archive.ts'
 import type { Call } from './call.ts'
 import { returnKey, selectionKeys } from './query.ts'
-import type { SearchRequest } from './search.ts'
+import { fits, SearchTooBroadError, type SearchRequest } from './search.ts'
 
 /** Studies of one answer whose counts are derived: each costs a query. Behind them the attributes stay empty. */
 export const MAX_DERIVED = 200
@@ -56,6 +56,34 @@ export async function* deriveCounts(
     }
   } finally {
     await iterator.return?.()
+  }
+}
+
+/**
+ * Studies that fit the modalities a search matches. Some archives pass over that key and answer every study: what they
+ * leave out is then derived, and looked at here. All is gathered first: no association is held while another is waited for.
+ * @throws SearchTooBroadError when more studies than a search may visit would have to be asked for their series
+ */
+export async function* fittingModalities(
+  archive: Archive,
+  results: AsyncIterable<Dataset>,
+  request: SearchRequest,
+  call: Call,
+): AsyncGenerator<Dataset> {
+  const { deriveCounts: mode, maxParents } = archive.config.search
+  const isAsked = request.match.some((key) => key.tag === Attribute.ModalitiesInStudy && key.values.length > 0)
+  if (request.level !== 'STUDY' || mode === 'never' || !isAsked) {
+    yield* results
+    return
+  }
+  const unknown: Dataset[] = []
+  for await (const study of results) {
+    if (study.string(Attribute.ModalitiesInStudy) !== undefined) yield study
+    else if (unknown.push(study) > maxParents) throw new SearchTooBroadError(maxParents)
+  }
+  for (const study of unknown) {
+    await fillIn(archive, study, missing(study), call)
+    if (study.string(Attribute.ModalitiesInStudy) !== undefined && fits(study, request.match)) yield study
   }
 }
 

@@ -123,11 +123,16 @@ async function* retryMissing(
   }
   const listed = [...missing.values()].flatMap(({ instances }) => [...instances.keys()])
   const absent = listed.filter((uid) => !received.has(uid))
-  if (received.size === 0) throw absent.length === 0 ? new NoSuchInstanceError() : new StatusError(first.response)
+  if (received.size === 0 && absent.length === 0) throw new NoSuchInstanceError()
+  if (received.size === 0 && statusClass(first.status) === 'failure') throw new StatusError(first.response)
   if (absent.length > 0) throw new IncompleteRetrieveError(received.size, absent.length, first.status)
 }
 
 interface AttemptEnd extends RetrieveEnd {
+  /** Instances that came and belong to what was asked for, those that had come before included. */
+  readonly arrived: number
+  /** Instances that came and do not. */
+  readonly foreign: number
   /** Encapsulated syntaxes the archive accepted, for any class. */
   readonly accepted: readonly Uid[]
 }
@@ -178,13 +183,19 @@ async function* attemptOnce(
     if (!context) throw new NotSupportedByArchiveError(archive, 'C-GET')
     const keys = selectionKeys(selection.study, selection.series, wanted)
     const request = identifier({ level, keys }, { query: 'ISO_IR 192', always: false })
+    let arrived = 0
+    let foreign = 0
     for await (const event of new Scu(lease.association).get(context, request, { timeout, signal: call.signal })) {
       progress.answered = true
-      if (event.kind === 'end') return { ...event, accepted: encapsulatedOf(lease.association.contexts.values()) }
+      if (event.kind === 'end') {
+        return { ...event, arrived, foreign, accepted: encapsulatedOf(lease.association.contexts.values()) }
+      }
       const { identity, body } = await identify(event.body, event.syntax)
       // The data set is right where it differs from the command; what was not selected is never passed on.
       const sopInstance = identity.sopInstance ?? event.sopInstance
       const asked = belongsTo(identity, selection) && (uids.length === 0 || uids.includes(sopInstance))
+      if (asked) arrived++
+      else foreign++
       if (!asked || received.has(sopInstance)) {
         for await (const _ of body);
         continue
@@ -215,8 +226,12 @@ async function* counted<T>(source: AsyncIterable<T>, done: () => void): AsyncGen
   done()
 }
 
-function isComplete(end: RetrieveEnd, received: ReadonlySet<Uid>): boolean {
-  if (statusClass(end.status) === 'failure') return false
+function isComplete(end: AttemptEnd, received: ReadonlySet<Uid>): boolean {
+  const kind = statusClass(end.status)
+  // We did not cancel it.
+  if (kind === 'failure' || kind === 'cancel') return false
+  // It counts more than it sent, or sent something else instead.
+  if ((end.completed ?? 0) > end.arrived + end.foreign || (end.foreign > 0 && received.size > 0)) return false
   if (end.status === Status.subOperationsWithFailures) return (end.failed ?? 1) === 0 && received.size > 0
   return (end.failed ?? 0) === 0
 }

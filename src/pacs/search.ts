@@ -216,7 +216,7 @@ function switchToUtf8(match: Dataset): void {
 }
 
 /** Post-filter for archives that ignore a key: only where the answer has a value to look at. */
-function fits(match: Dataset, keys: readonly Key[]): boolean {
+export function fits(match: Dataset, keys: readonly Key[]): boolean {
   return keys.every((key) => {
     if (key.item || key.values.length === 0) return true
     if (key.vr !== 'UI' && key.tag !== Attribute.ModalitiesInStudy) return true

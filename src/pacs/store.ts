@@ -49,10 +49,10 @@ export class RecentPairs {
 export class StoreBatch implements AsyncDisposable {
   readonly #target: StoreTarget
   readonly #call: Call
-  /** Pairs of this batch: an association must have been offered all of them to be kept. */
-  readonly #pairs = new Map<string, StoragePair>()
   #lease: Lease | undefined
   #scu: Scu | undefined
+  /** Why no association could be had: what is left of the batch does not try again. */
+  #unreachable: Error | undefined
 
   constructor(target: StoreTarget, call: Call) {
     this.#target = target
@@ -92,13 +92,9 @@ export class StoreBatch implements AsyncDisposable {
   /** The context to send an instance over, or the status that says why there is none (PS3.4 B.2.3). */
   async #contextFor({ sopClass, syntax }: Instance): Promise<AcceptedContext | number> {
     const pair = { sopClass, syntax: syntax.uid }
-    const key = `${sopClass} ${syntax.uid}`
-    if (!this.#pairs.has(key)) {
-      this.#pairs.set(key, pair)
-      if (!this.#offered(pair)) {
-        this.#lease?.release()
-        this.#lease = undefined
-      }
+    if (!this.#offered(pair)) {
+      this.#lease?.release()
+      this.#lease = undefined
     }
     this.#lease ??= await this.#open(pair)
     this.#scu ??= new Scu(this.#lease.association)
@@ -129,7 +125,13 @@ export class StoreBatch implements AsyncDisposable {
       classes.add(other.sopClass)
     }
     pairs.sort((a, b) => (`${a.sopClass} ${a.syntax}` < `${b.sopClass} ${b.syntax}` ? -1 : 1))
-    return pool.lease(storeProposal(pairs, maxContexts), this.#call)
+    if (this.#unreachable) throw this.#unreachable
+    try {
+      return await pool.lease(storeProposal(pairs, maxContexts), this.#call)
+    } catch (error) {
+      this.#unreachable = error as Error
+      throw error
+    }
   }
 }
 

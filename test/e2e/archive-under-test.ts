@@ -22,8 +22,6 @@ export interface Capabilities {
   readonly takes: (syntax: string) => boolean
   /** Decompresses an encapsulated syntax where only native ones are accepted. */
   readonly decodes: (sample: Sample) => boolean
-  /** Attributes of a sample that do not survive the archive as they are in the file, and why. */
-  readonly unfaithful: Readonly<Record<string, { readonly tags: readonly number[]; readonly why: string }>>
 }
 
 /** An archive loaded with files, as a suite wants it. */

@@ -3,10 +3,11 @@ import { archiveSuite } from './suite.ts'
 
 archiveSuite('The demo archive', async (files) => {
   const archive = await DemoArchive.start({ relational: true })
-  for (const file of files) await archive.load(file)
+  const refused: string[] = []
+  for (const file of files) if ((await archive.load(file)) === 0) refused.push(file)
   return {
     address: { aeTitle: archive.aeTitle, host: '127.0.0.1', port: archive.port },
-    refused: [],
+    refused,
     capabilities: {
       relational: true,
       sequences: 'matched',
@@ -18,7 +19,6 @@ archiveSuite('The demo archive', async (files) => {
       takes: () => true,
       // It is made to hold sample files, not to decompress them.
       decodes: () => false,
-      unfaithful: {},
     },
     openAssociations: () => archive.associations,
     [Symbol.asyncDispose]: () => archive[Symbol.asyncDispose](),

@@ -44,9 +44,8 @@ export function faultsOf(sample: Sample, file: Buffer, outcome: Outcome, capabil
   if (capabilities.verbatim && got.syntax === sample.syntax) {
     return got.data.equals(sample.data) ? [] : [fault(`${got.data.length} bytes differ from ${sample.data.length}`)]
   }
-  const unfaithful = capabilities.unfaithful[sample.name]?.tags ?? []
   const found = differences(sample.dataset, readDataset(got.data, got.syntax), {
-    except: new Set([...unfaithful, ...(outcome.decoded ? CHANGED_BY_DECODING : [])]),
+    except: new Set(outcome.decoded ? CHANGED_BY_DECODING : []),
     looseVrs: sample.syntax === IMPLICIT_LE || (!isCompressed(sample.syntax) && !capabilities.explicitFirst),
   })
   return found.map(fault)

@@ -27,7 +27,6 @@ describe.skipIf(skipWithoutPeers())('Orthanc', () => {
         takes: () => true,
         // It has no decoder for JPEG 2000 and none for pixels of one bit; such an object ends the C-GET with C000.
         decodes: ({ syntax, dataset }) => !JPEG_2000.includes(syntax) && dataset.number(Attribute.BitsAllocated) !== 1,
-        unfaithful: {},
       },
       openAssociations: () => connectionsTo(peer.port),
       [Symbol.asyncDispose]: () => peer[Symbol.asyncDispose](),

@@ -145,12 +145,16 @@ export function retrieveTests(use: Use): void {
   })
 
   it('completes eight retrievals at once over two associations', async () => {
-    const { samples, archive } = use()
+    const { samples, archive, gateway } = use()
     const given = (sample: Sample): boolean => outcomeOf(sample, 'stored', archive.capabilities).kind === 'given'
     const studies = [...groupBy(samples, ({ study }) => study).values()].filter((study) => study.every(given))
     const largest = studies.sort((a, b) => bytesOf(b) - bytesOf(a)).slice(0, 4)
     const faults = await Promise.all(
-      [...largest, ...largest].map((study) => groupFaults(studyUrl(study[0]!.study), study, 'stored')),
+      [...largest, ...largest].map(async (study) => {
+        const found = await groupFaults(studyUrl(study[0]!.study), study, 'stored')
+        expect(gateway.archives[0]!.stats.open).toBeLessThanOrEqual(2)
+        return found
+      }),
     )
     expect(faults.flat()).toEqual([])
   })

@@ -217,6 +217,22 @@ export function searchTests(use: Use): void {
     )
   })
 
+  it('matches modalities in a study, whether the archive knows that key or passes over it', async () => {
+    const withModality = (...wanted: string[]): string[] => {
+      const found = [...studies()].filter(([, samples]) =>
+        samples.some(({ dataset }) => wanted.includes(dataset.string(Attribute.Modality) ?? '')),
+      )
+      return sorted(found.map(([study]) => study))
+    }
+    expect(await uids('/studies?ModalitiesInStudy=MR', STUDY_UID)).toEqual(withModality('MR'))
+    expect(await uids('/studies?ModalitiesInStudy=XA%5CMR', STUDY_UID)).toEqual(withModality('XA', 'MR'))
+    const page = await search(url('/studies?00080061=MR&limit=2&offset=1'))
+    const left = withModality('MR').length - 3
+    expect(page.results).toHaveLength(2)
+    expect(page.warnings).toEqual(left === 0 ? [] : [expect.stringContaining(`There are ${left} additional results`)])
+    expect(await uids('/studies?ModalitiesInStudy=BDUS', STUDY_UID)).toEqual([])
+  })
+
   it('finds names beyond ASCII by keys beyond ASCII, and gives them in UTF-8', async () => {
     const { samples, archive } = use()
     const known = NAMES.flatMap(([file, key]) => {

@@ -11,9 +11,12 @@ import { storeTests } from './store-tests.ts'
 /** Few, so that requests have to wait for each other. */
 const MAX_ASSOCIATIONS = 2
 
+/** Some tests fetch every file, one by one; where the machine is busy that takes its time. */
+const TIMEOUT_MS = 120_000
+
 /** The same tests for every archive, through a real gateway, over HTTP. */
 export function archiveSuite(name: string, start: (files: readonly string[]) => Promise<ArchiveUnderTest>): void {
-  describe(name, () => {
+  describe(name, { timeout: TIMEOUT_MS }, () => {
     let corpus: Corpus
     let archive: ArchiveUnderTest
     let gateway: Gateway
@@ -37,6 +40,10 @@ export function archiveSuite(name: string, start: (files: readonly string[]) => 
       await (gateway as Gateway | undefined)?.[Symbol.asyncDispose]()
       await (archive as ArchiveUnderTest | undefined)?.[Symbol.asyncDispose]()
       await (corpus as Corpus | undefined)?.[Symbol.asyncDispose]()
+    })
+
+    it('has taken all the files it was given', () => {
+      expect(archive.refused).toEqual([])
     })
 
     describe('search', () => searchTests(use))

@@ -355,7 +355,7 @@ describe('backpressure', () => {
         const held = await settledAt(() => peer.bytesSent)
         expect(held).toBeLessThan(HIGH_WATER_BYTES + KERNEL_BYTES)
         // More than can have been waiting here.
-        for (let read = 0; read < 8 * HIGH_WATER_BYTES; ) {
+        for (let read = 0; read < 8 * HIGH_WATER_BYTES;) {
           const piece = await association.read(LONG)
           read += piece!.bytes.length + PIECE_OVERHEAD_BYTES
         }

@@ -61,14 +61,17 @@ function dyingAfter(count: number, how: 'close' | 'abort' | 'reset', answer: Arc
 }
 
 describe('a reused association that turns out to be dead', () => {
-  test.each(['close', 'abort', 'reset'] as const)('by %s is replaced once for a C-FIND without an answer yet', async (how) => {
-    await using fixture = await start(dyingAfter(1, how, findAnswer(oneStudy)))
-    const { scripted, archive } = fixture
-    expect(await uids(archive)).toEqual(['1.2'])
-    expect(await uids(archive)).toEqual(['1.2'])
-    expect(scripted.associations).toHaveLength(2)
-    expect(archive.stats).toMatchObject({ leased: 0, waiting: 0 })
-  })
+  test.each(['close', 'abort', 'reset'] as const)(
+    'by %s is replaced once for a C-FIND without an answer yet',
+    async (how) => {
+      await using fixture = await start(dyingAfter(1, how, findAnswer(oneStudy)))
+      const { scripted, archive } = fixture
+      expect(await uids(archive)).toEqual(['1.2'])
+      expect(await uids(archive)).toEqual(['1.2'])
+      expect(scripted.associations).toHaveLength(2)
+      expect(archive.stats).toMatchObject({ leased: 0, waiting: 0 })
+    },
+  )
 
   test('is replaced once for a C-ECHO', async () => {
     await using fixture = await start(dyingAfter(1, 'close', undefined))
@@ -117,7 +120,9 @@ describe('a reused association that turns out to be dead', () => {
     const script: ArchiveScript = {
       find: async (association, message) => {
         if (requests++ === 0) return findAnswer(oneStudy)(association, message)
-        await association.peer.send(findResponse({ contextId: message.contextId, messageId: message.messageId, status: 0xa700 }))
+        await association.peer.send(
+          findResponse({ contextId: message.contextId, messageId: message.messageId, status: 0xa700 }),
+        )
       },
     }
     await using fixture = await start(script)
@@ -206,15 +211,15 @@ describe('what an archive agrees to', () => {
     expect(Object.values(options)).toEqual([false, false, false, false])
   })
 
-  test.each([
-    { search: { extendedNegotiation: false } },
-    { quirks: { noExtendedNegotiation: true } },
-  ])('is not asked for under %j', async (settings) => {
-    await using fixture = await start({}, settings)
-    const { scripted, archive } = fixture
-    await archive.queryOptions(true, never)
-    expect(scripted.associations[0]!.items(0x56)).toEqual([])
-  })
+  test.each([{ search: { extendedNegotiation: false } }, { quirks: { noExtendedNegotiation: true } }])(
+    'is not asked for under %j',
+    async (settings) => {
+      await using fixture = await start({}, settings)
+      const { scripted, archive } = fixture
+      await archive.queryOptions(true, never)
+      expect(scripted.associations[0]!.items(0x56)).toEqual([])
+    },
+  )
 
   test('is told by the association that is there already', async () => {
     await using fixture = await start({ associate: () => granting([1]) })
@@ -321,5 +326,4 @@ describe('disposing', () => {
     expect(scripted.associations.map(({ ended }) => ended)).toEqual(scripted.associations.map(() => 'released'))
     await scripted[Symbol.asyncDispose]()
   })
-
 })

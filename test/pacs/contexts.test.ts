@@ -11,7 +11,8 @@ const MR = `${STORAGE_ROOT}4`
 const NATIVE = [EXPLICIT_LE, IMPLICIT_LE]
 
 /** Classes that are not among the frequent ones. */
-const rare = (count: number): string[] => Array.from({ length: count }, (_, index) => `1.2.826.0.1.3680043.9.${index + 1}`)
+const rare = (count: number): string[] =>
+  Array.from({ length: count }, (_, index) => `1.2.826.0.1.3680043.9.${index + 1}`)
 
 const plan: GetPlan = { classes: [CT], compressed: true, others: true, maxContexts: 128, roles: 'scp' }
 
@@ -38,8 +39,12 @@ describe('for queries', () => {
 
   test('relational, fuzzy, empty value and multiple value matching are asked for by extended negotiation', () => {
     const information = Uint8Array.of(1, 0, 0, 0, 0, 1, 1)
-    expect(findProposal({ extendedNegotiation: true, relational: true, fuzzy: false }).extended).toEqual([{ sopClass: STUDY_ROOT_FIND, information }])
-    expect(findProposal({ extendedNegotiation: true, relational: false, fuzzy: false }).extended?.[0]?.information[0]).toBe(0)
+    expect(findProposal({ extendedNegotiation: true, relational: true, fuzzy: false }).extended).toEqual([
+      { sopClass: STUDY_ROOT_FIND, information },
+    ])
+    expect(
+      findProposal({ extendedNegotiation: true, relational: false, fuzzy: false }).extended?.[0]?.information[0],
+    ).toBe(0)
   })
 })
 
@@ -89,7 +94,9 @@ describe('for C-GET (case 120)', () => {
   test('each compressed syntax has a context of its own: the archive chooses by object, not once for a class', () => {
     const { contexts } = getProposal({ ...plan, others: false })
     const compressed = contexts.slice(2)
-    expect(compressed.map(({ transferSyntaxes }) => transferSyntaxes)).toEqual(encapsulatedSyntaxes.map(({ uid }) => [uid]))
+    expect(compressed.map(({ transferSyntaxes }) => transferSyntaxes)).toEqual(
+      encapsulatedSyntaxes.map(({ uid }) => [uid]),
+    )
     expect(new Set(compressed.map(({ abstractSyntax }) => abstractSyntax))).toEqual(new Set([CT]))
   })
 
@@ -126,7 +133,12 @@ describe('for C-GET (case 120)', () => {
     const { contexts } = getProposal({ ...plan, classes: rare(1), compressed: false })
     expect(contexts.slice(2).map(({ abstractSyntax }) => abstractSyntax)).toEqual(frequentStorageClasses)
     const few = getProposal({ ...plan, classes: [CT], compressed: false, maxContexts: 4 })
-    expect(few.contexts.map(({ abstractSyntax }) => abstractSyntax)).toEqual([STUDY_ROOT_GET, CT, MR, `${STORAGE_ROOT}2.1`])
+    expect(few.contexts.map(({ abstractSyntax }) => abstractSyntax)).toEqual([
+      STUDY_ROOT_GET,
+      CT,
+      MR,
+      `${STORAGE_ROOT}2.1`,
+    ])
   })
 
   test('an archive that bears one context gets the service alone', () => {

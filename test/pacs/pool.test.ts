@@ -527,7 +527,8 @@ describe('closing', () => {
     await until(() => pool.stats.waiting === 2)
     const outcomes = Promise.allSettled(waiting)
     await pool.close()
-    for (const outcome of await outcomes) expect(outcome).toMatchObject({ reason: expect.any(PoolClosedError) as unknown })
+    for (const outcome of await outcomes)
+      expect(outcome).toMatchObject({ reason: expect.any(PoolClosedError) as unknown })
     busy.release()
     await until(() => pool.stats.open === 0)
   })
@@ -621,7 +622,9 @@ describe('any course of events', () => {
           expect(pool.stats.open).toBeLessThanOrEqual(max)
           // No place is lost: all of them can be had at once.
           archive.script = {}
-          const all = await Promise.all(Array.from({ length: max }, (_, index) => pool.lease(proposals[index % 2]!, never)))
+          const all = await Promise.all(
+            Array.from({ length: max }, (_, index) => pool.lease(proposals[index % 2]!, never)),
+          )
           expect(pool.stats).toEqual({ open: max, leased: max, idle: 0, waiting: 0 })
           for (const lease of all) lease.release()
           await pool.close()

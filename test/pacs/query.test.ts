@@ -21,7 +21,7 @@ interface RawElement {
 /** Reads an identifier without the reader of src: sequences are taken whole, items included. */
 function rawElements(data: Buffer): RawElement[] {
   const elements: RawElement[] = []
-  for (let at = 0; at < data.length; ) {
+  for (let at = 0; at < data.length;) {
     const tag = ((data.readUInt16LE(at) << 16) | data.readUInt16LE(at + 2)) >>> 0
     const vr = data.toString('latin1', at + 4, at + 6)
     const isLong = ['SQ', 'UN', 'UT', 'OB', 'OW', 'UC', 'UR'].includes(vr)
@@ -139,7 +139,9 @@ describe('an identifier', () => {
     const items = request!.identifier.items(Attribute.RequestAttributesSequence)
     expect(items).toHaveLength(1)
     const [item] = items
-    expect([...item!.entries()].map(([t, element]) => [t, Buffer.from(element.value as Uint8Array).toString()])).toEqual([
+    expect(
+      [...item!.entries()].map(([t, element]) => [t, Buffer.from(element.value as Uint8Array).toString()]),
+    ).toEqual([
       [Attribute.ScheduledProcedureStepID, '7 '],
       [Attribute.RequestedProcedureID, ''],
     ])
@@ -177,7 +179,8 @@ describe('an identifier', () => {
     archive.script = {
       find: findAnswer((keys) => {
         const answer = new Dataset().set(Attribute.StudyInstanceUID, '1.2.3')
-        if (keys.string(Attribute.QueryRetrieveLevel) === 'STUDY') return [answer.set(Attribute.PatientName, 'Doe^Jane')]
+        if (keys.string(Attribute.QueryRetrieveLevel) === 'STUDY')
+          return [answer.set(Attribute.PatientName, 'Doe^Jane')]
         return [answer.set(Attribute.SeriesInstanceUID, '1.2.3.4').set(Attribute.Modality, 'CT')]
       }),
     }
@@ -251,10 +254,13 @@ describe('settings of an archive', () => {
   test('singleUidLists asks for each UID alone, and joins the answers', async () => {
     archive.script = {
       find: findAnswer((keys) => [
-        new Dataset().set(Attribute.StudyInstanceUID, keys.string(Attribute.StudyInstanceUID)!),
+        new Dataset().set(Attribute.StudyInstanceUID, keys.string(Attribute.StudyInstanceUID)),
       ]),
     }
-    await using one = await gatewayTo(archive.address, { quirks: { singleUidLists: true }, search: { deriveCounts: 'never' } })
+    await using one = await gatewayTo(archive.address, {
+      quirks: { singleUidLists: true },
+      search: { deriveCounts: 'never' },
+    })
     archive.log.length = 0
     const { body } = await searchAt(`${one.url}/studies?StudyInstanceUID=1.2,1.3,1.4`)
     const asked = archive.received(C_FIND_RQ).map(({ identifier: keys }) => keys.strings(Attribute.StudyInstanceUID))

@@ -132,7 +132,13 @@ describe('a search without relational queries', () => {
       },
       { requiredKeys: ['PatientID'] },
     )
-    const levels = ['/studies', '/series', '/instances', `/studies/${ROOT}.1.1/series`, `/studies/${ROOT}.1.1/instances`]
+    const levels = [
+      '/studies',
+      '/series',
+      '/instances',
+      `/studies/${ROOT}.1.1/series`,
+      `/studies/${ROOT}.1.1/instances`,
+    ]
     const include = fc.subarray(['PatientSex', 'StudyDescription', 'SeriesDescription', 'Rows', 'all'])
     await fc.assert(
       fc.asyncProperty(fc.constantFrom(...levels), keys, include, async (level, match, fields) => {
@@ -170,7 +176,12 @@ describe('a search without relational queries', () => {
   })
 })
 
-function finderOf(asked: Query[], relational: boolean, answer: (query: Query) => Dataset[] = () => [], maxParents = 500): Finder {
+function finderOf(
+  asked: Query[],
+  relational: boolean,
+  answer: (query: Query) => Dataset[] = () => [],
+  maxParents = 500,
+): Finder {
   return {
     relational,
     maxParents,
@@ -283,7 +294,14 @@ describe('what archives return', () => {
 
   test('without the UIDs of the path is given them', async () => {
     const answer = (): Dataset[] => [new Dataset().set(Attribute.SOPInstanceUID, '3.1')]
-    const request: SearchRequest = { level: 'IMAGE', study: '1.1', series: '2.1', withParents: false, match: [], include: [] }
+    const request: SearchRequest = {
+      level: 'IMAGE',
+      study: '1.1',
+      series: '2.1',
+      withParents: false,
+      match: [],
+      include: [],
+    }
     for (const relational of [true, false]) {
       const [found] = await collect(request, finderOf([], relational, answer))
       expect(found!.string(Attribute.StudyInstanceUID)).toBe('1.1')
@@ -303,7 +321,12 @@ describe('what archives return', () => {
 })
 
 describe('attributes of the levels above', () => {
-  const request: SearchRequest = { level: 'SERIES', withParents: true, match: [patientKey], include: [Attribute.StudyDescription] }
+  const request: SearchRequest = {
+    level: 'SERIES',
+    withParents: true,
+    match: [patientKey],
+    include: [Attribute.StudyDescription],
+  }
   const name = '山田^太郎'
 
   /** A study and its series, each as the archive writes it. */
@@ -316,7 +339,10 @@ describe('attributes of the levels above', () => {
   const study = (charset: string | undefined, patient: string): Dataset => {
     const dataset = new Dataset()
     if (charset !== undefined) dataset.set(Attribute.SpecificCharacterSet, charset.split('|'))
-    return dataset.set(Attribute.StudyInstanceUID, '1.1').set(Attribute.PatientName, patient).set(Attribute.StudyDescription, 'Head')
+    return dataset
+      .set(Attribute.StudyInstanceUID, '1.1')
+      .set(Attribute.PatientName, patient)
+      .set(Attribute.StudyDescription, 'Head')
   }
   const series = (charset: string | undefined, description: string): Dataset => {
     const dataset = new Dataset()
@@ -377,13 +403,21 @@ describe('counts of a study', () => {
     )
     const response = await fetch(`${gateway.url}/studies`)
     const results = (await response.json()) as Record<string, { Value?: unknown[] }>[]
-    const queries = archive.received(C_FIND_RQ).map(({ identifier }) => identifier.string(Attribute.QueryRetrieveLevel)!)
+    const queries = archive
+      .received(C_FIND_RQ)
+      .map(({ identifier }) => identifier.string(Attribute.QueryRetrieveLevel)!)
     return { results, queries }
   }
 
   const twoSeries = (): Dataset[] => [
-    keysOf('1.1').set(Attribute.SeriesInstanceUID, '2.1').set(Attribute.Modality, 'MR').set(Attribute.NumberOfSeriesRelatedInstances, '3'),
-    keysOf('1.1').set(Attribute.SeriesInstanceUID, '2.2').set(Attribute.Modality, 'CT').set(Attribute.NumberOfSeriesRelatedInstances, '4'),
+    keysOf('1.1')
+      .set(Attribute.SeriesInstanceUID, '2.1')
+      .set(Attribute.Modality, 'MR')
+      .set(Attribute.NumberOfSeriesRelatedInstances, '3'),
+    keysOf('1.1')
+      .set(Attribute.SeriesInstanceUID, '2.2')
+      .set(Attribute.Modality, 'CT')
+      .set(Attribute.NumberOfSeriesRelatedInstances, '4'),
   ]
   const isStudy = (identifier: Dataset): boolean => identifier.string(Attribute.QueryRetrieveLevel) === 'STUDY'
   const complete = (uid: string): Dataset =>
@@ -393,7 +427,9 @@ describe('counts of a study', () => {
       .set(Attribute.NumberOfStudyRelatedInstances, '1')
 
   test('are taken from its series where the archive leaves them out, over the one association there is', async () => {
-    const { results, queries } = await derived('auto', (keys) => (isStudy(keys) ? [keysOf('1.1'), keysOf('1.2')] : twoSeries()))
+    const { results, queries } = await derived('auto', (keys) =>
+      isStudy(keys) ? [keysOf('1.1'), keysOf('1.2')] : twoSeries(),
+    )
     expect(queries).toEqual(['STUDY', 'SERIES', 'SERIES'])
     for (const result of results) {
       expect(result).toMatchObject({
@@ -423,14 +459,19 @@ describe('counts of a study', () => {
   })
 
   test('of instances stay empty when a series does not tell its own', async () => {
-    const series = (): Dataset[] => [...twoSeries(), keysOf('1.1').set(Attribute.SeriesInstanceUID, '2.3').set(Attribute.Modality, 'CT')]
+    const series = (): Dataset[] => [
+      ...twoSeries(),
+      keysOf('1.1').set(Attribute.SeriesInstanceUID, '2.3').set(Attribute.Modality, 'CT'),
+    ]
     const { results } = await derived('auto', (keys) => (isStudy(keys) ? [keysOf('1.1')] : series()))
     expect(results[0]).toMatchObject({ '00201206': { Value: [3] }, '00201208': { vr: 'IS' } })
     expect(results[0]!['00201208']!.Value).toBeUndefined()
   })
 
   test('of very many studies are left to the archive', async () => {
-    const { results, queries } = await derived('auto', (keys) => (isStudy(keys) ? studies(MAX_DERIVED + 1) : twoSeries()))
+    const { results, queries } = await derived('auto', (keys) =>
+      isStudy(keys) ? studies(MAX_DERIVED + 1) : twoSeries(),
+    )
     expect(results).toHaveLength(MAX_DERIVED + 1)
     expect(queries).toEqual(['STUDY'])
   })
@@ -440,7 +481,10 @@ describe('an archive that never ends its answer', () => {
   const BATCH = 500
 
   /** Answers every C-FIND by batches of Pending responses until the connection ends; reads nothing more. */
-  async function startEndless(answer: (index: number) => Dataset | undefined, changing = false): Promise<ScriptedArchive> {
+  async function startEndless(
+    answer: (index: number) => Dataset | undefined,
+    changing = false,
+  ): Promise<ScriptedArchive> {
     return ScriptedArchive.start({
       find: async (association, { contextId, messageId }) => {
         const { peer } = association

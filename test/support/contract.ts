@@ -22,6 +22,7 @@ export interface DescribedResponse {
   readonly headers: Readonly<Record<string, { readonly required: boolean; readonly pointer: string }>>
   /** Media type as the document writes it → pointer to its schema. */
   readonly content: ReadonlyMap<string, string>
+  readonly examples: readonly { readonly schema: string; readonly example: unknown }[]
 }
 
 const path = fileURLToPath(new URL('../../openapi/dicomweb.yaml', import.meta.url))
@@ -54,6 +55,7 @@ export function describedResponse(operation: Operation, status: number): Describ
   if (!found) return undefined
   const { pointer, value } = resolved(`#/paths/${pathOf(operation)}/responses/${status}`, found)
   const { headers = {}, content = {} } = value as { headers?: Record<string, object>; content?: Record<string, object> }
+  const schemaOfType = (type: string): string => `${pointer}/content/${escaped(type)}/schema`
   return {
     headers: Object.fromEntries(
       Object.entries(headers).map(([name, header]) => {
@@ -62,7 +64,10 @@ export function describedResponse(operation: Operation, status: number): Describ
         return [name, { required, pointer: `${target.pointer}/schema` }]
       }),
     ),
-    content: new Map(Object.entries(content).map(([type]) => [type, `${pointer}/content/${escaped(type)}/schema`])),
+    content: new Map(Object.keys(content).map((type) => [type, schemaOfType(type)])),
+    examples: Object.entries(content).flatMap(([type, media]) =>
+      'example' in media ? [{ schema: schemaOfType(type), example: media.example }] : [],
+    ),
   }
 }
 

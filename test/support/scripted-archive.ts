@@ -19,7 +19,7 @@ import {
   type Framing,
 } from './golden.ts'
 import { sliceDataset, type SliceShape } from './slices.ts'
-import { ScriptedPeer, type PeerConnection, type PeerOptions } from './scripted-peer.ts'
+import { ScriptedPeer, type PeerConnection } from './scripted-peer.ts'
 
 /** An association of the scripted archive, at its end. */
 export interface ArchiveAssociation {
@@ -54,7 +54,7 @@ export interface ArchiveMessage {
 type Handler = (association: ArchiveAssociation, message: ArchiveMessage) => Promise<void>
 
 /** What a scripted archive does where it is to differ from one that accepts all and holds nothing. */
-export interface ArchiveScript extends PeerOptions {
+export interface ArchiveScript {
   /** What to accept; 'silent' never answers; a triple is an A-ASSOCIATE-RJ; 'close' and 'abort' end the connection. */
   associate?(
     request: Buffer,
@@ -66,8 +66,15 @@ export interface ArchiveScript extends PeerOptions {
   store?: Handler
   /** Any other message, C-CANCEL among them. */
   other?: Handler
+  /** Where to cut an association: the connection ends when so many bytes have been sent over it. */
+  cut?(association: ArchiveAssociation): Cut | undefined
   /** Before an A-RELEASE-RQ is answered; false leaves it unanswered. */
   release?(association: ArchiveAssociation): Promise<boolean>
+}
+
+export interface Cut {
+  readonly after: number
+  readonly by: 'fin' | 'reset'
 }
 
 export const C_CANCEL_RQ = 0x0fff
@@ -91,11 +98,7 @@ export class ScriptedArchive implements AsyncDisposable {
 
   static async start(script: ArchiveScript = {}): Promise<ScriptedArchive> {
     const archive = new ScriptedArchive(script)
-    const { cutAfter, cut } = script
-    archive.#peer = await ScriptedPeer.listen((peer) => archive.#serve(peer), {
-      ...(cutAfter !== undefined && { cutAfter }),
-      ...(cut !== undefined && { cut }),
-    })
+    archive.#peer = await ScriptedPeer.listen((peer) => archive.#play(peer))
     return archive
   }
 
@@ -116,15 +119,34 @@ export class ScriptedArchive implements AsyncDisposable {
     await this.#peer?.[Symbol.asyncDispose]()
   }
 
+  /** A script that fails ends its connection, so that nobody waits for it. */
+  async #play(peer: PeerConnection): Promise<void> {
+    try {
+      await this.#serve(peer)
+    } catch (error) {
+      if (error instanceof CutError) return
+      peer.close()
+      throw error
+    }
+  }
+
   async #serve(peer: PeerConnection): Promise<void> {
     const request = await peer.next()
-    if (request?.[0] !== 1) return peer.close()
+    if (request?.[0] !== 1) {
+      peer.close()
+      return
+    }
     const index = this.associations.length
     const answer = this.script.associate?.(request, index) ?? {}
     const association = new Served(peer, index, request, typeof answer === 'object' && !isTriple(answer) ? answer : {})
     this.associations.push(association)
+    const cut = this.script.cut?.(association)
+    if (cut) cutShort(peer, cut)
     if (answer === 'silent') return
-    if (answer === 'close') return peer.close()
+    if (answer === 'close') {
+      peer.close()
+      return
+    }
     if (answer === 'abort') return peer.abort()
     if (isTriple(answer)) {
       await peer.send(associateReject(...answer))
@@ -183,6 +205,26 @@ export class ScriptedArchive implements AsyncDisposable {
   }
 }
 
+/** Ends a script whose connection was cut on purpose. */
+class CutError extends Error {}
+
+function cutShort(peer: PeerConnection, { after, by }: Cut): void {
+  const send = peer.send.bind(peer)
+  let room = after
+  peer.send = async (...chunks) => {
+    const bytes = Buffer.concat(chunks)
+    if (bytes.length < room) {
+      room -= bytes.length
+      return send(bytes)
+    }
+    if (room > 0) await send(bytes.subarray(0, room))
+    room = 0
+    if (by === 'reset') peer.reset()
+    else peer.close()
+    throw new CutError('The connection was cut')
+  }
+}
+
 function isTriple(answer: unknown): answer is readonly [number, number, number] {
   return Array.isArray(answer)
 }
@@ -195,6 +237,8 @@ class Served implements ArchiveAssociation {
   readonly #user: readonly { type: number; value: Buffer }[]
   readonly #answers: AcceptBytes['answers']
   #pdvs: { contextId: number; flags: number; bytes: Buffer }[] = []
+  /** How it ended in the midst of a message. */
+  #ending: 'release' | 'abort' | 'closed' | undefined
 
   constructor(peer: PeerConnection, index: number, request: Buffer, accept: AcceptBytes) {
     this.peer = peer
@@ -232,11 +276,12 @@ class Served implements ArchiveAssociation {
   }
 
   async next(): Promise<ArchiveMessage | 'release' | 'abort' | 'closed'> {
-    const first = await this.#gather()
+    const first = this.#ending ?? (await this.#gather())
     if (typeof first === 'string') return first
     const command = readCommandSet(first.bytes)
     const hasData = command.get('0800')?.readUInt16LE(0) !== 0x0101
     const second = hasData ? await this.#gather() : undefined
+    if (typeof second === 'string') this.#ending = second
     const data = typeof second === 'object' ? second.bytes : undefined
     const { contextId } = first
     const syntax = this.#syntax(contextId)
@@ -276,7 +321,13 @@ class Served implements ArchiveAssociation {
 
 /** C-ECHO-RSP. */
 export function echoResponse(contextId: number, messageId: number, status = 0): Buffer {
-  const command = commandSet({ '0002': VERIFICATION, '0100': 0x8030, '0120': messageId, '0800': 0x0101, '0900': status })
+  const command = commandSet({
+    '0002': VERIFICATION,
+    '0100': 0x8030,
+    '0120': messageId,
+    '0800': 0x0101,
+    '0900': status,
+  })
   return message(command, undefined, { contextId })
 }
 
@@ -312,7 +363,8 @@ export function listing(shapes: readonly SliceShape[]): Handler {
     const found = new Map<string, Dataset>()
     for (const dataset of shapes.map(sliceDataset)) {
       const uids = [0x0020000d, 0x0020000e, 0x00080018].filter((t) => identifier.strings(t).length > 0)
-      if (uids.every((t) => identifier.strings(t).includes(dataset.string(t)!))) found.set(dataset.string(tag)!, dataset)
+      if (uids.every((t) => identifier.strings(t).includes(dataset.string(t)!)))
+        found.set(dataset.string(tag)!, dataset)
     }
     return [...found.values()].map((dataset) => {
       const match = new Dataset()
@@ -344,7 +396,9 @@ export async function storeAll(
     const { id: contextId } = association.context(sopClass)
     const sopInstance = command.sopInstance ?? dataset.string(0x00080018)!
     const data = association.encode(contextId, dataset)
-    await association.peer.send(storeRequest({ messageId: index + 1, sopClass, sopInstance, data, contextId, ...framing }))
+    await association.peer.send(
+      storeRequest({ messageId: index + 1, sopClass, sopInstance, data, contextId, ...framing }),
+    )
     for (;;) {
       const answer = await association.next()
       if (typeof answer === 'string') return { statuses, cancelled, ended: true }

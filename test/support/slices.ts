@@ -49,7 +49,7 @@ export function sliceDataset(shape: SliceShape = {}): Dataset {
     .set(Attribute.SeriesNumber, '1')
     .set(Attribute.InstanceNumber, String(number))
     .set(Attribute.Rows, 1)
-    .set(Attribute.Columns, size)
+    .set(Attribute.Columns, Math.min(size, 0xffff))
     .set(Attribute.BitsAllocated, 8)
     .put(Attribute.PixelData, { vr: 'OB', value: Buffer.alloc(size, number) })
 }

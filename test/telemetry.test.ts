@@ -1,0 +1,103 @@
+import { channel } from 'node:diagnostics_channel'
+import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest'
+import { StatusError } from '../src/dimse/status.ts'
+import type { RequestEvent } from '../src/http/app.ts'
+import { startTelemetry, type Telemetry } from '../src/telemetry.ts'
+
+const event: RequestEvent = {
+  method: 'GET',
+  route: '/dicomweb/studies',
+  archive: 'main',
+  status: 200,
+  milliseconds: 12.4,
+  cut: false,
+  error: undefined,
+}
+
+let lines: string[]
+
+beforeEach(() => {
+  lines = []
+  vi.spyOn(process.stdout, 'write').mockImplementation((chunk) => {
+    lines.push(String(chunk))
+    return true
+  })
+})
+
+afterEach(() => {
+  vi.restoreAllMocks()
+})
+
+function logged(format: 'json' | 'pretty', ...events: Partial<RequestEvent>[]): string[] {
+  const telemetry: Telemetry = startTelemetry({ level: 'trace', format }, () => [])
+  lines = []
+  for (const one of events) channel('dimsegate:request').publish({ ...event, ...one })
+  telemetry.stop()
+  return [...lines]
+}
+
+describe('the log', () => {
+  it('has a line for each request', () => {
+    const [line] = logged('json', {})
+    expect(JSON.parse(line!)).toMatchObject({
+      level: 30,
+      method: 'GET',
+      route: '/dicomweb/studies',
+      status: 200,
+      ms: 12,
+      msg: 'request',
+    })
+  })
+
+  it('is for people where that is configured', () => {
+    const [line] = logged('pretty', { status: 502 })
+    expect(line).toMatch(
+      /^\d{4}-\d{2}-\d{2}T[\d:.]+Z ERROR request method=GET route=\/dicomweb\/studies archive=main status=502 ms=12\n$/,
+    )
+  })
+
+  it.each(['json', 'pretty'] as const)(
+    'of an error as %s has its code, and of one without where it came from',
+    (format) => {
+      const coded = Object.assign(new Error('CANARY'), { code: 'CONNECT_FAILED' })
+      const unknown = new TypeError('CANARY\nand CANARY again\n    at CANARY (CANARY.ts:1:1)')
+      const [first, second] = logged(format, { status: 502, error: coded }, { status: 500, error: unknown })
+      expect(first).toContain('CONNECT_FAILED')
+      expect(second).toContain('TypeError')
+      expect(second).toContain('telemetry.test.ts')
+      for (const line of [first, second]) expect(line).not.toContain('CANARY')
+    },
+  )
+
+  it('has the status of a DIMSE response, and no Error Comment', () => {
+    const response = {
+      type: 'C-FIND-RSP',
+      messageIdBeingRespondedTo: 1,
+      affectedSopClassUid: '1.2',
+      hasDataSet: false,
+    } as const
+    const error = new StatusError({ ...response, status: 0xc001, errorComment: 'CANARY' })
+    const [line] = logged('json', { status: 502, error })
+    expect(JSON.parse(line!)).toMatchObject({ error: { code: 'DIMSE_STATUS', dimse: 'C001' } })
+    expect(line).not.toContain('CANARY')
+  })
+
+  it('takes a client that leaves for no error of ours', () => {
+    const [line] = logged('json', { cut: true, error: Object.assign(new Error('x'), { code: 'CLIENT_GONE' }) })
+    expect(JSON.parse(line!)).toMatchObject({ level: 30, cut: true })
+    const [other] = logged('json', { cut: true, error: Object.assign(new Error('x'), { code: 'CONNECTION_LOST' }) })
+    expect(JSON.parse(other!)).toMatchObject({ level: 50, cut: true })
+  })
+})
+
+describe('telemetry that has ended', () => {
+  it('hears nothing any more', async () => {
+    const ended = startTelemetry({ level: 'trace', format: 'json' }, () => [])
+    ended.stop()
+    lines = []
+    channel('dimsegate:request').publish(event)
+    channel('dimsegate:association').publish({ archive: 'main', event: 'opened' })
+    expect(lines).toEqual([])
+    expect((await ended.metrics()).text).not.toContain('archive="main"')
+  })
+})
