@@ -1,4 +1,4 @@
-import type { BenchGateway } from './gateway.ts'
+import type { BenchGateway, GatewayProgram } from './gateway.ts'
 import type { Peers } from './peers.ts'
 
 /** A piece of work that the gateway and a native tool both do, on the same peers, in turns. */
@@ -11,12 +11,7 @@ export interface Scenario {
   /** Fewer rounds than asked for, where one takes long. */
   readonly maxRounds?: number
   /** Starts what it needs, and makes sure that both sides do the whole work rightly. @throws when they do not */
-  prepare(peers: Peers, resources: AsyncDisposableStack, options: PrepareOptions): Promise<Contest>
-}
-
-export interface PrepareOptions {
-  /** Arguments of the gateway's Node. */
-  readonly nodeOptions: readonly string[]
+  prepare(peers: Peers, resources: AsyncDisposableStack, program: GatewayProgram): Promise<Contest>
 }
 
 /** What design/performance.md wants: of the ratio of the times, or of our time itself in ms. */
@@ -55,10 +50,11 @@ export interface Result {
 export async function compete(
   scenario: Scenario,
   peers: Peers,
-  { rounds, ...options }: PrepareOptions & { rounds: number },
+  program: GatewayProgram,
+  rounds: number,
 ): Promise<Result> {
   await using resources = new AsyncDisposableStack()
-  const { gateway, ours, theirs } = await scenario.prepare(peers, resources, options)
+  const { gateway, ours, theirs } = await scenario.prepare(peers, resources, program)
   const result = { ours: [] as Turn[], theirs: [] as number[], ratios: [] as number[], cpuSeconds: [] as number[] }
   for (let round = 0; round <= Math.min(rounds, scenario.maxRounds ?? rounds); round++) {
     const before = await gateway.cpuSeconds()

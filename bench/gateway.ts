@@ -21,10 +21,18 @@ export interface GatewayTarget {
   readonly port: number
 }
 
-const MAIN = resolve(import.meta.dirname, '../src/main.ts')
+/** What is started. */
+export interface GatewayProgram {
+  /** Arguments of its Node, such as those for profiles. */
+  readonly nodeOptions: readonly string[]
+  /** Its entry point. */
+  readonly main: string
+}
 
-/** Starts it in front of one archive. `nodeOptions` are for profiles. */
-export async function startGateway(target: GatewayTarget, nodeOptions: readonly string[] = []): Promise<BenchGateway> {
+export const unbuilt = resolve(import.meta.dirname, '../src/main.ts')
+
+/** Starts it in front of one archive. */
+export async function startGateway(target: GatewayTarget, program: GatewayProgram): Promise<BenchGateway> {
   await using resources = new AsyncDisposableStack()
   const root = resources.use(await mkdtempDisposable(join(tmpdir(), 'dimsegate-bench-')))
   const port = await freePort()
@@ -32,7 +40,7 @@ export async function startGateway(target: GatewayTarget, nodeOptions: readonly 
   await writeFile(path, stringify(configuration(target, port)))
   const running = resources.use(
     await startProcess(process.execPath, {
-      args: [...nodeOptions, MAIN, 'serve', '--config', path],
+      args: [...program.nodeOptions, program.main, 'serve', '--config', path],
       ports: [port],
       patience: 20_000, // to write a profile
     }),

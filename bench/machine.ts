@@ -1,8 +1,8 @@
-import { cpus, totalmem } from 'node:os'
+import { cpus, loadavg, totalmem } from 'node:os'
 import { requireProgram } from '../test/support/peers.ts'
 import { timed } from './timed.ts'
 
-/** What the figures were measured on; nothing that tells whose it is. */
+/** What the figures were measured on; nothing that tells whose it is. Under load of others the ratios grow: we take one process more. */
 export async function describeMachine(): Promise<string[]> {
   const all = cpus()
   return [
@@ -11,6 +11,7 @@ export async function describeMachine(): Promise<string[]> {
     await version('getscu', /v([\d.]+)/, 'DCMTK'),
     await version('Orthanc', /Orthanc ([\d.]+)/, 'Orthanc'),
     await version('curl', /curl ([\d.]+)/, 'curl'),
+    `load ${loadavg()[0]!.toFixed(1)} before the start`,
   ]
 }
 

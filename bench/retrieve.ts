@@ -1,8 +1,8 @@
 import { readParts } from '../test/support/multipart.ts'
-import type { Contest, PrepareOptions, Scenario, Turn } from './contest.ts'
+import type { Contest, Scenario, Turn } from './contest.ts'
 import { curl } from './curl.ts'
 import type { BenchStudy, StudyName } from './data.ts'
-import { startGateway } from './gateway.ts'
+import { type GatewayProgram, startGateway } from './gateway.ts'
 import type { BenchPeer, Peers } from './peers.ts'
 import { timed } from './timed.ts'
 import { checkFiles } from './verify.ts'
@@ -31,10 +31,10 @@ function retrieval(name: StudyName, at: string, what: string, target: Scenario['
     work: `WADO study: ${what} (${at === 'orthanc' ? 'Orthanc' : 'dcmqrscp'})`,
     against: 'getscu',
     target,
-    async prepare(peers, resources, options) {
+    async prepare(peers, resources, program) {
       const study = peers.data.studies[name]
       const peer = await choose(peers)
-      const { gateway, fetchStudy } = await verifiedGateway(peer, study, resources, options)
+      const { gateway, fetchStudy } = await verifiedGateway(peer, study, resources, program)
       await checkGetscu(peer, study)
       return { gateway, ours: fetchStudy, theirs: async () => (await timed('getscu', getscu(peer, study))).seconds }
     },
@@ -48,10 +48,10 @@ function firstByte(): Scenario {
     work: 'Time to first byte: CT study (dcmqrscp)',
     against: 'findscu, then getscu of one instance',
     target: { of: 'milliseconds', reach: 50, aim: 20 },
-    async prepare(peers, resources, options) {
+    async prepare(peers, resources, program) {
       const study = peers.data.studies.ct
       const peer = await peers.dcmqrscp()
-      const { gateway, fetchStudy } = await verifiedGateway(peer, study, resources, options)
+      const { gateway, fetchStudy } = await verifiedGateway(peer, study, resources, program)
       const one = [`SeriesInstanceUID=${study.study}.1`, `SOPInstanceUID=${study.study}.1.1`]
       return {
         gateway,
@@ -77,10 +77,10 @@ async function verifiedGateway(
   peer: BenchPeer,
   study: BenchStudy,
   resources: AsyncDisposableStack,
-  { nodeOptions }: PrepareOptions,
+  program: GatewayProgram,
 ): Promise<Pick<Contest, 'gateway'> & { fetchStudy: () => Promise<Turn> }> {
   const { host, port } = peer
-  const gateway = resources.use(await startGateway({ aeTitle: peer.titleOf(study), host, port }, nodeOptions))
+  const gateway = resources.use(await startGateway({ aeTitle: peer.titleOf(study), host, port }, program))
   const url = `${gateway.url}/studies/${study.study}`
   const expected = await checkStudy(url, study)
   const fetchStudy = async () => {

@@ -14,10 +14,11 @@ export const searchScenarios: readonly Scenario[] = [
     work: `QIDO: ${SEARCH_STUDIES.toLocaleString('en')} studies (Orthanc)`,
     against: 'findscu, same keys',
     target: { of: 'ratio', reach: 1.5, aim: 1.1 },
-    async prepare(peers, resources, { nodeOptions }) {
+    maxRounds: 3,
+    async prepare(peers, resources, program) {
       const { host, port } = await peers.orthanc()
       const expected = SEARCH_STUDIES + Object.keys(peers.data.studies).length
-      const gateway = resources.use(await startGateway({ aeTitle: ORTHANC_TITLE, host, port }, nodeOptions))
+      const gateway = resources.use(await startGateway({ aeTitle: ORTHANC_TITLE, host, port }, program))
       const url = `${gateway.url}/studies?limit=10000`
       const size = await checkSearch(url, expected)
       const findscu = ['-S', '-aec', ORTHANC_TITLE, '-pdu', '131072', ...keys(), host, String(port)]
@@ -29,7 +30,7 @@ export const searchScenarios: readonly Scenario[] = [
           if (turn.bytes !== size) throw new Error(`${url} gave ${turn.bytes} bytes where ${size} were due`)
           return turn
         },
-        // Told to keep quiet: otherwise it spends half of its time on printing.
+        // Told to keep quiet: printing would slow it.
         theirs: async () => (await timed('findscu', ['-ll', 'warn', ...findscu])).seconds,
       }
     },

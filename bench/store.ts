@@ -3,7 +3,7 @@ import { join } from 'node:path'
 import type { Scenario } from './contest.ts'
 import { curl, type Fetched } from './curl.ts'
 import { BOUNDARY, type BenchStudy, type StudyName } from './data.ts'
-import { startGateway } from './gateway.ts'
+import { type GatewayProgram, startGateway } from './gateway.ts'
 import { startReceiver } from './peers.ts'
 import { timed } from './timed.ts'
 import { checkFiles } from './verify.ts'
@@ -22,11 +22,11 @@ function storing(name: StudyName, what: string): Scenario {
     work: `STOW: ${what} (storescp)`,
     against: 'dcmsend',
     target,
-    async prepare(peers, resources, { nodeOptions }) {
+    async prepare(peers, resources, program) {
       const study = peers.data.studies[name]
-      await checkStore(study)
+      await checkStore(study, program)
       const { aeTitle, host, port } = await peers.receiver()
-      const gateway = resources.use(await startGateway({ aeTitle, host, port }, nodeOptions))
+      const gateway = resources.use(await startGateway({ aeTitle, host, port }, program))
       const dcmsend = ['-pdu', '131072', '-aec', aeTitle, host, String(port), '+sd', study.folder]
       const { output } = await timed('dcmsend', ['-v', ...dcmsend], true)
       const sent = /with status SUCCESS\s*: (\d+)/.exec(output)?.[1]
@@ -51,10 +51,10 @@ async function post(url: string, { body, files }: BenchStudy): Promise<Fetched> 
 }
 
 /** Stores once to a receiver that keeps the files. */
-async function checkStore(study: BenchStudy): Promise<void> {
+async function checkStore(study: BenchStudy, program: GatewayProgram): Promise<void> {
   await using receiver = await startReceiver([])
   {
-    await using gateway = await startGateway(receiver)
+    await using gateway = await startGateway(receiver, program)
     await post(gateway.url, study)
   }
   const names = await readdir(receiver.folder)

@@ -69,7 +69,7 @@ describe('strings (PS3.18 F.2.3)', () => {
 
   it('escapes control characters and quotes', () => {
     const written = text(explicit(0x00204000, 'LT', 'a"b\x07\f\r\nc'))
-    // eslint-disable-next-line no-control-regex -- there must be none
+
     expect(written).not.toMatch(/[\x00-\x1f]/)
     expect(JSON.parse(written)).toEqual({ '00204000': { vr: 'LT', Value: ['a"b\x07\f\r\nc'] } })
   })

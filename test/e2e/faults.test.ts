@@ -45,7 +45,7 @@ const INSTANCE = `/studies/${STUDY}/series/${SERIES}/instances/${sliceUid(1)}`
 
 interface Answer {
   readonly status: number
-  readonly headers: Headers
+  readonly headers: Response['headers']
   /** Undefined when the connection was cut before the end of the body. */
   readonly body: Buffer | undefined
 }
@@ -128,7 +128,9 @@ function good(shapes: readonly SliceShape[] = two): ArchiveScript {
         shapes.map((shape) => ({ shape })),
       )
       if (ended) return
-      await association.peer.send(getResponse({ contextId, messageId, completed: shapes.length, failed: 0, warning: 0 }))
+      await association.peer.send(
+        getResponse({ contextId, messageId, completed: shapes.length, failed: 0, warning: 0 }),
+      )
     },
   }
 }
@@ -161,14 +163,17 @@ describe('an archive that does not let us in', () => {
     await expectSettled(fixture)
   })
 
-  test.each(operations)('%s: a transient rejection is 503 with Retry-After, after some tries (case 122)', async (operation) => {
-    const fixture = await start({ associate: () => [2, 3, 1] })
-    const answer = await run(fixture, operation)
-    expect(answer.status).toBe(503)
-    expect(answer.headers.get('retry-after')).toMatch(/^\d+$/)
-    expect(fixture.archive.connections).toHaveLength(4)
-    await expectSettled(fixture)
-  })
+  test.each(['search', 'store'] as const)(
+    '%s: a transient rejection is 503 with Retry-After, after some tries (case 122)',
+    async (operation) => {
+      const fixture = await start({ associate: () => [2, 3, 1] })
+      const answer = await run(fixture, operation)
+      expect(answer.status).toBe(503)
+      expect(answer.headers.get('retry-after')).toMatch(/^\d+$/)
+      expect(fixture.archive.connections).toHaveLength(4)
+      await expectSettled(fixture)
+    },
+  )
 
   test.each(operations)('%s: a transient rejection that passes is not seen (fault 19)', async (operation) => {
     const fixture = await start({ ...good(), associate: (_, index) => (index === 0 ? [2, 3, 2] : {}) })
@@ -359,40 +364,48 @@ describe('a connection cut at any byte (fault 23)', () => {
   }
 
   test('of a C-FIND exchange: an error, never a hang, a leak or a list', { timeout: 60_000 }, async () => {
-    // Short idle times: each request has a new association.
     const fixture = await start({ find: findAnswer(() => [tiny(1), tiny(2)]) })
     expect(await fixture.search()).toMatchObject({ status: 200 })
     const total = await bytesSent(fixture, () => true)
     await fixture.archive.associations[0]!.peer.abort()
     await vi.waitFor(() => expect(fixture.gateway.archives[0]!.stats.open).toBe(0))
-    await cutAtEach(fixture, everywhere(total), () => true, async () => {
-      const answer = await fixture.search()
-      expect(answer.status).toBe(502)
-      expect(['CONNECTION_LOST', 'PROTOCOL_ERROR']).toContain(codeOf(answer))
-    })
+    await cutAtEach(
+      fixture,
+      everywhere(total),
+      () => true,
+      async () => {
+        const answer = await fixture.search()
+        expect(answer.status).toBe(502)
+        expect(['CONNECTION_LOST', 'PROTOCOL_ERROR']).toContain(codeOf(answer))
+      },
+    )
     fixture.archive.script = { find: fixture.archive.script.find! }
     expect(await fixture.search()).toMatchObject({ status: 200 })
   })
 
-  test('of a C-GET exchange: an error, never a hang, a leak or a study that looks whole', { timeout: 90_000 }, async () => {
-    const shapes: SliceShape[] = [
-      { number: 1, size: 8 },
-      { number: 2, size: 8 },
-    ]
-    const fixture = await start(good(shapes), { quirks: { maxContexts: 2 } })
-    expectWhole(await fixture.retrieve(), 2)
-    const isMeant = ({ contexts }: ArchiveAssociation): boolean => contexts[0]?.abstractSyntax === STUDY_ROOT_GET
-    const total = await bytesSent(fixture, isMeant)
-    await fixture.archive.associations.find(isMeant)!.peer.abort()
-    await vi.waitFor(() => expect(fixture.gateway.archives[0]!.stats.open).toBe(1))
-    await cutAtEach(fixture, everywhere(total), isMeant, async () => {
-      const answer = await fixture.retrieve()
-      if (answer.status === 200) expect(answer.body).toBeUndefined()
-      else expect(answer.status).toBe(502)
-    })
-    fixture.archive.script = good(shapes)
-    expectWhole(await fixture.retrieve(), 2)
-  })
+  test(
+    'of a C-GET exchange: an error, never a hang, a leak or a study that looks whole',
+    { timeout: 90_000 },
+    async () => {
+      const shapes: SliceShape[] = [
+        { number: 1, size: 8 },
+        { number: 2, size: 8 },
+      ]
+      const fixture = await start(good(shapes), { quirks: { maxContexts: 2 } })
+      expectWhole(await fixture.retrieve(), 2)
+      const isMeant = ({ contexts }: ArchiveAssociation): boolean => contexts[0]?.abstractSyntax === STUDY_ROOT_GET
+      const total = await bytesSent(fixture, isMeant)
+      await fixture.archive.associations.find(isMeant)!.peer.abort()
+      await vi.waitFor(() => expect(fixture.gateway.archives[0]!.stats.open).toBe(1))
+      await cutAtEach(fixture, everywhere(total), isMeant, async () => {
+        const answer = await fixture.retrieve()
+        if (answer.status === 200) expect(answer.body).toBeUndefined()
+        else expect(answer.status).toBe(502)
+      })
+      fixture.archive.script = good(shapes)
+      expectWhole(await fixture.retrieve(), 2)
+    },
+  )
 
   test('of a C-GET of instances larger than what is held back: the client sees it', { timeout: 60_000 }, async () => {
     const shapes: SliceShape[] = [1, 2, 3].map((number) => ({ number, size: 60_000 }))
@@ -402,14 +415,18 @@ describe('a connection cut at any byte (fault 23)', () => {
     const total = await bytesSent(fixture, isMeant)
     await fixture.archive.associations.find(isMeant)!.peer.abort()
     await fc.assert(
-      fc.asyncProperty(fc.nat({ max: total - 1 }), fc.constantFrom('fin' as const, 'reset' as const), async (after, by) => {
-        await vi.waitFor(() => expect(fixture.gateway.archives[0]!.stats.open).toBeLessThanOrEqual(1))
-        await cutAtEach(fixture, [{ after, by }], isMeant, async () => {
-          const answer = await fixture.retrieve()
-          if (answer.status === 200) expect(answer.body).toBeUndefined()
-          else expect(answer.status).toBe(502)
-        })
-      }),
+      fc.asyncProperty(
+        fc.nat({ max: total - 1 }),
+        fc.constantFrom('fin' as const, 'reset' as const),
+        async (after, by) => {
+          await vi.waitFor(() => expect(fixture.gateway.archives[0]!.stats.open).toBeLessThanOrEqual(1))
+          await cutAtEach(fixture, [{ after, by }], isMeant, async () => {
+            const answer = await fixture.retrieve()
+            if (answer.status === 200) expect(answer.body).toBeUndefined()
+            else expect(answer.status).toBe(502)
+          })
+        },
+      ),
       { numRuns: 60 },
     )
   })
@@ -420,9 +437,14 @@ describe('a connection cut at any byte (fault 23)', () => {
     const total = await bytesSent(fixture, () => true)
     await fixture.archive.associations[0]!.peer.abort()
     await vi.waitFor(() => expect(fixture.gateway.archives[0]!.stats.open).toBe(0))
-    await cutAtEach(fixture, everywhere(total), () => true, async () => {
-      expect(await fixture.store(sliceFile())).toMatchObject({ status: 502 })
-    })
+    await cutAtEach(
+      fixture,
+      everywhere(total),
+      () => true,
+      async () => {
+        expect(await fixture.store(sliceFile())).toMatchObject({ status: 502 })
+      },
+    )
     fixture.archive.script = {}
     expect(await fixture.store(sliceFile())).toMatchObject({ status: 200 })
   })
@@ -433,7 +455,10 @@ describe('an archive that numbers badly', () => {
     const fixture = await start({
       find: async (association, { contextId }) => {
         const data = association.encode(contextId, new Dataset().set(Attribute.StudyInstanceUID, '1.2'))
-        await association.peer.send(findResponse({ contextId, messageId, data }), findResponse({ contextId, messageId }))
+        await association.peer.send(
+          findResponse({ contextId, messageId, data }),
+          findResponse({ contextId, messageId }),
+        )
       },
     })
     const answer = await fixture.search()
@@ -445,7 +470,10 @@ describe('an archive that numbers badly', () => {
     const fixture = await start({
       ...good(),
       get: async (association, { contextId }) => {
-        await storeAll(association, two.map((shape) => ({ shape })))
+        await storeAll(
+          association,
+          two.map((shape) => ({ shape })),
+        )
         await association.peer.send(getResponse({ contextId, messageId: 999, completed: 2, failed: 0 }))
       },
     })
@@ -491,7 +519,10 @@ describe('an archive that cuts its messages oddly', () => {
   const shapes: SliceShape[] = [{ number: 1, size: 2_000 }]
 
   test.each([128, 200, 1_000])('PDUs of at most %i bytes, both ways', async (maxLength) => {
-    const fixture = await start({ ...good(shapes), associate: () => ({ maxLength }) }, { search: { deriveCounts: 'auto' } })
+    const fixture = await start(
+      { ...good(shapes), associate: () => ({ maxLength }) },
+      { search: { deriveCounts: 'auto' } },
+    )
     expect(await fixture.search()).toMatchObject({ status: 200 })
     expectWhole(await fixture.retrieve(), 1)
     expect(await fixture.store(sliceFile({ size: 20_000 }))).toMatchObject({ status: 200 })
@@ -521,7 +552,10 @@ describe('an archive that cuts its messages oddly', () => {
         const level = identifier.string(Attribute.QueryRetrieveLevel)
         const match = sliceDataset(shapes[0])
         match.delete(Attribute.PixelData)
-        const data = association.encode(contextId, level === 'STUDY' ? new Dataset().set(Attribute.StudyInstanceUID, STUDY) : match)
+        const data = association.encode(
+          contextId,
+          level === 'STUDY' ? new Dataset().set(Attribute.StudyInstanceUID, STUDY) : match,
+        )
         await association.peer.send(findResponse({ contextId, messageId, data, ...framing }))
         await association.peer.send(findResponse({ contextId, messageId, ...framing }))
       },
@@ -529,7 +563,8 @@ describe('an archive that cuts its messages oddly', () => {
         await storeAll(association, [{ shape: shapes[0]!, framing }])
         await association.peer.send(getResponse({ contextId, messageId, completed: 1, failed: 0, ...framing }))
       },
-      store: async ({ peer }, { contextId, messageId }) => peer.send(storeResponse({ contextId, messageId, ...framing })),
+      store: async ({ peer }, { contextId, messageId }) =>
+        peer.send(storeResponse({ contextId, messageId, ...framing })),
     })
     expect(await fixture.search()).toMatchObject({ status: 200 })
     expectWhole(await fixture.retrieve(), 1)
@@ -540,8 +575,14 @@ describe('an archive that cuts its messages oddly', () => {
     const fixture = await start({
       find: async (association, { contextId, messageId }) => {
         const data = association.encode(contextId, new Dataset().set(Attribute.StudyInstanceUID, '1.2'))
-        const bytes = Buffer.concat([findResponse({ contextId, messageId, data }), findResponse({ contextId, messageId })])
-        await association.peer.sendSlowly(Array.from(bytes, (byte) => Buffer.of(byte)), 0)
+        const bytes = Buffer.concat([
+          findResponse({ contextId, messageId, data }),
+          findResponse({ contextId, messageId }),
+        ])
+        await association.peer.sendSlowly(
+          Array.from(bytes, (byte) => Buffer.of(byte)),
+          0,
+        )
       },
     })
     expect(await fixture.search()).toMatchObject({ status: 200 })
@@ -563,8 +604,15 @@ describe('an archive that breaks the protocol', () => {
     ['an A-RELEASE-RQ', pdu(5, [Buffer.alloc(4)])],
   ]
 
+  /** Closes when the other side does, as who has released does. */
+  async function sayAndClose({ peer }: ArchiveAssociation, bytes: Buffer): Promise<void> {
+    await peer.send(bytes)
+    await peer.next()
+    peer.close()
+  }
+
   test.each(nonsense)('by %s instead of a match: 502', async (_what, bytes) => {
-    const fixture = await start({ find: async (association) => association.peer.send(bytes) })
+    const fixture = await start({ find: (association) => sayAndClose(association, bytes) })
     expect(await fixture.search()).toMatchObject({ status: 502 })
     await expectSettled(fixture)
   })
@@ -574,7 +622,7 @@ describe('an archive that breaks the protocol', () => {
       ...good(),
       get: async (association) => {
         await storeAll(association, [{ shape: { number: 1 } }])
-        await association.peer.send(bytes)
+        await sayAndClose(association, bytes)
       },
     })
     const answer = await fixture.retrieve()
@@ -585,8 +633,14 @@ describe('an archive that breaks the protocol', () => {
 
   test('by a match that is no data set: 502', async () => {
     const fixture = await start({
-      find: async (association, { contextId, messageId }) =>
-        association.peer.send(findResponse({ contextId, messageId, data: Buffer.alloc(20, 0xff) })),
+      find: async (association, { contextId, messageId }) => {
+        // Study Instance UID of 32 bytes, of which there are two.
+        const data = Buffer.from('20000d0055492000312e', 'hex')
+        await association.peer.send(
+          findResponse({ contextId, messageId, data }),
+          findResponse({ contextId, messageId }),
+        )
+      },
     })
     const answer = await fixture.search()
     expect(answer.status).toBe(502)
@@ -599,11 +653,13 @@ describe('an archive that breaks the protocol', () => {
       ...good(),
       get: async (association) => {
         const { id } = association.context(CT)
-        await association.peer.send(storeRequest({ data: Buffer.alloc(400, 0xff), contextId: id }))
+        const data = Buffer.from('080018005549200031322e33', 'hex')
+        await association.peer.send(storeRequest({ data, contextId: id }))
       },
     })
     const answer = await fixture.retrieve()
     expect(answer.status).toBe(502)
+    expect(codeOf(answer)).toBe('MALFORMED_DATA_SET')
     await expectSettled(fixture)
   })
 
@@ -695,10 +751,13 @@ describe('a client that goes (fault 21)', () => {
 
 describe('more requests than places', () => {
   test('wait their turn, and those that wait too long are told 503', async () => {
-    const fixture = await start({ find: () => Promise.resolve() }, {
-      maxAssociations: 1,
-      timeouts: { queue: '300ms', response: '2s' },
-    })
+    const fixture = await start(
+      { find: () => Promise.resolve() },
+      {
+        maxAssociations: 1,
+        timeouts: { queue: '300ms', response: '2s' },
+      },
+    )
     const controller = new AbortController()
     const first = fetch(fixture.gateway.url + SEARCH, { signal: controller.signal })
     first.catch(() => undefined)
@@ -719,7 +778,8 @@ describe('more requests than places', () => {
         associate: (_, index) => (index % 7 === 3 ? [1, 1, 2] : index % 11 === 5 ? 'abort' : {}),
         find: async (association, message) => {
           const way = ways[count++ % ways.length]!
-          if (way === 'fine') return findAnswer(() => [new Dataset().set(Attribute.StudyInstanceUID, '1.2')])(association, message)
+          if (way === 'fine')
+            return findAnswer(() => [new Dataset().set(Attribute.StudyInstanceUID, '1.2')])(association, message)
           if (way === 'abort') return association.peer.abort()
           if (way === 'reject') {
             const { contextId, messageId } = message

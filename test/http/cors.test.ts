@@ -10,8 +10,18 @@ function list(value: string | null): string[] {
   return (value ?? '').split(',').map((one) => one.trim().toLowerCase())
 }
 
+interface Init {
+  readonly method?: string
+  readonly headers?: Readonly<Record<string, string>>
+  readonly body?: string
+}
+
+function withOrigin({ headers = {} }: Init): Record<string, string> {
+  return { ...headers, origin: VIEWER }
+}
+
 /** Every kind of answer: streamed or not, good or bad. */
-const requests: [string, string, RequestInit, number][] = [
+const requests: [string, string, Init, number][] = [
   ['a search', '/studies', {}, 200],
   ['an empty search', '/studies?limit=0', {}, 200],
   ['a study', `/studies/${S}`, {}, 200],
@@ -38,7 +48,7 @@ describe('with a list of origins', () => {
     await setup[Symbol.asyncDispose]()
   })
 
-  async function ask(path: string, init: RequestInit, origin?: string): Promise<Response> {
+  async function ask(path: string, init: Init, origin?: string): Promise<Response> {
     const headers = new Headers(init.headers)
     if (origin !== undefined) headers.set('origin', origin)
     const response = await fetch(setup.url + path, { ...init, headers })
@@ -105,7 +115,7 @@ describe('with a list of origins', () => {
 describe('with any origin', () => {
   it.each(requests)('every page may read the answer to %s, without credentials', async (_, path, init, status) => {
     await using setup = await startSetup({ files: [instanceFile()], http: { cors: { origins: '*' } } })
-    const response = await fetch(setup.url + path, { ...init, headers: { ...init.headers, origin: VIEWER } })
+    const response = await fetch(setup.url + path, { ...init, headers: withOrigin(init) })
     await response.arrayBuffer()
     expect(response.status).toBe(status)
     expect(response.headers.get('access-control-allow-origin')).toBe('*')
@@ -117,7 +127,7 @@ describe('with none', () => {
   it('no page may read anything', async () => {
     await using setup = await startSetup({ files: [instanceFile()] })
     for (const [, path, init, status] of requests) {
-      const response = await fetch(setup.url + path, { ...init, headers: { ...init.headers, origin: VIEWER } })
+      const response = await fetch(setup.url + path, { ...init, headers: withOrigin(init) })
       await response.arrayBuffer()
       expect(response.status).toBe(status)
       expect([...response.headers.keys()].filter((name) => name.startsWith('access-control'))).toEqual([])

@@ -1,4 +1,5 @@
 import { createServer } from 'node:http'
+import type * as http from 'node:http'
 import { afterEach, describe, expect, it, vi } from 'vitest'
 import { instanceFile, S } from '../support/dicom-files.ts'
 import { startGatewayFor, startSetup, type Setup, type SetupOptions } from '../support/gateway.ts'
@@ -7,8 +8,8 @@ import { RawClient } from '../support/raw-http.ts'
 import { ScriptedArchive, type ArchiveScript } from '../support/scripted-archive.ts'
 
 // What the web server is made with is seen, and its patience with clients made short enough to wait for.
-vi.mock(import('node:http'), async (original) => {
-  const actual = await original()
+vi.mock('node:http', async (original) => {
+  const actual = await original<typeof http>()
   return { ...actual, createServer: vi.fn(actual.createServer) }
 })
 
@@ -208,7 +209,7 @@ describe('a client that does not send its request', () => {
     expect(given.headersTimeout).toBeGreaterThan(0)
     expect(given.headersTimeout).toBeLessThanOrEqual(60_000)
     // The same server with little patience.
-    const { createServer: actual } = await vi.importActual<typeof import('node:http')>('node:http')
+    const { createServer: actual } = await vi.importActual<typeof http>('node:http')
     vi.mocked(createServer).mockImplementationOnce(((options: object, listener: never) =>
       actual({ ...options, headersTimeout: 150, connectionsCheckingInterval: 30 }, listener)) as never)
     const hasty = await started()

@@ -56,7 +56,7 @@ export function instanceDataset(options: InstanceOptions = {}): Dataset {
     .set(Attribute.SeriesInstanceUID, series)
     .set(Attribute.StudyID, 'S1')
     .set(Attribute.SeriesNumber, '1')
-    .set(Attribute.InstanceNumber, instance.split('.').at(-1)!)
+    .set(Attribute.InstanceNumber, instance.split('.').at(-1))
     .set(Attribute.Rows, 4)
     .set(Attribute.Columns, 4)
     .set(Attribute.BitsAllocated, 16)

@@ -11,6 +11,8 @@ export class RawClient implements AsyncDisposable {
   /** The other side has ended its half, in order or by a reset. */
   ended = false
   error: Error | undefined
+  /** Whether what comes is kept, for `received`. */
+  keeps = true
   /** Bytes received. */
   size = 0
   /** The last of them. */
@@ -22,7 +24,7 @@ export class RawClient implements AsyncDisposable {
     this.socket = socket
     socket.setNoDelay(true)
     socket.on('data', (chunk) => {
-      this.#chunks.push(chunk)
+      if (this.keeps) this.#chunks.push(chunk)
       this.size += chunk.length
       this.tail = Buffer.concat([this.tail, chunk.subarray(-TAIL_BYTES)]).subarray(-TAIL_BYTES)
       this.#wake()
