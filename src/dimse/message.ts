@@ -1,6 +1,7 @@
 import type { Bytes, ByteStream } from '../dicom/bytes.ts'
 import type { Association } from '../network/association.ts'
 import { ProtocolError } from '../network/errors.ts'
+import { maxFragmentBytes } from '../network/negotiation.ts'
 import { PduType, type DataPiece } from '../network/pdu.ts'
 import type { Wait } from '../network/waiters.ts'
 import { decodeCommand, encodeCommand, InvalidCommandError, type Command } from './command.ts'
@@ -171,7 +172,8 @@ export async function sendMessage(
     if (data === undefined) await association.send(head, wait)
     else if (data instanceof Uint8Array) {
       await association.send([...head, ...fragments(association, contextId, even(data), 0)], wait)
-    } else await sendStream(association, new DataWriter(association.maxFragmentBytes, contextId, head), data, wait)
+    } else
+      await sendStream(association, new DataWriter(maxFragmentBytes(association.peer), contextId, head), data, wait)
   } catch (error) {
     association.abort()
     throw error
@@ -209,7 +211,7 @@ const LAST = 2
 
 /** P-DATA-TF PDUs of one PDV each around bytes that are there already. */
 function fragments(association: Association, contextId: number, bytes: Bytes, kind: 0 | 1 = COMMAND): Bytes[] {
-  const max = association.maxFragmentBytes
+  const max = maxFragmentBytes(association.peer)
   const chunks: Bytes[] = []
   for (let at = 0; at === 0 || at < bytes.length; at += max) {
     const fragment = bytes.subarray(at, at + max)

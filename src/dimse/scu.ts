@@ -5,7 +5,7 @@ import { encodeDataset, parseDataset } from '../dicom/dataset-codec.ts'
 import { transferSyntax, type TransferSyntax } from '../dicom/transfer-syntax.ts'
 import type { Uid } from '../dicom/uids.ts'
 import type { Association } from '../network/association.ts'
-import { ConnectionLostError, PeerTimeoutError, ProtocolError } from '../network/errors.ts'
+import { ConnectionLostError, ProtocolError } from '../network/errors.ts'
 import type { AcceptedContext } from '../network/negotiation.ts'
 import type { Wait } from '../network/waiters.ts'
 import { Priority, type Command, type CommandOf } from './command.ts'
@@ -78,17 +78,8 @@ export class Scu {
    * @throws StatusError when it does not end in success, MalformedDataSetError, and whatever ends the association
    */
   async *find(context: AcceptedContext, identifier: Dataset, operation: Operation): AsyncGenerator<Dataset> {
-    const syntax = transferSyntax(context.transferSyntax)
     const wait = waitFor('C-FIND response', operation)
-    const messageId = this.#nextId()
-    const request: Command = {
-      type: 'C-FIND-RQ',
-      messageId,
-      affectedSopClassUid: context.abstractSyntax,
-      priority: operation.priority ?? Priority.medium,
-      hasDataSet: true,
-    }
-    await this.#send(context, request, encodeDataset(identifier, syntax), wait)
+    const messageId = await this.#ask('C-FIND-RQ', context, identifier, operation, wait)
     let over = false
     try {
       for (let matches = 0; ; matches++) {
@@ -96,6 +87,8 @@ export class Scu {
         const { message, command } = await this.#response('C-FIND-RSP', wait)
         const kind = statusClass(command.status)
         if (kind !== 'pending') {
+          // PS3.7 9.1.2.1: the final response has no identifier; one that comes all the same must not stay unread.
+          if (message.data) await this.#passOver(message.data)
           over = true
           if (kind === 'failure' || (kind === 'cancel' && !operation.signal?.aborted)) throw new StatusError(command)
           return
@@ -119,17 +112,8 @@ export class Scu {
     identifier: Dataset,
     operation: Operation,
   ): AsyncGenerator<SubOperation | RetrieveEnd> {
-    const syntax = transferSyntax(context.transferSyntax)
     const wait = waitFor('C-GET response', operation)
-    const messageId = this.#nextId()
-    const request: Command = {
-      type: 'C-GET-RQ',
-      messageId,
-      affectedSopClassUid: context.abstractSyntax,
-      priority: operation.priority ?? Priority.medium,
-      hasDataSet: true,
-    }
-    await this.#send(context, request, encodeDataset(identifier, syntax), wait)
+    const messageId = await this.#ask('C-GET-RQ', context, identifier, operation, wait)
     let over = false
     let unanswered: Unanswered | undefined
     try {
@@ -152,7 +136,8 @@ export class Scu {
         }
         if (command.type !== 'C-GET-RSP') throw this.#breach(`${command.type} during a C-GET`)
         if (statusClass(command.status) === 'pending') continue
-        const failedInstances = data ? await failedList(data, this.#syntax(message)) : []
+        const listed = data !== undefined && command.status !== Status.success
+        const failedInstances = listed ? await failedList(data, this.#syntax(message)) : []
         over = true
         const { status, completed, failed, warning } = command
         yield { kind: 'end', status, completed, failed, warning, failedInstances, response: command }
@@ -215,6 +200,31 @@ export class Scu {
     return transferSyntax(this.#association.contexts.get(message.contextId)!.transferSyntax)
   }
 
+  /** Sends a request that carries an identifier; returns its message id. */
+  async #ask(
+    type: 'C-FIND-RQ' | 'C-GET-RQ',
+    context: AcceptedContext,
+    identifier: Dataset,
+    { priority = Priority.medium }: Operation,
+    wait: Wait,
+  ): Promise<number> {
+    const messageId = this.#nextId()
+    const request: Command = {
+      type,
+      messageId,
+      affectedSopClassUid: context.abstractSyntax,
+      priority,
+      hasDataSet: true,
+    }
+    await this.#send(context, request, encodeDataset(identifier, transferSyntax(context.transferSyntax)), wait)
+    return messageId
+  }
+
+  /** Reads what has come already; what is only announced is not waited for: some archives announce what never comes. */
+  async #passOver(data: DataStream): Promise<void> {
+    if (this.#association.pending) for await (const _ of data);
+  }
+
   #nextId(): number {
     this.#messageId = (this.#messageId % 65_535) + 1
     return this.#messageId
@@ -225,11 +235,7 @@ export class Scu {
   }
 
   async #message(wait: Wait): Promise<Message> {
-    const message = await this.#reader.next(wait).catch((error: unknown) => {
-      // A peer that fell silent will not answer a C-CANCEL either.
-      if (error instanceof PeerTimeoutError) this.#association.abort()
-      throw error
-    })
+    const message = await this.#reader.next(wait)
     if (!message) throw new ConnectionLostError('The peer released the association with an operation outstanding')
     return message
   }
@@ -316,9 +322,11 @@ export async function collect(data: ByteStream): Promise<Bytes> {
   return chunks.length === 1 ? chunks[0]! : Buffer.concat(chunks)
 }
 
+/** @throws what ends the association: an end that did not come whole is none */
 async function failedList(data: ByteStream, syntax: TransferSyntax): Promise<Uid[]> {
+  const bytes = await collect(data)
   try {
-    return parseDataset(await collect(data), syntax).strings(Attribute.FailedSOPInstanceUIDList)
+    return parseDataset(bytes, syntax).strings(Attribute.FailedSOPInstanceUIDList)
   } catch {
     // The list is a convenience: what arrived is known without it.
     return []

@@ -25,12 +25,14 @@ export async function sendStream(
   stallTimeout: number,
 ): Promise<Response> {
   const { outgoing } = c.env
-  if (isGone(outgoing)) return RESPONSE_ALREADY_SENT
-  // What middleware has set (CORS) would be on the Response that is not used here.
-  for (const [name, value] of c.res.headers) outgoing.setHeader(name, value)
-  outgoing.writeHead(status, headers as Record<string, string>)
+  if (!isGone(outgoing)) {
+    // What middleware has set (CORS) would be on the Response that is not used here.
+    for (const [name, value] of c.res.headers) outgoing.setHeader(name, value)
+    outgoing.writeHead(status, headers as Record<string, string>)
+  }
   const writer = new PacedWriter(c, stallTimeout)
   try {
+    // With the client gone too: what makes the body holds an association until it is told to end.
     for await (const chunk of gathered(body)) {
       if (isGone(outgoing)) throw new ClientGoneError()
       const full = writer.write(chunk)

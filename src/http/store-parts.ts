@@ -71,20 +71,24 @@ function limited(c: HttpContext, limit: number): ByteStream {
 async function* unlessStalled(source: Readable, milliseconds: number): AsyncGenerator<Bytes> {
   // The connection must outlive the body: a response is still to be sent on it.
   const iterator = source.iterator({ destroyOnReturn: false }) as AsyncIterator<Bytes>
-  const { promise: stalled, reject } = Promise.withResolvers<never>()
-  stalled.catch(() => undefined)
   const detail = `The request body paused for more than ${milliseconds} ms.`
   // An archive that is slow to take the body is no fault of the client: the time runs only while we wait for a chunk.
-  let waiting = false
+  let giveUp: ((error: RequestError) => void) | undefined
   const timer = setTimeout(() => {
-    if (waiting) reject(new RequestError(408, 'BODY_STALLED', detail, { Connection: 'close' }))
+    giveUp?.(new RequestError(408, 'BODY_STALLED', detail, { Connection: 'close' }))
   }, milliseconds)
+  // Not a race with one promise for the whole body: that would hold every chunk until the body is over.
+  const next = (): Promise<IteratorResult<Bytes>> => {
+    const { promise, resolve, reject } = Promise.withResolvers<IteratorResult<Bytes>>()
+    giveUp = reject
+    iterator.next().then(resolve, reject)
+    return promise
+  }
   try {
     for (;;) {
       timer.refresh()
-      waiting = true
-      const step = await Promise.race([iterator.next(), stalled])
-      waiting = false
+      const step = await next()
+      giveUp = undefined
       if (step.done) return
       yield step.value
     }

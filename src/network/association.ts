@@ -1,6 +1,12 @@
 import type { Bytes } from '../dicom/bytes.ts'
 import { ARTIM_MS, type AcceptOptions, type RequestOptions } from './association-options.ts'
-import { AssociationAbortedError, AssociationRejectedError, ConnectionLostError, ProtocolError } from './errors.ts'
+import {
+  AssociationAbortedError,
+  AssociationRejectedError,
+  ConnectionLostError,
+  PeerTimeoutError,
+  ProtocolError,
+} from './errors.ts'
 import {
   acceptedContexts,
   associateAccept,
@@ -24,9 +30,6 @@ import { step, type Event, type State } from './state-machine.ts'
 import { ReceiveQueue } from './receive-queue.ts'
 import { Transport } from './transport.ts'
 import { Waiters, type Wait } from './waiters.ts'
-
-/** What we send to a peer that sets no limit. */
-const UNLIMITED_PDU_BYTES = 131_072
 
 export type { AcceptOptions, RequestOptions } from './association-options.ts'
 
@@ -103,7 +106,7 @@ export class Association {
         association.#acceptRequest(request, decision, options.maxPduLength)
         return association
       }
-      association.#send([encodePdu({ type: 'associate-reject', ...decision })])
+      association.#transport.write([encodePdu({ type: 'associate-reject', ...decision })])
       association.#on('Evt8')
       return undefined
     } catch (error) {
@@ -116,7 +119,7 @@ export class Association {
     const accept = associateAccept(request, policy, maxPduLength)
     this.#contexts = acceptedContexts(request, accept)
     this.#peer = request.user
-    this.#send([encodePdu(accept)])
+    this.#transport.write([encodePdu(accept)])
     this.#on('Evt7')
   }
 
@@ -134,13 +137,6 @@ export class Association {
     return this.#contexts
   }
 
-  /** The largest fragment of a PDV that the peer takes: its P-DATA-TF limit less the 6 bytes of the PDV header, even. */
-  get maxFragmentBytes(): number {
-    const { maxLength } = this.peer
-    const limit = maxLength === 0 ? UNLIMITED_PDU_BYTES : Math.min(maxLength, UNLIMITED_PDU_BYTES)
-    return (limit - 6) & ~1
-  }
-
   /** In data transfer with nothing unread: fit for another operation. */
   get idle(): boolean {
     return this.#state === 6 && this.#failure === undefined && this.#queue.length === 0
@@ -149,10 +145,6 @@ export class Association {
   /** Something has arrived that is not read yet. */
   get pending(): boolean {
     return this.#queue.length > 0
-  }
-
-  get remoteAddress(): string | undefined {
-    return this.#transport.remoteAddress
   }
 
   /** Resolves when the connection is gone. */
@@ -175,7 +167,7 @@ export class Association {
       if (piece) return piece
       this.#throwFailure()
       if (this.#released) return undefined
-      await this.#waiters.until(() => this.#queue.length > 0 || this.#released || this.#failure !== undefined, wait)
+      await this.#orGiveUp(() => this.#queue.length > 0 || this.#released || this.#failure !== undefined, wait)
     }
   }
 
@@ -188,15 +180,25 @@ export class Association {
     this.#throwFailure()
     if (this.#state !== 6) throw new ConnectionLostError('The association is no longer open')
     this.#on('Evt9')
-    if (this.#send(chunks)) return
+    if (this.#transport.write(chunks)) return
     let drained = false
     this.#transport.onDrained(() => {
       drained = true
       this.#waiters.wake()
     })
-    await this.#waiters.until(() => drained || this.#failure !== undefined, wait)
+    await this.#orGiveUp(() => drained || this.#failure !== undefined, wait)
     // A connection that ends counts as drained too.
     this.#throwFailure()
+  }
+
+  /** A peer that fell silent answers nothing more, a C-CANCEL neither: the association is aborted. */
+  async #orGiveUp(ready: () => boolean, wait: Wait): Promise<void> {
+    try {
+      await this.#waiters.until(ready, wait)
+    } catch (error) {
+      if (error instanceof PeerTimeoutError) this.abort()
+      throw error
+    }
   }
 
   /** Releases in order; after `timeout` ms without an answer the connection is cut. Never throws. */
@@ -325,7 +327,7 @@ export class Association {
     this.#state = taken.next
     switch (taken.action) {
       case 'AE-2':
-        this.#send([encodePdu(this.#request!)])
+        this.#transport.write([encodePdu(this.#request!)])
         break
       case 'AE-5':
         this.#startArtim()
@@ -337,11 +339,11 @@ export class Association {
         this.#stopArtim()
         break
       case 'AR-1':
-        this.#send([encodePdu({ type: 'release-request' })])
+        this.#transport.write([encodePdu({ type: 'release-request' })])
         break
       case 'AR-4':
       case 'AR-9':
-        this.#send([encodePdu({ type: 'release-response' })])
+        this.#transport.write([encodePdu({ type: 'release-response' })])
         if (taken.action === 'AR-4') this.#startArtim()
         break
       case 'AE-4':
@@ -358,7 +360,7 @@ export class Association {
         this.#endByAbort(2, reason)
         break
       case 'AA-7':
-        this.#send([encodePdu({ type: 'abort', source: 2, reason })])
+        this.#transport.write([encodePdu({ type: 'abort', source: 2, reason })])
         break
       case 'AA-2':
       case 'AA-3':
@@ -374,13 +376,9 @@ export class Association {
   }
 
   #endByAbort(source: number, reason: number): void {
-    this.#send([encodePdu({ type: 'abort', source, reason })])
+    this.#transport.write([encodePdu({ type: 'abort', source, reason })])
     this.#transport.end()
     this.#startArtim()
-  }
-
-  #send(chunks: readonly Bytes[]): boolean {
-    return this.#transport.write(chunks)
   }
 
   #startArtim(): void {

@@ -128,6 +128,15 @@ export function associateAccept(
   }
 }
 
+/** What we send to a peer that sets no limit, and at most to any. */
+const MAX_SENT_PDU_BYTES = 131_072
+
+/** The largest fragment a peer takes: its P-DATA-TF limit less the 6 bytes of the PDV header, even (PS3.8 D.1, E.1). */
+export function maxFragmentBytes({ maxLength }: UserInformation): number {
+  const limit = maxLength === 0 ? MAX_SENT_PDU_BYTES : Math.min(maxLength, MAX_SENT_PDU_BYTES)
+  return (limit - 6) & ~1
+}
+
 function ourselves(maxPduLength: number): UserInformation {
   return {
     maxLength: maxPduLength,

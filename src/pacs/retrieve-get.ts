@@ -164,13 +164,7 @@ interface Progress {
 
 /** At the level asked and never above it. Instances already received are dropped. */
 async function* attemptOnce(
-  selection: Selection,
-  uids: readonly Uid[],
-  plan: Pick<GetPlan, 'classes' | 'compressed' | 'others' | 'only'>,
-  received: Set<Uid>,
-  source: RetrieveSource,
-  call: Call,
-  progress: Progress,
+  ...[selection, uids, plan, received, source, call, progress]: [...AttemptArguments, progress: Progress]
 ): AsyncGenerator<Instance, AttemptEnd> {
   const { maxContexts, roles, timeout, archive } = source
   const wanted = selection.instance === undefined ? uids : [selection.instance]

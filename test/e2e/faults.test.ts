@@ -1,9 +1,10 @@
 import { setTimeout as delay } from 'node:timers/promises'
 import fc from 'fast-check'
-import { afterEach, describe, expect, test, vi } from 'vitest'
+import { afterEach, describe, expect, test } from 'vitest'
 import { Attribute } from '../../src/dicom/attributes.ts'
 import { Dataset } from '../../src/dicom/dataset.ts'
 import type { Gateway } from '../../src/gateway.ts'
+import { eventually } from '../support/eventually.ts'
 import { gatewayTo } from '../support/gateway-to.ts'
 import {
   associateAccept,
@@ -75,7 +76,7 @@ afterEach(async () => {
 })
 
 const shortTimeouts = { timeouts: { connect: '300ms', associate: '300ms', response: '300ms' } }
-const ON_TIME_MS = 1_500
+const ON_TIME_MS = 3_000
 
 async function start(script: ArchiveScript, settings: object = {}): Promise<Fixture> {
   const archive = await ScriptedArchive.start(script)
@@ -111,9 +112,7 @@ function codeOf({ body }: Answer): unknown {
 
 /** No request is under way and no association is held. */
 async function expectSettled({ gateway }: Fixture): Promise<void> {
-  await vi.waitFor(() => expect(gateway.archives[0]!.stats).toMatchObject({ leased: 0, waiting: 0 }), {
-    timeout: 7_000,
-  })
+  await eventually(() => expect(gateway.archives[0]!.stats).toMatchObject({ leased: 0, waiting: 0 }))
 }
 
 const two: readonly SliceShape[] = [{ number: 1 }, { number: 2 }]
@@ -195,7 +194,7 @@ describe('an archive that does not let us in', () => {
     expect(await run(fixture, operation)).toMatchObject({ status: 504 })
     expect(performance.now() - started).toBeLessThan(ON_TIME_MS)
     await expectSettled(fixture)
-    await vi.waitFor(() => expect(fixture.archive.connections[0]!.received.at(-10)).toBe(7))
+    await eventually(() => expect(fixture.archive.connections[0]!.received.at(-10)).toBe(7))
   })
 
   test('a PDU limit below that of any header is 502', async () => {
@@ -332,7 +331,7 @@ describe('a connection cut at any byte (fault 23)', () => {
   /** Bytes that the archive sends over one association while all goes well. */
   async function bytesSent(fixture: Fixture, isMeant: (association: ArchiveAssociation) => boolean): Promise<number> {
     const association = fixture.archive.associations.find(isMeant)!
-    await vi.waitFor(() => expect(association.peer.socket.writableLength).toBe(0))
+    await eventually(() => expect(association.peer.socket.writableLength).toBe(0))
     return association.peer.socket.bytesWritten
   }
 
@@ -354,7 +353,7 @@ describe('a connection cut at any byte (fault 23)', () => {
         throw new Error(`with the connection cut by ${cut.by} after ${cut.after} bytes`, { cause: error })
       }
     }
-    await vi.waitFor(() => expect(gateway.archives[0]!.stats.open).toBeLessThanOrEqual(1))
+    await eventually(() => expect(gateway.archives[0]!.stats.open).toBeLessThanOrEqual(1))
   }
 
   /** An orderly end at every byte, a reset at some: what is in flight may go with it. */
@@ -368,7 +367,7 @@ describe('a connection cut at any byte (fault 23)', () => {
     expect(await fixture.search()).toMatchObject({ status: 200 })
     const total = await bytesSent(fixture, () => true)
     await fixture.archive.associations[0]!.peer.abort()
-    await vi.waitFor(() => expect(fixture.gateway.archives[0]!.stats.open).toBe(0))
+    await eventually(() => expect(fixture.gateway.archives[0]!.stats.open).toBe(0))
     await cutAtEach(
       fixture,
       everywhere(total),
@@ -396,7 +395,7 @@ describe('a connection cut at any byte (fault 23)', () => {
       const isMeant = ({ contexts }: ArchiveAssociation): boolean => contexts[0]?.abstractSyntax === STUDY_ROOT_GET
       const total = await bytesSent(fixture, isMeant)
       await fixture.archive.associations.find(isMeant)!.peer.abort()
-      await vi.waitFor(() => expect(fixture.gateway.archives[0]!.stats.open).toBe(1))
+      await eventually(() => expect(fixture.gateway.archives[0]!.stats.open).toBe(1))
       await cutAtEach(fixture, everywhere(total), isMeant, async () => {
         const answer = await fixture.retrieve()
         if (answer.status === 200) expect(answer.body).toBeUndefined()
@@ -419,7 +418,7 @@ describe('a connection cut at any byte (fault 23)', () => {
         fc.nat({ max: total - 1 }),
         fc.constantFrom('fin' as const, 'reset' as const),
         async (after, by) => {
-          await vi.waitFor(() => expect(fixture.gateway.archives[0]!.stats.open).toBeLessThanOrEqual(1))
+          await eventually(() => expect(fixture.gateway.archives[0]!.stats.open).toBeLessThanOrEqual(1))
           await cutAtEach(fixture, [{ after, by }], isMeant, async () => {
             const answer = await fixture.retrieve()
             if (answer.status === 200) expect(answer.body).toBeUndefined()
@@ -436,7 +435,7 @@ describe('a connection cut at any byte (fault 23)', () => {
     expect(await fixture.store(sliceFile())).toMatchObject({ status: 200 })
     const total = await bytesSent(fixture, () => true)
     await fixture.archive.associations[0]!.peer.abort()
-    await vi.waitFor(() => expect(fixture.gateway.archives[0]!.stats.open).toBe(0))
+    await eventually(() => expect(fixture.gateway.archives[0]!.stats.open).toBe(0))
     await cutAtEach(
       fixture,
       everywhere(total),
@@ -714,7 +713,7 @@ describe('a client that goes (fault 21)', () => {
     const controller = new AbortController()
     const answer = fetch(fixture.gateway.url + RETRIEVE, { signal: controller.signal })
     answer.catch(() => undefined)
-    await vi.waitFor(() => expect(fixture.archive.received(0x0010)).toHaveLength(1), { timeout: 3_000 })
+    await eventually(() => expect(fixture.archive.received(0x0010)).toHaveLength(1))
     controller.abort()
     await expect(answer).rejects.toThrow()
     await expectSettled(fixture)
@@ -741,9 +740,9 @@ describe('a client that goes (fault 21)', () => {
     const second = new AbortController()
     const answers = [first, second].map(({ signal }) => fetch(fixture.gateway.url + SEARCH, { signal }))
     for (const answer of answers) answer.catch(() => undefined)
-    await vi.waitFor(() => expect(fixture.gateway.archives[0]!.stats).toMatchObject({ leased: 1, waiting: 1 }))
+    await eventually(() => expect(fixture.gateway.archives[0]!.stats).toMatchObject({ leased: 1, waiting: 1 }))
     second.abort()
-    await vi.waitFor(() => expect(fixture.gateway.archives[0]!.stats).toMatchObject({ leased: 1, waiting: 0 }))
+    await eventually(() => expect(fixture.gateway.archives[0]!.stats).toMatchObject({ leased: 1, waiting: 0 }))
     first.abort()
     await expectSettled(fixture)
   })
@@ -761,7 +760,7 @@ describe('more requests than places', () => {
     const controller = new AbortController()
     const first = fetch(fixture.gateway.url + SEARCH, { signal: controller.signal })
     first.catch(() => undefined)
-    await vi.waitFor(() => expect(fixture.gateway.archives[0]!.stats.leased).toBe(1))
+    await eventually(() => expect(fixture.gateway.archives[0]!.stats.leased).toBe(1))
     const answer = await fixture.search()
     expect(answer.status).toBe(503)
     expect(codeOf(answer)).toBe('POOL_BUSY')

@@ -62,19 +62,12 @@ describe('reading', () => {
     })
   })
 
-  it('times out, after which the association can still be used', async () => {
-    const go = Promise.withResolvers<undefined>()
-    const script: Script = async (it) => {
-      await go.promise
-      await it.send(text('late'))
-      await closes(it)
-    }
-    await withPeer(script, async (association) => {
+  it('times out, and the association is aborted: a peer that fell silent is not waited for again', async () => {
+    await withPeer(closes, async (association) => {
       const error = await failureOf(association.read({ timeout: 40, what: 'message' }))
       expect(error).toMatchObject({ code: 'PEER_TIMEOUT', waitedFor: 'message', milliseconds: 40 })
-      go.resolve(undefined)
-      expect(await textOf(association)).toBe('late')
-      association.abort()
+      expect(await failureOf(association.read(LONG))).toMatchObject({ code: 'ASSOCIATION_ABORTED', by: 'us' })
+      expect(association.idle).toBe(false)
     })
   })
 

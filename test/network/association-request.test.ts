@@ -21,6 +21,7 @@ import {
   u32,
 } from '../support/golden.ts'
 import { failOnLeaks } from '../support/leaks.ts'
+import { maxFragmentBytes } from '../../src/network/negotiation.ts'
 import { ScriptedPeer, type Script } from '../support/scripted-peer.ts'
 
 failOnLeaks()
@@ -117,7 +118,7 @@ describe('an association that is accepted', () => {
       await it.released()
     })
     const association = await requestOf(peer)
-    expect(association.maxFragmentBytes).toBe(fragment)
+    expect(maxFragmentBytes(association.peer)).toBe(fragment)
     await association.release(5_000)
   })
 })

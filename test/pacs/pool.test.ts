@@ -1,12 +1,13 @@
 import { setTimeout as delay } from 'node:timers/promises'
 import fc from 'fast-check'
-import { describe, expect, test, vi } from 'vitest'
+import { describe, expect, test } from 'vitest'
 import { SopClass } from '../../src/dicom/uids.ts'
 import { Scu } from '../../src/dimse/scu.ts'
 import { AssociationRejectedError, ConnectError, PeerTimeoutError } from '../../src/network/errors.ts'
 import { PoolBusyError, PoolClosedError } from '../../src/pacs/call.ts'
 import { findProposal } from '../../src/pacs/contexts.ts'
 import { AssociationPool, type Lease, type PoolOptions, type Proposal } from '../../src/pacs/pool.ts'
+import { eventually } from '../support/eventually.ts'
 import { associateAccept, EXPLICIT_LE, findResponse, IMPLICIT_LE } from '../support/golden.ts'
 import { failOnLeaks } from '../support/leaks.ts'
 import { ScriptedArchive, type ArchiveScript } from '../support/scripted-archive.ts'
@@ -65,7 +66,7 @@ async function sendEcho(lease: Lease): Promise<void> {
 
 /** Resolves when a condition holds. */
 function until(condition: () => boolean): Promise<void> {
-  return vi.waitFor(() => expect(condition()).toBe(true), { timeout: 5_000, interval: 1 })
+  return eventually(() => expect(condition()).toBe(true))
 }
 
 describe('the limit', () => {

@@ -1,5 +1,5 @@
 import { setTimeout as delay } from 'node:timers/promises'
-import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest'
+import { afterEach, beforeEach, describe, expect, test } from 'vitest'
 import { DemoArchive } from '../../src/demo/demo-archive.ts'
 import { Dataset } from '../../src/dicom/dataset.ts'
 import { encodeDataset, parseDataset } from '../../src/dicom/dataset-codec.ts'
@@ -7,6 +7,7 @@ import { EXPLICIT_VR_LITTLE_ENDIAN } from '../../src/dicom/transfer-syntax.ts'
 import type { Archive } from '../../src/pacs/archive.ts'
 import { NotSupportedByArchiveError } from '../../src/pacs/call.ts'
 import type { Selection } from '../../src/pacs/instance.ts'
+import { eventually } from '../support/eventually.ts'
 import { collect } from '../support/byte-stream.ts'
 import { openArchive } from '../support/gateway-to.ts'
 import { CT, getResponse, readRequest, STUDY_ROOT_GET, storeRequest } from '../support/golden.ts'
@@ -441,7 +442,7 @@ describe('an association that ends', () => {
     const { uids, error } = await retrieve(fixture.archive, study)
     expect(uids).toEqual(all(count))
     expect(error).toMatchObject({ code: 'ASSOCIATION_ABORTED' })
-    await vi.waitFor(() => expect(fixture.archive.stats.leased).toBe(0))
+    await eventually(() => expect(fixture.archive.stats.leased).toBe(0))
   })
 
   test('in the midst of an instance ends its body by an error, never short', async () => {
@@ -569,7 +570,7 @@ describe('a consumer that stops early', () => {
         break
       }
       expect(performance.now() - started).toBeLessThan(8_000)
-      await vi.waitFor(() => expect(archive.stats.leased).toBe(0))
+      await eventually(() => expect(archive.stats.leased).toBe(0))
     },
   )
 
@@ -578,7 +579,7 @@ describe('a consumer that stops early', () => {
     const { scripted, archive } = fixture
     const controller = new AbortController()
     const got = retrieve(archive, study, { signal: controller.signal })
-    await vi.waitFor(() => expect(getsOf(scripted)).toHaveLength(1))
+    await eventually(() => expect(getsOf(scripted)).toHaveLength(1))
     const reason = new Error('gone')
     controller.abort(reason)
     expect((await got).error).toBe(reason)
@@ -620,7 +621,7 @@ describe('a consumer that does not read', () => {
     expect(sent).toBeLessThan(16 * 1024 * 1024)
     controller.abort(new Error('gone'))
     await instances.return(undefined).catch(() => undefined)
-    await vi.waitFor(() => expect(archive.stats.leased).toBe(0))
+    await eventually(() => expect(archive.stats.leased).toBe(0))
   })
 })
 

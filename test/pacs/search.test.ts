@@ -1,5 +1,5 @@
 import fc from 'fast-check'
-import { afterAll, beforeAll, describe, expect, test, vi } from 'vitest'
+import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { parseConfig } from '../../src/config.ts'
 import { DemoArchive } from '../../src/demo/demo-archive.ts'
 import { Attribute } from '../../src/dicom/attributes.ts'
@@ -17,6 +17,7 @@ import {
   type SearchRequest,
 } from '../../src/pacs/search.ts'
 import type { Query } from '../../src/pacs/query.ts'
+import { eventually } from '../support/eventually.ts'
 import { archiveAt, openArchive } from '../support/gateway-to.ts'
 import { ScriptedArchive, findAnswer } from '../support/scripted-archive.ts'
 import { CT, findResponse } from '../support/golden.ts'
@@ -535,9 +536,7 @@ describe('an archive that never ends its answer', () => {
     const response = await fetch(`${gateway.url}/studies?limit=10`)
     expect(await response.json()).toHaveLength(10)
     expect(performance.now() - started).toBeLessThan(CANCEL_GRACE_MS + 2_000)
-    await vi.waitFor(() => expect(gateway.archives[0]!.stats).toMatchObject({ leased: 0, waiting: 0 }), {
-      timeout: CANCEL_GRACE_MS + 2_000,
-    })
+    await eventually(() => expect(gateway.archives[0]!.stats).toMatchObject({ leased: 0, waiting: 0 }))
     const { peer } = archive.associations[0]!
     await peer.closed()
     // C-CANCEL-RQ of the C-FIND, then A-ABORT.

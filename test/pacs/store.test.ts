@@ -1,9 +1,10 @@
 import { setTimeout as delay } from 'node:timers/promises'
-import { describe, expect, test, vi } from 'vitest'
+import { describe, expect, test } from 'vitest'
 import { DemoArchive } from '../../src/demo/demo-archive.ts'
 import { encodeDataset } from '../../src/dicom/dataset-codec.ts'
 import type { Bytes, ByteStream } from '../../src/dicom/bytes.ts'
 import type { Dataset } from '../../src/dicom/dataset.ts'
+import { eventually } from '../support/eventually.ts'
 import { deflate } from '../support/deflated.ts'
 import { transferSyntax } from '../../src/dicom/transfer-syntax.ts'
 import type { Archive } from '../../src/pacs/archive.ts'
@@ -284,7 +285,7 @@ describe('a body', () => {
     ])
     expect(outcomes).toMatchObject([{ kind: 'broken' }, STORED])
     const [first, second] = scripted.associations
-    await vi.waitFor(() => expect(first!.ended).toBe('aborted'))
+    await eventually(() => expect(first!.ended).toBe('aborted'))
     expect(second).toBeDefined()
     expect(storesOf(scripted).map(({ data }) => data !== undefined)).toEqual([false, true])
   })
@@ -341,7 +342,7 @@ describe('a body', () => {
     const controller = new AbortController()
     const storing = storeAll(archive, [instance({}, EXPLICIT_LE, endless())], controller.signal)
     storing.catch(() => undefined)
-    await vi.waitFor(() => expect(scripted.connections[0]?.received.length ?? 0).toBeGreaterThan(1000))
+    await eventually(() => expect(scripted.connections[0]?.received.length ?? 0).toBeGreaterThan(1000))
     scripted.connections[0]!.stall()
     for (let before = -1; before !== taken;) {
       before = taken
@@ -431,7 +432,7 @@ describe('an archive that goes', () => {
     await using fixture = await start()
     const { scripted, archive } = fixture
     const storing = storeAll(archive, [instance({}, EXPLICIT_LE, body())])
-    await vi.waitFor(() => expect(scripted.connections[0]?.received.length ?? 0).toBeGreaterThan(200_000))
+    await eventually(() => expect(scripted.connections[0]?.received.length ?? 0).toBeGreaterThan(200_000))
     const { id } = scripted.associations[0]!.context(CT, EXPLICIT_LE)
     scripted.script = { store: () => Promise.resolve() }
     await scripted.connections[0]!.send(storeResponse({ contextId: id, messageId: 1, status: 0xb000 }))
@@ -453,7 +454,7 @@ describe('a client that goes', () => {
     const { scripted, archive } = fixture
     await expect(storeAll(archive, [instance({}, EXPLICIT_LE, body())], controller.signal)).rejects.toBe(reason)
     expect(archive.stats).toMatchObject({ leased: 0, waiting: 0 })
-    await vi.waitFor(() => expect(scripted.associations[0]!.ended).toBe('aborted'))
+    await eventually(() => expect(scripted.associations[0]!.ended).toBe('aborted'))
   })
 
   test('while the response is awaited ends the batch', async () => {

@@ -1,0 +1,166 @@
+import { Writable } from 'node:stream'
+import { setTimeout as delay } from 'node:timers/promises'
+import { describe, expect, it } from 'vitest'
+import type { Bytes, ByteStream } from '../../src/dicom/bytes.ts'
+import { gathered, MAX_UNSENT_BYTES, primed, sendStream } from '../../src/http/body.ts'
+import type { HttpContext } from '../../src/http/environment.ts'
+import { collect, streamOf } from '../support/byte-stream.ts'
+
+const bytes = (length: number, value = 1): Buffer => Buffer.alloc(length, value)
+
+async function sizes(stream: AsyncIterable<Bytes>): Promise<number[]> {
+  const found: number[] = []
+  for await (const chunk of stream) found.push(chunk.length)
+  return found
+}
+
+describe('gathered', () => {
+  it('joins small pieces that come at once, and passes large ones on as they are', async () => {
+    const large = bytes(40_000)
+    const chunks: Bytes[] = []
+    for await (const chunk of gathered(streamOf([bytes(10), bytes(20), large, bytes(5)]))) chunks.push(chunk)
+    expect(chunks.map((chunk) => chunk.length)).toEqual([30, 40_000, 5])
+    expect(chunks[1]).toBe(large)
+  })
+
+  it('never holds more than a piece worth writing', async () => {
+    const found = await sizes(gathered(streamOf(Array.from({ length: 100 }, () => bytes(1000)))))
+    expect(Math.max(...found)).toBeLessThan(20_000)
+    expect(found.reduce((sum, size) => sum + size, 0)).toBe(100_000)
+  })
+
+  it('does not keep a small piece waiting for one that does not come', async () => {
+    const { promise, resolve } = Promise.withResolvers<undefined>()
+    async function* slow(): AsyncGenerator<Bytes> {
+      yield bytes(10)
+      await promise
+      yield bytes(20)
+    }
+    const iterator = gathered(slow())
+    expect((await iterator.next()).value).toHaveLength(10)
+    resolve(undefined)
+    expect((await iterator.next()).value).toHaveLength(20)
+    expect((await iterator.next()).done).toBe(true)
+  })
+
+  it('ends its source when it is ended, and fails as it does', async () => {
+    const source = streamOf([bytes(20_000), bytes(20_000)])
+    for await (const _ of gathered(source)) break
+    expect(source.closed).toBe(true)
+    await expect(collect(gathered(streamOf([bytes(3)], new Error('broken'))))).rejects.toThrow('broken')
+  })
+})
+
+describe('primed', () => {
+  it('of a short stream knows all of it', async () => {
+    const { done, stream } = await primed(streamOf([bytes(10, 1), bytes(10, 2)]), 1000, 1000)
+    expect(done).toBe(true)
+    expect(await collect(stream)).toEqual(Buffer.concat([bytes(10, 1), bytes(10, 2)]))
+  })
+
+  it('of a long stream takes no more than was asked for, and loses none of it', async () => {
+    const source = streamOf(Array.from({ length: 50 }, (_, at) => bytes(100, at)))
+    const { done, stream } = await primed(source, 1000, 1000)
+    expect(done).toBe(false)
+    expect(source.taken).toBe(10)
+    expect(await collect(stream)).toEqual(Buffer.concat(Array.from({ length: 50 }, (_, at) => bytes(100, at))))
+    expect(source.closed).toBe(true)
+  })
+
+  it('waits for the first piece as long as it takes, and for others only so long', async () => {
+    const { promise, resolve } = Promise.withResolvers<undefined>()
+    async function* slow(): AsyncGenerator<Bytes> {
+      await delay(60)
+      yield bytes(1, 1)
+      await promise
+      yield bytes(1, 2)
+    }
+    const { done, stream } = await primed(slow(), 1000, 20)
+    expect(done).toBe(false)
+    resolve(undefined)
+    expect(await collect(stream)).toEqual(Buffer.of(1, 2))
+  })
+
+  it('fails as the stream does, while it is held back', async () => {
+    await expect(primed(streamOf([bytes(10)], new Error('broken')), 1000, 1000)).rejects.toThrow('broken')
+  })
+
+  it('lets a failure through that comes later', async () => {
+    const { stream } = await primed(streamOf([bytes(1000), bytes(1)], new Error('broken')), 500, 1000)
+    await expect(collect(stream)).rejects.toThrow('broken')
+  })
+})
+
+describe('sendStream', () => {
+  /** A response to a client that takes `room` bytes and then reads no more. */
+  class Response extends Writable {
+    status: number | undefined
+    readonly sent: Buffer[] = []
+    #room: number
+
+    constructor(room = Infinity) {
+      super({ highWaterMark: 1 })
+      this.#room = room
+      this.on('error', () => undefined)
+    }
+
+    setHeader(): void {
+      // No header matters here.
+    }
+
+    writeHead(status: number): void {
+      this.status = status
+    }
+
+    override _write(chunk: Buffer, _: string, done: () => void): void {
+      this.sent.push(chunk)
+      this.#room -= chunk.length
+      if (this.#room > 0) done()
+    }
+  }
+
+  function contextOf(outgoing: Response): HttpContext {
+    return { env: { outgoing }, res: { headers: new Headers() } } as unknown as HttpContext
+  }
+
+  const send = (context: HttpContext, body: ByteStream, stall = 1000): Promise<unknown> =>
+    sendStream(context, { status: 200, headers: {} }, body, stall)
+
+  it('writes a body and ends it', async () => {
+    const outgoing = new Response()
+    await send(contextOf(outgoing), streamOf([bytes(10), bytes(20_000)]))
+    expect(outgoing.status).toBe(200)
+    expect(Buffer.concat(outgoing.sent)).toHaveLength(20_010)
+    expect(outgoing.writableEnded).toBe(true)
+  })
+
+  it('destroys the connection of a body that fails, without ending it', async () => {
+    const outgoing = new Response()
+    const context = contextOf(outgoing)
+    await send(context, streamOf([bytes(20_000)], new Error('broken')))
+    expect(outgoing.destroyed).toBe(true)
+    expect(outgoing.writableEnded).toBe(false)
+    expect(context.error).toMatchObject({ message: 'broken' })
+  })
+
+  it('takes no more from a body than may wait for the client, and gives a client up that never reads', async () => {
+    const outgoing = new Response(1)
+    const source = streamOf(Array.from({ length: 1000 }, () => bytes(65_536)))
+    const context = contextOf(outgoing)
+    await send(context, source, 100)
+    expect(source.taken * 65_536).toBeLessThan(MAX_UNSENT_BYTES + 4 * 65_536)
+    expect(source.closed).toBe(true)
+    expect(outgoing.destroyed).toBe(true)
+    expect(context.error).toMatchObject({ code: 'CLIENT_GONE' })
+  })
+
+  it('ends the body when the client has gone, be it before the first byte', async () => {
+    const outgoing = new Response()
+    outgoing.destroy()
+    const source = streamOf([bytes(20_000), bytes(20_000)])
+    const { stream } = await primed(source, 1, 1000)
+    await send(contextOf(outgoing), stream)
+    expect(outgoing.status).toBeUndefined()
+    expect(source.closed).toBe(true)
+  })
+})
