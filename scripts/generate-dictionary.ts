@@ -23,7 +23,10 @@ const add = (tag: string, vr: string, keyword: string): void => {
   if (mapped && /^[A-Za-z]\w*$/.test(keyword)) entries.set(tag, { vr: mapped, keyword })
 }
 for (const line of (await readFile(source, 'latin1')).split('\n')) {
-  const match = /^\(([0-9A-F]{4})(?:-(?:[ou]-)?([0-9A-F]{4}))?,([0-9A-F]{4})(?:-(?:[ou]-)?([0-9A-F]{4}))?\)\t(\S+)\t(\S+)/.exec(line)
+  const match =
+    /^\(([0-9A-F]{4})(?:-(?:[ou]-)?([0-9A-F]{4}))?,([0-9A-F]{4})(?:-(?:[ou]-)?([0-9A-F]{4}))?\)\t(\S+)\t(\S+)/.exec(
+      line,
+    )
   if (!match) continue
   const [, group, groupEnd, element, elementEnd, vr, keyword] = match
   // Repeating groups are looked up under their first group; ranges of elements are not in use outside group 0020 and 0028.

@@ -2,6 +2,7 @@ import { Attribute } from './attributes.ts'
 import type { Bytes } from './bytes.ts'
 import { CharacterSet } from './charset.ts'
 import { dictionaryVr } from './dictionary.ts'
+import { withoutPadding } from './padding.ts'
 import type { Tag } from './tag.ts'
 import { decodeValues, encodeValues, type Value } from './value.ts'
 import { representation, type Vr } from './vr.ts'
@@ -39,7 +40,7 @@ export class Dataset {
     const element = this.#elements.get(Attribute.SpecificCharacterSet)
     if (!element || !(element.value instanceof Uint8Array) || element.value.length === 0) return undefined
     const terms = Buffer.from(element.value).toString('latin1').split('\\')
-    return CharacterSet.of(terms.map((term) => term.replace(/[ \0]+$/, '').trimStart()))
+    return CharacterSet.of(terms.map((term) => withoutPadding(term, true)))
   }
 
   get size(): number {

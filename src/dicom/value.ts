@@ -1,5 +1,6 @@
 import type { Bytes } from './bytes.ts'
 import type { CharacterSet } from './charset.ts'
+import { withoutPadding } from './padding.ts'
 import { formatTag, parseTag } from './tag.ts'
 import { representation, type Vr } from './vr.ts'
 
@@ -18,7 +19,7 @@ export function decodeValues(vr: Vr, bytes: Bytes, charset: CharacterSet): Value
       return strings(vr, bytes, charset)
     case 'text': {
       const text = representation(vr).charset ? charset.decodeText(bytes) : latin1(bytes)
-      const trimmed = text.replace(/[ \0]+$/, '')
+      const trimmed = withoutPadding(text)
       return trimmed === '' ? [] : [trimmed]
     }
     case 'number':
@@ -33,20 +34,8 @@ export function decodeValues(vr: Vr, bytes: Bytes, charset: CharacterSet): Value
 function strings(vr: Vr, bytes: Bytes, charset: CharacterSet): Value[] {
   const { charset: coded, trimStart } = representation(vr)
   const parts = coded ? charset.decodeList(bytes, vr === 'PN') : latin1(bytes).split('\\')
-  const values = parts.map((part) => trim(part, trimStart) || undefined)
+  const values = parts.map((part) => withoutPadding(part, trimStart) || undefined)
   return values.every((value) => value === undefined) ? (values.length > 1 ? values : []) : values
-}
-
-function trim(text: string, start: boolean): string {
-  let from = 0
-  let to = text.length
-  while (to > from && isPad(text.charCodeAt(to - 1))) to--
-  if (start) while (from < to && isPad(text.charCodeAt(from))) from++
-  return from === 0 && to === text.length ? text : text.slice(from, to)
-}
-
-function isPad(code: number): boolean {
-  return code === 0x20 || code === 0
 }
 
 function latin1(bytes: Bytes): string {

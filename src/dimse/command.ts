@@ -2,6 +2,7 @@ import type { Bytes } from '../dicom/bytes.ts'
 import { Dataset } from '../dicom/dataset.ts'
 import { encodeDataset } from '../dicom/dataset-codec.ts'
 import { ElementReader, MalformedDataSetError } from '../dicom/element-reader.ts'
+import { withoutPadding } from '../dicom/padding.ts'
 import type { Tag } from '../dicom/tag.ts'
 import { IMPLICIT_VR_LITTLE_ENDIAN } from '../dicom/transfer-syntax.ts'
 import type { Uid } from '../dicom/uids.ts'
@@ -197,11 +198,7 @@ export function decodeCommand(bytes: Bytes): Command {
     if (vr === 'US') {
       if (value.length >= 2) command[name] = u16(value)
     } else if (vr === 'AT') command[name] = attributeTags(value)
-    else
-      command[name] = value
-        .toString('latin1')
-        .replace(/[ \0]+$/, '')
-        .trimStart()
+    else command[name] = withoutPadding(value.toString('latin1'), true)
   }
   for (const name of mandatory[type]) {
     if (command[name] === undefined) throw new InvalidCommandError(`${type} has no ${name}`)

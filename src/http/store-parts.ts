@@ -77,6 +77,8 @@ async function* unlessStalled(source: Readable, milliseconds: number): AsyncGene
   const timer = setTimeout(() => {
     giveUp?.(new RequestError(408, 'BODY_STALLED', detail, { Connection: 'close' }))
   }, milliseconds)
+  // A client that leaves before its body is asked for leaves this generator where it is: the timer must not hold it.
+  source.once('close', () => clearTimeout(timer))
   // Not a race with one promise for the whole body: that would hold every chunk until the body is over.
   const next = (): Promise<IteratorResult<Bytes>> => {
     const { promise, resolve, reject } = Promise.withResolvers<IteratorResult<Bytes>>()

@@ -1,4 +1,5 @@
 import type { Bytes } from '../dicom/bytes.ts'
+import { withoutPadding } from '../dicom/padding.ts'
 import {
   AbortReason,
   PduType,
@@ -301,7 +302,7 @@ class Fields {
 }
 
 function text(bytes: Buffer): string {
-  return bytes.toString('latin1').replace(/[ \0]+$/, '')
+  return withoutPadding(bytes.toString('latin1'))
 }
 
 /** Spaces around an AE title carry no meaning; bad peers fill with NULs. */

@@ -1,4 +1,4 @@
-import { describe, expect, it } from 'vitest'
+import { describe, expect, it, vi } from 'vitest'
 import { Attribute } from '../../src/dicom/attributes.ts'
 import type { Bytes } from '../../src/dicom/bytes.ts'
 import { Dataset } from '../../src/dicom/dataset.ts'
@@ -27,9 +27,11 @@ import { ScriptedCaller, ScriptedPeer, type PeerOptions, type Script } from '../
 // security.md 23: the connection cut at every byte of an exchange is never a hang, a leak, or a result that looks whole.
 
 failOnLeaks()
+// Hundreds of associations each: seconds, and more on a busy machine.
+vi.setConfig({ testTimeout: 120_000 })
 
 /** Reached only by a hang: then the test fails. */
-const OPERATION = { timeout: 10_000 }
+const OPERATION = { timeout: 60_000 }
 /** At once: more than that only waits for each other. */
 const PARALLEL = 8
 

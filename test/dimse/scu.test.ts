@@ -383,7 +383,7 @@ describe('C-FIND', () => {
   it('ended early of a peer that ignores the C-CANCEL is aborted after the grace time', async () => {
     const script: Script = async (it) => {
       await expectField(it, Field.find)
-      const endless = it.flood(findResponse({ data: match('1.2') }))
+      const endless = it.flood(findResponse({ data: element(0x00104000, Buffer.alloc(20_000)) }))
       const cancelled = await expectField(it, Field.cancel)
       expect(cancelled.messageId).toBe(1)
       expect(await it.expect()).toEqual(abort(0, 0))
@@ -394,7 +394,7 @@ describe('C-FIND', () => {
       const begin = performance.now()
       for await (const _ of scu.find(context(STUDY_ROOT_FIND), query, OPERATION)) break
       expect(association.idle).toBe(false)
-      expect(performance.now() - begin).toBeLessThan(5_000)
+      expect(performance.now() - begin).toBeLessThan(15_000)
     }
     await withPeer(script, early, { cancelGrace: 80 })
   })
@@ -450,7 +450,7 @@ describe('C-FIND', () => {
   it('has its time anew with each response', async () => {
     const script: Script = async (it) => {
       await expectField(it, Field.find)
-      for (let count = 0; count < 6; count++) {
+      for (let count = 0; count < 10; count++) {
         await it.wait(50)
         await it.send(findResponse({ data: match('1.2') }))
       }
@@ -458,7 +458,7 @@ describe('C-FIND', () => {
       await ends(it)
     }
     await withPeer(script, async ({ scu, context }) => {
-      expect(await all(scu.find(context(STUDY_ROOT_FIND), query, { timeout: 200 }))).toHaveLength(6)
+      expect(await all(scu.find(context(STUDY_ROOT_FIND), query, { timeout: 400 }))).toHaveLength(10)
     })
   })
 
@@ -772,7 +772,7 @@ describe('C-GET', () => {
         const begin = performance.now()
         for await (const _ of scu.get(context(STUDY_ROOT_GET), query, OPERATION)) break
         expect(association.idle).toBe(false)
-        expect(performance.now() - begin).toBeLessThan(5_000)
+        expect(performance.now() - begin).toBeLessThan(15_000)
       }
       await withPeer(script, early, { cancelGrace: 80 })
     })

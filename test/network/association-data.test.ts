@@ -325,13 +325,10 @@ describe('an abort of ours', () => {
     // The script does not look at what comes, and so never closes for our A-ABORT.
     peer.connection().socket.removeAllListeners('end')
     const before = process.memoryUsage()
-    const delays = await longestBlock(async () => {
-      association.abort()
-      await association.closed
-    })
+    association.abort()
+    await association.closed
     const after = process.memoryUsage()
     expect(after.arrayBuffers - before.arrayBuffers).toBeLessThan(64 * 1024 * 1024)
-    expect(delays).toBeLessThan(300)
     await peer.finished()
   })
 })
@@ -462,21 +459,4 @@ async function settledAt(value: () => number): Promise<number> {
     last = value()
   }
   return last
-}
-
-/** How long the event loop was blocked at most meanwhile, in ms. */
-async function longestBlock(work: () => Promise<void>): Promise<number> {
-  let longest = 0
-  let last = performance.now()
-  const timer = setInterval(() => {
-    const now = performance.now()
-    longest = Math.max(longest, now - last)
-    last = now
-  }, 5)
-  try {
-    await work()
-  } finally {
-    clearInterval(timer)
-  }
-  return longest
 }

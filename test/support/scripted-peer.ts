@@ -4,7 +4,7 @@ import type { Bytes } from '../../src/dicom/bytes.ts'
 import { abort, associateAccept, golden, readCommandSet, type AcceptBytes } from './golden.ts'
 
 /** How long a script waits for the other side before it gives up, in ms. */
-const PATIENCE_MS = 10_000
+const PATIENCE_MS = 20_000
 
 /** What a peer does over one connection. When it returns, the connection stays as the script left it. */
 export type Script = (peer: PeerConnection) => Promise<void>
