@@ -55,7 +55,7 @@ export interface GetPlan {
 }
 
 /**
- * For C-GET: the service, then for each known class one context for each syntax, native ones first, so
+ * For C-GET: the service, then for each known class a native context and one context for each encapsulated syntax, so
  * that each object comes as it is stored (one context has one syntax, PS3.8 9.3.3.2); what room is left goes to the
  * frequent classes. Each class has its role selection (PS3.4 C.5.3).
  */
@@ -63,10 +63,7 @@ export function getProposal(plan: GetPlan): Proposal {
   const { classes, compressed, others, only, maxContexts, roles } = plan
   const list: (readonly [Uid, readonly Uid[]])[] = [[SopClass.studyRootGet, nativeSyntaxes]]
   const known = classes.slice(0, maxContexts - 1)
-  // Explicit VR in a context of its own comes first: Implicit VR loses what VR private elements have (PS3.5 6.2.2).
-  for (const syntax of only === undefined ? nativeSyntaxes : [only]) {
-    for (const sopClass of known) if (list.length < maxContexts) list.push([sopClass, [syntax]])
-  }
+  for (const sopClass of known) list.push([sopClass, only === undefined ? nativeSyntaxes : [only]])
   if (compressed && only === undefined) {
     const room = others ? Math.ceil(maxContexts * KNOWN_SHARE) : maxContexts
     for (const { uid } of encapsulatedSyntaxes) {

@@ -24,7 +24,7 @@ export async function dcmqrscpUnderTest(
       // It reads an object and writes it anew: group lengths, lengths of sequences and pads are its own.
       verbatim: false,
       // Of the syntaxes of a context it takes the one it prefers itself: for some classes Implicit VR.
-      explicitFirst: true,
+      explicitFirst: false,
       // It gives and takes what its association configuration names, or only native syntaxes.
       takes: () => association === 'all',
       // It converts between the native syntaxes only.

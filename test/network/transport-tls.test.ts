@@ -63,7 +63,7 @@ describe.skipIf(!pacs || !gateway)('an association over TLS', () => {
 
   it('is opened, carries data larger than any buffer both ways, and is released', async () => {
     const size = 60_000
-    const count = 80
+    const count = 30
     const bytes = dataPdu(pdv(1, 0, Buffer.alloc(size, 7)))
     const script: Script = async (it) => {
       await it.accept()
