@@ -176,7 +176,7 @@ export class Archive implements AsyncDisposable {
     if (!list || this.config.quirks.singleUidLists !== true) return [query]
     return list.values.flatMap((value) => {
       const keys = query.keys.map((key) => (key === list ? { ...key, values: [value] } : key))
-      return this.#perUid({ level: query.level, keys })
+      return this.#perUid({ ...query, keys })
     })
   }
 }
