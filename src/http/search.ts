@@ -7,7 +7,14 @@ import { encodeJson } from '../dicomweb/json.ts'
 import { negotiateJson } from '../dicomweb/negotiate.ts'
 import { resourceUrl } from '../dicomweb/resource.ts'
 import { parseSearchParams, type SearchParams } from '../dicomweb/search-params.ts'
-import { conditionalAttributes, levelOf, optionalAttributes, requiredAttributes } from '../pacs/attribute-levels.ts'
+import {
+  conditionalAttributes,
+  depthOf,
+  levelOf,
+  levels,
+  optionalAttributes,
+  requiredAttributes,
+} from '../pacs/attribute-levels.ts'
 import type { QueryOptions } from '../pacs/archive.ts'
 import type { Call } from '../pacs/call.ts'
 import { deriveCounts, fittingModalities } from '../pacs/derive-counts.ts'
@@ -97,9 +104,8 @@ function searchRequest(c: HttpContext, resource: SearchResource, params: SearchP
 
 /** Attributes of a lower level are not returned (PS3.18 10.6.3.3.1). */
 function isAtOrAbove(t: number, level: Level): boolean {
-  const depth = { STUDY: 0, SERIES: 1, IMAGE: 2 } as const
   const own = levelOf(t)
-  return own === undefined || depth[own] <= depth[level]
+  return own === undefined || depthOf(own) <= depthOf(level)
 }
 
 async function* nothing(): AsyncGenerator<Dataset> {
@@ -110,7 +116,6 @@ async function* nothing(): AsyncGenerator<Dataset> {
 class Page {
   given = 0
   #beyond = 0
-  #exhausted = false
   readonly offset: number
   readonly limit: number
   readonly #countWindow: number
@@ -131,7 +136,6 @@ class Page {
         yield result
       } else if (++this.#beyond >= Math.max(1, this.#countWindow)) return
     }
-    this.#exhausted = true
   }
 
   /** @param done the search is over, so what it found is known */
@@ -139,8 +143,7 @@ class Page {
     if (this.limit === 0) return []
     if (!done) return [`The search is still going on. At most ${this.limit} results are returned`]
     if (this.#beyond === 0) return []
-    const count = this.#exhausted || this.#beyond > 1 ? this.#beyond : 1
-    return [`There are ${count} additional results that can be requested`]
+    return [`There are ${this.#beyond} additional results that can be requested`]
   }
 }
 
@@ -158,8 +161,6 @@ function unsupported(params: SearchParams, options: QueryOptions): string[] {
   return texts
 }
 
-const LEVELS: readonly Level[] = ['STUDY', 'SERIES', 'IMAGE']
-
 async function* encoded(results: AsyncIterable<Dataset>, request: SearchRequest, base: string): AsyncGenerator<Bytes> {
   let separator = '['
   for await (const result of results) {
@@ -171,12 +172,12 @@ async function* encoded(results: AsyncIterable<Dataset>, request: SearchRequest,
 
 /** What a result must have, and nothing that is the archive's own business (PS3.18 10.6.3.3). */
 function complete(result: Dataset, request: SearchRequest, base: string): Dataset {
-  const depth = LEVELS.indexOf(request.level)
-  for (const level of request.withParents ? LEVELS.slice(0, depth + 1) : [request.level]) {
+  const depth = depthOf(request.level)
+  for (const level of request.withParents ? levels.slice(0, depth + 1) : [request.level]) {
     for (const t of requiredAttributes[level]) if (!result.has(t)) result.setEmpty(t)
   }
   // Attributes given only where they are known: an empty answer says that they are not.
-  for (const level of LEVELS) {
+  for (const level of levels) {
     for (const t of conditionalAttributes[level]) {
       if (isEmpty(result, t) && !request.include.includes(t)) result.delete(t)
     }

@@ -65,7 +65,8 @@ export const optionalAttributes: Readonly<Record<Level, readonly Tag[]>> = {
   ],
 }
 
-const levels: readonly Level[] = ['STUDY', 'SERIES', 'IMAGE']
+/** From the top down. */
+export const levels: readonly Level[] = ['STUDY', 'SERIES', 'IMAGE']
 const assigned = new Map<Tag, Level>()
 // The same attribute may be conditional at several levels: it belongs to the highest.
 for (const level of levels.toReversed()) {

@@ -3,7 +3,7 @@ import { Dataset, vrFor } from '../dicom/dataset.ts'
 import type { Tag } from '../dicom/tag.ts'
 import type { Uid } from '../dicom/uids.ts'
 import { representation } from '../dicom/vr.ts'
-import { defaultKeys, depthOf, levelOf } from './attribute-levels.ts'
+import { defaultKeys, depthOf, levelOf, levels } from './attribute-levels.ts'
 import type { Call } from './call.ts'
 import { returnKey, selectionKeys, uniqueKeys, type Key, type Level, type Query } from './query.ts'
 
@@ -59,8 +59,6 @@ export class KeyBelowLevelError extends Error {
   }
 }
 
-const LEVELS: readonly Level[] = ['STUDY', 'SERIES', 'IMAGE']
-
 /**
  * Results of a search, each once, attributes of the levels above merged in. Where the archive has no relational
  * queries the levels are walked from the top, one C-FIND at a time (PS3.4 C.4.1.3.1.1).
@@ -87,9 +85,9 @@ async function* relational(request: SearchRequest, finder: Finder, call: Call): 
   const depth = depthOf(request.level)
   const top = request.withParents ? 0 : depth
   const keys = [
-    ...LEVELS.slice(top, depth + 1).flatMap((level) => defaultKeys(level)),
-    ...included(request.include, LEVELS.slice(0, depth + 1)),
-    ...LEVELS.slice(0, depth).map((level) => returnKey(uniqueKeys[level], 'UI')),
+    ...levels.slice(top, depth + 1).flatMap((level) => defaultKeys(level)),
+    ...included(request.include, levels.slice(0, depth + 1)),
+    ...levels.slice(0, depth).map((level) => returnKey(uniqueKeys[level], 'UI')),
     ...request.match,
     ...selectionKeys(request.study, request.series),
   ]
@@ -108,7 +106,7 @@ async function* hierarchical(request: SearchRequest, finder: Finder, call: Call)
   }
   let visited = 0
   async function* below(depth: number, parent: Dataset): AsyncGenerator<Dataset> {
-    const level = LEVELS[depth]!
+    const level = levels[depth]!
     if (skips(level, request, parent)) {
       yield* below(depth + 1, parent)
       return
@@ -145,7 +143,7 @@ function keyLevel(key: Key, request: SearchRequest): Level {
 function levelKeys(level: Level, request: SearchRequest, parent: Dataset): Key[] {
   const isTarget = level === request.level
   const own = (t: Tag): boolean => (levelOf(t) ?? request.level) === level
-  const upper = LEVELS.slice(0, depthOf(level) + 1).flatMap((above) => {
+  const upper = levels.slice(0, depthOf(level) + 1).flatMap((above) => {
     const uid = parent.string(uniqueKeys[above])
     return uid === undefined ? [] : [{ tag: uniqueKeys[above], vr: 'UI', values: [uid] } as const]
   })
