@@ -40,7 +40,7 @@ export async function startGateway(target: GatewayTarget, program: GatewayProgra
   await writeFile(path, stringify(configuration(target, port)))
   const running = resources.use(
     await startProcess(process.execPath, {
-      args: [...program.nodeOptions, program.main, 'serve', '--config', path],
+      args: ['--max-semi-space-size=4', ...program.nodeOptions, program.main, 'serve', '--config', path],
       ports: [port],
       patience: 20_000, // to write a profile
     }),

@@ -2,7 +2,7 @@ import type { Bytes } from './bytes.ts'
 import { concat } from './bytes.ts'
 import type { CharacterSet } from './charset.ts'
 import { Dataset, type Element, type Fragments } from './dataset.ts'
-import { ElementReader, type ElementHeader } from './element-reader.ts'
+import { ElementReader, type ElementHeader, type ElementToken } from './element-reader.ts'
 import { ElementWriter } from './element-writer.ts'
 import { DATA_SET_TRAILING_PADDING, isGroupLength, type Tag } from './tag.ts'
 import { EXPLICIT_VR_LITTLE_ENDIAN, type TransferSyntax } from './transfer-syntax.ts'
@@ -13,22 +13,33 @@ interface Level {
   sequence?: { readonly tag: Tag; readonly items: Dataset[] }
 }
 
+/** What to read of a data set. */
+export interface ReadOptions {
+  readonly until?: Tag
+  readonly only?: ReadonlySet<Tag>
+  readonly inherited?: CharacterSet
+}
+
 /** Gathers tokens into a Dataset; give it bytes by `push`, as a stream or all at once. */
 export class DatasetReader {
   readonly dataset: Dataset
   readonly #reader: ElementReader
   readonly #levels: Level[]
   readonly #until: Tag
+  readonly #only: ReadonlySet<Tag> | undefined
+  /** Inside an element or a sequence that is not kept. */
+  #passing = false
   #element: { header: ElementHeader; bigEndian: boolean; pieces: Bytes[] } | undefined
   #fragments: { header: ElementHeader; list: Bytes[]; pieces: Bytes[] } | undefined
   #stopped = false
 
-  /** Elements of the data set itself from `until` on are not read. */
-  constructor(syntax: TransferSyntax, options: { until?: Tag; inherited?: CharacterSet } = {}) {
+  /** Elements of the data set itself from `until` on are not read, those that `only` does not name are passed over. */
+  constructor(syntax: TransferSyntax, options: ReadOptions = {}) {
     this.dataset = new Dataset(options.inherited)
     this.#reader = new ElementReader(syntax.deflated ? EXPLICIT_VR_LITTLE_ENDIAN : syntax)
     this.#levels = [{ dataset: this.dataset }]
     this.#until = options.until ?? 0xffffffff
+    this.#only = options.only
   }
 
   /** True once everything before `until` has been read. */
@@ -54,6 +65,10 @@ export class DatasetReader {
 
   #drain(): void {
     for (let token = this.#reader.next(); token !== undefined; token = this.#reader.next()) {
+      if (this.#only && this.#passes(token, this.#only)) {
+        if (this.#stopped) return
+        continue
+      }
       const level = this.#levels.at(-1)!
       switch (token.kind) {
         case 'element':
@@ -104,6 +119,15 @@ export class DatasetReader {
     }
   }
 
+  /** Whether a token belongs to an element of the data set itself that is not wanted. */
+  #passes(token: ElementToken, only: ReadonlySet<Tag>): boolean {
+    if ('header' in token && this.#reader.depth <= (token.kind === 'element' ? 0 : 1)) {
+      this.#passing = !only.has(token.header.tag)
+      if (this.#passing && this.#past(token.header.tag)) return true
+    }
+    return this.#passing
+  }
+
   #past(t: Tag): boolean {
     this.#stopped = this.#levels.length === 1 && t >= this.#until
     return this.#stopped
@@ -133,11 +157,7 @@ function swapped(bytes: Bytes, word: 1 | 2 | 4 | 8): Bytes {
  * Reads a whole small data set, or its part before `until`. Not for deflated bytes.
  * @throws MalformedDataSetError
  */
-export function parseDataset(
-  bytes: Bytes,
-  syntax: TransferSyntax,
-  options: { until?: Tag; inherited?: CharacterSet } = {},
-): Dataset {
+export function parseDataset(bytes: Bytes, syntax: TransferSyntax, options: ReadOptions = {}): Dataset {
   const reader = new DatasetReader(syntax, options)
   reader.push(bytes)
   return reader.end()

@@ -19,6 +19,7 @@ export interface Element {
 }
 
 const NO_BYTES = new Uint8Array(0)
+const DEFAULT_REPERTOIRE = CharacterSet.of([])
 
 /** A small data set in memory: queries, matches, headers. Values are decoded when asked for. */
 export class Dataset {
@@ -27,7 +28,7 @@ export class Dataset {
   readonly #inherited: CharacterSet
   #characterSet: CharacterSet | undefined
 
-  constructor(inherited: CharacterSet = CharacterSet.of([])) {
+  constructor(inherited: CharacterSet = DEFAULT_REPERTOIRE) {
     this.#inherited = inherited
   }
 
@@ -41,6 +42,11 @@ export class Dataset {
     if (!element || !(element.value instanceof Uint8Array) || element.value.length === 0) return undefined
     const terms = Buffer.from(element.value).toString('latin1').split('\\')
     return CharacterSet.of(terms.map((term) => withoutPadding(term, true)))
+  }
+
+  /** Most VRs are ASCII whatever the data set says: then it need not be looked up. */
+  #charsetFor(vr: Vr): CharacterSet {
+    return representation(vr).charset ? this.characterSet : DEFAULT_REPERTOIRE
   }
 
   get size(): number {
@@ -79,7 +85,7 @@ export class Dataset {
   values(t: Tag): Value[] {
     const element = this.#elements.get(t)
     if (!element || !(element.value instanceof Uint8Array)) return []
-    return decodeValues(element.vr, element.value, this.characterSet)
+    return decodeValues(element.vr, element.value, this.#charsetFor(element.vr))
   }
 
   strings(t: Tag): string[] {
@@ -111,7 +117,7 @@ export class Dataset {
    */
   set(t: Tag, values: Value | readonly Value[] = [], vr: Vr = vrFor(t)): this {
     const list = Array.isArray(values) ? (values as readonly Value[]) : [values as Value]
-    return this.put(t, { vr, value: list.length === 0 ? NO_BYTES : encodeValues(vr, list, this.characterSet) })
+    return this.put(t, { vr, value: list.length === 0 ? NO_BYTES : encodeValues(vr, list, this.#charsetFor(vr)) })
   }
 
   setItems(t: Tag, items: readonly Dataset[]): this {

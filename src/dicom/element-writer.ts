@@ -10,6 +10,7 @@ const VIEW_BYTES = 4096
 /** The stage begins small, since most of what is written is: commands, identifiers, file headers. */
 const FIRST_STAGE_BYTES = 1_024
 const STAGE_BYTES = 16_384
+const NO_STAGE = Buffer.alloc(0)
 
 /**
  * Tokens in, bytes out, in any native or encapsulated syntax but deflated ones (PS3.5 7.1). Sequences and items are
@@ -18,7 +19,7 @@ const STAGE_BYTES = 16_384
 export class ElementWriter {
   readonly #explicit: boolean
   readonly #little: boolean
-  #stage = Buffer.allocUnsafe(FIRST_STAGE_BYTES)
+  #stage = NO_STAGE
   #staged = 0
   #out: Bytes[] = []
   /** Bytes of a binary word cut by a chunk boundary, waiting for the rest. */
@@ -160,14 +161,17 @@ export class ElementWriter {
   }
 
   #reserve(count: number): void {
-    if (this.#staged + count > this.#stage.length) this.#flush(STAGE_BYTES)
+    if (this.#staged + count <= this.#stage.length) return
+    const size = this.#stage === NO_STAGE ? FIRST_STAGE_BYTES : STAGE_BYTES
+    this.#flush()
+    this.#stage = Buffer.allocUnsafe(Math.max(size, count))
   }
 
-  /** Hands over what is staged; with `size`, the next stage is of that size. */
-  #flush(size = FIRST_STAGE_BYTES): void {
-    if (this.#staged > 0) this.#out.push(this.#stage.subarray(0, this.#staged))
-    else if (size <= this.#stage.length) return
-    this.#stage = Buffer.allocUnsafe(size)
+  /** Hands over what is staged. */
+  #flush(): void {
+    if (this.#staged === 0) return
+    this.#out.push(this.#stage.subarray(0, this.#staged))
+    this.#stage = this.#stage.subarray(this.#staged)
     this.#staged = 0
   }
 

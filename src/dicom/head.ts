@@ -18,26 +18,29 @@ export class HeadTooLargeError extends Error {
 }
 
 /**
- * Reads the elements before `until` and gives the data set back whole: `body` starts again at its first byte.
+ * Reads the elements before `until`, or `only` those of them, and gives the data set back whole: `body` starts again at its first byte.
  * @throws MalformedDataSetError, InflateError, HeadTooLargeError, and whatever the body throws
  */
 export async function readHead(
   body: ByteStream,
   syntax: TransferSyntax,
-  until: Tag,
+  wanted: { readonly until: Tag; readonly only?: ReadonlySet<Tag> },
 ): Promise<{ head: Dataset; body: ByteStream }> {
   const iterator: AsyncIterator<Bytes, unknown> = body[Symbol.asyncIterator]()
   const chunks: Bytes[] = []
-  const reader = new DatasetReader(syntax, { until })
+  const reader = new DatasetReader(syntax, wanted)
   const inflater = syntax.deflated ? new Inflater() : undefined
   let held = 0
   let read = 0
-  const follow = async (pieces: AsyncIterable<Bytes> | Iterable<Bytes>): Promise<void> => {
+  const follow = (piece: Bytes): void => {
+    reader.push(piece)
+    read += piece.length
+    if (read > MAX_HEAD_BYTES && !reader.complete) throw new HeadTooLargeError()
+  }
+  const inflated = async (pieces: AsyncIterable<Bytes>): Promise<void> => {
     for await (const piece of pieces) {
-      reader.push(piece)
+      follow(piece)
       if (reader.complete) return
-      read += piece.length
-      if (read > MAX_HEAD_BYTES) throw new HeadTooLargeError()
     }
     // A deflated stream may go on without giving anything.
     if (held > MAX_HEAD_BYTES) throw new HeadTooLargeError()
@@ -46,13 +49,14 @@ export async function readHead(
     while (!reader.complete) {
       const { value, done } = await iterator.next()
       if (done) {
-        if (inflater) await follow(inflater.end())
+        if (inflater) await inflated(inflater.end())
         reader.end()
         break
       }
       chunks.push(value)
       held += value.length
-      await follow(inflater ? inflater.push(value) : [value])
+      if (inflater) await inflated(inflater.push(value))
+      else follow(value)
     }
   } catch (error) {
     await iterator.return?.()

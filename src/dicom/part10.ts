@@ -17,6 +17,9 @@ export const MAX_META_BYTES = 65_536
 
 const PREAMBLE_BYTES = 128
 const MAGIC = 'DICM'
+const PREAMBLE = Buffer.concat([Buffer.alloc(PREAMBLE_BYTES), Buffer.from(MAGIC)])
+/** The element File Meta Information Group Length whole, which does not count itself. */
+const GROUP_LENGTH_BYTES = 12
 /** Enough of a data set to tell its encoding: tag and VR. */
 const SNIFF_BYTES = 8
 
@@ -40,6 +43,7 @@ export interface Part10File {
 /** The bytes before the data set of a PS3.10 file: preamble, prefix, File Meta Information (PS3.10 7.1). */
 export function part10Header(sopClass: Uid, sopInstance: Uid, syntax: TransferSyntax): Bytes {
   const meta = new Dataset()
+    .set(Attribute.FileMetaInformationGroupLength, 0, 'UL')
     .put(Attribute.FileMetaInformationVersion, { vr: 'OB', value: Uint8Array.of(0, 1) })
     .set(Attribute.MediaStorageSOPClassUID, sopClass)
     .set(Attribute.MediaStorageSOPInstanceUID, sopInstance)
@@ -47,11 +51,8 @@ export function part10Header(sopClass: Uid, sopInstance: Uid, syntax: TransferSy
     .set(Attribute.ImplementationClassUID, IMPLEMENTATION_CLASS_UID)
     .set(Attribute.ImplementationVersionName, IMPLEMENTATION_VERSION_NAME)
   const group = encodeDataset(meta, EXPLICIT_VR_LITTLE_ENDIAN)
-  const length = encodeDataset(
-    new Dataset().set(Attribute.FileMetaInformationGroupLength, group.length, 'UL'),
-    EXPLICIT_VR_LITTLE_ENDIAN,
-  )
-  return Buffer.concat([Buffer.alloc(PREAMBLE_BYTES), Buffer.from(MAGIC), length, group])
+  new DataView(group.buffer, group.byteOffset).setUint32(8, group.length - GROUP_LENGTH_BYTES, true)
+  return Buffer.concat([PREAMBLE, group])
 }
 
 /**

@@ -126,9 +126,10 @@ export function pad(vr: Vr, bytes: Bytes): Bytes {
 
 function encodeNumbers(vr: Vr, values: readonly Value[]): Bytes {
   const size = representation(vr).valueBytes!
-  const view = new DataView(new ArrayBuffer(values.length * size))
+  const bytes = Buffer.allocUnsafe(values.length * size)
+  const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.length)
   values.forEach((value, index) => setNumber(vr, view, index * size, value))
-  return new Uint8Array(view.buffer)
+  return bytes
 }
 
 function setNumber(vr: Vr, view: DataView, at: number, value: Value): void {
@@ -139,12 +140,18 @@ function setNumber(vr: Vr, view: DataView, at: number, value: Value): void {
     view.setUint16(at + 2, t & 0xffff, true)
   } else if (vr === 'UV') view.setBigUint64(at, integer(vr, value, 0n, 2n ** 64n), true)
   else if (vr === 'SV') view.setBigInt64(at, integer(vr, value, -(2n ** 63n), 2n ** 63n), true)
-  else if (vr === 'US') view.setUint16(at, Number(integer(vr, value, 0n, 0x1_0000n)), true)
-  else if (vr === 'SS') view.setInt16(at, Number(integer(vr, value, -0x8000n, 0x8000n)), true)
-  else if (vr === 'UL') view.setUint32(at, Number(integer(vr, value, 0n, 0x1_0000_0000n)), true)
-  else if (vr === 'SL') view.setInt32(at, Number(integer(vr, value, -0x8000_0000n, 0x8000_0000n)), true)
+  else if (vr === 'US') view.setUint16(at, small(vr, value, 0, 0x1_0000), true)
+  else if (vr === 'SS') view.setInt16(at, small(vr, value, -0x8000, 0x8000), true)
+  else if (vr === 'UL') view.setUint32(at, small(vr, value, 0, 0x1_0000_0000), true)
+  else if (vr === 'SL') view.setInt32(at, small(vr, value, -0x8000_0000, 0x8000_0000), true)
   else if (vr === 'FL') view.setFloat32(at, float(vr, value), true)
   else view.setFloat64(at, float(vr, value), true)
+}
+
+/** As `integer`, of up to 32 bits; commands are made of them. */
+function small(vr: Vr, value: Value, from: number, end: number): number {
+  if (typeof value === 'number' && Number.isInteger(value) && value >= from && value < end) return value
+  return Number(integer(vr, value, BigInt(from), BigInt(end)))
 }
 
 /** From `from` on and below `end`. */

@@ -1,7 +1,6 @@
 import type { Bytes } from '../dicom/bytes.ts'
 import { Dataset } from '../dicom/dataset.ts'
 import { encodeDataset } from '../dicom/dataset-codec.ts'
-import { ElementReader, MalformedDataSetError } from '../dicom/element-reader.ts'
 import { withoutPadding } from '../dicom/padding.ts'
 import type { Tag } from '../dicom/tag.ts'
 import { IMPLICIT_VR_LITTLE_ENDIAN } from '../dicom/transfer-syntax.ts'
@@ -127,6 +126,10 @@ const fields: Record<string, readonly [Tag, Vr]> = {
   moveOriginatorMessageId: [0x00001031, 'US'],
 }
 const COMMAND_GROUP_LENGTH: Tag = 0x00000000
+/** Of Implicit VR: tag and length (PS3.5 7.1.3). */
+const ELEMENT_HEADER_BYTES = 8
+/** The element Command Group Length whole. */
+const GROUP_LENGTH_BYTES = 12
 const COMMAND_FIELD: Tag = 0x00000100
 const COMMAND_DATA_SET_TYPE: Tag = 0x00000800
 /** Command Data Set Type of a message without data set (PS3.7 E.1). */
@@ -165,16 +168,16 @@ export class InvalidCommandError extends Error {
 
 /** A command set: Implicit VR Little Endian whatever the context, group length first (PS3.7 6.3.1). */
 export function encodeCommand(command: Command): Bytes {
-  const dataset = new Dataset()
+  const dataset = new Dataset().set(COMMAND_GROUP_LENGTH, 0, 'UL')
   for (const [name, value] of Object.entries(command) as [string, Value | readonly Value[]][]) {
     const field = fields[name]
     if (field && value !== undefined) dataset.set(field[0], value, field[1])
   }
   dataset.set(COMMAND_FIELD, CommandField[command.type], 'US')
   dataset.set(COMMAND_DATA_SET_TYPE, command.hasDataSet ? DATA_SET_PRESENT : NO_DATA_SET, 'US')
-  const body = encodeDataset(dataset, IMPLICIT_VR_LITTLE_ENDIAN)
-  const length = encodeDataset(new Dataset().set(COMMAND_GROUP_LENGTH, body.length, 'UL'), IMPLICIT_VR_LITTLE_ENDIAN)
-  return Buffer.concat([length, body])
+  const bytes = encodeDataset(dataset, IMPLICIT_VR_LITTLE_ENDIAN)
+  new DataView(bytes.buffer, bytes.byteOffset).setUint32(ELEMENT_HEADER_BYTES, bytes.length - GROUP_LENGTH_BYTES, true)
+  return bytes
 }
 
 /**
@@ -222,23 +225,21 @@ function attributeTags(value: Buffer): string[] {
 }
 
 function readElements(bytes: Bytes): Map<Tag, Buffer> {
+  const buffer = Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength)
   const values = new Map<Tag, Buffer>()
-  const reader = new ElementReader(IMPLICIT_VR_LITTLE_ENDIAN)
-  reader.push(bytes)
-  reader.end()
-  try {
-    let current: Tag = 0
-    for (let token = reader.next(); token !== undefined; token = reader.next()) {
-      if (token.kind === 'element') {
-        current = token.header.tag
-        values.set(current, Buffer.alloc(0))
-      } else if (token.kind === 'value') {
-        values.set(current, Buffer.from(token.bytes.buffer, token.bytes.byteOffset, token.bytes.byteLength))
-      }
-    }
-  } catch (error) {
-    if (!(error instanceof MalformedDataSetError)) throw error
-    throw new InvalidCommandError('The command set is malformed', { cause: error })
+  let at = 0
+  while (buffer.length - at >= ELEMENT_HEADER_BYTES) {
+    const t = ((buffer.readUInt16LE(at) << 16) | buffer.readUInt16LE(at + 2)) >>> 0
+    const from = at + ELEMENT_HEADER_BYTES
+    at = from + buffer.readUInt32LE(at + 4)
+    if (at > buffer.length) throw cutShort()
+    values.set(t, buffer.subarray(from, at))
   }
+  // A lone pad is no element.
+  if (buffer.subarray(at).some((byte) => byte !== 0)) throw cutShort()
   return values
+}
+
+function cutShort(): InvalidCommandError {
+  return new InvalidCommandError('The command set ends inside an element')
 }

@@ -2,8 +2,8 @@ import { RESPONSE_ALREADY_SENT } from '@hono/node-server/utils/response'
 import type { Bytes } from '../dicom/bytes.ts'
 import { ClientGoneError, type HttpContext } from './environment.ts'
 
-/** Pieces below this size are gathered before they are written. */
-const SMALL_BYTES = 16_384
+/** Pieces below this size are gathered, by copying, before they are written: a write wakes the client. */
+const SMALL_BYTES = 65_536
 /** What may wait in the socket of a client that reads slower than the archive sends. */
 export const MAX_UNSENT_BYTES = 1024 * 1024
 /** How long small pieces wait for company, in ms. */

@@ -13,6 +13,8 @@ const HEADERS_TIMEOUT_MS = 30_000
 const KEEP_ALIVE_MS = 75_000
 /** Long lists of UIDs travel in URLs. */
 const MAX_HEADER_BYTES = 65_536
+/** What is read of a request's body ahead of its use: Node's own 64 KiB stop the socket at every read. */
+const READ_AHEAD_BYTES = 262_144
 
 export interface HttpServer extends AsyncDisposable {
   readonly port: number
@@ -36,6 +38,7 @@ export async function startServer(
       headersTimeout: HEADERS_TIMEOUT_MS,
       keepAliveTimeout: KEEP_ALIVE_MS,
       maxHeaderSize: MAX_HEADER_BYTES,
+      highWaterMark: READ_AHEAD_BYTES,
     },
     // The globals stay Node's own: nothing of ours is to depend on who starts a server.
     getRequestListener(app.fetch as Parameters<typeof getRequestListener>[0], {

@@ -2,12 +2,11 @@ import { connect, createServer, type AddressInfo, type Server, type Socket } fro
 import { connect as connectTls, type ConnectionOptions } from 'node:tls'
 import type { Bytes } from '../dicom/bytes.ts'
 import { ConnectError, PeerTimeoutError } from './errors.ts'
+import { ReadBuffers } from './read-buffers.ts'
 
-/** Socket reads go into buffers of this size, each filled by several reads before the next is taken. */
-const READ_BUFFER_BYTES = 262_144
-/** A read is given at least this much room. */
-const MIN_READ_BYTES = 65_536
 const KEEP_ALIVE_MS = 30_000
+/** Chunks of together less than this are copied into one: cheaper than a gathered write. */
+const JOINED_BYTES = 4_096
 
 export interface Address {
   readonly host: string
@@ -113,6 +112,7 @@ export class Transport {
   /** Sends chunks in one system call where possible. False: wait for `drained` before sending more. */
   write(chunks: readonly Bytes[]): boolean {
     if (!this.#socket.writable) return true
+    if (chunks.length > 1 && sizeBelow(chunks, JOINED_BYTES)) return this.#socket.write(Buffer.concat(chunks))
     this.#socket.cork()
     for (const chunk of chunks) this.#socket.write(chunk)
     this.#socket.uncork()
@@ -156,22 +156,10 @@ export class Transport {
   }
 }
 
-/** Hands out the rest of a buffer until too little is left: small messages do not cost a buffer each. */
-class ReadBuffers {
-  #buffer = Buffer.allocUnsafeSlow(READ_BUFFER_BYTES)
-  #used = 0
-
-  next(): Uint8Array {
-    if (READ_BUFFER_BYTES - this.#used < MIN_READ_BYTES) {
-      this.#buffer = Buffer.allocUnsafeSlow(READ_BUFFER_BYTES)
-      this.#used = 0
-    }
-    return this.#buffer.subarray(this.#used)
-  }
-
-  used(count: number): void {
-    this.#used += count
-  }
+function sizeBelow(chunks: readonly Bytes[], limit: number): boolean {
+  let size = 0
+  for (const chunk of chunks) if ((size += chunk.length) >= limit) return false
+  return true
 }
 
 export interface Listening extends AsyncDisposable {

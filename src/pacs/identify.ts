@@ -1,6 +1,5 @@
 import { Attribute } from '../dicom/attributes.ts'
-import type { Bytes, ByteStream } from '../dicom/bytes.ts'
-import type { Dataset } from '../dicom/dataset.ts'
+import type { ByteStream } from '../dicom/bytes.ts'
 import { readHead } from '../dicom/head.ts'
 import type { TransferSyntax } from '../dicom/transfer-syntax.ts'
 import type { Uid } from '../dicom/uids.ts'
@@ -15,6 +14,12 @@ export interface Identity {
 
 /** Behind Series Instance UID (0020,000E): everything that identifies an instance comes before. */
 const BEHIND_IDENTITY = Attribute.SeriesInstanceUID + 1
+const IDENTITY = new Set([
+  Attribute.SOPClassUID,
+  Attribute.SOPInstanceUID,
+  Attribute.StudyInstanceUID,
+  Attribute.SeriesInstanceUID,
+])
 
 /**
  * Reads who an instance is from its own data set; the body starts again at its first byte.
@@ -23,15 +28,15 @@ const BEHIND_IDENTITY = Attribute.SeriesInstanceUID + 1
 export async function identify(
   body: ByteStream,
   syntax: TransferSyntax,
-): Promise<{ identity: Identity; body: AsyncIterable<Bytes>; head: Dataset }> {
-  const { head, body: whole } = await readHead(body, syntax, BEHIND_IDENTITY)
+): Promise<{ identity: Identity; body: ByteStream }> {
+  const { head, body: whole } = await readHead(body, syntax, { until: BEHIND_IDENTITY, only: IDENTITY })
   const identity = {
     sopClass: head.string(Attribute.SOPClassUID),
     sopInstance: head.string(Attribute.SOPInstanceUID),
     study: head.string(Attribute.StudyInstanceUID),
     series: head.string(Attribute.SeriesInstanceUID),
   }
-  return { identity, body: whole, head }
+  return { identity, body: whole }
 }
 
 /** Whether an instance belongs to what was selected: all the UIDs that were named are its own. */

@@ -80,7 +80,7 @@ describe('values', () => {
       .set(Attribute.Rows, 512)
       .set(Attribute.StudyInstanceUID, '1.2')
       .set(0x00091001, 'x', 'LO')
-    expect(dataset.get(Attribute.Rows)).toEqual({ vr: 'US', value: Uint8Array.of(0, 2) })
+    expect(dataset.get(Attribute.Rows)).toEqual({ vr: 'US', value: Buffer.of(0, 2) })
     expect(dataset.get(Attribute.StudyInstanceUID)).toEqual({ vr: 'UI', value: Uint8Array.from(latin1('1.2\0')) })
     expect(dataset.get(0x00091001)?.vr).toBe('LO')
     expect(() => dataset.set(0x00091001, 'x')).toThrow(InvalidValueError)

@@ -46,23 +46,33 @@ describe.each(natives)('the head of a data set in $name', (syntax) => {
   it('has what comes before the attribute, and the body is whole again', async () => {
     for (const chunks of [[bytes], byteByByte(bytes), chunksOf(bytes, 1000)]) {
       const source = streamOf(chunks)
-      const read = await readHead(source, syntax, BEHIND)
+      const read = await readHead(source, syntax, { until: BEHIND })
       expect(differences(head, read.head)).toEqual([])
       expect((await collect(read.body)).equals(bytes)).toBe(true)
       expect(source.closed).toBe(true)
     }
   })
 
+  it('has only the attributes named, where some are', async () => {
+    const only = new Set([Attribute.SOPInstanceUID, Attribute.SeriesInstanceUID])
+    for (const chunks of [[bytes], byteByByte(bytes)]) {
+      const read = await readHead(streamOf(chunks), syntax, { until: BEHIND, only })
+      expect([...read.head.entries()].map(([t]) => t)).toEqual([...only])
+      expect(read.head.string(Attribute.SeriesInstanceUID)).toBe('1.2.4')
+      expect((await collect(read.body)).equals(bytes)).toBe(true)
+    }
+  })
+
   it('is read without the rest of the body', async () => {
     const source = streamOf(chunksOf(bytes, 500))
-    const { body } = await readHead(source, syntax, BEHIND)
+    const { body } = await readHead(source, syntax, { until: BEHIND })
     expect(source.taken).toBeLessThan(5)
     expect((await collect(body)).equals(bytes)).toBe(true)
   })
 
   it('is the whole data set when that ends before the attribute', async () => {
     const short = encode(head, syntax)
-    const read = await readHead(streamOf(byteByByte(short)), syntax, BEHIND)
+    const read = await readHead(streamOf(byteByByte(short)), syntax, { until: BEHIND })
     expect(differences(head, read.head)).toEqual([])
     expect(await collect(read.body)).toEqual(short)
   })
@@ -70,7 +80,7 @@ describe.each(natives)('the head of a data set in $name', (syntax) => {
   it('that is cut short is an error, and the body is closed', async () => {
     const length = syntax.deflated ? 60 : encodeDataset(head, syntax).length - 1
     const source = streamOf([bytes.subarray(0, length)])
-    await expect(readHead(source, syntax, BEHIND)).rejects.toBeInstanceOf(
+    await expect(readHead(source, syntax, { until: BEHIND })).rejects.toBeInstanceOf(
       syntax.deflated ? InflateError : MalformedDataSetError,
     )
     expect(source.closed).toBe(true)
@@ -82,22 +92,22 @@ describe.each(natives)('the head of a data set in $name', (syntax) => {
       .set(Attribute.Rows, 1)
     const all = encode(long, syntax)
     const source = streamOf(chunksOf(all, 65_536))
-    await expect(readHead(source, syntax, BEHIND)).rejects.toBeInstanceOf(HeadTooLargeError)
+    await expect(readHead(source, syntax, { until: BEHIND })).rejects.toBeInstanceOf(HeadTooLargeError)
     expect(source.taken).toBe(17)
     expect(source.closed).toBe(true)
   })
 
   it('raises the failure of the body', async () => {
     const broken = new RangeError('the peer is gone')
-    const failing = readHead(streamOf([bytes.subarray(0, 30)], broken), syntax, BEHIND)
+    const failing = readHead(streamOf([bytes.subarray(0, 30)], broken), syntax, { until: BEHIND })
     await expect(failing).rejects.toBe(broken)
-    const { body } = await readHead(streamOf([bytes], broken), syntax, BEHIND)
+    const { body } = await readHead(streamOf([bytes], broken), syntax, { until: BEHIND })
     await expect(collect(body)).rejects.toBe(broken)
   })
 
   it('leaves the body to be closed by its reader', async () => {
     const source = streamOf(chunksOf(bytes, 500))
-    const { body } = await readHead(source, syntax, BEHIND)
+    const { body } = await readHead(source, syntax, { until: BEHIND })
     for await (const _chunk of body) break
     expect(source.closed).toBe(true)
   })
@@ -110,18 +120,16 @@ describe('the head', () => {
       .put(0x00091001, { vr: 'UN', value: Buffer.alloc(MAX_HEAD_BYTES - headerBytes) })
       .set(Attribute.Rows, 1)
     const bytes = encodeDataset(fits, ELE)
-    const read = await readHead(
-      streamOf([bytes.subarray(0, MAX_HEAD_BYTES), bytes.subarray(MAX_HEAD_BYTES)]),
-      ELE,
-      BEHIND,
-    )
+    const read = await readHead(streamOf([bytes.subarray(0, MAX_HEAD_BYTES), bytes.subarray(MAX_HEAD_BYTES)]), ELE, {
+      until: BEHIND,
+    })
     expect(read.head.size).toBe(1)
     const over = new Dataset()
       .put(0x00091001, { vr: 'UN', value: Buffer.alloc(MAX_HEAD_BYTES - headerBytes + 2) })
       .set(Attribute.Rows, 1)
     const longer = encodeDataset(over, ELE)
     const cut = [longer.subarray(0, MAX_HEAD_BYTES + 2), longer.subarray(MAX_HEAD_BYTES + 2)]
-    await expect(readHead(streamOf(cut), ELE, BEHIND)).rejects.toBeInstanceOf(HeadTooLargeError)
+    await expect(readHead(streamOf(cut), ELE, { until: BEHIND })).rejects.toBeInstanceOf(HeadTooLargeError)
   })
 
   it('within a larger chunk is no matter', async () => {
@@ -133,7 +141,7 @@ describe('the head', () => {
     )
     for (const syntax of [ELE, DEFLATED]) {
       const stream = syntax.deflated ? deflateRawSync(bytes) : bytes
-      const read = await readHead(streamOf([stream]), syntax, BEHIND)
+      const read = await readHead(streamOf([stream]), syntax, { until: BEHIND })
       expect(read.head.strings(Attribute.Modality)).toEqual(['CT'])
       expect((await collect(read.body)).equals(stream)).toBe(true)
     }
@@ -142,16 +150,18 @@ describe('the head', () => {
   it('of a bomb is too large as soon as it has grown to its bound', async () => {
     const bomb = new Dataset().put(0x00091001, { vr: 'UN', value: Buffer.alloc(200_000_000) })
     const stream = deflateRawSync(encodeDataset(bomb, ELE), { level: 1 })
-    await expect(readHead(streamOf([stream]), DEFLATED, BEHIND)).rejects.toBeInstanceOf(HeadTooLargeError)
+    await expect(readHead(streamOf([stream]), DEFLATED, { until: BEHIND })).rejects.toBeInstanceOf(HeadTooLargeError)
     // Blocks that give nothing at all: 00 0000ffff, without end.
     const empty = Buffer.alloc(5 * 300_000, Buffer.from('000000ffff', 'hex'))
-    await expect(readHead(streamOf(chunksOf(empty, 65_536)), DEFLATED, BEHIND)).rejects.toBeInstanceOf(
+    await expect(readHead(streamOf(chunksOf(empty, 65_536)), DEFLATED, { until: BEHIND })).rejects.toBeInstanceOf(
       HeadTooLargeError,
     )
   })
 
   it('of what is no deflated stream is an error of the deflated stream', async () => {
-    await expect(readHead(streamOf([Buffer.alloc(100, 0xff)]), DEFLATED, BEHIND)).rejects.toBeInstanceOf(InflateError)
+    await expect(readHead(streamOf([Buffer.alloc(100, 0xff)]), DEFLATED, { until: BEHIND })).rejects.toBeInstanceOf(
+      InflateError,
+    )
   })
 
   it('of any data set is what a whole reading has before the attribute', async () => {
@@ -164,7 +174,7 @@ describe('the head', () => {
         async (elements, offsets, until, deflated) => {
           const syntax = deflated ? DEFLATED : ELE
           const stream = encode(datasetOf(elements), syntax)
-          const read = await readHead(streamOf(cutAt(stream, offsets)), syntax, until)
+          const read = await readHead(streamOf(cutAt(stream, offsets)), syntax, { until: until })
           const expected = parseDataset(encodeDataset(datasetOf(elements), ELE), ELE, { until })
           expect(differences(expected, read.head)).toEqual([])
           expect(await collect(read.body)).toEqual(stream)

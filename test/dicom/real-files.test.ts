@@ -57,7 +57,7 @@ describe('a real file', () => {
     const chunks = chunksOf(data, 16_384)
     expect(Buffer.compare(await collect(verified(streamOf(chunks), syntax)), data)).toBe(0)
 
-    const { head, body } = await readHead(streamOf(chunks), syntax, Attribute.SeriesInstanceUID + 1)
+    const { head, body } = await readHead(streamOf(chunks), syntax, { until: Attribute.SeriesInstanceUID + 1 })
     expect(head.string(Attribute.SOPInstanceUID)).toBe(dataset.string(Attribute.SOPInstanceUID))
     expect(Buffer.compare(await collect(body), data)).toBe(0)
 

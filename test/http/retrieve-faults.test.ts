@@ -107,7 +107,10 @@ describe('a retrieve that fails behind the first byte', () => {
     })
     const client = await cut(setup, STUDY)
     await expectCut(client)
-    expect(client.text.match(/Content-Type: application\/dicom; transfer-syntax/g)).toHaveLength(9)
+    // What had not been sent when the connection was cut is gone with it.
+    const parts = client.text.match(/Content-Type: application\/dicom; transfer-syntax/g)!.length
+    expect(parts).toBeGreaterThanOrEqual(8)
+    expect(parts).toBeLessThanOrEqual(9)
     expect((await event()).error).toMatchObject({ code: 'INCOMPLETE_RETRIEVE' })
   })
 

@@ -1,0 +1,47 @@
+import { setFlagsFromString } from 'node:v8'
+import { runInNewContext } from 'node:vm'
+
+/** Socket reads go into buffers of this size, each filled by several reads before the next is taken. */
+const READ_BUFFER_BYTES = 512 * 1024
+/** A read is given at least this much room. */
+const MIN_READ_BYTES = 128 * 1024
+/** After so many bytes of buffers a young collection frees those that are done with: memory stays small and warm. */
+const COLLECT_BYTES = 8 * 1024 * 1024
+
+/**
+ * Memory that a socket is read into. A buffer is never filled twice: views of it may be kept for as long as needed, and
+ * the collector, not a count kept by hand, says when it is free (docs/decisions/0008).
+ */
+export class ReadBuffers {
+  #buffer = Buffer.alloc(0)
+  #used = 0
+
+  /** Room for the next read: what is left of a buffer until too little is left, so that small messages share one. */
+  next(): Uint8Array {
+    if (this.#buffer.length - this.#used < MIN_READ_BYTES) {
+      this.#buffer = Buffer.allocUnsafeSlow(READ_BUFFER_BYTES)
+      this.#used = 0
+      collectYoung(READ_BUFFER_BYTES)
+    }
+    return this.#buffer.subarray(this.#used)
+  }
+
+  used(count: number): void {
+    this.#used += count
+  }
+}
+
+let handedOut = 0
+let collect: NodeJS.GCFunction | undefined
+
+/** The buffers are outside the heap, so that the collector, left alone, sees no reason to hurry. */
+function collectYoung(bytes: number): void {
+  handedOut += bytes
+  if (handedOut < COLLECT_BYTES) return
+  handedOut = 0
+  if (!collect) {
+    setFlagsFromString('--expose-gc')
+    collect = runInNewContext('gc') as NodeJS.GCFunction
+  }
+  collect({ type: 'minor', execution: 'sync' })
+}
