@@ -1,4 +1,4 @@
-import type { BenchGateway, GatewayProgram } from './gateway.ts'
+import type { GatewayProgram, MeasuredProcess } from './gateway.ts'
 import type { Peers } from './peers.ts'
 
 /** A piece of work that the gateway and a native tool both do, on the same peers, in turns. */
@@ -7,7 +7,8 @@ export interface Scenario {
   readonly name: string
   readonly work: string
   readonly against: string
-  readonly target: Target
+  /** None: it tells what can be had. */
+  readonly target: Target | undefined
   /** Fewer rounds than asked for, where one takes long. */
   readonly maxRounds?: number
   /** Starts what it needs, and makes sure that both sides do the whole work rightly. @throws when they do not */
@@ -22,7 +23,7 @@ export interface Target {
 }
 
 export interface Contest {
-  readonly gateway: BenchGateway
+  readonly gateway: MeasuredProcess
   /** @throws when less came than should */
   readonly ours: () => Promise<Turn>
   /** Seconds. @throws as `ours` */

@@ -5,14 +5,18 @@ import { stringify } from 'yaml'
 import { freePort } from '../test/support/ports.ts'
 import { startProcess } from '../test/support/process.ts'
 
-/** The gateway as a process of its own. */
-export interface BenchGateway extends AsyncDisposable {
-  /** Of the DICOMweb root. */
-  readonly url: string
+/** A program whose use of the machine is told. */
+export interface MeasuredProcess extends AsyncDisposable {
   /** Most memory it has held since it started, in bytes (VmHWM); undefined where there is no /proc. */
   peakRss(): Promise<number | undefined>
   /** Processor time it has used since it started, in seconds. */
   cpuSeconds(): Promise<number | undefined>
+}
+
+/** The gateway as a process of its own. */
+export interface BenchGateway extends MeasuredProcess {
+  /** Of the DICOMweb root. */
+  readonly url: string
 }
 
 export interface GatewayTarget {
@@ -39,18 +43,30 @@ export async function startGateway(target: GatewayTarget, program: GatewayProgra
   const path = join(root.path, 'gateway.yaml')
   await writeFile(path, stringify(configuration(target, port)))
   const running = resources.use(
-    await startProcess(process.execPath, {
-      args: ['--max-semi-space-size=4', ...program.nodeOptions, program.main, 'serve', '--config', path],
-      ports: [port],
-      patience: 20_000, // to write a profile
-    }),
+    await startMeasured(
+      ['--max-semi-space-size=4', ...program.nodeOptions, program.main, 'serve', '--config', path],
+      port,
+    ),
   )
   const owned = resources.move()
   return {
+    ...running,
     url: `http://127.0.0.1:${port}/dicomweb`,
+    [Symbol.asyncDispose]: () => owned.disposeAsync(),
+  }
+}
+
+/** A Node program that listens on a port. */
+export async function startMeasured(args: readonly string[], port: number): Promise<MeasuredProcess> {
+  const running = await startProcess(process.execPath, {
+    args,
+    ports: [port],
+    patience: 20_000, // to write a profile
+  })
+  return {
     peakRss: () => peakRss(running.pid),
     cpuSeconds: () => cpuSeconds(running.pid),
-    [Symbol.asyncDispose]: () => owned.disposeAsync(),
+    [Symbol.asyncDispose]: () => running[Symbol.asyncDispose](),
   }
 }
 

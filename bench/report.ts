@@ -39,16 +39,16 @@ function row({ scenario, ours, theirs, ratios, cpuSeconds, peakRss }: Result): s
   const { work, against, target } = scenario
   const seconds = median(ours.map((turn) => turn.seconds))
   const firstByte = median(ours.map((turn) => turn.firstByteSeconds))
-  const measured = target.of === 'ratio' ? median(ratios) : seconds * 1000
-  const unit = target.of === 'ratio' ? '' : ' ms'
-  const ofStudy = work.startsWith('WADO') || target.of === 'milliseconds'
+  const measured = target?.of === 'milliseconds' ? seconds * 1000 : median(ratios)
+  const unit = target?.of === 'milliseconds' ? ' ms' : ''
+  const ofStudy = work.startsWith('WADO') || target?.of === 'milliseconds'
   return [
     work,
     against,
     median(ratios).toFixed(2),
     `${Math.min(...ratios).toFixed(2)}-${Math.max(...ratios).toFixed(2)}`,
-    `${target.reach} / ${target.aim}${unit}`,
-    measured <= target.aim ? 'aim' : measured <= target.reach ? 'reached' : 'missed',
+    target ? `${target.reach} / ${target.aim}${unit}` : '',
+    target ? (measured <= target.aim ? 'aim' : measured <= target.reach ? 'reached' : 'missed') : '',
     seconds.toFixed(3),
     median(theirs).toFixed(3),
     cpuSeconds.length === 0 ? '' : median(cpuSeconds).toFixed(2),

@@ -104,13 +104,13 @@ async function checkStudy(url: string, study: BenchStudy): Promise<number> {
   return body.length
 }
 
-async function checkGetscu(peer: BenchPeer, study: BenchStudy): Promise<void> {
+export async function checkGetscu(peer: BenchPeer, study: BenchStudy): Promise<void> {
   const { output } = await timed('getscu', ['-v', ...getscu(peer, study)], true)
   const completed = /Number of Completed Suboperations : (\d+)/.exec(output)?.[1]
   if (Number(completed) !== study.files.length) throw new Error(`getscu got ${String(completed)} of ${study.name}`)
 }
 
-function getscu(peer: BenchPeer, study: BenchStudy): string[] {
+export function getscu(peer: BenchPeer, study: BenchStudy): string[] {
   return ['--ignore', '-pdu', '131072', ...identifier(peer, study, 'STUDY', [])]
 }
 

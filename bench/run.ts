@@ -5,12 +5,13 @@ import { prepareData } from './data.ts'
 import { unbuilt } from './gateway.ts'
 import { describeMachine } from './machine.ts'
 import { Peers } from './peers.ts'
+import { relayScenarios } from './relay.ts'
 import { table } from './report.ts'
 import { retrieveScenarios } from './retrieve.ts'
 import { searchScenarios } from './search.ts'
 import { storeScenarios } from './store.ts'
 
-const scenarios: readonly Scenario[] = [...retrieveScenarios, ...searchScenarios, ...storeScenarios]
+const scenarios: readonly Scenario[] = [...retrieveScenarios, ...searchScenarios, ...storeScenarios, ...relayScenarios]
 
 const HELP = `Usage: npm run bench -- [options]   Times the gateway against native tools, in turns, on the same peers
 

@@ -3,7 +3,7 @@ import { join } from 'node:path'
 import type { Scenario } from './contest.ts'
 import { curl, type Fetched } from './curl.ts'
 import { BOUNDARY, type BenchStudy, type StudyName } from './data.ts'
-import { type GatewayProgram, startGateway } from './gateway.ts'
+import { type GatewayProgram, type GatewayTarget, startGateway } from './gateway.ts'
 import { startReceiver } from './peers.ts'
 import { timed } from './timed.ts'
 import { checkFiles } from './verify.ts'
@@ -27,17 +27,21 @@ function storing(name: StudyName, what: string): Scenario {
       await checkStore(study, program)
       const { aeTitle, host, port } = await peers.receiver()
       const gateway = resources.use(await startGateway({ aeTitle, host, port }, program))
-      const dcmsend = ['-pdu', '131072', '-aec', aeTitle, host, String(port), '+sd', study.folder]
-      const { output } = await timed('dcmsend', ['-v', ...dcmsend], true)
+      const args = dcmsend({ aeTitle, host, port }, study)
+      const { output } = await timed('dcmsend', ['-v', ...args], true)
       const sent = /with status SUCCESS\s*: (\d+)/.exec(output)?.[1]
       if (Number(sent) !== study.files.length) throw new Error(`dcmsend sent ${String(sent)} of ${study.name}`)
       return {
         gateway,
         ours: () => post(gateway.url, study),
-        theirs: async () => (await timed('dcmsend', dcmsend)).seconds,
+        theirs: async () => (await timed('dcmsend', args)).seconds,
       }
     },
   }
+}
+
+export function dcmsend({ aeTitle, host, port }: GatewayTarget, { folder }: BenchStudy): string[] {
+  return ['-pdu', '131072', '-aec', aeTitle, host, String(port), '+sd', folder]
 }
 
 async function post(url: string, { body, files }: BenchStudy): Promise<Fetched> {

@@ -103,8 +103,9 @@ export class Scu {
   }
 
   /**
-   * Instances of a C-GET as the peer stores them, then its end. Each C-STORE is answered when the iteration goes on:
-   * success when its body was read to the end, else out of resources. Ending early sends a C-CANCEL.
+   * Instances of a C-GET as the peer stores them, then its end. Each C-STORE is answered when its last byte is here,
+   * read or not, so that the peer sends on meanwhile as far as the receive queue has room. Ending early sends a C-CANCEL;
+   * an instance that is under way then is refused as out of resources.
    * @throws whatever ends the association; a failure status is given as the end, not thrown
    */
   async *get(
@@ -123,6 +124,7 @@ export class Scu {
         if (command.type === 'C-STORE-RQ') {
           if (!data) throw this.#breach('A C-STORE request without a data set')
           unanswered = { contextId: message.contextId, request: command, data }
+          this.#answerOnArrival(unanswered, wait)
           yield {
             kind: 'instance',
             sopClass: command.affectedSopClassUid,
@@ -130,7 +132,8 @@ export class Scu {
             syntax: this.#syntax(message),
             body: data,
           }
-          await this.#answerStore(unanswered, wait)
+          await data.skip(wait)
+          await this.#answerStore(unanswered, Status.success, wait)
           unanswered = undefined
           continue
         }
@@ -250,17 +253,29 @@ export class Scu {
     return { message, command: message.command as CommandOf<T> }
   }
 
-  async #answerStore({ contextId, request, data }: Unanswered, wait: Wait): Promise<void> {
+  #answerOnArrival(store: Unanswered, wait: Wait): void {
+    // What ends the association is told where the data set is read, what fails the answer where that is awaited.
+    this.#association.dataSetArrived(wait).then(
+      () => {
+        if (!store.refused) this.#answerStore(store, Status.success, wait).catch(() => undefined)
+      },
+      () => undefined,
+    )
+  }
+
+  /** Once, whoever asks first. */
+  #answerStore(store: Unanswered, status: number, wait: Wait): Promise<void> {
+    const { contextId, request } = store
     const response: Command = {
       type: 'C-STORE-RSP',
       messageIdBeingRespondedTo: request.messageId,
       affectedSopClassUid: request.affectedSopClassUid,
       affectedSopInstanceUid: request.affectedSopInstanceUid,
-      status: data.complete ? Status.success : Status.outOfResources,
+      status,
       hasDataSet: false,
     }
-    await data.skip(wait)
-    await sendMessage(this.#association, contextId, response, undefined, wait)
+    store.answer ??= sendMessage(this.#association, contextId, response, undefined, wait)
+    return store.answer
   }
 
   /**
@@ -273,20 +288,26 @@ export class Scu {
     type: 'C-FIND-RSP' | 'C-GET-RSP',
     unanswered?: Unanswered,
   ): Promise<void> {
+    if (unanswered) unanswered.refused = true
     const timeout = this.#cancelGrace
     const wait: Wait = { what: 'end of a cancelled operation', timeout, signal: AbortSignal.timeout(timeout) }
     try {
       const cancel: Command = { type: 'C-CANCEL-RQ', messageIdBeingRespondedTo: messageId, hasDataSet: false }
       await sendMessage(this.#association, context.id, cancel, undefined, wait)
-      if (unanswered) await this.#answerStore(unanswered, wait)
+      if (unanswered) await this.#refuseStore(unanswered, wait)
       for (;;) {
         const { command, contextId, data } = await this.#message(wait)
-        if (command.type === 'C-STORE-RQ' && data) await this.#answerStore({ contextId, request: command, data }, wait)
+        if (command.type === 'C-STORE-RQ' && data) await this.#refuseStore({ contextId, request: command, data }, wait)
         else if (command.type === type && statusClass(command.status) !== 'pending') return
       }
     } catch {
       this.#association.abort()
     }
+  }
+
+  async #refuseStore(store: Unanswered, wait: Wait): Promise<void> {
+    await store.data.skip(wait)
+    await this.#answerStore(store, Status.outOfResources, wait)
   }
 
   #breach(problem: string): ProtocolError {
@@ -301,6 +322,9 @@ interface Unanswered {
   readonly contextId: number
   readonly request: CommandOf<'C-STORE-RQ'>
   readonly data: DataStream
+  /** Not wanted any more. */
+  refused?: boolean
+  answer?: Promise<void>
 }
 
 /** @throws the signal's reason: an operation that is not wanted any more does not begin, and the association stays */

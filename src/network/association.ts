@@ -172,6 +172,15 @@ export class Association {
   }
 
   /**
+   * Waits until the end of the data set that is being read is here, read or not.
+   * @throws as `read`
+   */
+  async dataSetArrived(wait: Wait): Promise<void> {
+    await this.#waiters.until(() => this.#queue.holdsDataSetEnd || this.#failure !== undefined, wait)
+    if (!this.#queue.holdsDataSetEnd) this.#throwFailure()
+  }
+
+  /**
    * Sends P-DATA-TF PDUs, framed by the caller; resolves when the peer's pace allows more.
    * @throws as `read`
    */

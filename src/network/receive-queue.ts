@@ -12,6 +12,7 @@ export class ReceiveQueue {
   #first = 0
   #bytes = 0
   #paused = false
+  #dataSetEnds = 0
   readonly #source: { pause(): void; resume(): void }
 
   constructor(source: { pause(): void; resume(): void }) {
@@ -22,8 +23,14 @@ export class ReceiveQueue {
     return this.#pieces.length - this.#first
   }
 
+  /** The last piece of at least one data set is here. */
+  get holdsDataSetEnd(): boolean {
+    return this.#dataSetEnds > 0
+  }
+
   push(piece: DataPiece): void {
     this.#pieces.push(piece)
+    if (endsDataSet(piece)) this.#dataSetEnds++
     this.#bytes += piece.bytes.length + PIECE_OVERHEAD_BYTES
     if (this.#paused || this.#bytes <= HIGH_WATER_BYTES) return
     this.#paused = true
@@ -38,6 +45,7 @@ export class ReceiveQueue {
       this.#pieces = this.#pieces.slice(this.#first)
       this.#first = 0
     }
+    if (endsDataSet(piece)) this.#dataSetEnds--
     this.#bytes -= piece.bytes.length + PIECE_OVERHEAD_BYTES
     if (this.#paused && this.#bytes <= LOW_WATER_BYTES) {
       this.#paused = false
@@ -45,4 +53,8 @@ export class ReceiveQueue {
     }
     return piece
   }
+}
+
+function endsDataSet({ command, last }: DataPiece): boolean {
+  return last && !command
 }

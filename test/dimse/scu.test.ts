@@ -581,11 +581,16 @@ describe('C-GET', () => {
     })
   })
 
-  it('answers an instance only when it was read to its end and the next is asked for', async () => {
+  it('answers an instance when its last byte has come, read or not, and not before', async () => {
+    const more = Promise.withResolvers<undefined>()
+    const answer = Promise.withResolvers<undefined>()
     const script: Script = async (it) => {
       await expectField(it, Field.get)
-      await it.send(instance('1.2.3'))
+      await it.send(instance('1.2.3').subarray(0, -1))
+      await more.promise
+      await it.send(instance('1.2.3').subarray(-1))
       await answered(it, 0, '1.2.3')
+      answer.resolve(undefined)
       await it.send(getResponse())
       await ends(it)
     }
@@ -593,9 +598,11 @@ describe('C-GET', () => {
       const events = scu.get(context(STUDY_ROOT_GET), query, OPERATION)
       const first = (await events.next()).value as SubOperation
       const before = peer.received.length
-      await bytesOf(first.body)
       await new Promise((resolve) => setTimeout(resolve, 30))
       expect(peer.received).toHaveLength(before)
+      more.resolve(undefined)
+      await answer.promise
+      expect(await bytesOf(first.body)).toHaveLength('data of 1.2.3'.length)
       expect((await events.next()).value).toMatchObject({ kind: 'end' })
       expect((await events.next()).done).toBe(true)
     })
@@ -609,14 +616,14 @@ describe('C-GET', () => {
         for await (const _ of body) break
       },
     ],
-  ])('answers an instance that was %s by out of resources, and goes on', async (_, read) => {
+  ])('goes on behind an instance that was %s', async (_, read) => {
     const script: Script = async (it) => {
       await expectField(it, Field.get)
       await it.send(instance('1.2.1'))
-      await answered(it, 0xa700, '1.2.1')
+      await answered(it, 0, '1.2.1')
       await it.send(instance('1.2.2'))
       await answered(it, 0, '1.2.2')
-      await it.send(getResponse({ status: 0xb000, completed: 1, failed: 1 }))
+      await it.send(getResponse({ completed: 2 }))
       await ends(it)
     }
     await withPeer(script, async ({ scu, context, association }) => {
@@ -692,9 +699,9 @@ describe('C-GET', () => {
       const script: Script = async (it) => {
         const { messageId } = await expectField(it, Field.get)
         await it.send(instance('1.2.1'))
+        await answered(it, 0, '1.2.1')
         const cancel = await expectField(it, Field.cancel)
         expect(cancel).toMatchObject({ contextId: 5, messageId })
-        await answered(it, 0, '1.2.1')
         await it.send(instance('1.2.2'))
         await answered(it, 0xa700, '1.2.2')
         await it.send(getResponse({ status: 0xfe00 }))
