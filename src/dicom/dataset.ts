@@ -16,6 +16,8 @@ export interface Fragments {
 export interface Element {
   readonly vr: Vr
   readonly value: Bytes | readonly Dataset[] | Fragments
+  /** The value was passed over when it was read: it is there, but not here. */
+  readonly omitted?: true
 }
 
 const NO_BYTES = new Uint8Array(0)
