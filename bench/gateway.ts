@@ -74,6 +74,7 @@ function configuration({ aeTitle, host, port }: GatewayTarget, httpPort: number)
   return {
     http: { port: httpPort },
     dimse: { enabled: false },
+    cache: JSON.parse(process.env.BENCH_CACHE ?? '{"maxBytes":0}') as object,
     archives: [{ aeTitle, host, port, search: { maxResults: 10_000, deriveCounts: 'never' } }],
     log: { level: 'warn' },
   }

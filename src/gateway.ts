@@ -1,5 +1,6 @@
+import { InstanceCache } from './cache/instance-cache.ts'
 import { ConfigError, type Config, type ConfigFault } from './config.ts'
-import { startServer, type HttpServer } from './http/server.ts'
+import { startServer, type HttpServer, type ServerOptions } from './http/server.ts'
 import { Archive } from './pacs/archive.ts'
 import { startTelemetry, type Telemetry } from './telemetry.ts'
 
@@ -9,19 +10,22 @@ export interface Gateway extends AsyncDisposable {
   /** URL of the DICOMweb root, as seen from this machine. */
   readonly url: string
   readonly archives: readonly Archive[]
+  readonly cache: InstanceCache
   readonly telemetry: Telemetry
   /** Ends in order: requests under way have `http.shutdownGrace`, then every association is released. */
   stop(): Promise<void>
 }
 
-/** Starts the service. @throws when a TLS file cannot be read or the port is taken */
-export async function startGateway(config: Config): Promise<Gateway> {
+/** Starts the service, with other pages beside it. @throws when a TLS file cannot be read or the port is taken */
+export async function startGateway(config: Config, { pages }: Pick<ServerOptions, 'pages'> = {}): Promise<Gateway> {
   refuseUnavailable(config)
   const archives = await Promise.all(config.archives.map((archive) => Archive.open(archive)))
-  const telemetry = startTelemetry(config.log, () => archives)
-  const server: HttpServer = await startServer(config, archives, () => telemetry.metrics())
+  const cache = new InstanceCache(config.cache)
+  const telemetry = startTelemetry(config.log, () => archives, cache)
+  const server: HttpServer = await startServer({ config, archives, cache, metrics: () => telemetry.metrics(), pages })
   const stop = async (grace: number): Promise<void> => {
     await server.close(grace)
+    await cache[Symbol.asyncDispose]()
     await Promise.all(archives.map((archive) => archive[Symbol.asyncDispose]()))
     telemetry.stop()
   }
@@ -30,6 +34,7 @@ export async function startGateway(config: Config): Promise<Gateway> {
     port: server.port,
     url: `http://${host === '0.0.0.0' ? '127.0.0.1' : host}:${server.port}${config.http.basePath}`,
     archives,
+    cache,
     telemetry,
     stop: () => stop(config.http.shutdownGrace),
     [Symbol.asyncDispose]: () => stop(0),

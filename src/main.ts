@@ -3,6 +3,7 @@ import { readFile } from 'node:fs/promises'
 import { parseArgs } from 'node:util'
 import { setFlagsFromString } from 'node:v8'
 import { ConfigError, loadConfig } from './config.ts'
+import type { Viewer } from './demo/viewer.ts'
 import { startGateway, type Gateway } from './gateway.ts'
 
 // Images pass through buffers outside the heap. Counted apart, each 64 MiB of them forces a full collection, a quarter of
@@ -10,7 +11,7 @@ import { startGateway, type Gateway } from './gateway.ts'
 setFlagsFromString('--external-memory-accounted-in-global-limit')
 
 const HELP = `Usage: dimsegate [serve] --config FILE   DICOMweb in front of the archives (PACS) that FILE names
-       dimsegate demo [--port N] [--host ADDRESS] [--dicom PATH]
+       dimsegate demo [--port N] [--host ADDRESS] [--dicom PATH] [--viewer]
                                          DICOMweb in front of a small archive in this process, to look around
 
 Options
@@ -18,6 +19,7 @@ Options
   --port N       demo: port of the web server (default 8080; 0 takes a free one)
   --host ADDRESS demo: address to listen on (default 127.0.0.1; 0.0.0.0 for every interface)
   --dicom PATH   demo: a folder of DICOM files to serve, or one file
+  --viewer       demo: serves the OHIF viewer too, which npm fetches the first time
   --version      Version
   --help         This text
 `
@@ -27,12 +29,16 @@ const options = {
   port: { type: 'string' },
   host: { type: 'string' },
   dicom: { type: 'string' },
+  viewer: { type: 'boolean' },
   help: { type: 'boolean', short: 'h' },
   version: { type: 'boolean', short: 'v' },
 } as const
 
 /** A command line that cannot be understood, or a start that failed for a reason the user can mend. */
 class UsageError extends Error {}
+
+/** A start that failed for a reason that the command line has no part in. */
+class StartError extends Error {}
 
 async function main(argv: string[]): Promise<void> {
   const { values, positionals } = parse(argv)
@@ -82,10 +88,12 @@ async function demo(values: {
   host?: string | undefined
   port?: string | undefined
   dicom?: string | undefined
+  viewer?: boolean | undefined
 }): Promise<void> {
   const port = values.port === undefined ? 8080 : Number(values.port)
   if (!Number.isInteger(port) || port < 0 || port > 65_535) throw new UsageError('--port is a number from 0 to 65535')
   const stop = stopSignal()
+  const viewer = values.viewer === true ? await viewerFor(stop) : undefined
   const { startDemo } = await import('./demo/start.ts')
   await using archive = await startDemo(values.dicom).catch((error: unknown) => {
     throw new UsageError(`--dicom: ${error instanceof Error ? error.message : 'cannot be read'}`)
@@ -96,11 +104,26 @@ async function demo(values: {
     archives: [{ aeTitle: archive.aeTitle, host: '127.0.0.1', port: archive.port }],
     log: { level: 'warn', format: 'pretty' },
   })
-  const gateway = await started(startGateway(config), port)
-  print(archive.introduction(gateway.url))
+  const pages = viewer?.pages(config.http.basePath)
+  const gateway = await started(startGateway(config, { pages }), port)
+  print(archive.introduction(gateway.url, viewer))
   await stop
   print('\nStopping.\n')
   await gateway.stop()
+}
+
+/** The viewer of the demo, which may have to be fetched. */
+async function viewerFor(stop: Promise<void>): Promise<Viewer> {
+  const { prepareViewer, ViewerError } = await import('./demo/viewer.ts')
+  const interrupted = new AbortController()
+  void stop.then(() => interrupted.abort())
+  try {
+    return await prepareViewer({ report: (text) => print(`${text}\n`), signal: interrupted.signal })
+  } catch (error) {
+    if (interrupted.signal.aborted) throw new StartError('Stopped before the viewer was there.')
+    if (error instanceof ViewerError) throw new StartError(error.message)
+    throw error
+  }
 }
 
 async function started(starting: Promise<Gateway>, port: number): Promise<Gateway> {
@@ -148,7 +171,7 @@ try {
   process.exit(0)
 } catch (error) {
   if (error instanceof UsageError) process.stderr.write(`${error.message}\n\n${HELP}`)
-  else if (error instanceof ConfigError) process.stderr.write(`${error.message}\n`)
+  else if (error instanceof ConfigError || error instanceof StartError) process.stderr.write(`${error.message}\n`)
   else process.stderr.write(`${error instanceof Error ? (error.stack ?? error.message) : String(error)}\n`)
   process.exit(1)
 }

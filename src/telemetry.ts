@@ -1,6 +1,7 @@
 import { subscribe, unsubscribe } from 'node:diagnostics_channel'
 import { pino, type DestinationStream, type Logger } from 'pino'
 import { Counter, Gauge, Histogram, Registry, collectDefaultMetrics } from 'prom-client'
+import type { InstanceCache } from './cache/instance-cache.ts'
 import type { Config } from './config.ts'
 import { formatStatus, StatusError } from './dimse/status.ts'
 import type { RequestEvent } from './http/app.ts'
@@ -19,12 +20,17 @@ export interface Telemetry {
  * Logs and metrics of what the layers below publish. Neither ever holds key values, names, UIDs or what an archive
  * wrote into an Error Comment: of an error only its code and kind are told, and the status of a DIMSE response.
  */
-export function startTelemetry(config: Config['log'], archives: () => readonly Archive[]): Telemetry {
+export function startTelemetry(
+  config: Config['log'],
+  archives: () => readonly Archive[],
+  cache: InstanceCache,
+): Telemetry {
   const log = pino({ level: config.level, base: null }, destination(config.format))
   const registry = new Registry()
   collectDefaultMetrics({ register: registry })
   const stops = [logRequests(log, registry), logAssociations(log, registry)]
   measurePools(registry, archives)
+  measureCache(registry, cache)
   return {
     log,
     metrics: async () => ({ type: registry.contentType, text: await registry.metrics() }),
@@ -99,6 +105,38 @@ function measurePools(registry: Registry, archives: () => readonly Archive[]): v
           this.set({ archive: archive.config.name, state }, value)
         }
       }
+    },
+  })
+}
+
+function measureCache(registry: Registry, cache: InstanceCache): void {
+  new Counter({
+    name: 'dimsegate_cache_requests_total',
+    help: 'Requests served from memory (hit), by a retrieval under way (join), by a new one (miss)',
+    labelNames: ['result'],
+    registers: [registry],
+    collect() {
+      const { hits, joins, misses } = cache.stats
+      this.reset()
+      for (const [result, value] of Object.entries({ hit: hits, join: joins, miss: misses }))
+        this.inc({ result }, value)
+    },
+  })
+  new Counter({
+    name: 'dimsegate_cache_evictions_total',
+    help: 'Instances that had to make room for others',
+    registers: [registry],
+    collect() {
+      this.reset()
+      this.inc(cache.stats.evictions)
+    },
+  })
+  new Gauge({
+    name: 'dimsegate_cache_bytes',
+    help: 'Memory that instances take in the cache',
+    registers: [registry],
+    collect() {
+      this.set(cache.stats.bytes)
     },
   })
 }

@@ -2,6 +2,7 @@ import { channel } from 'node:diagnostics_channel'
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest'
 import { StatusError } from '../src/dimse/status.ts'
 import type { RequestEvent } from '../src/http/app.ts'
+import { InstanceCache } from '../src/cache/instance-cache.ts'
 import { startTelemetry, type Telemetry } from '../src/telemetry.ts'
 
 const event: RequestEvent = {
@@ -14,6 +15,7 @@ const event: RequestEvent = {
   error: undefined,
 }
 
+const cache = new InstanceCache({ maxBytes: 0, ttl: 1000 })
 let lines: string[]
 
 beforeEach(() => {
@@ -29,7 +31,7 @@ afterEach(() => {
 })
 
 function logged(format: 'json' | 'pretty', ...events: Partial<RequestEvent>[]): string[] {
-  const telemetry: Telemetry = startTelemetry({ level: 'trace', format }, () => [])
+  const telemetry: Telemetry = startTelemetry({ level: 'trace', format }, () => [], cache)
   lines = []
   for (const one of events) channel('dimsegate:request').publish({ ...event, ...one })
   telemetry.stop()
@@ -92,7 +94,7 @@ describe('the log', () => {
 
 describe('telemetry that has ended', () => {
   it('hears nothing any more', async () => {
-    const ended = startTelemetry({ level: 'trace', format: 'json' }, () => [])
+    const ended = startTelemetry({ level: 'trace', format: 'json' }, () => [], cache)
     ended.stop()
     lines = []
     channel('dimsegate:request').publish(event)

@@ -17,9 +17,21 @@ export class Catalog {
     return new Set([...this.#files.values()].map(({ study }) => study)).size
   }
 
+  /** As they are now. */
+  get files(): readonly StoredFile[] {
+    return [...this.#files.values()]
+  }
+
   /** The first instance added. */
   get example(): StoredFile {
     return this.#files.values().next().value!
+  }
+
+  /** The study with the most instances. */
+  get largestStudy(): Uid {
+    const sizes = new Map<Uid, number>()
+    for (const { study } of this.#files.values()) sizes.set(study, (sizes.get(study) ?? 0) + 1)
+    return [...sizes].reduce((largest, one) => (one[1] > largest[1] ? one : largest))[0]
   }
 
   add(file: StoredFile): void {

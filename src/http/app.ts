@@ -1,6 +1,7 @@
 import { channel } from 'node:diagnostics_channel'
 import { Hono } from 'hono'
 import { routePath } from 'hono/route'
+import type { InstanceCache } from '../cache/instance-cache.ts'
 import type { Config } from '../config.ts'
 import type { Archive } from '../pacs/archive.ts'
 import { publicOrigin } from './base-url.ts'
@@ -16,12 +17,15 @@ import { storeInstances } from './store.ts'
 export interface AppOptions {
   readonly config: Config
   readonly archives: readonly Archive[]
+  readonly cache: InstanceCache
   readonly readiness: ReadinessCheck
   readonly contract: object
   /** The text of /metrics. */
   readonly metrics: () => Promise<{ readonly type: string; readonly text: string }>
   /** Aborted when requests under way are to end at once. */
   readonly stop: AbortSignal
+  /** Whatever else is served, at paths of its own; what it leaves unanswered is not found. */
+  readonly pages?: Hono | undefined
 }
 
 /** Published for each request when its response is over. `route` is a pattern: no UIDs, no values. */
@@ -88,6 +92,7 @@ export function createApp(options: AppOptions): Hono<HttpEnv> {
   mount(app, `${config.http.basePath}/aets/:aeTitle`, (c) =>
     archives.find((archive) => archive.config.aeTitle === c.req.param('aeTitle')),
   )
+  if (options.pages) app.route('/', options.pages)
   app.notFound((c) => {
     throw new RequestError(404, 'NO_SUCH_RESOURCE', `Nothing is served at ${c.req.path}.`)
   })
@@ -134,7 +139,7 @@ function select(c: HttpContext, root: string, find: (c: HttpContext) => Archive 
 }
 
 /** Gives handlers their variables and reports the request when its response is over. */
-async function prepare(c: HttpContext, next: () => Promise<void>, { config, stop }: AppOptions): Promise<void> {
+async function prepare(c: HttpContext, next: () => Promise<void>, { config, cache, stop }: AppOptions): Promise<void> {
   const started = performance.now()
   const { outgoing } = c.env
   const gone = new AbortController()
@@ -154,6 +159,7 @@ async function prepare(c: HttpContext, next: () => Promise<void>, { config, stop
     requests.publish(event)
   })
   c.set('config', config)
+  c.set('cache', cache)
   c.set('signal', AbortSignal.any([gone.signal, stop]))
   await next()
 }

@@ -1,5 +1,6 @@
 import type { HttpBindings } from '@hono/node-server'
 import type { Context } from 'hono'
+import type { InstanceCache } from '../cache/instance-cache.ts'
 import type { Config } from '../config.ts'
 import type { Archive } from '../pacs/archive.ts'
 
@@ -8,6 +9,7 @@ export interface HttpEnv {
   Bindings: HttpBindings
   Variables: {
     readonly config: Config
+    readonly cache: InstanceCache
     /** The archive that the path names. */
     readonly archive: Archive
     /** Absolute URL of the DICOMweb root of that archive, without a trailing slash. */

@@ -31,10 +31,10 @@ export async function retrieveInstances(c: HttpContext): Promise<Response> {
   const [best] = offers
   if (!best) throw notAcceptable()
   const delivery = new Delivery(offers.filter(({ form }) => form === best.form))
-  const { archive, signal } = c.var
+  const { archive, cache, signal } = c.var
   // Uncompressed first choice: the archive is asked to decompress, by what is proposed to it (PS3.18 8.7.3).
   const compressed = best.syntax === '*' || transferSyntax(best.syntax).encapsulated
-  const instances = archive.retrieve(selection, compressed, { signal })
+  const instances = cache.retrieve(archive, selection, { compressed, lingers: false }, { signal })
   const { stall } = archive.config.timeouts
   const location = { 'Content-Location': resourceUrl(c.var.base, selection) }
   if (best.form === 'single') {

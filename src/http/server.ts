@@ -2,7 +2,6 @@ import { createServer, type Server } from 'node:http'
 import type { AddressInfo, Socket } from 'node:net'
 import { getRequestListener } from '@hono/node-server'
 import type { Config } from '../config.ts'
-import type { Archive } from '../pacs/archive.ts'
 import { createApp, type AppOptions } from './app.ts'
 import { readContract } from './contract.ts'
 import { ReadinessCheck } from './readiness.ts'
@@ -22,15 +21,15 @@ export interface HttpServer extends AsyncDisposable {
   close(grace: number): Promise<void>
 }
 
+/** What is served. */
+export type ServerOptions = Omit<AppOptions, 'readiness' | 'contract' | 'stop'>
+
 /** Starts the web server in front of the archives. @throws when the port is taken */
-export async function startServer(
-  config: Config,
-  archives: readonly Archive[],
-  metrics: AppOptions['metrics'],
-): Promise<HttpServer> {
+export async function startServer(options: ServerOptions): Promise<HttpServer> {
+  const { config, archives } = options
   const stop = new AbortController()
   const readiness = new ReadinessCheck(archives, config.http.readyCache)
-  const app = createApp({ config, archives, readiness, contract: await readContract(), metrics, stop: stop.signal })
+  const app = createApp({ ...options, readiness, contract: await readContract(), stop: stop.signal })
   const server = createServer(
     // A study may take as long to upload as its client's line needs: there is no limit on a whole request.
     {

@@ -17,7 +17,7 @@ const fileTypes = new Set(['application/dicom', 'application/octet-stream', 'app
 /** STOW-RS (PS3.18 10.5): each part goes to the archive as it arrives, and each has its place in the answer. */
 export async function storeInstances(c: HttpContext): Promise<Response> {
   const study = pathUid(c, 'study')
-  const { archive, signal, base } = c.var
+  const { archive, cache, signal, base } = c.var
   const report = new Report()
   await using batch = archive.storeBatch({ signal })
   try {
@@ -27,6 +27,8 @@ export async function storeInstances(c: HttpContext): Promise<Response> {
     // Nothing came of it: the fault of the body is the answer. Otherwise it is one more failure beside the rest.
     if (report.response.stored === 0 && !(report.response.total > 0 && report.failure !== undefined)) throw error
     report.response.addOther(FailureReason.cannotUnderstand)
+  } finally {
+    for (const one of report.studies) cache.forget(archive.config.name, one)
   }
   if (report.response.total === 0) {
     throw new RequestError(400, 'NO_INSTANCES', 'The body holds no DICOM instance.')
@@ -39,6 +41,8 @@ export async function storeInstances(c: HttpContext): Promise<Response> {
 class Report {
   readonly response = new StoreResponse()
   failure: unknown
+  /** That something was stored into. */
+  readonly studies = new Set<Uid>()
   /** Parts that held an instance, whatever became of it. */
   instances = 0
 }
@@ -50,15 +54,14 @@ async function storePart(part: StorePart, study: Uid | undefined, batch: StoreBa
     response.addOther(FailureReason.cannotUnderstand)
     return
   }
-  const read = await readInstance(part)
-  if (!read) {
+  const instance = await readInstance(part)
+  if (!instance) {
     response.addOther(FailureReason.cannotUnderstand)
     return
   }
   report.instances++
-  const { instance, series } = read
-  const { sopClass, sopInstance } = instance
-  if (study !== undefined && read.study !== study) {
+  const { sopClass, sopInstance, series } = instance
+  if (study !== undefined && instance.study !== study) {
     await skip(instance.body)
     response.addFailed({ sopClass, sopInstance, reason: FailureReason.otherStudy })
     return
@@ -66,8 +69,9 @@ async function storePart(part: StorePart, study: Uid | undefined, batch: StoreBa
   const outcome = await batch.store(instance)
   switch (outcome.kind) {
     case 'stored': {
+      report.studies.add(instance.study)
       const warning = statusClass(outcome.status) === 'warning' ? { warning: outcome.status } : {}
-      response.addStored({ sopClass, sopInstance, study: read.study, series, ...warning })
+      response.addStored({ sopClass, sopInstance, study: instance.study, series, ...warning })
       return
     }
     case 'refused':
@@ -95,7 +99,7 @@ async function skip(body: AsyncIterable<unknown>): Promise<void> {
   }
 }
 
-async function readInstance(part: StorePart): Promise<{ instance: Instance; study: Uid; series: Uid } | undefined> {
+async function readInstance(part: StorePart): Promise<Instance | undefined> {
   try {
     const { meta, syntax, body: data } = await readPart10(part.body)
     const { identity, body } = await identify(data, syntax)
@@ -106,7 +110,7 @@ async function readInstance(part: StorePart): Promise<{ instance: Instance; stud
       await skip(body)
       return undefined
     }
-    return { instance: { sopClass, sopInstance, syntax, body }, study, series }
+    return { sopClass, sopInstance, study, series, syntax, body }
   } catch {
     await skip(part.body)
     return undefined

@@ -1,4 +1,5 @@
 import type { Bytes } from '../dicom/bytes.ts'
+import { Artim } from './artim.ts'
 import { ARTIM_MS, type AcceptOptions, type RequestOptions } from './association-options.ts'
 import {
   AssociationAbortedError,
@@ -41,7 +42,7 @@ export class Association {
   readonly #transport: Transport
   readonly #requestor: boolean
   readonly #decoder: PduDecoder
-  readonly #artimMs: number
+  readonly #artim: Artim
   #state: State
   #request: AssociateRequest | undefined
   #peer: UserInformation | undefined
@@ -52,7 +53,6 @@ export class Association {
   /** Where the next PDU begins is not known any more. */
   #deaf = false
   readonly #waiters = new Waiters()
-  #artim: NodeJS.Timeout | undefined
   readonly #closed = Promise.withResolvers<undefined>()
 
   private constructor(transport: Transport, requestor: boolean, maxPduLength: number, artim: number, state: State) {
@@ -60,7 +60,10 @@ export class Association {
     this.#requestor = requestor
     this.#decoder = new PduDecoder(maxPduLength)
     this.#queue = new ReceiveQueue(transport)
-    this.#artimMs = artim
+    this.#artim = new Artim(artim, () => {
+      this.#on('Evt18')
+      this.#transport.destroy()
+    })
     this.#state = state
   }
 
@@ -244,7 +247,7 @@ export class Association {
         this.#fail(new ConnectionLostError('The peer closed the connection', { cause: error }))
         this.#on('Evt17')
         this.#state = 1
-        this.#stopArtim()
+        this.#artim.stop()
         this.#closed.resolve(undefined)
         this.#waiters.wake()
         this.#waiters.close()
@@ -339,13 +342,13 @@ export class Association {
         this.#transport.write([encodePdu(this.#request!)])
         break
       case 'AE-5':
-        this.#startArtim()
+        this.#artim.start()
         break
       case 'AE-3':
       case 'AE-6':
       case 'AA-5':
       case 'AR-5':
-        this.#stopArtim()
+        this.#artim.stop()
         break
       case 'AR-1':
         this.#transport.write([encodePdu({ type: 'release-request' })])
@@ -353,13 +356,13 @@ export class Association {
       case 'AR-4':
       case 'AR-9':
         this.#transport.write([encodePdu({ type: 'release-response' })])
-        if (taken.action === 'AR-4') this.#startArtim()
+        if (taken.action === 'AR-4') this.#artim.start()
         break
       case 'AE-4':
       case 'AE-8':
       case 'AR-3':
         this.#transport.end()
-        this.#startArtim()
+        this.#artim.start()
         break
       case 'AA-1':
         this.#endByAbort(0, 0)
@@ -373,7 +376,7 @@ export class Association {
         break
       case 'AA-2':
       case 'AA-3':
-        this.#stopArtim()
+        this.#artim.stop()
         this.#transport.destroy()
         break
       default:
@@ -387,19 +390,6 @@ export class Association {
   #endByAbort(source: number, reason: number): void {
     this.#transport.write([encodePdu({ type: 'abort', source, reason })])
     this.#transport.end()
-    this.#startArtim()
-  }
-
-  #startArtim(): void {
-    this.#stopArtim()
-    this.#artim = setTimeout(() => {
-      this.#on('Evt18')
-      this.#transport.destroy()
-    }, this.#artimMs)
-    this.#artim.unref()
-  }
-
-  #stopArtim(): void {
-    clearTimeout(this.#artim)
+    this.#artim.start()
   }
 }

@@ -1,12 +1,9 @@
-import { setFlagsFromString } from 'node:v8'
-import { runInNewContext } from 'node:vm'
+import { buffersMade } from './collector.ts'
 
 /** Socket reads go into buffers of this size, each filled by several reads before the next is taken. */
 const READ_BUFFER_BYTES = 512 * 1024
 /** A read is given at least this much room. */
 const MIN_READ_BYTES = 128 * 1024
-/** After so many bytes of buffers a young collection frees those that are done with: memory stays small and warm. */
-const COLLECT_BYTES = 8 * 1024 * 1024
 
 /**
  * Memory that a socket is read into. A buffer is never filled twice: views of it may be kept for as long as needed, and
@@ -21,7 +18,7 @@ export class ReadBuffers {
     if (this.#buffer.length - this.#used < MIN_READ_BYTES) {
       this.#buffer = Buffer.allocUnsafeSlow(READ_BUFFER_BYTES)
       this.#used = 0
-      collectYoung(READ_BUFFER_BYTES)
+      buffersMade(READ_BUFFER_BYTES)
     }
     return this.#buffer.subarray(this.#used)
   }
@@ -29,19 +26,4 @@ export class ReadBuffers {
   used(count: number): void {
     this.#used += count
   }
-}
-
-let handedOut = 0
-let collect: NodeJS.GCFunction | undefined
-
-/** The buffers are outside the heap, so that the collector, left alone, sees no reason to hurry. */
-function collectYoung(bytes: number): void {
-  handedOut += bytes
-  if (handedOut < COLLECT_BYTES) return
-  handedOut = 0
-  if (!collect) {
-    setFlagsFromString('--expose-gc')
-    collect = runInNewContext('gc') as NodeJS.GCFunction
-  }
-  collect({ type: 'minor', execution: 'sync' })
 }

@@ -2,10 +2,16 @@ import type { ByteStream } from '../dicom/bytes.ts'
 import type { TransferSyntax } from '../dicom/transfer-syntax.ts'
 import type { Uid } from '../dicom/uids.ts'
 
-/** A composite instance on its way: `body` is its data set in `syntax`, read once, before the next instance. */
-export interface Instance {
-  readonly sopClass: Uid
+/** The UIDs that an instance is found by. */
+export interface InstanceUids {
+  readonly study: Uid
+  readonly series: Uid
   readonly sopInstance: Uid
+}
+
+/** A composite instance on its way: `body` is its data set in `syntax`, read once, before the next instance. */
+export interface Instance extends InstanceUids {
+  readonly sopClass: Uid
   readonly syntax: TransferSyntax
   readonly body: ByteStream
 }
@@ -15,4 +21,13 @@ export interface Selection {
   readonly study: Uid
   readonly series?: Uid
   readonly instance?: Uid
+}
+
+/** Whether all that a selection names is in another. */
+export function covers(outer: Selection, inner: Selection): boolean {
+  return (
+    outer.study === inner.study &&
+    (outer.series === undefined || outer.series === inner.series) &&
+    (outer.instance === undefined || outer.instance === inner.instance)
+  )
 }

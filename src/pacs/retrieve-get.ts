@@ -198,6 +198,8 @@ async function* attemptOnce(
       yield {
         sopClass: identity.sopClass ?? event.sopClass,
         sopInstance,
+        study: selection.study,
+        series: identity.series ?? selection.series ?? '',
         syntax: event.syntax,
         body: counted(body, () => (reading.complete = true)),
       }

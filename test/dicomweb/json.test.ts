@@ -8,7 +8,8 @@ import {
   IMPLICIT_VR_LITTLE_ENDIAN,
   transferSyntax,
 } from '../../src/dicom/transfer-syntax.ts'
-import { encodeJson, type JsonOptions } from '../../src/dicomweb/json.ts'
+import type { EncodeOptions } from '../../src/dicomweb/encoded-model.ts'
+import { encodeJson } from '../../src/dicomweb/json.ts'
 import {
   element,
   explicitLittle,
@@ -256,7 +257,7 @@ describe('binary values (PS3.18 F.2.6, F.2.7)', () => {
     const pixels = pixelSequence(explicitLittle, 'OB', Buffer.alloc(0), hex('ffd8ffd9'))
     const dataset = parseDataset(Buffer.concat([inner, nested, pixels]), EXPLICIT_VR_LITTLE_ENDIAN)
     const paths: string[] = []
-    const options: JsonOptions = {
+    const options: EncodeOptions = {
       bulkDataUri: (path, { vr }) => {
         paths.push(path)
         return vr === 'OB' ? `http://x/bulkdata/${path}` : undefined

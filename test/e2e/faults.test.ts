@@ -81,7 +81,9 @@ const ON_TIME_MS = 3_000
 async function start(script: ArchiveScript, settings: object = {}): Promise<Fixture> {
   const archive = await ScriptedArchive.start(script)
   opened.push(archive)
-  const gateway = await gatewayTo(archive.address, { search: { deriveCounts: 'never' }, ...settings })
+  // Without a cache: each retrieve meets the fault.
+  const cache = { maxBytes: 0 }
+  const gateway = await gatewayTo(archive.address, { search: { deriveCounts: 'never' }, ...settings }, { cache })
   opened.push(gateway)
   return {
     archive,

@@ -64,6 +64,8 @@ class Service implements AsyncDisposable {
         { aeTitle: 'HASTY', host, port: archive.port, timeouts: { stall: '150ms' } },
       ],
       { maxBodyBytes: 100_000 },
+      // Each probe has an archive that fails in its own way.
+      { maxBytes: 0 },
     )
     return new Service(gateway, archive, [gateway, archive, bare, silent])
   }

@@ -84,6 +84,8 @@ describe.skipIf(process.platform !== 'linux')('memory', () => {
         { aeTitle: 'DEMO', host: '127.0.0.1', port: archive.port },
         { aeTitle: 'DEAF', ...deaf.address, timeouts: { response: `${RESPONSE_MS}ms` } },
       ],
+      // Far smaller than what goes through.
+      cache: { maxBytes: '32MiB' },
       log: { level: 'silent' },
     }
     await writeFile(config, JSON.stringify(settings))

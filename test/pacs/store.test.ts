@@ -45,6 +45,8 @@ function instance(shape: SliceShape = {}, syntax = EXPLICIT_LE, body?: ByteStrea
   return {
     sopClass: shape.sopClass ?? CT,
     sopInstance: shape.instance ?? sliceUid(shape.number ?? 1),
+    study: '1.2.3',
+    series: '1.2.3.4',
     syntax: transferSyntax(syntax),
     body: body ?? streamOf([bytesOf(shape, syntax)]),
   }

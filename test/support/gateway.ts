@@ -18,6 +18,7 @@ export interface SetupOptions {
   readonly files?: readonly Bytes[]
   /** As in the configuration file; they go over the defaults of the tests. */
   readonly http?: object
+  readonly cache?: object
   readonly pacs?: object
   readonly timeouts?: object
   readonly search?: object
@@ -32,6 +33,7 @@ export async function startSetup(options: SetupOptions = {}): Promise<Setup> {
     const gateway = await startGatewayFor(
       [{ aeTitle, host: '127.0.0.1', port, ...archiveConfig(options) }],
       options.http,
+      options.cache,
     )
     return {
       archive,
@@ -55,6 +57,6 @@ function archiveConfig({ pacs = {}, timeouts, search }: SetupOptions): object {
 }
 
 /** A gateway in front of archives that may not be there; it logs nothing. */
-export function startGatewayFor(archives: readonly object[], http: object = {}): Promise<Gateway> {
-  return startGateway(parseConfig({ http: { port: 0, ...http }, archives, log: { level: 'silent' } }))
+export function startGatewayFor(archives: readonly object[], http: object = {}, cache: object = {}): Promise<Gateway> {
+  return startGateway(parseConfig({ http: { port: 0, ...http }, archives, cache, log: { level: 'silent' } }))
 }

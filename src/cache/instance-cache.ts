@@ -1,0 +1,299 @@
+import { LRUCache } from 'lru-cache'
+import { isNative } from '../dicom/transfer-syntax.ts'
+import type { Uid } from '../dicom/uids.ts'
+import { buffersLetGo } from '../network/collector.ts'
+import type { Archive } from '../pacs/archive.ts'
+import type { Call } from '../pacs/call.ts'
+import { covers, type InstanceUids, type Selection } from '../pacs/instance.ts'
+import { NoSuchInstanceError } from '../pacs/retrieve-get.ts'
+import { CachedInstance } from './cached-instance.ts'
+import { Flight, type Boarded, type Keeper } from './flight.ts'
+import { HeldInstance } from './held-instance.ts'
+
+export interface CacheOptions {
+  /** 0 keeps nothing: every request is a retrieval of its own. */
+  readonly maxBytes: number
+  /** Milliseconds an instance is kept. */
+  readonly ttl: number
+}
+
+/** How the cache has served so far, and what it holds. */
+export interface CacheStats {
+  /** Served from memory. */
+  hits: number
+  /** Served by a retrieval that was under way for somebody else. */
+  joins: number
+  /** Retrievals begun. */
+  misses: number
+  /** Instances that had to make room for others. */
+  evictions: number
+  readonly bytes: number
+  readonly instances: number
+}
+
+/** Where instances come from. */
+export type Source = Pick<Archive, 'config' | 'retrieve'>
+
+/** What a retrieval for a viewer may take of the budget: what is larger passes through, and leaves the rest alone. */
+export const VIEWER_SHARE = 1 / 2
+/** The same for a download, which is seldom wanted twice. */
+export const DOWNLOAD_SHARE = 1 / 32
+/** How long the list of what a study or series holds is trusted: new instances may have arrived at the archive since. */
+export const LIST_TTL_MS = 60_000
+/** Two instances of a series that are asked for within this time, one by one, make the whole series worth fetching. */
+export const SERIES_INTEREST_MS = 10_000
+const MAX_LISTS = 10_000
+const PURGE_MS = 60_000
+
+/** What is fetched: as stored, or with the archive asked to decompress. */
+type Mode = 'stored' | 'native'
+
+interface Route {
+  readonly source: Source
+  readonly mode: Mode
+}
+
+/**
+ * Instances that were fetched lately, and retrievals under way, so that an archive is asked once for what many want.
+ * Nothing is kept above `maxBytes`; what is being read stays alive until its readers are done.
+ */
+export class InstanceCache implements AsyncDisposable {
+  readonly #options: CacheOptions
+  readonly #held: LRUCache<string, HeldInstance> | undefined
+  readonly #lists: LRUCache<string, readonly InstanceUids[]>
+  readonly #interest: LRUCache<string, Uid>
+  readonly #flights = new Map<Flight, string>()
+  /** Bytes of instances that are coming, and are to be kept. */
+  #coming = 0
+  readonly #counters = { hits: 0, joins: 0, misses: 0, evictions: 0 }
+  readonly #purging: NodeJS.Timeout | undefined
+
+  constructor(options: CacheOptions) {
+    const { maxBytes, ttl } = options
+    this.#options = options
+    this.#lists = new LRUCache({ max: MAX_LISTS, ttl: Math.min(ttl, LIST_TTL_MS) })
+    this.#interest = new LRUCache({ max: MAX_LISTS, ttl: SERIES_INTEREST_MS })
+    if (maxBytes === 0) return
+    this.#held = new LRUCache({
+      maxSize: maxBytes,
+      ttl,
+      sizeCalculation: ({ heldBytes }) => Math.max(heldBytes, 1),
+      dispose: ({ heldBytes }, _key, reason) => {
+        if (reason === 'evict') this.#counters.evictions++
+        buffersLetGo(heldBytes)
+      },
+    })
+    // Expired entries would stay until somebody asks for them.
+    this.#purging = setInterval(() => this.#held?.purgeStale(), Math.min(ttl, PURGE_MS))
+    this.#purging.unref()
+  }
+
+  get stats(): CacheStats {
+    return {
+      ...this.#counters,
+      bytes: (this.#held?.calculatedSize ?? 0) + this.#coming,
+      instances: this.#held?.size ?? 0,
+    }
+  }
+
+  /**
+   * The instances of a selection, each once, from memory, from a retrieval under way, or from the archive; their order
+   * is the archive's. `lingers`: what is left when the caller stops early is still fetched, for who comes next; not
+   * when its client has gone.
+   * @throws as Archive.retrieve
+   */
+  async *retrieve(
+    source: Source,
+    selection: Selection,
+    { compressed, lingers }: { readonly compressed: boolean; readonly lingers: boolean },
+    call: Call,
+  ): AsyncGenerator<CachedInstance> {
+    const route: Route = { source, mode: compressed ? 'stored' : 'native' }
+    const given = new Set<string>()
+    const known = this.#known(route, selection)
+    if (known) this.#counters.hits++
+    let flight = known ? undefined : this.#flight(route, selection, lingers)
+    for (;;) {
+      const found = flight?.instances(selection, () => lingers && !call.signal.aborted, call.signal) ?? known!
+      let behind = false
+      for await (const one of found) {
+        const key = instanceKey(route, one)
+        if (given.has(key)) continue
+        const held = one instanceof HeldInstance ? one : this.#find(route, one)
+        behind = held === undefined
+        if (!held) break
+        given.add(key)
+        using instance = this.#served(route, aboard(held), call)
+        yield instance
+      }
+      if (!behind) return
+      // What it was too slow for is not held any more: what is left comes by a retrieval that waits for nobody else.
+      flight = this.#start(route, selection, { lingers: false, shared: false })
+    }
+  }
+
+  /**
+   * One instance, to be disposed of. `part`: only some of it is wanted, a frame for example; more of its series will
+   * then be wanted soon, and a second such miss of a series has all of it fetched.
+   * @throws NoSuchInstanceError, and as Archive.retrieve
+   */
+  async instance(
+    source: Source,
+    uids: InstanceUids,
+    { compressed, part }: { readonly compressed: boolean; readonly part: boolean },
+    call: Call,
+  ): Promise<CachedInstance> {
+    const route: Route = { source, mode: compressed ? 'stored' : 'native' }
+    const held = this.#find(route, uids)
+    if (held) {
+      this.#counters.hits++
+      return this.#served(route, aboard(held), call)
+    }
+    const { study, series, sopInstance } = uids
+    const around = this.#under(route, { study, series, instance: sopInstance })
+    if (around) this.#counters.joins++
+    const wantsSeries = !around && part && this.#wantsSeries(route, uids)
+    const flight = wantsSeries ? this.#start(route, { study, series }, { lingers: true, shared: true }) : around
+    const boarded = (await flight?.instance(sopInstance, call.signal)) ?? (await this.#alone(route, uids, call))
+    return this.#served(route, boarded, call)
+  }
+
+  /** What is known of a study is out of date: something was stored into it. */
+  forget(archive: string, study: Uid): void {
+    for (const key of [...this.#lists.keys()]) {
+      const [name, , own] = key.split(' ')
+      if (name === encodeURIComponent(archive) && own === study) this.#lists.delete(key)
+    }
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    clearInterval(this.#purging)
+    const flights = [...this.#flights.keys()]
+    for (const flight of flights) flight.abort(new Error('The service is stopping'))
+    await Promise.all(flights.map(({ over }) => over))
+    this.#held?.clear()
+  }
+
+  #served(route: Route, boarded: Boarded, call: Call): CachedInstance {
+    return new CachedInstance(boarded, call.signal, () => this.#alone(route, boarded.instance, call))
+  }
+
+  /** An instance by a retrieval of its own. */
+  async #alone(route: Route, { study, series, sopInstance }: InstanceUids, call: Call): Promise<Boarded> {
+    const flight = this.#start(route, { study, series, instance: sopInstance }, { lingers: true, shared: true })
+    const boarded = await flight.instance(sopInstance, call.signal)
+    if (boarded) return boarded
+    await flight.over
+    throw flight.failure ?? new NoSuchInstanceError()
+  }
+
+  /** A retrieval under way that brings a selection, or a new one. */
+  #flight(route: Route, selection: Selection, lingers: boolean): Flight {
+    const under = this.#under(route, selection)
+    if (!under) return this.#start(route, selection, { lingers, shared: true })
+    this.#counters.joins++
+    if (lingers) under.maxBytes = this.#share(lingers)
+    return under
+  }
+
+  #share(lingers: boolean): number {
+    return this.#options.maxBytes * (lingers ? VIEWER_SHARE : DOWNLOAD_SHARE)
+  }
+
+  #under(route: Route, selection: Selection): Flight | undefined {
+    const prefix = keyOf(route)
+    for (const [flight, key] of this.#flights) {
+      if (key === prefix && flight.open && covers(flight.selection, selection)) return flight
+    }
+    return undefined
+  }
+
+  #start(
+    route: Route,
+    selection: Selection,
+    { lingers, shared }: { readonly lingers: boolean; readonly shared: boolean },
+  ): Flight {
+    this.#counters.misses++
+    const { source, mode } = route
+    const open = (signal: AbortSignal) => source.retrieve(selection, mode === 'stored', { signal })
+    const flight = new Flight(selection, open, this.#keeper(route), this.#share(lingers))
+    this.#flights.set(flight, shared ? keyOf(route) : '')
+    void flight.over.then(() => {
+      this.#flights.delete(flight)
+      if (flight.complete && selection.instance === undefined) this.#lists.set(keyOf(route, selection), flight.brought)
+    })
+    return flight
+  }
+
+  #keeper(route: Route): Keeper {
+    return {
+      admit: (flight, bytes) => this.#admit(flight, bytes),
+      dismiss: (bytes) => {
+        this.#coming -= bytes
+      },
+      keep: (instance) => {
+        this.#held?.set(instanceKey(route, instance), instance)
+      },
+      held: (uids) => this.#find(route, uids),
+    }
+  }
+
+  #admit(flight: Flight, bytes: number): boolean {
+    const { maxBytes } = this.#options
+    if (!this.#held || flight.keptBytes + bytes > flight.maxBytes) return false
+    while (this.#held.calculatedSize + this.#coming + bytes > maxBytes) {
+      if (this.#held.size === 0) return false
+      this.#held.pop()
+    }
+    this.#coming += bytes
+    flight.keptBytes += bytes
+    return true
+  }
+
+  #find(route: Route, uids: InstanceUids): HeldInstance | undefined {
+    const own = this.#held?.get(instanceKey(route, uids))
+    if (own || route.mode === 'stored') return own
+    // What is stored without compression needs no archive to decompress it.
+    const stored = this.#held?.get(instanceKey({ ...route, mode: 'stored' }, uids))
+    return stored && isNative(stored.syntax) ? stored : undefined
+  }
+
+  /** What a selection holds, if that is known and all of it is here. */
+  #known(route: Route, selection: Selection): readonly InstanceUids[] | undefined {
+    const { study, series, instance } = selection
+    if (series !== undefined && instance !== undefined) {
+      const uids = { study, series, sopInstance: instance }
+      return this.#find(route, uids) && [uids]
+    }
+    const modes: readonly Mode[] = route.mode === 'stored' ? ['stored'] : ['native', 'stored']
+    for (const mode of modes) {
+      const own = this.#lists.get(keyOf({ ...route, mode }, selection))
+      const around = own ?? this.#lists.get(keyOf({ ...route, mode }, { study }))
+      const list = around?.filter((uids) => series === undefined || uids.series === series)
+      if (list && list.length > 0 && list.every((uids) => this.#find(route, uids) !== undefined)) return list
+    }
+    return undefined
+  }
+
+  /** Whether another instance of the series was missed a moment ago. */
+  #wantsSeries(route: Route, { study, series, sopInstance }: InstanceUids): boolean {
+    const key = keyOf(route, { study, series })
+    const before = this.#interest.get(key)
+    this.#interest.set(key, sopInstance)
+    return before !== undefined && before !== sopInstance
+  }
+}
+
+/** Names have no spaces, UIDs neither. */
+function keyOf({ source, mode }: Route, selection?: Selection): string {
+  const { study = '', series = '', instance = '' } = selection ?? {}
+  return `${encodeURIComponent(source.config.name)} ${mode} ${study} ${series} ${instance}`
+}
+
+function instanceKey(route: Route, { study, series, sopInstance }: InstanceUids): string {
+  return keyOf(route, { study, series, instance: sopInstance })
+}
+
+function aboard(instance: HeldInstance): Boarded {
+  return { instance, leave: () => undefined }
+}

@@ -1,0 +1,112 @@
+import type { Browser } from 'playwright-core'
+import { afterAll, beforeAll, describe, expect, it } from 'vitest'
+import { parseConfig } from '../../src/config.ts'
+import { DemoArchive } from '../../src/demo/demo-archive.ts'
+import { loadSamples } from '../../src/demo/samples.ts'
+import { syntheticFiles } from '../../src/demo/synthetic.ts'
+import { prepareViewer, type Viewer } from '../../src/demo/viewer.ts'
+import { startGateway, type Gateway } from '../../src/gateway.ts'
+import { findChromium, launchChromium, Ohif } from '../support/ohif.ts'
+import { testdataFiles } from '../support/testdata.ts'
+
+/** Opening the viewer takes seconds, with two tests at a time on two cores; so does each of the longer series. */
+const TIMEOUT_MS = 90_000
+
+/** Levels of 255; text and frames are not part of the picture. */
+const [NOT_BLANK, COLOURED] = [10, 50]
+
+const MR = '0.0.0.0.2.8811.20010413115754.12432'
+const XA = '1.3.12.2.1107.5.4.3.123456789012345.19950922.121803.6'
+const US = '1.3.46.670589.14.1000.210.4.199999.20110525182825.1.0'
+const palette = testdataFiles('pydicom').filter((file) => file.endsWith('examples_palette.dcm'))
+
+const needed = await whatIsNeeded()
+
+describe.skipIf(!needed)('OHIF', { timeout: TIMEOUT_MS }, () => {
+  let archive: DemoArchive
+  let gateway: Gateway
+  let browser: Browser
+
+  beforeAll(async () => {
+    const { viewer, chromium } = needed!
+    archive = await DemoArchive.start({ relational: true })
+    await loadSamples(archive)
+    for (const file of palette) await archive.load(file)
+    const config = parseConfig({
+      http: { port: 0 },
+      archives: [{ aeTitle: archive.aeTitle, host: '127.0.0.1', port: archive.port }],
+      log: { level: 'silent' },
+    })
+    gateway = await startGateway(config, { pages: viewer.pages(config.http.basePath) })
+    browser = await launchChromium(chromium)
+  })
+
+  afterAll(async () => {
+    await (browser as Browser | undefined)?.close()
+    await (gateway as Gateway | undefined)?.[Symbol.asyncDispose]()
+    await (archive as DemoArchive | undefined)?.[Symbol.asyncDispose]()
+  })
+
+  const open = (study?: string): Promise<Ohif> =>
+    Ohif.open(browser, needed!.viewer.link(new URL(gateway.url).origin, study))
+
+  it('lists the studies', async () => {
+    await using ohif = await open()
+    const rows = await ohif.rowsWith('Rubo DEMO')
+    await ohif.screenshot('studies')
+    const table = rows.map(([patient, , modalities, , instances]) => [patient, modalities, instances])
+    expect(table).toHaveLength(archive.catalog.studies)
+    expect(table).toContainEqual(['Rubo DEMO', 'XA', '1'])
+    expect(table).toContainEqual(['CompressedSamples, CT1', 'CT', '1'])
+    expect(table).toContainEqual(['', 'MR', '20'])
+    await ohif.idle()
+    expect(ohif.faults).toEqual([])
+  })
+
+  it.for([
+    { name: 'a series of 20 MR images', study: MR, images: 20, coloured: false, there: true },
+    { name: 'an angiography of 96 frames in JPEG', study: XA, images: 96, coloured: false, there: true },
+    { name: 'an ultrasound image with a palette', study: US, images: 1, coloured: true, there: palette.length > 0 },
+  ])(
+    'shows $name, for which the archive sends the series once',
+    async ({ study, images, coloured, there }, { skip }) => {
+      if (!there) skip('the test data is not there')
+      const before = archive.retrievals
+      await using ohif = await open(study)
+      const pictures = await ohif.scroll(images)
+      await ohif.screenshot(study)
+      await ohif.idle()
+      expect(ohif.faults).toEqual([])
+      expect(Math.min(...pictures.map(({ deviation }) => deviation))).toBeGreaterThan(NOT_BLANK)
+      expect(new Set(pictures.map(({ digest }) => digest)).size).toBe(images)
+      expect(pictures.some(({ colour }) => colour > COLOURED)).toBe(coloured)
+      expect(archive.retrievals - before).toBe(1)
+    },
+  )
+
+  it('stores a file', async () => {
+    const [file] = syntheticFiles()
+    const studies = archive.catalog.studies
+    await using ohif = await open()
+    await ohif.rowsWith('Rubo DEMO')
+    await ohif.upload('ball.dcm', file!)
+    await ohif.rowsWith('Demo, Carla')
+    await ohif.screenshot('studies-after-upload')
+    expect(archive.catalog.studies).toBe(studies + 1)
+    await ohif.idle()
+    expect(ohif.faults).toEqual([])
+  })
+})
+
+/** Undefined when something cannot be had; under CI=true that is a failure. */
+async function whatIsNeeded(): Promise<{ viewer: Viewer; chromium: string } | undefined> {
+  try {
+    const chromium = findChromium()
+    if (chromium === undefined) throw new Error('Chromium is not installed')
+    return { chromium, viewer: await prepareViewer({ report: () => undefined }) }
+  } catch (error) {
+    if (process.env['CI'] === 'true') throw error
+    console.warn(`The tests with the OHIF viewer are skipped. ${error instanceof Error ? error.message : ''}`)
+    return undefined
+  }
+}
