@@ -31,6 +31,11 @@ export class CachedInstance implements Instance, Disposable {
     this.#again = again
   }
 
+  /** The same object for as long as the instance is held: what was found out about it can be noted under it. */
+  get identity(): object {
+    return this.#boarded.instance
+  }
+
   get body(): ByteStream {
     return { [Symbol.asyncIterator]: () => this.bytes() }
   }

@@ -8,6 +8,8 @@ import { DATA_SET_TRAILING_PADDING, isGroupLength, type Tag } from './tag.ts'
 import { EXPLICIT_VR_LITTLE_ENDIAN, type TransferSyntax } from './transfer-syntax.ts'
 import { representation } from './vr.ts'
 
+const NO_BYTES = new Uint8Array(0)
+
 interface Level {
   readonly dataset: Dataset
   sequence?: { readonly tag: Tag; readonly items: Dataset[] }
@@ -15,8 +17,12 @@ interface Level {
 
 /** What to read of a data set. */
 export interface ReadOptions {
-  readonly until?: Tag
+  /** Elements of the data set itself from this one on are not read, or from the first of which this is true. */
+  readonly until?: Tag | ((t: Tag) => boolean)
+  /** Of the elements of the data set itself, only these. */
   readonly only?: ReadonlySet<Tag>
+  /** Elements, at any depth, of whose value nothing is kept. */
+  readonly omit?: (header: ElementHeader) => boolean
   readonly inherited?: CharacterSet
 }
 
@@ -25,21 +31,29 @@ export class DatasetReader {
   readonly dataset: Dataset
   readonly #reader: ElementReader
   readonly #levels: Level[]
-  readonly #until: Tag
+  readonly #until: (t: Tag) => boolean
   readonly #only: ReadonlySet<Tag> | undefined
   /** Inside an element or a sequence that is not kept. */
   #passing = false
   #element: { header: ElementHeader; bigEndian: boolean; pieces: Bytes[] } | undefined
   #fragments: { header: ElementHeader; list: Bytes[]; pieces: Bytes[] } | undefined
+  readonly #omit: (header: ElementHeader) => boolean
+  /** The value that is coming is not kept. */
+  #omitting = false
   #stopped = false
+  /** The element that ended the reading, by `until`, and where its value begins in the data set. */
+  stoppedAt: { readonly header: ElementHeader; readonly offset: number } | undefined
+  /** Bytes of values that are kept. */
+  keptBytes = 0
 
-  /** Elements of the data set itself from `until` on are not read, those that `only` does not name are passed over. */
   constructor(syntax: TransferSyntax, options: ReadOptions = {}) {
     this.dataset = new Dataset(options.inherited)
     this.#reader = new ElementReader(syntax.deflated ? EXPLICIT_VR_LITTLE_ENDIAN : syntax)
     this.#levels = [{ dataset: this.dataset }]
-    this.#until = options.until ?? 0xffffffff
+    const { until = () => false } = options
+    this.#until = typeof until === 'number' ? (t) => t >= until : until
     this.#only = options.only
+    this.#omit = options.omit ?? (() => false)
   }
 
   /** True once everything before `until` has been read. */
@@ -72,11 +86,15 @@ export class DatasetReader {
       const level = this.#levels.at(-1)!
       switch (token.kind) {
         case 'element':
-          if (this.#past(token.header.tag)) return
-          this.#element = { header: token.header, bigEndian: token.bigEndian, pieces: [] }
-          if (token.header.length === 0) this.#finishElement()
+          if (this.#past(token.header)) return
+          this.#omitting = this.#omit(token.header)
+          if (this.#omitting) this.#putOmitted(token.header)
+          else this.#element = { header: token.header, bigEndian: token.bigEndian, pieces: [] }
+          if (token.header.length === 0 && !this.#omitting) this.#finishElement()
           break
         case 'value':
+          if (this.#omitting) break
+          this.keptBytes += token.bytes.length
           if (this.#fragments) {
             this.#fragments.pieces.push(token.bytes)
             if (token.last) this.#fragments.list.push(concat(this.#fragments.pieces.splice(0)))
@@ -86,7 +104,7 @@ export class DatasetReader {
           }
           break
         case 'sequence-start':
-          if (this.#past(token.header.tag)) return
+          if (this.#past(token.header)) return
           level.sequence = { tag: token.header.tag, items: [] }
           break
         case 'item-start': {
@@ -99,16 +117,18 @@ export class DatasetReader {
           this.#levels.pop()
           break
         case 'pixel-sequence-start':
-          if (this.#past(token.header.tag)) return
+          if (this.#past(token.header)) return
+          this.#omitting = this.#omit(token.header)
           this.#fragments = { header: token.header, list: [], pieces: [] }
           break
         case 'fragment':
-          if (token.length === 0) this.#fragments!.list.push(new Uint8Array(0))
+          if (token.length === 0 && !this.#omitting) this.#fragments!.list.push(new Uint8Array(0))
           break
         case 'sequence-end':
           if (this.#fragments) {
             const { header, list } = this.#fragments
-            level.dataset.put(header.tag, { vr: header.vr, value: { fragments: list } })
+            if (this.#omitting) this.#putOmitted(header)
+            else level.dataset.put(header.tag, { vr: header.vr, value: { fragments: list } })
             this.#fragments = undefined
           } else if (level.sequence) {
             level.dataset.setItems(level.sequence.tag, level.sequence.items)
@@ -123,14 +143,19 @@ export class DatasetReader {
   #passes(token: ElementToken, only: ReadonlySet<Tag>): boolean {
     if ('header' in token && this.#reader.depth <= (token.kind === 'element' ? 0 : 1)) {
       this.#passing = !only.has(token.header.tag)
-      if (this.#passing && this.#past(token.header.tag)) return true
+      if (this.#passing && this.#past(token.header)) return true
     }
     return this.#passing
   }
 
-  #past(t: Tag): boolean {
-    this.#stopped = this.#levels.length === 1 && t >= this.#until
+  #past(header: ElementHeader): boolean {
+    this.#stopped = this.#levels.length === 1 && this.#until(header.tag)
+    if (this.#stopped) this.stoppedAt = { header, offset: this.#reader.offset }
     return this.#stopped
+  }
+
+  #putOmitted({ tag: t, vr }: ElementHeader): void {
+    this.#levels.at(-1)!.dataset.put(t, { vr, value: NO_BYTES, omitted: true })
   }
 
   #finishElement(): void {

@@ -14,6 +14,11 @@ export function newBoundary(): string {
   return randomBytes(16).toString('hex')
 }
 
+/** The Content-Type of a multipart/related body (RFC 2387); `type` is that of its parts. */
+export function relatedType(type: string, boundary: string): string {
+  return `multipart/related; type="${type}"; boundary=${boundary}`
+}
+
 /**
  * The delimiter line, the part's headers and the blank line. The first has no line break before it: there is no
  * preamble, and the break before every other delimiter is not part of the body it follows.

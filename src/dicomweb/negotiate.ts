@@ -10,14 +10,12 @@ export interface InstanceOffer {
   readonly syntax: string
 }
 
-export type JsonType = 'application/dicom+json' | 'application/json'
+/** JSON, or one Native DICOM Model document a part of a multipart/related body. */
+export type ModelType = 'application/dicom+json' | 'application/json' | 'application/dicom+xml'
 
-/**
- * The media type for metadata and search results; undefined when none is acceptable (406). A wildcard stands for
- * application/dicom+json alone: who refuses that is not served the same under another name.
- */
-export function negotiateJson(accept: Accept): JsonType | undefined {
-  return choose(accept, jsonResource)[0]
+/** The media type for metadata and search results; undefined when none is acceptable (406). */
+export function negotiateModel(accept: Accept): ModelType | undefined {
+  return choose(accept, modelResource)[0]
 }
 
 /**
@@ -29,8 +27,10 @@ export function negotiateInstances(accept: Accept, resource: { readonly single: 
   return choose(accept, resource.single ? oneInstance : manyInstances)
 }
 
+const XML = 'application/dicom+xml'
+
 /** A kind of resource, as negotiation sees it: what a media range can mean for it. */
-interface Negotiable<Offer> {
+export interface Negotiable<Offer> {
   /** What a range naming a type asks for; undefined when the resource has no such representation. */
   named(range: MediaRange): Offer | undefined
   /** For a wildcard range: the defaults of the resource's category, of which the first not refused counts. */
@@ -45,7 +45,7 @@ interface Negotiable<Offer> {
  * more specific range, then order of appearance. A range with q=0 takes out what it covers, unless a more specific range
  * asks for it (RFC 9110 12.5.1); one in the query parameter holds for the header too.
  */
-function choose<Offer>(accept: Accept, resource: Negotiable<Offer>): Offer[] {
+export function choose<Offer>(accept: Accept, resource: Negotiable<Offer>): Offer[] {
   const offers: Offer[] = []
   const refusals: MediaRange[] = []
   for (const ranges of [accept.query, accept.header]) {
@@ -88,28 +88,39 @@ function isWildcard(range: MediaRange): boolean {
   return range.subtype === '*' || (isMultipartRelated(range) && (payloadOf(range) ?? '*/*').endsWith('*'))
 }
 
-function isMultipartRelated(range: MediaRange): boolean {
+export function isMultipartRelated(range: MediaRange): boolean {
   return range.type === 'multipart' && range.subtype === 'related'
 }
 
-function payloadOf(range: MediaRange): string | undefined {
+export function payloadOf(range: MediaRange): string | undefined {
   const type = range.parameters.get('type')
   return type === undefined || type === '' ? undefined : type.toLowerCase()
 }
 
-function syntaxParameter(range: MediaRange): string | undefined {
+export function syntaxParameter(range: MediaRange): string | undefined {
   const syntax = range.parameters.get('transfer-syntax')
   return syntax === '' ? undefined : syntax
 }
 
-const jsonResource: Negotiable<JsonType> = {
+const modelResource: Negotiable<ModelType> = {
   named(range) {
+    if (isMultipartRelated(range)) return payloadOf(range) === XML ? XML : undefined
     if (range.type !== 'application') return undefined
     if (range.subtype === 'dicom+json') return 'application/dicom+json'
+    // PS3.18 has it in parts only; who asks for it bare gets those too.
+    if (range.subtype === 'dicom+xml') return XML
     return range.subtype === 'json' ? 'application/json' : undefined
   },
-  defaults: (range) => (isAnyOf(range, 'application') ? ['application/dicom+json'] : []),
-  covers: (range, offer) => isAnyOf(range, 'application') || `${range.type}/${range.subtype}` === offer,
+  defaults(range) {
+    if (isMultipartRelated(range)) return wildcardCovers(range, 'multipart') ? [XML] : []
+    if (range.type === 'multipart') return [XML]
+    return isAnyOf(range, 'application') ? ['application/dicom+json', XML] : []
+  },
+  covers(range, offer) {
+    if (isMultipartRelated(range))
+      return offer === XML && (payloadOf(range) === XML || wildcardCovers(range, 'multipart'))
+    return isAnyOf(range, 'application') || `${range.type}/${range.subtype}` === offer
+  },
   same: (a, b) => a === b,
 }
 
@@ -151,8 +162,8 @@ function wildcardCovers(range: MediaRange, form: InstanceOffer['form']): boolean
   return isAnyOf(range, 'multipart')
 }
 
-// Any type at all, or any subtype of this one.
-function isAnyOf(range: MediaRange, type: string): boolean {
+/** Any type at all, or any subtype of this one. */
+export function isAnyOf(range: MediaRange, type: string): boolean {
   return range.subtype === '*' && (range.type === '*' || range.type === type)
 }
 

@@ -7,6 +7,9 @@ import type { Archive } from '../pacs/archive.ts'
 import { publicOrigin } from './base-url.ts'
 import { crossOrigin } from './cors.ts'
 import { ClientGoneError, type HttpContext, type HttpEnv } from './environment.ts'
+import { retrieveBulkData, retrieveBulkDataElement, retrievePixelData } from './bulk-data.ts'
+import { retrieveFrames } from './frames.ts'
+import { retrieveMetadata } from './metadata.ts'
 import type { operations } from './openapi.d.ts'
 import { problemOf, RequestError } from './problem.ts'
 import type { ReadinessCheck } from './readiness.ts'
@@ -44,6 +47,8 @@ const requests = channel('dimsegate:request')
 
 type Operation = Exclude<keyof operations, 'live' | 'ready' | 'metrics' | 'openapi'>
 
+const INSTANCE = '/studies/:study/series/:series/instances/:instance'
+
 /** The DICOMweb operations of openapi/dicomweb.yaml. */
 const routes: Readonly<
   Record<Operation, { method: 'GET' | 'POST'; path: string; handle: (c: HttpContext) => Promise<Response> }>
@@ -60,7 +65,18 @@ const routes: Readonly<
   searchAllInstances: get('/instances', (c) => searchResource(c, { level: 'IMAGE', withParents: true })),
   retrieveStudy: get('/studies/:study', retrieveInstances),
   retrieveSeries: get('/studies/:study/series/:series', retrieveInstances),
-  retrieveInstance: get('/studies/:study/series/:series/instances/:instance', retrieveInstances),
+  retrieveInstance: get(INSTANCE, retrieveInstances),
+  retrieveStudyMetadata: get('/studies/:study/metadata', retrieveMetadata),
+  retrieveSeriesMetadata: get('/studies/:study/series/:series/metadata', retrieveMetadata),
+  retrieveInstanceMetadata: get(`${INSTANCE}/metadata`, retrieveMetadata),
+  retrieveFrames: get(`${INSTANCE}/frames/:frames`, retrieveFrames),
+  retrieveStudyBulkData: get('/studies/:study/bulkdata', retrieveBulkData),
+  retrieveSeriesBulkData: get('/studies/:study/series/:series/bulkdata', retrieveBulkData),
+  retrieveInstanceBulkData: get(`${INSTANCE}/bulkdata`, retrieveBulkData),
+  retrieveBulkDataElement: get(`${INSTANCE}/bulkdata/:path{.+}`, retrieveBulkDataElement),
+  retrieveStudyPixelData: get('/studies/:study/pixeldata', retrievePixelData),
+  retrieveSeriesPixelData: get('/studies/:study/series/:series/pixeldata', retrievePixelData),
+  retrieveInstancePixelData: get(`${INSTANCE}/pixeldata`, retrievePixelData),
   storeInstances: { method: 'POST', path: '/studies', handle: storeInstances },
   storeStudyInstances: { method: 'POST', path: '/studies/:study', handle: storeInstances },
 }

@@ -1,4 +1,6 @@
 import { isUid, type Uid } from '../dicom/uids.ts'
+import { acceptOf, type Accept } from '../dicomweb/accept.ts'
+import type { InstanceUids, Selection } from '../pacs/instance.ts'
 import type { HttpContext } from './environment.ts'
 import { RequestError } from './problem.ts'
 
@@ -15,4 +17,25 @@ export function pathUid(c: HttpContext, name: 'study' | 'series' | 'instance'): 
     'INVALID_UID',
     `The ${name} in the path is no UID: digits and dots, at most 64 characters.`,
   )
+}
+
+/** The study, series or instance that the path names. @throws as pathUid */
+export function pathSelection(c: HttpContext): Selection {
+  const series = pathUid(c, 'series')
+  const instance = pathUid(c, 'instance')
+  return {
+    study: pathUid(c, 'study')!,
+    ...(series !== undefined && { series }),
+    ...(instance !== undefined && { instance }),
+  }
+}
+
+/** The instance that the path of an instance names. @throws as pathUid */
+export function pathInstance(c: HttpContext): InstanceUids {
+  return { study: pathUid(c, 'study')!, series: pathUid(c, 'series')!, sopInstance: pathUid(c, 'instance')! }
+}
+
+/** What the client takes. @throws AcceptError */
+export function acceptHeader(c: HttpContext): Accept {
+  return acceptOf(c.req.queries('accept') ?? [], c.req.header('accept'))
 }

@@ -6,7 +6,7 @@ export type Problem = components['schemas']['Problem']
 
 /** A request that cannot be served as it is; `status` is the HTTP status to say so. */
 export class RequestError extends Error {
-  readonly status: 400 | 404 | 405 | 406 | 408 | 413 | 415 | 501
+  readonly status: 400 | 404 | 405 | 406 | 408 | 413 | 415 | 416 | 501
   readonly code: string
   readonly headers: Readonly<Record<string, string>>
   constructor(
@@ -49,6 +49,10 @@ const faults: Readonly<Record<string, Fault>> = {
   MULTIPART_TOO_MANY_PARTS: { status: 413, title: 'Too many parts' },
   MULTIPART_PART_TOO_LARGE: { status: 413, title: 'Part too large' },
   NO_SUCH_INSTANCE: { status: 404, title: 'Not found' },
+  NO_SUCH_FRAME: { status: 404, title: 'Not found' },
+  CORRUPT_FRAGMENTS: { status: 502, title: 'Malformed pixel data' },
+  METADATA_TOO_LARGE: { status: 502, title: 'Metadata too large' },
+  NO_LONGER_HELD: { status: 503, title: 'Read too slowly', detail: 'The instance is no longer in memory. Try again.' },
   SEARCH_TOO_BROAD: { status: 413, title: 'Search too broad' },
   INCOMPLETE_RETRIEVE: { status: 502, title: 'Incomplete retrieve' },
   NOT_SUPPORTED_BY_ARCHIVE: { status: 501, title: 'Not supported by the archive' },
@@ -96,6 +100,7 @@ const titles: Readonly<Record<number, string>> = {
   408: 'Request timeout',
   413: 'Too large',
   415: 'Unsupported media type',
+  416: 'Range not satisfiable',
   501: 'Not supported',
   502: 'Archive failed',
   503: 'Archive unavailable',

@@ -1,11 +1,11 @@
 import type { Bytes } from '../dicom/bytes.ts'
 import { Attribute } from '../dicom/attributes.ts'
 import { vrFor, type Dataset } from '../dicom/dataset.ts'
-import { acceptOf } from '../dicomweb/accept.ts'
 import { formatTag } from '../dicom/tag.ts'
 import { encodeJson } from '../dicomweb/json.ts'
-import { negotiateJson } from '../dicomweb/negotiate.ts'
+import { closing, newBoundary, partHeader, relatedType } from '../dicomweb/multipart-writer.ts'
 import { resourceUrl } from '../dicomweb/resource.ts'
+import { encodeXml } from '../dicomweb/xml.ts'
 import { parseSearchParams, type SearchParams } from '../dicomweb/search-params.ts'
 import {
   conditionalAttributes,
@@ -23,6 +23,7 @@ import type { SearchRequest } from '../pacs/search.ts'
 import { Status, StatusError } from '../dimse/status.ts'
 import { primed, sendStream } from './body.ts'
 import type { HttpContext } from './environment.ts'
+import { modelType } from './metadata.ts'
 import { RequestError } from './problem.ts'
 import { pathUid } from './path.ts'
 
@@ -38,9 +39,7 @@ export interface SearchResource {
 
 /** QIDO-RS (PS3.18 10.6). */
 export async function searchResource(c: HttpContext, resource: SearchResource): Promise<Response> {
-  const type = negotiateJson(acceptOf(c.req.queries('accept') ?? [], c.req.header('accept')))
-  if (!type)
-    throw new RequestError(406, 'NOT_ACCEPTABLE', 'Search results are application/dicom+json or application/json.')
+  const type = modelType(c)
   const { archive, signal, base } = c.var
   const call: Call = { signal }
   const params = parseSearchParams(new URL(c.req.url).searchParams)
@@ -50,17 +49,18 @@ export async function searchResource(c: HttpContext, resource: SearchResource): 
   const page = new Page(params.offset, Math.min(params.limit ?? maxResults, maxResults), countWindow)
   const found = fittingModalities(archive, archive.search(request, options, call), request, call)
   const results = page.limit === 0 ? nothing() : deriveCounts(archive, page.of(found), request, call)
-  const { done, stream } = await primed(encoded(results, request, base), HOLD_BYTES, HOLD_MS).catch(
-    (error: unknown) => {
-      throw isFaultOfRequest(error, request) ? notUnderstood(error) : error
-    },
-  )
+  const boundary = newBoundary()
+  const isXml = type === 'application/dicom+xml'
+  const body = isXml ? inXml(results, request, base, boundary) : inJson(results, request, base)
+  const { done, stream } = await primed(body, HOLD_BYTES, HOLD_MS).catch((error: unknown) => {
+    throw isFaultOfRequest(error, request) ? notUnderstood(error) : error
+  })
   const warnings = [...unsupported(params, options), ...page.warnings(done)].map((text) => `299 ${base}: ${text}`)
   const headers = warnings.length > 0 ? { Warning: warnings } : {}
   if (done && page.given === 0 && emptyStatus === 204) return c.body(null, 204, toLists(headers))
   return sendStream(
     c,
-    { status: 200, headers: { 'Content-Type': type, ...headers } },
+    { status: 200, headers: { 'Content-Type': isXml ? relatedType(type, boundary) : type, ...headers } },
     stream,
     archive.config.timeouts.stall,
   )
@@ -161,7 +161,23 @@ function unsupported(params: SearchParams, options: QueryOptions): string[] {
   return texts
 }
 
-async function* encoded(results: AsyncIterable<Dataset>, request: SearchRequest, base: string): AsyncGenerator<Bytes> {
+async function* inXml(
+  results: AsyncIterable<Dataset>,
+  request: SearchRequest,
+  base: string,
+  boundary: string,
+): AsyncGenerator<Bytes> {
+  let first = true
+  for await (const result of results) {
+    yield partHeader(boundary, { 'Content-Type': 'application/dicom+xml' }, first)
+    yield Buffer.from(encodeXml(complete(result, request, base)))
+    first = false
+  }
+  // Without results there is no part to close: RFC 2046 has no form for that, readers take the last boundary alone.
+  yield first ? Buffer.from(`--${boundary}--\r\n`) : closing(boundary)
+}
+
+async function* inJson(results: AsyncIterable<Dataset>, request: SearchRequest, base: string): AsyncGenerator<Bytes> {
   let separator = '['
   for await (const result of results) {
     yield Buffer.from(separator + encodeJson(complete(result, request, base)))

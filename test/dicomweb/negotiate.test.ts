@@ -1,6 +1,6 @@
 import { describe, expect, test } from 'vitest'
 import { acceptOf } from '../../src/dicomweb/accept.ts'
-import { negotiateInstances, negotiateJson } from '../../src/dicomweb/negotiate.ts'
+import { negotiateInstances, negotiateModel } from '../../src/dicomweb/negotiate.ts'
 
 const ELE = '1.2.840.10008.1.2.1'
 const IVLE = '1.2.840.10008.1.2'
@@ -150,9 +150,9 @@ describe('negotiateInstances', () => {
   })
 })
 
-describe('negotiateJson', () => {
+describe('negotiateModel', () => {
   const json = (header: string | undefined, ...query: string[]): string | undefined =>
-    negotiateJson(acceptOf(query, header))
+    negotiateModel(acceptOf(query, header))
 
   test.each([undefined, '', '*/*', '*', 'application/*', 'text/html,application/xml;q=0.9,*/*;q=0.8'])(
     'Accept: %s gets the default, application/dicom+json',

@@ -1,0 +1,105 @@
+import type { ByteStream } from '../dicom/bytes.ts'
+import type { DataSetSource } from '../dicom/data-set-source.ts'
+import { fragmentsOf, frameFragments, type Fragment } from './fragments.ts'
+import type { PixelLayout } from './pixel-layout.ts'
+
+/** There are fewer frames than that. */
+export class NoSuchFrameError extends Error {
+  readonly code = 'NO_SUCH_FRAME'
+  readonly frame: number
+  readonly frames: number
+  constructor(frame: number, frames: number) {
+    super(`There is no frame ${frame}: the instance has ${frames}`)
+    this.name = 'NoSuchFrameError'
+    this.frame = frame
+    this.frames = frames
+  }
+}
+
+/** A run of bytes whose length is known before they are read. */
+export interface SizedBytes {
+  readonly length: number
+  /** From a byte of the run up to another. */
+  readonly bytes: (from?: number, to?: number) => ByteStream
+}
+
+/**
+ * One frame of an instance, counted from 1: native, in Little Endian; or its bitstream, without item headers.
+ * @throws NoSuchFrameError, CorruptFragmentsError, MalformedDataSetError, and what the source throws
+ */
+export async function frameOf(source: DataSetSource, layout: PixelLayout, frame: number): Promise<SizedBytes> {
+  if (frame > layout.frames) throw new NoSuchFrameError(frame, layout.frames)
+  if (layout.length === undefined) return joined(source, await frameFragments(source, layout, frame))
+  const firstBit = (frame - 1) * layout.frameBits
+  const endByte = Math.ceil((firstBit + layout.frameBits) / 8)
+  // A value that ends too early: the frames that are whole are given (PS3.5 8.1.1).
+  if (endByte > layout.length || layout.frameBits === 0) {
+    throw new NoSuchFrameError(frame, layout.frameBits === 0 ? 0 : Math.floor((layout.length * 8) / layout.frameBits))
+  }
+  if (firstBit % 8 === 0 && layout.frameBits % 8 === 0) {
+    return run(source, layout.offset + firstBit / 8, layout.frameBits / 8)
+  }
+  return shifted(source, layout, firstBit)
+}
+
+/** The whole pixel data: native, or all fragments one after the other, as of a video. */
+export async function wholePixelData(source: DataSetSource, layout: PixelLayout): Promise<SizedBytes> {
+  if (layout.length !== undefined) return run(source, layout.offset, layout.length)
+  const fragments: Fragment[] = []
+  for await (const fragment of fragmentsOf(source, layout.offset)) fragments.push(fragment)
+  return joined(source, fragments.slice(1))
+}
+
+export function run(source: DataSetSource, offset: number, length: number): SizedBytes {
+  return { length, bytes: (from = 0, to = length) => source.bytes(offset + from, offset + Math.min(to, length)) }
+}
+
+function joined(source: DataSetSource, fragments: readonly Fragment[]): SizedBytes {
+  const length = fragments.reduce((sum, fragment) => sum + fragment.length, 0)
+  return {
+    length,
+    async *bytes(from = 0, to = length) {
+      let at = 0
+      for (const fragment of fragments) {
+        const [first, end] = [Math.max(from - at, 0), Math.min(to - at, fragment.length)]
+        if (first < end) yield* run(source, fragment.offset, fragment.length).bytes(first, end)
+        at += fragment.length
+      }
+    },
+  }
+}
+
+/** PS3.5 8.1.1: frames of single bits follow each other without padding, the first pixel in the lowest bit. */
+function shifted(source: DataSetSource, layout: PixelLayout, firstBit: number): SizedBytes {
+  const length = Math.ceil(layout.frameBits / 8)
+  const shift = firstBit % 8
+  const start = layout.offset + Math.floor(firstBit / 8)
+  const used = layout.frameBits % 8
+  return {
+    length,
+    async *bytes(from = 0, to = length) {
+      const end = Math.min(to, length)
+      let at = from
+      let low: number | undefined
+      const packed = (high: number): number => {
+        const byte = ((low! >>> shift) | (high << (8 - shift))) & 0xff
+        // Bits of the next frame are not this one's.
+        return at === length - 1 && used > 0 ? byte & ((1 << used) - 1) : byte
+      }
+      for await (const chunk of source.bytes(start + from, start + end + 1)) {
+        const out = Buffer.allocUnsafe(chunk.length)
+        let count = 0
+        for (const byte of chunk) {
+          if (low !== undefined && at < end) {
+            out[count++] = packed(byte)
+            at++
+          }
+          low = byte
+        }
+        if (count > 0) yield out.subarray(0, count)
+      }
+      // The last byte of all has none behind it.
+      if (at < end) yield Uint8Array.of(packed(0))
+    },
+  }
+}

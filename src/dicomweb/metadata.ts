@@ -1,0 +1,46 @@
+import { Attribute } from '../dicom/attributes.ts'
+import type { ByteStream } from '../dicom/bytes.ts'
+import type { Dataset } from '../dicom/dataset.ts'
+import { DatasetReader } from '../dicom/dataset-codec.ts'
+import { inflate } from '../dicom/recode.ts'
+import type { TransferSyntax } from '../dicom/transfer-syntax.ts'
+import { isBulkData, isPixelData } from './bulk-attributes.ts'
+
+/** What metadata of one instance may take in memory: functional groups of thousands of frames are some 30 MB. */
+export const MAX_METADATA_BYTES = 128 * 1024 * 1024
+
+export class MetadataTooLargeError extends Error {
+  readonly code = 'METADATA_TOO_LARGE'
+  constructor() {
+    super(`The metadata of an instance is larger than ${MAX_METADATA_BYTES} bytes`)
+    this.name = 'MetadataTooLargeError'
+  }
+}
+
+/** Tables of frames in encapsulated pixel data: of no use without it. */
+const offsetTables = [
+  Attribute.ExtendedOffsetTable,
+  Attribute.ExtendedOffsetTableLengths,
+  Attribute.EncapsulatedPixelDataValueTotalLength,
+]
+
+/**
+ * The attributes of an instance without its bulk data, which is marked as omitted (PS3.18 10.4.3.3.2). Reading stops at
+ * the pixel data; what comes behind it is not given. Available Transfer Syntax UID tells how it is stored.
+ * @throws MetadataTooLargeError, MalformedDataSetError, InflateError, and what the body throws
+ */
+export async function readMetadata(body: ByteStream, syntax: TransferSyntax): Promise<Dataset> {
+  const reader = new DatasetReader(syntax, { until: isPixelData, omit: isBulkData })
+  for await (const chunk of syntax.deflated ? inflate(body) : body) {
+    reader.push(chunk)
+    if (reader.complete) break
+    if (reader.keptBytes > MAX_METADATA_BYTES) throw new MetadataTooLargeError()
+  }
+  const metadata = reader.complete ? reader.dataset : reader.end()
+  for (const table of offsetTables) metadata.delete(table)
+  const pixels = reader.stoppedAt?.header
+  if (pixels) {
+    metadata.put(pixels.tag, { vr: pixels.vr, value: new Uint8Array(0), ...(pixels.length !== 0 && { omitted: true }) })
+  }
+  return metadata.set(Attribute.AvailableTransferSyntaxUID, syntax.uid)
+}

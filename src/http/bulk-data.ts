@@ -1,0 +1,175 @@
+import type { CachedInstance } from '../cache/cached-instance.ts'
+import { Attribute } from '../dicom/attributes.ts'
+import { littleEndian, type DataSetSource } from '../dicom/data-set-source.ts'
+import { DatasetReader } from '../dicom/dataset-codec.ts'
+import { walkElements, type WalkedElement } from '../dicom/element-walk.ts'
+import { formatTag } from '../dicom/tag.ts'
+import { transferSyntax } from '../dicom/transfer-syntax.ts'
+import { isBulkData, isPixelData } from '../dicomweb/bulk-attributes.ts'
+import { isVideo } from '../dicomweb/bulk-media.ts'
+import { run, wholePixelData, type SizedBytes } from '../dicomweb/frames.ts'
+import { isMediaType } from '../dicomweb/content-type.ts'
+import {
+  negotiateBulkData,
+  representPixelData,
+  representValue,
+  type BulkOffer,
+  type Representation,
+} from '../dicomweb/negotiate-bulk.ts'
+import { resourceUrl } from '../dicomweb/resource.ts'
+import { Delivery, notAcceptable, notFound, type Part } from './delivery.ts'
+import type { HttpContext } from './environment.ts'
+import { frameParts } from './frames.ts'
+import { acceptHeader, pathInstance, pathSelection } from './path.ts'
+import { layoutOf, openPixelData } from './pixel-source.ts'
+import { sendSized } from './sized-body.ts'
+
+const PATH = /^[0-9A-F]{8}(\/\d{1,6}\/[0-9A-F]{8})*$/
+const DOCUMENT = formatTag(Attribute.EncapsulatedDocument)
+const PIXELS = [Attribute.PixelData, Attribute.FloatPixelData, Attribute.DoubleFloatPixelData].map(formatTag)
+
+/** A BulkDataURI of ours: tags, with item numbers from 0 between them (PS3.18 10.4.3.3.5). */
+export async function retrieveBulkDataElement(c: HttpContext): Promise<Response> {
+  const path = (c.req.param('path') ?? '').toUpperCase()
+  if (!PATH.test(path)) throw notFound()
+  const uids = pathInstance(c)
+  if (PIXELS.includes(path)) return retrieveOnePixelData(c)
+  const offers = offersFor(c, true)
+  const { archive, cache, signal } = c.var
+  using instance = await cache.instance(archive, uids, { compressed: true, part: true }, { signal })
+  const source = littleEndian(instance)
+  const element = await find(source, path)
+  if (!element) throw notFound()
+  const own = path === DOCUMENT ? await documentOf(source) : undefined
+  const representation = representValue(offers, own?.type)
+  if (!representation) throw notAcceptable()
+  const value = await valueOf(source, element, own?.length)
+  return await sendValue(c, value, representation, `${urlOf(c, instance)}/bulkdata/${path}`)
+}
+
+/** Pixel data of an instance (PS3.18 10.4): a value, or one part for each frame of compressed data. */
+async function retrieveOnePixelData(c: HttpContext): Promise<Response> {
+  const uids = pathInstance(c)
+  using pixels = await openPixelData(c, uids, offersFor(c, true))
+  const { source, layout, representation, instance } = pixels
+  const url = urlOf(c, instance)
+  if (layout.length !== undefined || layout.frames === 1 || isVideo(instance.syntax)) {
+    const location = `${url}/bulkdata/${formatTag(layout.tag)}`
+    return await sendValue(c, await wholePixelData(source, layout), representation, location)
+  }
+  if (representation.form === 'single') throw notAcceptable()
+  const [media = ''] = representation.contentType.split(';')
+  return await new Delivery().sendMultipart(c, media, frameParts(pixels, numbersTo(layout.frames), url), {})
+}
+
+/** All bulk data of a study, a series or an instance, each value a part. */
+export function retrieveBulkData(c: HttpContext): Promise<Response> {
+  return retrieveAll(c, false)
+}
+
+/** The pixel data of a study, a series or an instance. */
+export async function retrievePixelData(c: HttpContext): Promise<Response> {
+  return c.req.param('instance') === undefined ? retrieveAll(c, true) : retrieveOnePixelData(c)
+}
+
+async function retrieveAll(c: HttpContext, pixelsOnly: boolean): Promise<Response> {
+  const offers = offersFor(c, false)
+  const { archive, cache, signal } = c.var
+  const first = offers[0]!.syntax
+  // As of whole instances: an archive that can is asked to decompress.
+  const compressed = first === undefined || first === '*' || transferSyntax(first).encapsulated
+  const instances = cache.retrieve(archive, pathSelection(c), { compressed, lingers: false }, { signal })
+  const delivery = new Delivery()
+  const parts = delivery.parts(instances, async (instance) => {
+    const pixels = representPixelData(offers, instance.syntax, true)
+    const layout = await layoutOf(instance)
+    if (layout && !pixels) return undefined
+    return partsOf(instance, offers, pixels, pixelsOnly, urlOf(c, instance))
+  })
+  return delivery.sendMultipart(c, 'application/octet-stream', parts, {})
+}
+
+async function* partsOf(
+  instance: CachedInstance,
+  offers: readonly BulkOffer[],
+  pixels: Representation | undefined,
+  pixelsOnly: boolean,
+  url: string,
+): AsyncGenerator<Part> {
+  const source = littleEndian(instance)
+  if (!pixelsOnly) {
+    for await (const element of walkElements(source)) {
+      if (!isBulkData(element.header) || PIXELS.includes(element.path)) continue
+      const own = element.path === DOCUMENT ? await documentOf(source) : undefined
+      const representation = representValue(offers, own?.type)
+      if (!representation) continue
+      const value = await valueOf(source, element, own?.length)
+      yield part(value, representation, `${url}/bulkdata/${element.path}`)
+    }
+  }
+  const layout = await layoutOf(instance)
+  if (!layout || !pixels) return
+  if (layout.length === undefined && layout.frames > 1 && !isVideo(instance.syntax)) {
+    yield* frameParts({ source, layout, representation: pixels }, numbersTo(layout.frames), url)
+  } else yield part(await wholePixelData(source, layout), pixels, `${url}/bulkdata/${formatTag(layout.tag)}`)
+}
+
+function part({ length, bytes }: SizedBytes, { contentType }: Representation, location: string): Part {
+  const headers = { 'Content-Type': contentType, 'Content-Length': length, 'Content-Location': location }
+  return { headers, body: bytes() }
+}
+
+async function sendValue(
+  c: HttpContext,
+  value: SizedBytes,
+  representation: Representation,
+  location: string,
+): Promise<Response> {
+  const { contentType, form } = representation
+  if (form === 'single') return sendSized(c, value, { 'Content-Type': contentType, 'Content-Location': location })
+  const [media = ''] = contentType.split(';')
+  async function* parts(): AsyncGenerator<Part> {
+    yield part(value, representation, location)
+  }
+  return new Delivery().sendMultipart(c, media, parts(), {})
+}
+
+function offersFor(c: HttpContext, single: boolean): BulkOffer[] {
+  const offers = negotiateBulkData(acceptHeader(c), { single })
+  if (offers.length === 0) throw notAcceptable()
+  return offers
+}
+
+function urlOf(c: HttpContext, { study, series, sopInstance }: CachedInstance): string {
+  return resourceUrl(c.var.base, { study, series, instance: sopInstance })
+}
+
+async function find(source: DataSetSource, path: string): Promise<WalkedElement | undefined> {
+  for await (const element of walkElements(source)) if (element.path === path) return element
+  return undefined
+}
+
+async function valueOf(source: DataSetSource, element: WalkedElement, length?: number): Promise<SizedBytes> {
+  const { header, offset } = element
+  if (header.length !== undefined) return run(source, offset, Math.min(length ?? header.length, header.length))
+  const layout = { tag: header.tag, vr: header.vr, offset, length: undefined, frames: 1, frameBits: 0 }
+  return wholePixelData(source, { ...layout, extended: undefined })
+}
+
+/** What an encapsulated document says of itself, which stands behind it (PS3.3 C.24.2). */
+async function documentOf(source: DataSetSource): Promise<{ type: string | undefined; length: number | undefined }> {
+  const only = new Set([Attribute.MIMETypeOfEncapsulatedDocument, Attribute.EncapsulatedDocumentLength])
+  const reader = new DatasetReader(source.syntax, { only, until: isPixelData })
+  for await (const chunk of source.bytes()) {
+    reader.push(chunk)
+    if (reader.complete) break
+  }
+  if (!reader.complete) reader.end()
+  const type = reader.dataset.string(Attribute.MIMETypeOfEncapsulatedDocument)?.toLowerCase()
+  const length = reader.dataset.number(Attribute.EncapsulatedDocumentLength)
+  return { type: type !== undefined && isMediaType(type) ? type : undefined, length }
+}
+
+function* numbersTo(last: number): Generator<number> {
+  for (let n = 1; n <= last; n++) yield n
+}

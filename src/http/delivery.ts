@@ -1,0 +1,98 @@
+import type { Bytes, ByteStream } from '../dicom/bytes.ts'
+import { closing, newBoundary, partHeader, relatedType, type PartHeaders } from '../dicomweb/multipart-writer.ts'
+import { IncompleteRetrieveError } from '../pacs/retrieve-get.ts'
+import { primed, sendStream } from './body.ts'
+import type { HttpContext } from './environment.ts'
+import { RequestError } from './problem.ts'
+
+/** The status line waits for so much of the body, or so long: small retrievals can still say 206 or an error. */
+const HOLD_BYTES = 65_536
+const HOLD_MS = 1000
+
+/** One part of a multipart body. */
+export interface Part {
+  readonly headers: PartHeaders
+  readonly body: ByteStream
+}
+
+/**
+ * A response that is made of instances as they come. What cannot be given, or did not come, makes it a 206 as long as
+ * the status line is not out; from there on a shortfall can only be told by cutting the connection.
+ */
+export class Delivery {
+  #committed = false
+  #partial = false
+  #given = 0
+  #refused = 0
+
+  /** What becomes of each instance: parts, or undefined where the client accepts no form that it can be given in. */
+  async *parts<T>(
+    instances: AsyncIterable<T>,
+    partsOf: (instance: T) => Promise<AsyncIterable<Part> | undefined>,
+  ): AsyncGenerator<Part> {
+    try {
+      for await (const instance of instances) {
+        const parts = await partsOf(instance)
+        if (parts === undefined) this.#refused++
+        else {
+          yield* parts
+          this.#given++
+        }
+      }
+    } catch (error) {
+      if (!(error instanceof IncompleteRetrieveError) || this.#committed || this.#given === 0) throw error
+      this.#partial = true
+    }
+    if (this.#given === 0 && this.#refused > 0) throw notAcceptable()
+    if (this.#refused > 0) {
+      if (this.#committed) throw notAcceptable()
+      this.#partial = true
+    }
+  }
+
+  /** Answers with multipart/related; `type` is the media type of its parts. */
+  async sendMultipart(
+    c: HttpContext,
+    type: string,
+    parts: AsyncIterable<Part>,
+    headers: Readonly<Record<string, string | string[]>>,
+  ): Promise<Response> {
+    const boundary = newBoundary()
+    return this.send(c, multipart(parts, boundary), { 'Content-Type': relatedType(type, boundary), ...headers })
+  }
+
+  async send(
+    c: HttpContext,
+    body: AsyncIterable<Bytes>,
+    headers: Readonly<Record<string, string | string[]>>,
+  ): Promise<Response> {
+    const { stream } = await primed(body, HOLD_BYTES, HOLD_MS)
+    this.#committed = true
+    const status = this.#partial ? 206 : 200
+    return sendStream(c, { status, headers }, stream, c.var.archive.config.timeouts.stall)
+  }
+}
+
+async function* multipart(parts: AsyncIterable<Part>, boundary: string): AsyncGenerator<Bytes> {
+  let first = true
+  for await (const { headers, body } of parts) {
+    yield partHeader(boundary, headers, first)
+    yield* body
+    first = false
+  }
+  // Nothing to give is told before the status line; a body without any part is none.
+  if (first) throw notFound()
+  yield closing(boundary)
+}
+
+export function notAcceptable(): RequestError {
+  return new RequestError(
+    406,
+    'NOT_ACCEPTABLE',
+    'No representation that the Accept header allows can be made. Add transfer-syntax=* to take instances as they are stored.',
+  )
+}
+
+export function notFound(): RequestError {
+  return new RequestError(404, 'NO_SUCH_BULK_DATA', 'The instances have no such bulk data.')
+}

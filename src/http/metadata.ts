@@ -1,0 +1,63 @@
+import type { Bytes } from '../dicom/bytes.ts'
+import type { Dataset, Element } from '../dicom/dataset.ts'
+import { encodeJson } from '../dicomweb/json.ts'
+import { readMetadata } from '../dicomweb/metadata.ts'
+import { negotiateModel, type ModelType } from '../dicomweb/negotiate.ts'
+import { resourceUrl } from '../dicomweb/resource.ts'
+import { encodeXml } from '../dicomweb/xml.ts'
+import type { Instance } from '../pacs/instance.ts'
+import { Delivery, type Part } from './delivery.ts'
+import type { HttpContext } from './environment.ts'
+import { acceptHeader, pathSelection } from './path.ts'
+import { RequestError } from './problem.ts'
+
+/** What negotiation chose for metadata and search results. @throws RequestError 406 */
+export function modelType(c: HttpContext): ModelType {
+  const type = negotiateModel(acceptHeader(c))
+  if (type) return type
+  throw new RequestError(
+    406,
+    'NOT_ACCEPTABLE',
+    'This is given as application/dicom+json, application/json or multipart/related; type="application/dicom+xml".',
+  )
+}
+
+/** Metadata of a study, a series or an instance (PS3.18 10.4), instance by instance as their headers arrive. */
+export async function retrieveMetadata(c: HttpContext): Promise<Response> {
+  const type = modelType(c)
+  const selection = pathSelection(c)
+  const { archive, cache, signal, base } = c.var
+  const instances = cache.retrieve(archive, selection, { compressed: true, lingers: true }, { signal })
+  const delivery = new Delivery()
+  const isXml = type === 'application/dicom+xml'
+  const parts = delivery.parts(instances, async (instance) => {
+    const metadata = await readMetadata(instance.body, instance.syntax)
+    return document(metadata, instance, base, isXml)
+  })
+  if (isXml) return delivery.sendMultipart(c, type, parts, {})
+  return delivery.send(c, array(parts), { 'Content-Type': type })
+}
+
+async function* document(metadata: Dataset, instance: Instance, base: string, isXml: boolean): AsyncGenerator<Part> {
+  const { study, series, sopInstance } = instance
+  const url = resourceUrl(base, { study, series, instance: sopInstance })
+  const bulkDataUri = (path: string, { omitted }: Element): string | undefined =>
+    omitted ? `${url}/bulkdata/${path}` : undefined
+  const text = isXml ? encodeXml(metadata, { bulkDataUri }) : encodeJson(metadata, { bulkDataUri })
+  yield { headers: { 'Content-Type': 'application/dicom+xml' }, body: once(Buffer.from(text)) }
+}
+
+async function* once(bytes: Bytes): AsyncGenerator<Bytes> {
+  yield bytes
+}
+
+/** A JSON array of what the parts hold. */
+async function* array(parts: AsyncIterable<Part>): AsyncGenerator<Bytes> {
+  let separator = '['
+  for await (const { body } of parts) {
+    yield Buffer.from(separator)
+    yield* body
+    separator = ','
+  }
+  yield Buffer.from(separator === '[' ? '[]' : ']')
+}

@@ -1,0 +1,58 @@
+import type { Bytes, ByteStream } from '../dicom/bytes.ts'
+import type { SizedBytes } from '../dicomweb/frames.ts'
+import { primed, sendStream } from './body.ts'
+import type { HttpContext } from './environment.ts'
+import { RequestError } from './problem.ts'
+
+const HOLD_BYTES = 65_536
+const HOLD_MS = 1000
+
+/** A body came to another length than was said: to be cut, not ended. */
+class LengthError extends Error {
+  readonly code = 'LENGTH_MISMATCH'
+  constructor() {
+    super('A body has another length than was announced')
+    this.name = 'LengthError'
+  }
+}
+
+/** A single body of known length, or the range of it that the client asks for (RFC 9110 14). */
+export async function sendSized(
+  c: HttpContext,
+  { length, bytes }: SizedBytes,
+  headers: Readonly<Record<string, string>>,
+): Promise<Response> {
+  const range = rangeOf(c.req.header('range'), length)
+  const [from, to] = range ?? [0, length]
+  const { stream } = await primed(exactly(bytes(from, to), to - from), HOLD_BYTES, HOLD_MS)
+  const all = {
+    ...headers,
+    'Accept-Ranges': 'bytes',
+    'Content-Length': String(to - from),
+    ...(range && { 'Content-Range': `bytes ${from}-${to - 1}/${length}` }),
+  }
+  return sendStream(c, { status: range ? 206 : 200, headers: all }, stream, c.var.archive.config.timeouts.stall)
+}
+
+async function* exactly(stream: ByteStream, length: number): AsyncGenerator<Bytes> {
+  let left = length
+  for await (const chunk of stream) {
+    left -= chunk.length
+    if (left < 0) throw new LengthError()
+    yield chunk
+  }
+  if (left > 0) throw new LengthError()
+}
+
+/** First byte and the one behind the last; undefined for the whole. Several ranges are passed over. @throws 416 */
+function rangeOf(header: string | undefined, length: number): readonly [number, number] | undefined {
+  const match = /^\s*bytes\s*=\s*(\d*)\s*-\s*(\d*)\s*$/i.exec(header ?? '')
+  if (!match || (match[1] === '' && match[2] === '')) return undefined
+  const [, first = '', last = ''] = match
+  const from = first === '' ? Math.max(0, length - Number(last)) : Number(first)
+  const to = first === '' || last === '' ? length : Math.min(Number(last) + 1, length)
+  if (from < to) return [from, to]
+  throw new RequestError(416, 'RANGE_NOT_SATISFIABLE', `There are ${length} bytes.`, {
+    'Content-Range': `bytes */${length}`,
+  })
+}
