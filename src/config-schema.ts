@@ -2,6 +2,7 @@ import { z } from 'zod'
 import {
   aeTitle,
   archiveAeTitle,
+  asciiUrl,
   bool,
   byteSize,
   characterSet,
@@ -12,13 +13,13 @@ import {
   host,
   identityField,
   integer,
+  MAX_IDENTITY_BYTES,
   name,
   oneOf,
   origin,
   scope,
   urlPath,
   webAddress,
-  withoutTrailingSlash,
 } from './config-values.ts'
 
 // The one description of the configuration: types, faults, environment names and docs/config.schema.json come from it.
@@ -31,7 +32,7 @@ const http = z.strictObject({
   port: integer(0, 65_535).default(8080).describe('Port to listen on; 0 takes a free one'),
   basePath: urlPath.prefault('/dicomweb').describe('Path under which DICOMweb is served; / for the root'),
   publicUrl: webAddress
-    .transform(withoutTrailingSlash)
+    .transform(asciiUrl)
     .nullable()
     .prefault(null)
     .describe('Address clients use, without basePath; null takes it from the request'),
@@ -81,15 +82,20 @@ const tls = z.strictObject({
   rejectUnauthorized: bool.default(true).describe('Refuse a certificate that cannot be verified'),
 })
 
-const username = z.strictObject({
-  type: z.literal('username').describe('Kind of user identity (PS3.7 D.3.3.7)'),
-  username: identityField('a user name, 1 to 65535 bytes').describe('User name'),
-  passcode: identityField('a passcode, 1 to 65535 bytes').optional().meta({ description: 'Passcode', writeOnly: true }),
-})
+const username = z
+  .strictObject({
+    type: z.literal('username').describe('Kind of user identity (PS3.7 D.3.3.7)'),
+    username: identityField('a user name').describe('User name'),
+    passcode: identityField('a passcode').optional().meta({ description: 'Passcode', writeOnly: true }),
+  })
+  .refine((value) => Buffer.byteLength(value.username + (value.passcode ?? '')) <= MAX_IDENTITY_BYTES, {
+    error: `a passcode that has, with the user name, at most ${MAX_IDENTITY_BYTES} bytes`,
+    path: ['passcode'],
+  })
 
 const token = z.strictObject({
   type: oneOf(['jwt', 'saml', 'kerberos']).describe('Kind of user identity (PS3.7 D.3.3.7)'),
-  token: identityField('a token, 1 to 65535 bytes').meta({
+  token: identityField('a token').meta({
     description: 'JSON Web Token, SAML assertion, or Kerberos service ticket in base64',
     writeOnly: true,
   }),

@@ -9,8 +9,11 @@ import { byteSizePattern, durationPattern, parseBytes, parseDuration } from './u
 /** Node's timers hold at most 2^31 - 1 ms; a longer one fires at once. */
 const MAX_DURATION = 2 ** 31 - 1
 
-/** PS3.7 D.3.3.7.1: the lengths of the identity fields are 16 bits. */
-const MAX_IDENTITY_FIELD = 65_535
+/**
+ * Both fields of a user identity. The User Information item around it has a length of 16 bits too (PS3.8 9.3.2.3): a role
+ * selection for each of 127 classes (PS3.7 D.3.3.4) takes up to 9,144 bytes of it, the other items less than 200.
+ */
+export const MAX_IDENTITY_BYTES = 56_000
 
 export const bool = z.boolean({ error: 'true or false' })
 
@@ -53,8 +56,10 @@ export const characterSet = text(
 
 export const filled = text('text that is not empty', (value) => value.trim() !== '')
 
-export const identityField = (error: string) =>
-  text(error, (value) => isWithin(Buffer.byteLength(value), 1, MAX_IDENTITY_FIELD))
+export const identityField = (what: string) =>
+  text(`${what}, 1 to ${MAX_IDENTITY_BYTES} bytes`, (value) =>
+    isWithin(Buffer.byteLength(value), 1, MAX_IDENTITY_BYTES),
+  )
 
 /** A group of keys that may be left out: each key then has its default. */
 export function group<const T extends z.ZodRawShape>(shape: T) {
@@ -123,6 +128,11 @@ function definedTerms(value: string): string {
   return unknown.length > 0 ? '' : terms.join('\\')
 }
 
-export function withoutTrailingSlash(value: string): string {
+/** As it goes into Retrieve URLs, which are ASCII (PS3.5 6.2, UR): names in Punycode, other letters percent-encoded. */
+export function asciiUrl(value: string): string {
+  return withoutTrailingSlash(new URL(value).href)
+}
+
+function withoutTrailingSlash(value: string): string {
   return value.replace(/\/+$/, '')
 }

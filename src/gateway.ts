@@ -55,5 +55,11 @@ function refuseUnavailable(config: Config): void {
       message: 'C-MOVE is not available in this version; expected auto or get',
     })
   })
+  if (config.cache.backend !== 'memory') {
+    faults.push({ path: 'cache.backend', message: 'is not available in this version; expected memory' })
+  }
+  if (config.dimse.enabled === true) {
+    faults.push({ path: 'dimse.enabled', message: 'has no listener in this version; expected auto or false' })
+  }
   if (faults.length > 0) throw new ConfigError(faults)
 }

@@ -210,7 +210,7 @@ export class DemoArchive implements AsyncDisposable {
 
   #get(identifier: Dataset, association: Association): OutgoingInstance[] {
     this.retrievals++
-    const { getFails, abortAfter, stallAfterBytes } = this.faults
+    const { getFails, abortAfter, stallAfterBytes, endAfterBytes } = this.faults
     return this.catalog.select(identifier).map((file, index) => ({
       sopClass: file.sopClass,
       sopInstance: file.sopInstance,
@@ -224,6 +224,7 @@ export class DemoArchive implements AsyncDisposable {
             : undefined)
         if (!context) return undefined
         const body = readBody(file, transferSyntax(context.transferSyntax))
+        if (endAfterBytes !== undefined) return { context, body: firstBytes(body, endAfterBytes) }
         return { context, body: stallAfterBytes === undefined ? body : stalling(body, stallAfterBytes, association) }
       },
     }))
@@ -246,5 +247,14 @@ async function* stalling(body: AsyncIterable<Bytes>, after: number, association:
       await association.closed
       return
     }
+  }
+}
+
+async function* firstBytes(body: AsyncIterable<Bytes>, count: number): AsyncGenerator<Bytes> {
+  let left = count
+  for await (const chunk of body) {
+    yield chunk.subarray(0, left)
+    left -= chunk.length
+    if (left <= 0) return
   }
 }

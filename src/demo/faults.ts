@@ -23,6 +23,8 @@ export interface Faults {
   readonly abortAfter?: number
   /** Sends so many bytes of an instance of a C-GET, then nothing more. */
   readonly stallAfterBytes?: number
+  /** Ends the data set of each instance of a C-GET behind so many bytes, as if that were all. */
+  readonly endAfterBytes?: number
   /** Syntaxes accepted, of those offered; all by default. */
   readonly acceptsSyntax?: (uid: Uid) => boolean
   /** Abstract syntaxes accepted; all that are known by default. */

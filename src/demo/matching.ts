@@ -2,6 +2,7 @@ import { Attribute } from '../dicom/attributes.ts'
 import type { Dataset, Element } from '../dicom/dataset.ts'
 import type { Tag } from '../dicom/tag.ts'
 import type { Vr } from '../dicom/vr.ts'
+import { matchesWildcard } from '../dicom/wildcard.ts'
 
 /** Whether a record fits every key of an identifier (PS3.4 C.2.2.2). */
 export function matches(record: Dataset, identifier: Dataset): boolean {
@@ -35,7 +36,7 @@ function matchesValue(vr: Vr, value: string, pattern: string): boolean {
   if (vr === 'DA' || vr === 'TM' || vr === 'DT') return matchesRange(value, pattern)
   if (vr === 'IS' || vr === 'DS') return Number(value) === Number(pattern)
   const fold = (text: string): string => (vr === 'PN' ? text.toLowerCase().replace(/[\^=]+$/, '') : text)
-  return wildcard(fold(pattern)).test(fold(value))
+  return matchesWildcard(fold(pattern), fold(value))
 }
 
 /** Inclusive, open at either end (PS3.4 C.2.2.2.5); a shorter bound stands for all that begins with it. */
@@ -44,9 +45,4 @@ function matchesRange(value: string, pattern: string): boolean {
   if (!range) return value.startsWith(pattern)
   const [, from, to] = range
   return (from === undefined || value >= from) && (to === undefined || value.slice(0, to.length) <= to)
-}
-
-function wildcard(pattern: string): RegExp {
-  const escaped = pattern.replace(/[.+^${}()|[\]\\]/g, '\\$&')
-  return new RegExp(`^${escaped.replaceAll('*', '.*').replaceAll('?', '.')}$`, 's')
 }

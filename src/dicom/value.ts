@@ -76,7 +76,7 @@ function number(vr: Vr, view: DataView, at: number): Value {
 
 /** A value cannot be written in its VR. The value itself stays out of the message: it may be patient data. */
 export class InvalidValueError extends Error {
-  readonly code = 'INVALID_VALUE'
+  readonly code = 'VALUE_NOT_OF_VR'
   readonly vr: Vr
   constructor(vr: Vr, problem: string) {
     super(`A value of VR ${vr} ${problem}`)

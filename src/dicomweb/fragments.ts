@@ -1,6 +1,6 @@
 import type { Bytes, ByteStream } from '../dicom/bytes.ts'
 import type { DataSetSource } from '../dicom/data-set-source.ts'
-import { ITEM, SEQUENCE_DELIMITATION } from '../dicom/tag.ts'
+import { ITEM, SEQUENCE_DELIMITATION, tag } from '../dicom/tag.ts'
 import { MAX_FRAMES, type PixelLayout } from './pixel-layout.ts'
 
 /** A fragment of encapsulated pixel data: where its bytes are in the data set. */
@@ -21,27 +21,79 @@ export class CorruptFragmentsError extends Error {
 const ITEM_HEADER_BYTES = 8
 /** Enough to know the start of any bitstream. */
 const SNIFF_BYTES = 12
+/** A table of offsets, and some fragments a frame: far more is no image. */
+export const MAX_FRAGMENTS = 2 * MAX_FRAMES
 
-/** The items of encapsulated pixel data in their order, the Basic Offset Table first (PS3.5 A.4). */
+/**
+ * The items of encapsulated pixel data in their order, the Basic Offset Table first (PS3.5 A.4), by one pass over them.
+ * @throws CorruptFragmentsError, and what the source throws
+ */
 export async function* fragmentsOf(source: DataSetSource, offset: number): AsyncGenerator<Fragment> {
-  // A table of offsets and the fragments of each frame: far more is no image.
-  for (let at = offset, count = 0; ; count++) {
-    if (count > 16 * MAX_FRAMES) throw new CorruptFragmentsError('there is no end to the fragments')
-    const fragment = await fragmentAt(source, at)
-    if (fragment === undefined) return
-    yield fragment
-    at = fragment.offset + fragment.length
+  const header = Buffer.alloc(ITEM_HEADER_BYTES)
+  let [filled, toSkip, count] = [0, 0, 0]
+  let start = offset
+  for await (const chunk of source.bytes(offset)) {
+    let at = Math.min(toSkip, chunk.length)
+    toSkip -= at
+    while (at < chunk.length) {
+      const piece = chunk.subarray(at, at + ITEM_HEADER_BYTES - filled)
+      header.set(piece, filled)
+      filled += piece.length
+      at += piece.length
+      if (filled < ITEM_HEADER_BYTES) break
+      filled = 0
+      const length = itemLength(header)
+      if (length === undefined) return
+      if (++count > MAX_FRAGMENTS) throw new CorruptFragmentsError('there is no end to the fragments')
+      yield { offset: start + ITEM_HEADER_BYTES, length }
+      start += ITEM_HEADER_BYTES + length
+      const skipped = Math.min(length, chunk.length - at)
+      at += skipped
+      toSkip = length - skipped
+    }
   }
+  throw endsTooEarly()
 }
 
-/** The fragment whose item begins at an offset; undefined at the end of the sequence. */
+/** The fragment whose item begins at an offset; undefined at the end of the sequence. @throws CorruptFragmentsError */
 async function fragmentAt(source: DataSetSource, at: number): Promise<Fragment | undefined> {
-  const header = await read(source.bytes(at, at + ITEM_HEADER_BYTES), ITEM_HEADER_BYTES)
-  if (header.length < ITEM_HEADER_BYTES) throw new CorruptFragmentsError('they end in the middle of an item')
-  const t = ((header.readUInt16LE(0) << 16) | header.readUInt16LE(2)) >>> 0
+  const header = await read(source.bytes(at, at + ITEM_HEADER_BYTES))
+  if (header.length < ITEM_HEADER_BYTES) throw endsTooEarly()
+  const length = itemLength(header)
+  return length === undefined ? undefined : { offset: at + ITEM_HEADER_BYTES, length }
+}
+
+/** Undefined for the end of the sequence. */
+function itemLength(header: Buffer): number | undefined {
+  const t = tag(header.readUInt16LE(0), header.readUInt16LE(2))
   if (t === SEQUENCE_DELIMITATION) return undefined
   if (t !== ITEM) throw new CorruptFragmentsError('there is something else between them')
-  return { offset: at + ITEM_HEADER_BYTES, length: header.readUInt32LE(4) }
+  return header.readUInt32LE(4)
+}
+
+function endsTooEarly(): CorruptFragmentsError {
+  return new CorruptFragmentsError('they end in the middle of an item')
+}
+
+/** The bytes of runs of a data set that are in ascending order, with the number of their run, by one pass over it. */
+export async function* bytesOf(
+  source: DataSetSource,
+  runs: readonly Fragment[],
+): AsyncGenerator<readonly [bytes: Bytes, index: number]> {
+  const last = runs.at(-1)
+  if (!last) return
+  let position = runs[0]!.offset
+  let index = 0
+  for await (const chunk of source.bytes(position, last.offset + last.length)) {
+    const end = position + chunk.length
+    for (let run = runs[index]; run && run.offset < end; run = runs[index]) {
+      const piece = chunk.subarray(Math.max(0, run.offset - position), run.offset + run.length - position)
+      if (piece.length > 0) yield [piece, index]
+      if (run.offset + run.length > end) break
+      index++
+    }
+    position = end
+  }
 }
 
 /**
@@ -56,51 +108,11 @@ export async function frameFragments(
 ): Promise<readonly Fragment[]> {
   const table = await fragmentAt(source, layout.offset)
   if (table === undefined) throw new CorruptFragmentsError('there is not even a Basic Offset Table')
-  const first = table.offset + table.length
   return (
-    (await byExtendedTable(source, layout, frame, first)) ??
-    (await byBasicTable(source, layout, frame, table)) ??
+    (await byExtendedTable(source, layout, frame, table).catch(orPassedOver)) ??
+    (await byBasicTable(source, layout, frame, table).catch(orPassedOver)) ??
     byFragments(source, layout, frame)
   )
-}
-
-async function byExtendedTable(
-  source: DataSetSource,
-  { extended }: PixelLayout,
-  frame: number,
-  first: number,
-): Promise<readonly Fragment[] | undefined> {
-  const entry = extended?.[frame - 1]
-  if (!entry) return undefined
-  const fragment = await fragmentAt(source, first + entry.offset).catch(orPassedOver)
-  // PS3.3 C.7.6.3.1.8: one fragment a frame, its length without the pad.
-  if (!fragment || entry.length > fragment.length) return undefined
-  return [{ offset: fragment.offset, length: entry.length }]
-}
-
-async function byBasicTable(
-  source: DataSetSource,
-  { frames }: PixelLayout,
-  frame: number,
-  table: Fragment,
-): Promise<readonly Fragment[] | undefined> {
-  if (table.length !== 4 * frames) return undefined
-  const bytes = await read(source.bytes(table.offset, table.offset + table.length), table.length)
-  const offsets = Array.from({ length: bytes.length >> 2 }, (_, index) => bytes.readUInt32LE(4 * index))
-  const isSound = offsets[0] === 0 && offsets.every((offset, index) => index === 0 || offset > offsets[index - 1]!)
-  if (offsets.length !== frames || !isSound) return undefined
-  const first = table.offset + table.length
-  const end = frame < frames ? first + offsets[frame]! : Infinity
-  const fragments: Fragment[] = []
-  let at = first + offsets[frame - 1]!
-  while (at < end) {
-    const fragment = await fragmentAt(source, at).catch(orPassedOver)
-    if (!fragment) break
-    fragments.push(fragment)
-    at = fragment.offset + fragment.length
-  }
-  // The next frame has to begin where the table says.
-  return fragments.length > 0 && (end === Infinity || at === end) ? fragments : undefined
 }
 
 /** An offset that leads astray makes its table worthless, not the image. */
@@ -109,25 +121,121 @@ function orPassedOver(error: unknown): undefined {
   return undefined
 }
 
-async function byFragments(source: DataSetSource, layout: PixelLayout, frame: number): Promise<readonly Fragment[]> {
-  const all: Fragment[] = []
-  for await (const fragment of fragmentsOf(source, layout.offset)) all.push(fragment)
-  const fragments = all.slice(1)
+async function byExtendedTable(
+  source: DataSetSource,
+  { extended }: PixelLayout,
+  frame: number,
+  table: Fragment,
+): Promise<readonly Fragment[] | undefined> {
+  const entry = extended?.[frame - 1]
+  if (!entry) return undefined
+  const first = endOf(table)
+  const fragment = await fragmentAt(source, first + entry.offset)
+  if (!fragment) return undefined
+  // PS3.3 C.7.6.3.1.8: one fragment a frame, its length without the pad.
+  const padding = fragment.length - entry.length
+  const next = extended[frame]
+  const isAlone = next
+    ? first + next.offset === endOf(fragment)
+    : (await fragmentAt(source, endOf(fragment))) === undefined
+  return isAlone && (padding === 0 || padding === 1) ? [{ offset: fragment.offset, length: entry.length }] : undefined
+}
+
+async function byBasicTable(
+  source: DataSetSource,
+  layout: PixelLayout,
+  frame: number,
+  table: Fragment,
+): Promise<readonly Fragment[] | undefined> {
+  const offsets = await offsetsOf(source, layout, table)
+  if (!offsets) return undefined
+  const first = endOf(table)
+  const next = offsets[frame]
+  const end = next === undefined ? Infinity : first + next
+  const fragments: Fragment[] = []
+  let at = first + offsets[frame - 1]!
+  for await (const fragment of fragmentsOf(source, at)) {
+    fragments.push(fragment)
+    at = endOf(fragment)
+    if (at >= end) break
+  }
+  // The next frame has to begin where the table says.
+  return fragments.length > 0 && (end === Infinity || at === end) ? fragments : undefined
+}
+
+/** What was found out about the pixel data of an instance: a viewer asks for its frames one by one. */
+interface Findings {
+  /** Of the Basic Offset Table; undefined where it is of no use. */
+  offsets?: readonly number[] | undefined
+  /** The fragments of each frame. */
+  frames?: readonly (readonly Fragment[])[]
+}
+
+const findings = new WeakMap<PixelLayout, Findings>()
+
+function findingsOf(layout: PixelLayout): Findings {
+  const known = findings.get(layout) ?? {}
+  findings.set(layout, known)
+  return known
+}
+
+async function offsetsOf(
+  source: DataSetSource,
+  layout: PixelLayout,
+  table: Fragment,
+): Promise<readonly number[] | undefined> {
   const { frames } = layout
-  if (frames === 1) return fragments
-  if (fragments.length === frames) return [fragments[frame - 1]!]
+  if (table.length !== 4 * frames) return undefined
+  const found = findingsOf(layout)
+  if ('offsets' in found) return found.offsets
+  const bytes = await read(source.bytes(table.offset, endOf(table)))
+  const offsets = Array.from({ length: bytes.length >> 2 }, (_, index) => bytes.readUInt32LE(4 * index))
+  const isAscending = offsets.every((offset, index) => (index === 0 ? offset === 0 : offset > offsets[index - 1]!))
+  found.offsets = offsets.length === frames && isAscending ? offsets : undefined
+  return found.offsets
+}
+
+async function byFragments(source: DataSetSource, layout: PixelLayout, frame: number): Promise<readonly Fragment[]> {
+  const found = findingsOf(layout)
+  found.frames ??= await cutIntoFrames(source, layout)
+  return found.frames[frame - 1]!
+}
+
+async function cutIntoFrames(
+  source: DataSetSource,
+  { offset, frames }: PixelLayout,
+): Promise<readonly (readonly Fragment[])[]> {
+  const all: Fragment[] = []
+  for await (const fragment of fragmentsOf(source, offset)) all.push(fragment)
+  const fragments = all.slice(1)
+  if (frames === 1) return [fragments]
+  if (fragments.length === frames) return fragments.map((fragment) => [fragment])
   if (fragments.length < frames) {
     throw new CorruptFragmentsError(`${fragments.length} fragments are too few for ${frames} frames`)
   }
-  const starts: number[] = []
-  for (const [index, fragment] of fragments.entries()) {
-    const bytes = await read(source.bytes(fragment.offset, fragment.offset + SNIFF_BYTES), SNIFF_BYTES)
-    if (beginsBitstream(bytes)) starts.push(index)
-  }
+  const starts = await bitstreamStarts(source, fragments)
   if (starts.length !== frames || starts[0] !== 0) {
     throw new CorruptFragmentsError(`${starts.length} bitstreams begin in them, there should be ${frames}`)
   }
-  return fragments.slice(starts[frame - 1], starts[frame])
+  return starts.map((start, index) => fragments.slice(start, starts[index + 1]))
+}
+
+/** The numbers, from 0, of the fragments that begin a bitstream. */
+async function bitstreamStarts(source: DataSetSource, fragments: readonly Fragment[]): Promise<number[]> {
+  const heads = fragments.map(({ offset, length }) => ({ offset, length: Math.min(length, SNIFF_BYTES) }))
+  const starts: number[] = []
+  let head: Bytes[] = []
+  for await (const [bytes, index] of bytesOf(source, heads)) {
+    head.push(bytes)
+    if (head.reduce((sum, { length }) => sum + length, 0) < heads[index]!.length) continue
+    if (beginsBitstream(Buffer.concat(head))) starts.push(index)
+    head = []
+  }
+  return starts
+}
+
+function endOf({ offset, length }: Fragment): number {
+  return offset + length
 }
 
 /** JPEG and JPEG-LS: SOI; JPEG 2000: SOC and SIZ; JPEG XL: its codestream, or its box. */
@@ -137,13 +245,8 @@ function beginsBitstream(bytes: Buffer): boolean {
   return signatures.some((signature) => bytes.subarray(0, signature.length).equals(signature))
 }
 
-async function read(stream: ByteStream, length: number): Promise<Buffer> {
+async function read(stream: ByteStream): Promise<Buffer> {
   const chunks: Bytes[] = []
-  let size = 0
-  for await (const chunk of stream) {
-    chunks.push(chunk)
-    size += chunk.length
-    if (size >= length) break
-  }
+  for await (const chunk of stream) chunks.push(chunk)
   return Buffer.concat(chunks)
 }

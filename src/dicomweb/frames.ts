@@ -1,6 +1,6 @@
 import type { ByteStream } from '../dicom/bytes.ts'
 import type { DataSetSource } from '../dicom/data-set-source.ts'
-import { fragmentsOf, frameFragments, type Fragment } from './fragments.ts'
+import { bytesOf, fragmentsOf, frameFragments, type Fragment } from './fragments.ts'
 import type { PixelLayout } from './pixel-layout.ts'
 
 /** There are fewer frames than that. */
@@ -60,11 +60,13 @@ function joined(source: DataSetSource, fragments: readonly Fragment[]): SizedByt
     length,
     async *bytes(from = 0, to = length) {
       let at = 0
+      const wanted: Fragment[] = []
       for (const fragment of fragments) {
         const [first, end] = [Math.max(from - at, 0), Math.min(to - at, fragment.length)]
-        if (first < end) yield* run(source, fragment.offset, fragment.length).bytes(first, end)
+        if (first < end) wanted.push({ offset: fragment.offset + first, length: end - first })
         at += fragment.length
       }
+      for await (const [bytes] of bytesOf(source, wanted)) yield bytes
     },
   }
 }

@@ -2,6 +2,7 @@ import { Attribute } from '../dicom/attributes.ts'
 import { groupOf, isGroupLength, isPrivate, type Tag } from '../dicom/tag.ts'
 import { dictionaryVr, tagOf } from '../dicom/dictionary.ts'
 import { vrFor } from '../dicom/dataset.ts'
+import { MAX_NESTING } from '../dicom/element-reader.ts'
 import { isUid } from '../dicom/uids.ts'
 import type { Value } from '../dicom/value.ts'
 import { representation, type Vr } from '../dicom/vr.ts'
@@ -72,7 +73,7 @@ export function parseSearchParams(params: URLSearchParams): SearchParams {
   const fields = include.map((field) => field.trim()).filter((field) => field !== '')
   return {
     match,
-    include: fields.flatMap((field) => attributePath(field)?.[0] ?? []).filter((t) => !isNoKey(t)),
+    include: fields.flatMap((field) => attributePath(field, 'includefield')?.[0] ?? []).filter((t) => !isNoKey(t)),
     includeAll: fields.includes('all'),
     limit: count(params, 'limit'),
     offset: count(params, 'offset') ?? 0,
@@ -93,10 +94,16 @@ interface MutableKey extends MatchKey {
   item?: MutableKey[]
 }
 
-/** `PatientID`, `00100020`, `RequestAttributesSequence.00400009`; undefined when it is no attribute. */
-function attributePath(name: string): Tag[] | undefined {
+/**
+ * `PatientID`, `00100020`, `RequestAttributesSequence.00400009`; undefined when it is no attribute.
+ * @throws SearchParamError that names `parameter`
+ */
+function attributePath(name: string, parameter = name): Tag[] | undefined {
   const tags = name.split('.').map(tagOf)
-  return tags.every((t) => t !== undefined) ? tags : undefined
+  if (!tags.every((t) => t !== undefined)) return undefined
+  // The last one is the attribute itself; an identifier that is deeper nobody would read.
+  if (tags.length > MAX_NESTING + 1) throw new SearchParamError(parameter, `goes deeper than ${MAX_NESTING} sequences`)
+  return tags
 }
 
 interface Given {

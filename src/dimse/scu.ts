@@ -14,10 +14,19 @@ import { Status, statusClass, StatusError } from './status.ts'
 
 /** Far above any identifier of a query or list of failed instances. */
 export const MAX_IDENTIFIER_BYTES = 4 * 1024 * 1024
-/** More matches than any archive has studies: a peer that goes on beyond is broken. */
-export const MAX_MATCHES = 1_000_000
+/** Answers of one C-FIND behind which a peer is taken to answer without end. */
+export const MAX_MATCHES = 100_000
 /** After a C-CANCEL the peer has this long to end the operation before the association is aborted, in ms. */
 export const CANCEL_GRACE_MS = 5_000
+
+/** The peer answered with more matches than anybody can want. */
+export class TooManyMatchesError extends Error {
+  readonly code = 'SEARCH_TOO_BROAD'
+  constructor() {
+    super(`The archive answered with more than ${MAX_MATCHES} matches`)
+    this.name = 'TooManyMatchesError'
+  }
+}
 
 export interface Operation {
   /** Milliseconds of silence after which the peer is given up. */
@@ -75,7 +84,7 @@ export class Scu {
 
   /**
    * Matches of a C-FIND as they arrive; ending the iteration early sends a C-CANCEL and waits for the final response.
-   * @throws StatusError when it does not end in success, MalformedDataSetError, and whatever ends the association
+   * @throws StatusError when it does not end in success, TooManyMatchesError, MalformedDataSetError, and whatever ends the association
    */
   async *find(context: AcceptedContext, identifier: Dataset, operation: Operation): AsyncGenerator<Dataset> {
     const wait = waitFor('C-FIND response', operation)
@@ -83,9 +92,13 @@ export class Scu {
     let over = false
     try {
       for (let matches = 0; ; matches++) {
-        if (matches > MAX_MATCHES) throw this.#breach(`More than ${MAX_MATCHES} matches`)
         const { message, command } = await this.#response('C-FIND-RSP', wait)
         const kind = statusClass(command.status)
+        if (kind === 'pending' && matches === MAX_MATCHES) {
+          // It would not heed a C-CANCEL either.
+          this.#association.abort()
+          throw new TooManyMatchesError()
+        }
         if (kind !== 'pending') {
           // PS3.7 9.1.2.1: the final response has no identifier; one that comes all the same must not stay unread.
           if (message.data) await this.#passOver(message.data)

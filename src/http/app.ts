@@ -44,6 +44,7 @@ export interface RequestEvent {
 }
 
 const requests = channel('dimsegate:request')
+const CLIENT_CLOSED_REQUEST = 499
 
 type Operation = Exclude<keyof operations, 'live' | 'ready' | 'metrics' | 'openapi'>
 
@@ -167,10 +168,11 @@ async function prepare(c: HttpContext, next: () => Promise<void>, { config, cach
       method: c.req.method,
       route: routePath(c, -1),
       archive: (c.var as Partial<HttpEnv['Variables']>).archive?.config.name,
-      status: outgoing.statusCode,
+      // 499, as others log it: the client left before there was a status.
+      status: outgoing.headersSent ? outgoing.statusCode : CLIENT_CLOSED_REQUEST,
       milliseconds: performance.now() - started,
       cut,
-      error: c.error,
+      error: c.error ?? (cut ? new ClientGoneError() : undefined),
     }
     requests.publish(event)
   })

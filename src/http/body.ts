@@ -40,25 +40,34 @@ export async function sendStream(
     }
     outgoing.end()
   } catch (error) {
-    outgoing.destroy()
+    cut(c)
     c.error = error instanceof Error ? error : new Error('The body failed', { cause: error })
   }
   return RESPONSE_ALREADY_SENT
 }
 
+/** Resets the connection: to HTTP/1.0, where the end of the connection ends a body, an orderly end would look whole. */
+function cut({ env: { outgoing } }: HttpContext): void {
+  outgoing.socket?.resetAndDestroy()
+  outgoing.destroy()
+}
+
 /**
  * Lets MAX_UNSENT_BYTES wait in the socket before it holds the source back: what makes the body need not wait for the
- * client to take each piece of it.
+ * client to take each piece of it. A client that takes not a byte for `stallTimeout` ms is cut off, also when all has
+ * been written; the wait for the archive is no fault of it.
  */
 class PacedWriter {
-  readonly #outgoing: NodeJS.WritableStream & HttpContext['env']['outgoing']
-  readonly #stallTimeout: number
+  readonly #outgoing: HttpContext['env']['outgoing']
   #unsent = 0
   #wake: (() => void) | undefined
 
   constructor(c: HttpContext, stallTimeout: number) {
     this.#outgoing = c.env.outgoing
-    this.#stallTimeout = stallTimeout
+    // Node's own timer of the socket: it goes on for as long as bytes leave, were they few.
+    this.#outgoing.setTimeout(stallTimeout, () => {
+      if (this.#unsent > 0) cut(c)
+    })
   }
 
   /** Undefined when there is room for more; else what to wait for. @throws ClientGoneError from the wait */
@@ -74,13 +83,11 @@ class PacedWriter {
   async #room(): Promise<void> {
     const { promise, resolve, reject } = Promise.withResolvers<undefined>()
     const gone = (): void => reject(new ClientGoneError())
-    const timer = setTimeout(gone, this.#stallTimeout)
     this.#wake = () => resolve(undefined)
     this.#outgoing.once('close', gone)
     try {
       await promise
     } finally {
-      clearTimeout(timer)
       this.#wake = undefined
       this.#outgoing.off('close', gone)
     }

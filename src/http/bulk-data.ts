@@ -7,7 +7,8 @@ import { formatTag } from '../dicom/tag.ts'
 import { transferSyntax } from '../dicom/transfer-syntax.ts'
 import { isBulkData, isPixelData } from '../dicomweb/bulk-attributes.ts'
 import { isVideo } from '../dicomweb/bulk-media.ts'
-import { run, wholePixelData, type SizedBytes } from '../dicomweb/frames.ts'
+import { isOmitted } from '../dicomweb/encoded-model.ts'
+import { frameOf, run, wholePixelData, type SizedBytes } from '../dicomweb/frames.ts'
 import { isMediaType } from '../dicomweb/content-type.ts'
 import {
   negotiateBulkData,
@@ -16,13 +17,14 @@ import {
   type BulkOffer,
   type Representation,
 } from '../dicomweb/negotiate-bulk.ts'
+import type { PixelLayout } from '../dicomweb/pixel-layout.ts'
 import { resourceUrl } from '../dicomweb/resource.ts'
 import { Delivery, notAcceptable, notFound, type Part } from './delivery.ts'
 import type { HttpContext } from './environment.ts'
 import { frameParts } from './frames.ts'
 import { acceptHeader, pathInstance, pathSelection } from './path.ts'
 import { layoutOf, openPixelData } from './pixel-source.ts'
-import { sendSized } from './sized-body.ts'
+import { exactly, sendSized } from './sized-body.ts'
 
 const PATH = /^[0-9A-F]{8}(\/\d{1,6}\/[0-9A-F]{8})*$/
 const DOCUMENT = formatTag(Attribute.EncapsulatedDocument)
@@ -33,7 +35,7 @@ export async function retrieveBulkDataElement(c: HttpContext): Promise<Response>
   const path = (c.req.param('path') ?? '').toUpperCase()
   if (!PATH.test(path)) throw notFound()
   const uids = pathInstance(c)
-  if (PIXELS.includes(path)) return retrieveOnePixelData(c)
+  if (PIXELS.includes(path)) return retrieveOnePixelData(c, path)
   const offers = offersFor(c, true)
   const { archive, cache, signal } = c.var
   using instance = await cache.instance(archive, uids, { compressed: true, part: true }, { signal })
@@ -41,25 +43,40 @@ export async function retrieveBulkDataElement(c: HttpContext): Promise<Response>
   const element = await find(source, path)
   if (!element) throw notFound()
   const own = path === DOCUMENT ? await documentOf(source) : undefined
-  const representation = representValue(offers, own?.type)
+  const representation = representElement(offers, element, instance, own?.type)
   if (!representation) throw notAcceptable()
   const value = await valueOf(source, element, own?.length)
   return await sendValue(c, value, representation, `${urlOf(c, instance)}/bulkdata/${path}`)
 }
 
 /** Pixel data of an instance (PS3.18 10.4): a value, or one part for each frame of compressed data. */
-async function retrieveOnePixelData(c: HttpContext): Promise<Response> {
+async function retrieveOnePixelData(c: HttpContext, path?: string): Promise<Response> {
   const uids = pathInstance(c)
-  using pixels = await openPixelData(c, uids, offersFor(c, true))
-  const { source, layout, representation, instance } = pixels
+  const offers = offersFor(c, true)
+  using pixels = await openPixelData(c, uids, offers)
+  const { source, layout, instance } = pixels
+  if (path !== undefined && path !== formatTag(layout.tag)) throw notFound()
   const url = urlOf(c, instance)
-  if (layout.length !== undefined || layout.frames === 1 || isVideo(instance.syntax)) {
+  if (isOneValue(layout, instance)) {
     const location = `${url}/bulkdata/${formatTag(layout.tag)}`
-    return await sendValue(c, await wholePixelData(source, layout), representation, location)
+    return await sendValue(c, await pixelValue(source, layout, instance), pixels.representation, location)
   }
-  if (representation.form === 'single') throw notAcceptable()
+  const inParts = offers.filter(({ form }) => form === 'multipart')
+  const representation = representPixelData(inParts, instance.syntax, true)
+  if (!representation) throw notAcceptable()
   const [media = ''] = representation.contentType.split(';')
-  return await new Delivery().sendMultipart(c, media, frameParts(pixels, numbersTo(layout.frames), url), {})
+  const parts = frameParts({ source, layout, representation }, numbersTo(layout.frames), url)
+  return await new Delivery().sendMultipart(c, media, parts, {})
+}
+
+/** The frames of compressed pixel data are bitstreams of their own; those of a video are one. */
+function isOneValue(layout: PixelLayout, { syntax }: CachedInstance): boolean {
+  return layout.length !== undefined || layout.frames === 1 || isVideo(syntax)
+}
+
+function pixelValue(source: DataSetSource, layout: PixelLayout, { syntax }: CachedInstance): Promise<SizedBytes> {
+  const isFrame = layout.length === undefined && !isVideo(syntax)
+  return isFrame ? frameOf(source, layout, 1) : wholePixelData(source, layout)
 }
 
 /** All bulk data of a study, a series or an instance, each value a part. */
@@ -99,9 +116,9 @@ async function* partsOf(
   const source = littleEndian(instance)
   if (!pixelsOnly) {
     for await (const element of walkElements(source)) {
-      if (!isBulkData(element.header) || PIXELS.includes(element.path)) continue
+      if (!isBulkData(element.header) || isOmitted(element.header.tag) || PIXELS.includes(element.path)) continue
       const own = element.path === DOCUMENT ? await documentOf(source) : undefined
-      const representation = representValue(offers, own?.type)
+      const representation = representElement(offers, element, instance, own?.type)
       if (!representation) continue
       const value = await valueOf(source, element, own?.length)
       yield part(value, representation, `${url}/bulkdata/${element.path}`)
@@ -109,14 +126,15 @@ async function* partsOf(
   }
   const layout = await layoutOf(instance)
   if (!layout || !pixels) return
-  if (layout.length === undefined && layout.frames > 1 && !isVideo(instance.syntax)) {
-    yield* frameParts({ source, layout, representation: pixels }, numbersTo(layout.frames), url)
-  } else yield part(await wholePixelData(source, layout), pixels, `${url}/bulkdata/${formatTag(layout.tag)}`)
+  if (isOneValue(layout, instance)) {
+    const value = await pixelValue(source, layout, instance)
+    yield part(value, pixels, `${url}/bulkdata/${formatTag(layout.tag)}`)
+  } else yield* frameParts({ source, layout, representation: pixels }, numbersTo(layout.frames), url)
 }
 
 function part({ length, bytes }: SizedBytes, { contentType }: Representation, location: string): Part {
   const headers = { 'Content-Type': contentType, 'Content-Length': length, 'Content-Location': location }
-  return { headers, body: bytes() }
+  return { headers, body: exactly(bytes(), length) }
 }
 
 async function sendValue(
@@ -147,6 +165,16 @@ function urlOf(c: HttpContext, { study, series, sopInstance }: CachedInstance): 
 async function find(source: DataSetSource, path: string): Promise<WalkedElement | undefined> {
   for await (const element of walkElements(source)) if (element.path === path) return element
   return undefined
+}
+
+/** Fragments in an item, of an icon, are as compressed as the instance's own. */
+function representElement(
+  offers: readonly BulkOffer[],
+  { encapsulated }: WalkedElement,
+  { syntax }: CachedInstance,
+  own: string | undefined,
+): Representation | undefined {
+  return encapsulated ? representPixelData(offers, syntax, true) : representValue(offers, own)
 }
 
 async function valueOf(source: DataSetSource, element: WalkedElement, length?: number): Promise<SizedBytes> {

@@ -7,7 +7,7 @@ import type { HttpContext } from './environment.ts'
 import { acceptHeader, pathInstance } from './path.ts'
 import { openPixelData, type PixelSource } from './pixel-source.ts'
 import { RequestError } from './problem.ts'
-import { sendSized } from './sized-body.ts'
+import { exactly, sendSized } from './sized-body.ts'
 
 /** Frames in one request: more than any list in a URL of 64 KiB can name twice over. */
 const MAX_FRAMES_LISTED = 10_000
@@ -55,7 +55,7 @@ export async function* frameParts(
       'Content-Length': length,
       'Content-Location': `${url}/frames/${frame}`,
     }
-    yield { headers, body: bytes() }
+    yield { headers, body: exactly(bytes(), length) }
   }
 }
 

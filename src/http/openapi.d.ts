@@ -229,6 +229,312 @@ export interface paths {
     patch?: never
     trace?: never
   }
+  '/studies/{study}/metadata': {
+    parameters: {
+      query?: never
+      header?: never
+      path: {
+        /** @description Study Instance UID (0020,000D). */
+        study: components['parameters']['study']
+      }
+      cookie?: never
+    }
+    /**
+     * Retrieve the metadata of a study
+     * @description The attributes of every instance of the study but for its bulk data (PS3.18 10.4.1.1.2): what is left out has a
+     *     BulkDataURI.
+     */
+    get: operations['retrieveStudyMetadata']
+    put?: never
+    post?: never
+    delete?: never
+    options?: never
+    head?: never
+    patch?: never
+    trace?: never
+  }
+  '/studies/{study}/series/{series}/metadata': {
+    parameters: {
+      query?: never
+      header?: never
+      path: {
+        /** @description Study Instance UID (0020,000D). */
+        study: components['parameters']['study']
+        /** @description Series Instance UID (0020,000E). */
+        series: components['parameters']['series']
+      }
+      cookie?: never
+    }
+    /**
+     * Retrieve the metadata of a series
+     * @description The attributes of every instance of the series but for its bulk data (PS3.18 10.4.1.1.2): what is left out has a
+     *     BulkDataURI.
+     */
+    get: operations['retrieveSeriesMetadata']
+    put?: never
+    post?: never
+    delete?: never
+    options?: never
+    head?: never
+    patch?: never
+    trace?: never
+  }
+  '/studies/{study}/series/{series}/instances/{instance}/metadata': {
+    parameters: {
+      query?: never
+      header?: never
+      path: {
+        /** @description Study Instance UID (0020,000D). */
+        study: components['parameters']['study']
+        /** @description Series Instance UID (0020,000E). */
+        series: components['parameters']['series']
+        /** @description SOP Instance UID (0008,0018). */
+        instance: components['parameters']['instance']
+      }
+      cookie?: never
+    }
+    /**
+     * Retrieve the metadata of an instance
+     * @description The attributes of the instance but for its bulk data (PS3.18 10.4.1.1.2), as a list of one: what is left out has a
+     *     BulkDataURI.
+     */
+    get: operations['retrieveInstanceMetadata']
+    put?: never
+    post?: never
+    delete?: never
+    options?: never
+    head?: never
+    patch?: never
+    trace?: never
+  }
+  '/studies/{study}/series/{series}/instances/{instance}/frames/{frames}': {
+    parameters: {
+      query?: never
+      header?: never
+      path: {
+        /** @description Study Instance UID (0020,000D). */
+        study: components['parameters']['study']
+        /** @description Series Instance UID (0020,000E). */
+        series: components['parameters']['series']
+        /** @description SOP Instance UID (0008,0018). */
+        instance: components['parameters']['instance']
+        /**
+         * @description Frame numbers from 1, each once, separated by commas (PS3.18 10.4.1.1.3). At most 10,000.
+         * @example [
+         *       1,
+         *       3,
+         *       2
+         *     ]
+         */
+        frames: components['parameters']['frames']
+      }
+      cookie?: never
+    }
+    /**
+     * Retrieve frames of an instance
+     * @description Frames in the order in which the path has them, one part each, or one frame as a body of its own
+     *     (PS3.18 10.4.1.1.3). The frames of a video are not given one by one: its pixel data is.
+     */
+    get: operations['retrieveFrames']
+    put?: never
+    post?: never
+    delete?: never
+    options?: never
+    head?: never
+    patch?: never
+    trace?: never
+  }
+  '/studies/{study}/bulkdata': {
+    parameters: {
+      query?: never
+      header?: never
+      path: {
+        /** @description Study Instance UID (0020,000D). */
+        study: components['parameters']['study']
+      }
+      cookie?: never
+    }
+    /**
+     * Retrieve the bulk data of a study
+     * @description Every value of the study's instances that their metadata give by a BulkDataURI, one part each; compressed pixel data
+     *     of several frames is one part each frame (PS3.18 10.4.1.1.4).
+     */
+    get: operations['retrieveStudyBulkData']
+    put?: never
+    post?: never
+    delete?: never
+    options?: never
+    head?: never
+    patch?: never
+    trace?: never
+  }
+  '/studies/{study}/series/{series}/bulkdata': {
+    parameters: {
+      query?: never
+      header?: never
+      path: {
+        /** @description Study Instance UID (0020,000D). */
+        study: components['parameters']['study']
+        /** @description Series Instance UID (0020,000E). */
+        series: components['parameters']['series']
+      }
+      cookie?: never
+    }
+    /**
+     * Retrieve the bulk data of a series
+     * @description Every value of the series' instances that their metadata give by a BulkDataURI, one part each; compressed pixel data
+     *     of several frames is one part each frame (PS3.18 10.4.1.1.4).
+     */
+    get: operations['retrieveSeriesBulkData']
+    put?: never
+    post?: never
+    delete?: never
+    options?: never
+    head?: never
+    patch?: never
+    trace?: never
+  }
+  '/studies/{study}/series/{series}/instances/{instance}/bulkdata': {
+    parameters: {
+      query?: never
+      header?: never
+      path: {
+        /** @description Study Instance UID (0020,000D). */
+        study: components['parameters']['study']
+        /** @description Series Instance UID (0020,000E). */
+        series: components['parameters']['series']
+        /** @description SOP Instance UID (0008,0018). */
+        instance: components['parameters']['instance']
+      }
+      cookie?: never
+    }
+    /**
+     * Retrieve the bulk data of an instance
+     * @description Every value of the instance that its metadata gives by a BulkDataURI, one part each; compressed pixel data of several
+     *     frames is one part each frame (PS3.18 10.4.1.1.4).
+     */
+    get: operations['retrieveInstanceBulkData']
+    put?: never
+    post?: never
+    delete?: never
+    options?: never
+    head?: never
+    patch?: never
+    trace?: never
+  }
+  '/studies/{study}/series/{series}/instances/{instance}/bulkdata/{path}': {
+    parameters: {
+      query?: never
+      header?: never
+      path: {
+        /** @description Study Instance UID (0020,000D). */
+        study: components['parameters']['study']
+        /** @description Series Instance UID (0020,000E). */
+        series: components['parameters']['series']
+        /** @description SOP Instance UID (0008,0018). */
+        instance: components['parameters']['instance']
+        /**
+         * @description Where the element is in the data set, as in the BulkDataURI: its tag; of an element in a sequence the tag of the
+         *     sequence, the number of the item from 0, and its own tag, as in `00540016/0/00181073`. The slashes may be
+         *     percent-encoded.
+         * @example 7FE00010
+         */
+        path: components['parameters']['path']
+      }
+      cookie?: never
+    }
+    /**
+     * Retrieve one value of an instance
+     * @description What a BulkDataURI leads to: the value of one element, as a multipart body with one part or as a body of its own
+     *     (PS3.18 10.4.1.1.4). Compressed pixel data of several frames has one part for each frame, and no body of its own.
+     */
+    get: operations['retrieveBulkDataElement']
+    put?: never
+    post?: never
+    delete?: never
+    options?: never
+    head?: never
+    patch?: never
+    trace?: never
+  }
+  '/studies/{study}/pixeldata': {
+    parameters: {
+      query?: never
+      header?: never
+      path: {
+        /** @description Study Instance UID (0020,000D). */
+        study: components['parameters']['study']
+      }
+      cookie?: never
+    }
+    /**
+     * Retrieve the pixel data of a study
+     * @description The pixel data of every instance of the study, one part each; where it is compressed and has several frames, one part
+     *     each frame. Instances without pixel data are passed over.
+     */
+    get: operations['retrieveStudyPixelData']
+    put?: never
+    post?: never
+    delete?: never
+    options?: never
+    head?: never
+    patch?: never
+    trace?: never
+  }
+  '/studies/{study}/series/{series}/pixeldata': {
+    parameters: {
+      query?: never
+      header?: never
+      path: {
+        /** @description Study Instance UID (0020,000D). */
+        study: components['parameters']['study']
+        /** @description Series Instance UID (0020,000E). */
+        series: components['parameters']['series']
+      }
+      cookie?: never
+    }
+    /**
+     * Retrieve the pixel data of a series
+     * @description The pixel data of every instance of the series, one part each; where it is compressed and has several frames, one
+     *     part each frame. Instances without pixel data are passed over.
+     */
+    get: operations['retrieveSeriesPixelData']
+    put?: never
+    post?: never
+    delete?: never
+    options?: never
+    head?: never
+    patch?: never
+    trace?: never
+  }
+  '/studies/{study}/series/{series}/instances/{instance}/pixeldata': {
+    parameters: {
+      query?: never
+      header?: never
+      path: {
+        /** @description Study Instance UID (0020,000D). */
+        study: components['parameters']['study']
+        /** @description Series Instance UID (0020,000E). */
+        series: components['parameters']['series']
+        /** @description SOP Instance UID (0008,0018). */
+        instance: components['parameters']['instance']
+      }
+      cookie?: never
+    }
+    /**
+     * Retrieve the pixel data of an instance
+     * @description The pixel data of the instance, as a multipart body or as a body of its own: native frames and videos are one value;
+     *     compressed pixel data of several frames has one part for each frame, and no body of its own.
+     */
+    get: operations['retrieveInstancePixelData']
+    put?: never
+    post?: never
+    delete?: never
+    options?: never
+    head?: never
+    patch?: never
+    trace?: never
+  }
   '/livez': {
     parameters: {
       query?: never
@@ -473,6 +779,31 @@ export interface components {
     AllInstancesResult: components['schemas']['InstanceResult'] &
       components['schemas']['SeriesResult'] &
       components['schemas']['StudyResult']
+    /**
+     * @description The attributes of an instance (PS3.18 10.4.3.3.2). Pixel data, waveforms, overlays, encapsulated documents and
+     *     binary values of more than 1 KiB have a BulkDataURI. What stands behind the pixel data is left out.
+     */
+    InstanceMetadata: components['schemas']['DicomJsonDataset'] & {
+      /** @description Available Transfer Syntax UID, the one that the instance comes in with `transfer-syntax=*`. */
+      '00083002': components['schemas']['UidAttribute']
+    }
+    /**
+     * @description A multipart/related body (PS3.18 8.6.1, RFC 2387). Each part has `Content-Type: application/dicom+xml`, and is
+     *     the Native DICOM Model of one data set (PS3.19 A.1), in UTF-8. A search without a match has no part, only the
+     *     closing boundary.
+     */
+    NativeDicomModelParts: unknown
+    /**
+     * @description A multipart/related body (PS3.18 8.6.1, RFC 2387). Each part is one value or one frame, and has `Content-Type`
+     *     with the parameter `transfer-syntax` unless it is a document, `Content-Length`, and `Content-Location`: the
+     *     BulkDataURI, or the URL of the frame. Nothing stands before the first boundary.
+     */
+    BulkDataParts: unknown
+    /**
+     * @description One value or one frame. Its `Content-Type` has the parameter `transfer-syntax` unless it is a document. Native
+     *     values are little endian; a compressed frame is its bitstream, without item headers.
+     */
+    BulkDataValue: unknown
     /** @description A DICOM file (PS3.10 7), with preamble, file meta information and data set. */
     DicomFile: unknown
     /**
@@ -721,6 +1052,7 @@ export interface components {
          */
         'application/dicom+json': components['schemas']['StudyResult'][]
         'application/json': components['schemas']['StudyResult'][]
+        'multipart/related; type="application/dicom+xml"': components['schemas']['NativeDicomModelParts']
       }
     }
     /** @description The series found, in a stable order. No match is an empty list. */
@@ -780,6 +1112,7 @@ export interface components {
          */
         'application/dicom+json': components['schemas']['SeriesResult'][]
         'application/json': components['schemas']['SeriesResult'][]
+        'multipart/related; type="application/dicom+xml"': components['schemas']['NativeDicomModelParts']
       }
     }
     /** @description The instances found, in a stable order. No match is an empty list. */
@@ -845,6 +1178,7 @@ export interface components {
          */
         'application/dicom+json': components['schemas']['InstanceResult'][]
         'application/json': components['schemas']['InstanceResult'][]
+        'multipart/related; type="application/dicom+xml"': components['schemas']['NativeDicomModelParts']
       }
     }
     /** @description The instances found, in a stable order. No match is an empty list. */
@@ -856,6 +1190,7 @@ export interface components {
       content: {
         'application/dicom+json': components['schemas']['StudyInstanceResult'][]
         'application/json': components['schemas']['StudyInstanceResult'][]
+        'multipart/related; type="application/dicom+xml"': components['schemas']['NativeDicomModelParts']
       }
     }
     /** @description The series found, in a stable order. No match is an empty list. */
@@ -867,6 +1202,7 @@ export interface components {
       content: {
         'application/dicom+json': components['schemas']['AllSeriesResult'][]
         'application/json': components['schemas']['AllSeriesResult'][]
+        'multipart/related; type="application/dicom+xml"': components['schemas']['NativeDicomModelParts']
       }
     }
     /** @description The instances found, in a stable order. No match is an empty list. */
@@ -878,6 +1214,7 @@ export interface components {
       content: {
         'application/dicom+json': components['schemas']['AllInstancesResult'][]
         'application/json': components['schemas']['AllInstancesResult'][]
+        'multipart/related; type="application/dicom+xml"': components['schemas']['NativeDicomModelParts']
       }
     }
     /** @description Nothing was found, where the service is configured to say so by this status instead of an empty list. */
@@ -920,6 +1257,242 @@ export interface components {
       content: {
         'multipart/related; type="application/dicom"': components['schemas']['DicomFileParts']
         'application/dicom': components['schemas']['DicomFile']
+      }
+    }
+    /** @description The metadata, a data set for each instance, as they come from the archive. */
+    Metadata: {
+      headers: {
+        [name: string]: unknown
+      }
+      content: {
+        /**
+         * @example [
+         *       {
+         *         "00080016": {
+         *           "vr": "UI",
+         *           "Value": [
+         *             "1.2.840.10008.5.1.4.1.1.2"
+         *           ]
+         *         },
+         *         "00080018": {
+         *           "vr": "UI",
+         *           "Value": [
+         *             "1.2.3.4.5"
+         *           ]
+         *         },
+         *         "00083002": {
+         *           "vr": "UI",
+         *           "Value": [
+         *             "1.2.840.10008.1.2.1"
+         *           ]
+         *         },
+         *         "00100010": {
+         *           "vr": "PN",
+         *           "Value": [
+         *             {
+         *               "Alphabetic": "Sample^Case"
+         *             }
+         *           ]
+         *         },
+         *         "0020000D": {
+         *           "vr": "UI",
+         *           "Value": [
+         *             "1.2.3"
+         *           ]
+         *         },
+         *         "0020000E": {
+         *           "vr": "UI",
+         *           "Value": [
+         *             "1.2.3.4"
+         *           ]
+         *         },
+         *         "00280010": {
+         *           "vr": "US",
+         *           "Value": [
+         *             512
+         *           ]
+         *         },
+         *         "00280011": {
+         *           "vr": "US",
+         *           "Value": [
+         *             512
+         *           ]
+         *         },
+         *         "7FE00010": {
+         *           "vr": "OW",
+         *           "BulkDataURI": "http://localhost:8080/dicomweb/studies/1.2.3/series/1.2.3.4/instances/1.2.3.4.5/bulkdata/7FE00010"
+         *         }
+         *       }
+         *     ]
+         */
+        'application/dicom+json': components['schemas']['InstanceMetadata'][]
+        'application/json': components['schemas']['InstanceMetadata'][]
+        'multipart/related; type="application/dicom+xml"': components['schemas']['NativeDicomModelParts']
+      }
+    }
+    /**
+     * @description The metadata of only some of the instances (PS3.18 10.4.3). The others could not be had from the archive, and
+     *     this was known before the first byte was sent.
+     */
+    SomeMetadata: {
+      headers: {
+        [name: string]: unknown
+      }
+      content: {
+        'application/dicom+json': components['schemas']['InstanceMetadata'][]
+        'application/json': components['schemas']['InstanceMetadata'][]
+        'multipart/related; type="application/dicom+xml"': components['schemas']['NativeDicomModelParts']
+      }
+    }
+    /** @description The frames, one part each; or one frame, where the client prefers a body without parts. */
+    Frames: {
+      headers: {
+        'Content-Location': components['headers']['ContentLocation']
+        'Accept-Ranges': components['headers']['AcceptRanges']
+        [name: string]: unknown
+      }
+      content: {
+        'multipart/related': components['schemas']['BulkDataParts']
+        'application/octet-stream': components['schemas']['BulkDataValue']
+        'image/jpeg': components['schemas']['BulkDataValue']
+        'image/dicom-rle': components['schemas']['BulkDataValue']
+        'image/jls': components['schemas']['BulkDataValue']
+        'image/jp2': components['schemas']['BulkDataValue']
+        'image/jpx': components['schemas']['BulkDataValue']
+        'image/jphc': components['schemas']['BulkDataValue']
+        'image/jxl': components['schemas']['BulkDataValue']
+      }
+    }
+    /** @description The range of the frame that was asked for. */
+    FrameRange: {
+      headers: {
+        'Content-Location': components['headers']['ContentLocation']
+        'Accept-Ranges': components['headers']['AcceptRanges']
+        'Content-Range': components['headers']['ContentRange']
+        [name: string]: unknown
+      }
+      content: {
+        'application/octet-stream': components['schemas']['BulkDataValue']
+        'image/jpeg': components['schemas']['BulkDataValue']
+        'image/dicom-rle': components['schemas']['BulkDataValue']
+        'image/jls': components['schemas']['BulkDataValue']
+        'image/jp2': components['schemas']['BulkDataValue']
+        'image/jpx': components['schemas']['BulkDataValue']
+        'image/jphc': components['schemas']['BulkDataValue']
+        'image/jxl': components['schemas']['BulkDataValue']
+      }
+    }
+    /** @description The values, in parts that are named by their Content-Location, as they come from the archive. */
+    BulkData: {
+      headers: {
+        [name: string]: unknown
+      }
+      content: {
+        'multipart/related': components['schemas']['BulkDataParts']
+      }
+    }
+    /**
+     * @description The values of only some of the instances (PS3.18 10.4.3). The others could not be had from the archive, or their
+     *     pixel data not in an acceptable media type and transfer syntax, and this was known before the first byte was
+     *     sent.
+     */
+    SomeBulkData: {
+      headers: {
+        [name: string]: unknown
+      }
+      content: {
+        'multipart/related': components['schemas']['BulkDataParts']
+      }
+    }
+    /** @description The value, in a part or alone, as the client prefers. */
+    BulkDataElement: {
+      headers: {
+        'Content-Location': components['headers']['ContentLocation']
+        'Accept-Ranges': components['headers']['AcceptRanges']
+        [name: string]: unknown
+      }
+      content: {
+        'multipart/related': components['schemas']['BulkDataParts']
+        'application/octet-stream': components['schemas']['BulkDataValue']
+        '*/*': components['schemas']['BulkDataValue']
+      }
+    }
+    /** @description The range of the value that was asked for. */
+    BulkDataElementRange: {
+      headers: {
+        'Content-Location': components['headers']['ContentLocation']
+        'Accept-Ranges': components['headers']['AcceptRanges']
+        'Content-Range': components['headers']['ContentRange']
+        [name: string]: unknown
+      }
+      content: {
+        'application/octet-stream': components['schemas']['BulkDataValue']
+        '*/*': components['schemas']['BulkDataValue']
+      }
+    }
+    /** @description The pixel data, in parts that are named by their Content-Location, as it comes from the archive. */
+    PixelDataParts: {
+      headers: {
+        [name: string]: unknown
+      }
+      content: {
+        'multipart/related': components['schemas']['BulkDataParts']
+      }
+    }
+    /**
+     * @description The pixel data of only some of the instances (PS3.18 10.4.3). The others could not be had from the archive, or
+     *     not in an acceptable media type and transfer syntax, and this was known before the first byte was sent.
+     */
+    SomePixelData: {
+      headers: {
+        [name: string]: unknown
+      }
+      content: {
+        'multipart/related': components['schemas']['BulkDataParts']
+      }
+    }
+    /** @description The pixel data, in parts or alone, as the client prefers. */
+    PixelData: {
+      headers: {
+        'Content-Location': components['headers']['ContentLocation']
+        'Accept-Ranges': components['headers']['AcceptRanges']
+        [name: string]: unknown
+      }
+      content: {
+        'multipart/related': components['schemas']['BulkDataParts']
+        'application/octet-stream': components['schemas']['BulkDataValue']
+        'image/jpeg': components['schemas']['BulkDataValue']
+        'image/dicom-rle': components['schemas']['BulkDataValue']
+        'image/jls': components['schemas']['BulkDataValue']
+        'image/jp2': components['schemas']['BulkDataValue']
+        'image/jpx': components['schemas']['BulkDataValue']
+        'image/jphc': components['schemas']['BulkDataValue']
+        'image/jxl': components['schemas']['BulkDataValue']
+        'video/mpeg': components['schemas']['BulkDataValue']
+        'video/mp4': components['schemas']['BulkDataValue']
+        'video/H265': components['schemas']['BulkDataValue']
+      }
+    }
+    /** @description The range of the pixel data that was asked for. */
+    PixelDataRange: {
+      headers: {
+        'Content-Location': components['headers']['ContentLocation']
+        'Accept-Ranges': components['headers']['AcceptRanges']
+        'Content-Range': components['headers']['ContentRange']
+        [name: string]: unknown
+      }
+      content: {
+        'application/octet-stream': components['schemas']['BulkDataValue']
+        'image/jpeg': components['schemas']['BulkDataValue']
+        'image/dicom-rle': components['schemas']['BulkDataValue']
+        'image/jls': components['schemas']['BulkDataValue']
+        'image/jp2': components['schemas']['BulkDataValue']
+        'image/jpx': components['schemas']['BulkDataValue']
+        'image/jphc': components['schemas']['BulkDataValue']
+        'image/jxl': components['schemas']['BulkDataValue']
+        'video/mpeg': components['schemas']['BulkDataValue']
+        'video/mp4': components['schemas']['BulkDataValue']
+        'video/H265': components['schemas']['BulkDataValue']
       }
     }
     /** @description Every instance was stored, none with a warning. */
@@ -1192,18 +1765,18 @@ export interface components {
         /**
          * @example {
          *       "type": "about:blank",
-         *       "title": "Bad Request",
+         *       "title": "Invalid search parameter",
          *       "status": 400,
          *       "detail": "limit is not a whole number of 0 or more.",
          *       "instance": "/dicomweb/studies",
-         *       "code": "INVALID_PARAMETER"
+         *       "code": "INVALID_SEARCH_PARAMETER"
          *     }
          */
         'application/problem+json': components['schemas']['Problem']
       }
     }
-    /** @description The client accepts neither DICOM JSON nor JSON (PS3.18 8.7.8). */
-    SearchNotAcceptable: {
+    /** @description The client accepts neither DICOM JSON nor JSON nor DICOM XML (PS3.18 8.7.8). */
+    ModelNotAcceptable: {
       headers: {
         [name: string]: unknown
       }
@@ -1253,7 +1826,50 @@ export interface components {
         'application/problem+json': components['schemas']['Problem']
       }
     }
-    /** @description The instances can be had in no media type and transfer syntax that the client accepts (PS3.18 8.7.8). */
+    /** @description A UID in the path or a media type in `accept` is malformed, or the frames are not numbers from 1, each once. */
+    FramesBadRequest: {
+      headers: {
+        [name: string]: unknown
+      }
+      content: {
+        'application/problem+json': components['schemas']['Problem']
+      }
+    }
+    /**
+     * @description The archive has no such study, series or instance, or not below the UIDs in the path; or it has no pixel data,
+     *     or fewer frames. Or no archive with the AE title in the path is configured.
+     */
+    PixelDataNotFound: {
+      headers: {
+        [name: string]: unknown
+      }
+      content: {
+        'application/problem+json': components['schemas']['Problem']
+      }
+    }
+    /**
+     * @description The archive has no such study, series or instance, or not below the UIDs in the path; or it has no bulk data, or
+     *     no such element. Or no archive with the AE title in the path is configured.
+     */
+    BulkDataNotFound: {
+      headers: {
+        [name: string]: unknown
+      }
+      content: {
+        'application/problem+json': components['schemas']['Problem']
+      }
+    }
+    /** @description The range lies behind the end of the body (RFC 9110 15.5.17). */
+    RangeNotSatisfiable: {
+      headers: {
+        'Content-Range': components['headers']['UnsatisfiedRange']
+        [name: string]: unknown
+      }
+      content: {
+        'application/problem+json': components['schemas']['Problem']
+      }
+    }
+    /** @description What was asked for can be had in no media type and transfer syntax that the client accepts (PS3.18 8.7.8). */
     RetrieveNotAcceptable: {
       headers: {
         [name: string]: unknown
@@ -1302,8 +1918,8 @@ export interface components {
       }
     }
     /**
-     * @description The archive refused the connection or the association, broke it off, or answered with a failure or against the
-     *     protocol.
+     * @description The archive refused the connection or the association, broke it off, answered with a failure or against the
+     *     protocol, or sent an instance that cannot be read.
      */
     BadGateway: {
       headers: {
@@ -1313,11 +1929,11 @@ export interface components {
         /**
          * @example {
          *       "type": "about:blank",
-         *       "title": "Bad Gateway",
+         *       "title": "Archive failed",
          *       "status": 502,
-         *       "detail": "The archive could not process the request.",
+         *       "detail": "The archive answered the C-FIND with status C000.",
          *       "instance": "/dicomweb/studies",
-         *       "code": "ARCHIVE_FAILED",
+         *       "code": "DIMSE_STATUS",
          *       "dicom": {
          *         "status": "C000"
          *       }
@@ -1326,7 +1942,10 @@ export interface components {
         'application/problem+json': components['schemas']['Problem']
       }
     }
-    /** @description The archive is out of resources (A7xxH) or busy, or no association with it is free. */
+    /**
+     * @description The archive is out of resources (A7xxH) or busy, or no association with it is free. Or an instance was read so
+     *     slowly that it is no longer in memory.
+     */
     ServiceUnavailable: {
       headers: {
         'Retry-After': components['headers']['RetryAfter']
@@ -1412,10 +2031,14 @@ export interface components {
     offset: number
     /**
      * @description Media types separated by commas, with the grammar of the Accept header and before it (PS3.18 8.3.3.1).
-     *     `application/dicom+json` is the default. DICOM XML is not offered.
+     *
+     *     - `application/dicom+json` is the default.
+     *     - `application/json` is the same under its common name.
+     *     - `multipart/related; type="application/dicom+xml"` is a part for each data set. `application/dicom+xml` alone
+     *       is answered with the same, for PS3.18 has XML in parts only.
      * @example application/dicom+json
      */
-    acceptSearch: string
+    acceptModel: string
     /**
      * @description Media types separated by commas, with the grammar of the Accept header and before it (PS3.18 8.3.3.1).
      *
@@ -1443,6 +2066,78 @@ export interface components {
      * @example application/dicom; transfer-syntax=*
      */
     acceptInstance: string
+    /**
+     * @description Frame numbers from 1, each once, separated by commas (PS3.18 10.4.1.1.3). At most 10,000.
+     * @example [
+     *       1,
+     *       3,
+     *       2
+     *     ]
+     */
+    frames: number[]
+    /**
+     * @description Where the element is in the data set, as in the BulkDataURI: its tag; of an element in a sequence the tag of the
+     *     sequence, the number of the item from 0, and its own tag, as in `00540016/0/00181073`. The slashes may be
+     *     percent-encoded.
+     * @example 7FE00010
+     */
+    path: string
+    /**
+     * @description One range of the bytes of a body that is not multipart (RFC 9110 14.2). Where the answer is multipart, or several
+     *     ranges or another unit are asked for, the whole is returned.
+     * @example bytes=0-65535
+     */
+    range: string
+    /**
+     * @description Media types separated by commas, with the grammar of the Accept header and before it (PS3.18 8.3.3.1).
+     *
+     *     - Without one, or with a wildcard, the frames come as they are stored, in parts: native ones as
+     *       `application/octet-stream`, compressed ones under their own media type (PS3.18 Table 8.7.3-4).
+     *     - `multipart/related; type="..."` names the media type of the parts. A media type alone is a body without parts,
+     *       and only acceptable for one frame (PS3.18 10.4.4).
+     *     - `transfer-syntax` names the wanted transfer syntax, or `*` for any. Without it a media type means its default:
+     *       `application/octet-stream` Explicit VR Little Endian, `image/jpeg` JPEG Lossless (1.2.840.10008.1.2.4.70).
+     *     - `application/octet-stream; transfer-syntax=*` is the stored bitstream, whatever it is.
+     *     - The service decodes no images. Where uncompressed frames are asked for and the instance is compressed, the
+     *       archive is asked to decompress it. What it has only with loss comes as it is (PS3.18 8.7.3); what it has only
+     *       compressed without loss is not acceptable.
+     * @example multipart/related; type="application/octet-stream"; transfer-syntax=*
+     */
+    acceptFrames: string
+    /**
+     * @description Media types separated by commas, with the grammar of the Accept header and before it (PS3.18 8.3.3.1).
+     *
+     *     - Without one, or with a wildcard, values come as they are stored, in parts: compressed pixel data under its own
+     *       media type (PS3.18 Tables 8.7.3-4 and 8.7.3-5), a document under the one that it names, all else as
+     *       `application/octet-stream`.
+     *     - `multipart/related; type="..."` names the media type of parts; there may be several of these. A media type
+     *       alone is not acceptable, because there may be several parts (PS3.18 10.4.4).
+     *     - `transfer-syntax` names the wanted transfer syntax of pixel data, or `*` for any. Without it a media type means
+     *       its default: `application/octet-stream` Explicit VR Little Endian, `image/jpeg` JPEG Lossless
+     *       (1.2.840.10008.1.2.4.70).
+     *     - The service decodes no images. Where uncompressed pixel data is asked for first, the archive is asked to
+     *       decompress. What it has only with loss comes as it is (PS3.18 8.7.3); instances that it has only compressed
+     *       without loss are left out.
+     * @example multipart/related; type="application/octet-stream"; transfer-syntax=*
+     */
+    acceptParts: string
+    /**
+     * @description Media types separated by commas, with the grammar of the Accept header and before it (PS3.18 8.3.3.1).
+     *
+     *     - Without one, or with a wildcard, the value comes as it is stored, in a part: compressed pixel data under its
+     *       own media type (PS3.18 Tables 8.7.3-4 and 8.7.3-5), a document under the one that it names, all else as
+     *       `application/octet-stream`.
+     *     - `multipart/related; type="..."` names the media type of the parts. A media type alone is a body without parts
+     *       (PS3.18 10.4.4).
+     *     - `transfer-syntax` names the wanted transfer syntax of pixel data, or `*` for any. Without it a media type means
+     *       its default: `application/octet-stream` Explicit VR Little Endian, `image/jpeg` JPEG Lossless
+     *       (1.2.840.10008.1.2.4.70).
+     *     - The service decodes no images. Where uncompressed pixel data is asked for and the instance is compressed, the
+     *       archive is asked to decompress it. What it has only with loss comes as it is (PS3.18 8.7.3); what it has only
+     *       compressed without loss is not acceptable.
+     * @example application/octet-stream; transfer-syntax=*
+     */
+    acceptValue: string
   }
   requestBodies: {
     /**
@@ -1478,6 +2173,18 @@ export interface components {
     RetryAfter: number
     /** @description URL of what is returned, without its query (RFC 9110 8.7). */
     ContentLocation: string
+    /** @description A range of the body can be asked for (RFC 9110 14.3). Not with a multipart body. */
+    AcceptRanges: 'bytes'
+    /**
+     * @description The first and last byte that are returned, and how many there are (RFC 9110 14.4).
+     * @example bytes 0-65535/524288
+     */
+    ContentRange: string
+    /**
+     * @description How many bytes there are (RFC 9110 14.4).
+     * @example bytes *\/524288
+     */
+    UnsatisfiedRange: string
   }
   pathItems: never
 }
@@ -1545,10 +2252,14 @@ export interface operations {
         offset?: components['parameters']['offset']
         /**
          * @description Media types separated by commas, with the grammar of the Accept header and before it (PS3.18 8.3.3.1).
-         *     `application/dicom+json` is the default. DICOM XML is not offered.
+         *
+         *     - `application/dicom+json` is the default.
+         *     - `application/json` is the same under its common name.
+         *     - `multipart/related; type="application/dicom+xml"` is a part for each data set. `application/dicom+xml` alone
+         *       is answered with the same, for PS3.18 has XML in parts only.
          * @example application/dicom+json
          */
-        accept?: components['parameters']['acceptSearch']
+        accept?: components['parameters']['acceptModel']
       }
       header?: never
       path?: never
@@ -1561,7 +2272,7 @@ export interface operations {
       400: components['responses']['SearchBadRequest']
       403: components['responses']['Forbidden']
       404: components['responses']['UnknownArchive']
-      406: components['responses']['SearchNotAcceptable']
+      406: components['responses']['ModelNotAcceptable']
       413: components['responses']['SearchTooBroad']
       501: components['responses']['SearchNotSupported']
       502: components['responses']['BadGateway']
@@ -1720,10 +2431,14 @@ export interface operations {
         offset?: components['parameters']['offset']
         /**
          * @description Media types separated by commas, with the grammar of the Accept header and before it (PS3.18 8.3.3.1).
-         *     `application/dicom+json` is the default. DICOM XML is not offered.
+         *
+         *     - `application/dicom+json` is the default.
+         *     - `application/json` is the same under its common name.
+         *     - `multipart/related; type="application/dicom+xml"` is a part for each data set. `application/dicom+xml` alone
+         *       is answered with the same, for PS3.18 has XML in parts only.
          * @example application/dicom+json
          */
-        accept?: components['parameters']['acceptSearch']
+        accept?: components['parameters']['acceptModel']
       }
       header?: never
       path: {
@@ -1739,7 +2454,7 @@ export interface operations {
       400: components['responses']['SearchBadRequest']
       403: components['responses']['Forbidden']
       404: components['responses']['UnknownArchive']
-      406: components['responses']['SearchNotAcceptable']
+      406: components['responses']['ModelNotAcceptable']
       413: components['responses']['SearchTooBroad']
       501: components['responses']['SearchNotSupported']
       502: components['responses']['BadGateway']
@@ -1851,10 +2566,14 @@ export interface operations {
         offset?: components['parameters']['offset']
         /**
          * @description Media types separated by commas, with the grammar of the Accept header and before it (PS3.18 8.3.3.1).
-         *     `application/dicom+json` is the default. DICOM XML is not offered.
+         *
+         *     - `application/dicom+json` is the default.
+         *     - `application/json` is the same under its common name.
+         *     - `multipart/related; type="application/dicom+xml"` is a part for each data set. `application/dicom+xml` alone
+         *       is answered with the same, for PS3.18 has XML in parts only.
          * @example application/dicom+json
          */
-        accept?: components['parameters']['acceptSearch']
+        accept?: components['parameters']['acceptModel']
       }
       header?: never
       path: {
@@ -1872,7 +2591,7 @@ export interface operations {
       400: components['responses']['SearchBadRequest']
       403: components['responses']['Forbidden']
       404: components['responses']['UnknownArchive']
-      406: components['responses']['SearchNotAcceptable']
+      406: components['responses']['ModelNotAcceptable']
       413: components['responses']['SearchTooBroad']
       501: components['responses']['SearchNotSupported']
       502: components['responses']['BadGateway']
@@ -1984,10 +2703,14 @@ export interface operations {
         offset?: components['parameters']['offset']
         /**
          * @description Media types separated by commas, with the grammar of the Accept header and before it (PS3.18 8.3.3.1).
-         *     `application/dicom+json` is the default. DICOM XML is not offered.
+         *
+         *     - `application/dicom+json` is the default.
+         *     - `application/json` is the same under its common name.
+         *     - `multipart/related; type="application/dicom+xml"` is a part for each data set. `application/dicom+xml` alone
+         *       is answered with the same, for PS3.18 has XML in parts only.
          * @example application/dicom+json
          */
-        accept?: components['parameters']['acceptSearch']
+        accept?: components['parameters']['acceptModel']
       }
       header?: never
       path: {
@@ -2003,7 +2726,7 @@ export interface operations {
       400: components['responses']['SearchBadRequest']
       403: components['responses']['Forbidden']
       404: components['responses']['UnknownArchive']
-      406: components['responses']['SearchNotAcceptable']
+      406: components['responses']['ModelNotAcceptable']
       413: components['responses']['SearchTooBroad']
       501: components['responses']['SearchNotSupported']
       502: components['responses']['BadGateway']
@@ -2073,10 +2796,14 @@ export interface operations {
         offset?: components['parameters']['offset']
         /**
          * @description Media types separated by commas, with the grammar of the Accept header and before it (PS3.18 8.3.3.1).
-         *     `application/dicom+json` is the default. DICOM XML is not offered.
+         *
+         *     - `application/dicom+json` is the default.
+         *     - `application/json` is the same under its common name.
+         *     - `multipart/related; type="application/dicom+xml"` is a part for each data set. `application/dicom+xml` alone
+         *       is answered with the same, for PS3.18 has XML in parts only.
          * @example application/dicom+json
          */
-        accept?: components['parameters']['acceptSearch']
+        accept?: components['parameters']['acceptModel']
       }
       header?: never
       path?: never
@@ -2089,7 +2816,7 @@ export interface operations {
       400: components['responses']['SearchBadRequest']
       403: components['responses']['Forbidden']
       404: components['responses']['UnknownArchive']
-      406: components['responses']['SearchNotAcceptable']
+      406: components['responses']['ModelNotAcceptable']
       413: components['responses']['SearchTooBroad']
       501: components['responses']['SearchNotSupported']
       502: components['responses']['BadGateway']
@@ -2159,10 +2886,14 @@ export interface operations {
         offset?: components['parameters']['offset']
         /**
          * @description Media types separated by commas, with the grammar of the Accept header and before it (PS3.18 8.3.3.1).
-         *     `application/dicom+json` is the default. DICOM XML is not offered.
+         *
+         *     - `application/dicom+json` is the default.
+         *     - `application/json` is the same under its common name.
+         *     - `multipart/related; type="application/dicom+xml"` is a part for each data set. `application/dicom+xml` alone
+         *       is answered with the same, for PS3.18 has XML in parts only.
          * @example application/dicom+json
          */
-        accept?: components['parameters']['acceptSearch']
+        accept?: components['parameters']['acceptModel']
       }
       header?: never
       path?: never
@@ -2175,9 +2906,513 @@ export interface operations {
       400: components['responses']['SearchBadRequest']
       403: components['responses']['Forbidden']
       404: components['responses']['UnknownArchive']
-      406: components['responses']['SearchNotAcceptable']
+      406: components['responses']['ModelNotAcceptable']
       413: components['responses']['SearchTooBroad']
       501: components['responses']['SearchNotSupported']
+      502: components['responses']['BadGateway']
+      503: components['responses']['ServiceUnavailable']
+      504: components['responses']['GatewayTimeout']
+    }
+  }
+  retrieveStudyMetadata: {
+    parameters: {
+      query?: {
+        /**
+         * @description Media types separated by commas, with the grammar of the Accept header and before it (PS3.18 8.3.3.1).
+         *
+         *     - `application/dicom+json` is the default.
+         *     - `application/json` is the same under its common name.
+         *     - `multipart/related; type="application/dicom+xml"` is a part for each data set. `application/dicom+xml` alone
+         *       is answered with the same, for PS3.18 has XML in parts only.
+         * @example application/dicom+json
+         */
+        accept?: components['parameters']['acceptModel']
+      }
+      header?: never
+      path: {
+        /** @description Study Instance UID (0020,000D). */
+        study: components['parameters']['study']
+      }
+      cookie?: never
+    }
+    requestBody?: never
+    responses: {
+      200: components['responses']['Metadata']
+      206: components['responses']['SomeMetadata']
+      400: components['responses']['RetrieveBadRequest']
+      403: components['responses']['Forbidden']
+      404: components['responses']['RetrieveNotFound']
+      406: components['responses']['ModelNotAcceptable']
+      501: components['responses']['RetrieveNotSupported']
+      502: components['responses']['BadGateway']
+      503: components['responses']['ServiceUnavailable']
+      504: components['responses']['GatewayTimeout']
+    }
+  }
+  retrieveSeriesMetadata: {
+    parameters: {
+      query?: {
+        /**
+         * @description Media types separated by commas, with the grammar of the Accept header and before it (PS3.18 8.3.3.1).
+         *
+         *     - `application/dicom+json` is the default.
+         *     - `application/json` is the same under its common name.
+         *     - `multipart/related; type="application/dicom+xml"` is a part for each data set. `application/dicom+xml` alone
+         *       is answered with the same, for PS3.18 has XML in parts only.
+         * @example application/dicom+json
+         */
+        accept?: components['parameters']['acceptModel']
+      }
+      header?: never
+      path: {
+        /** @description Study Instance UID (0020,000D). */
+        study: components['parameters']['study']
+        /** @description Series Instance UID (0020,000E). */
+        series: components['parameters']['series']
+      }
+      cookie?: never
+    }
+    requestBody?: never
+    responses: {
+      200: components['responses']['Metadata']
+      206: components['responses']['SomeMetadata']
+      400: components['responses']['RetrieveBadRequest']
+      403: components['responses']['Forbidden']
+      404: components['responses']['RetrieveNotFound']
+      406: components['responses']['ModelNotAcceptable']
+      501: components['responses']['RetrieveNotSupported']
+      502: components['responses']['BadGateway']
+      503: components['responses']['ServiceUnavailable']
+      504: components['responses']['GatewayTimeout']
+    }
+  }
+  retrieveInstanceMetadata: {
+    parameters: {
+      query?: {
+        /**
+         * @description Media types separated by commas, with the grammar of the Accept header and before it (PS3.18 8.3.3.1).
+         *
+         *     - `application/dicom+json` is the default.
+         *     - `application/json` is the same under its common name.
+         *     - `multipart/related; type="application/dicom+xml"` is a part for each data set. `application/dicom+xml` alone
+         *       is answered with the same, for PS3.18 has XML in parts only.
+         * @example application/dicom+json
+         */
+        accept?: components['parameters']['acceptModel']
+      }
+      header?: never
+      path: {
+        /** @description Study Instance UID (0020,000D). */
+        study: components['parameters']['study']
+        /** @description Series Instance UID (0020,000E). */
+        series: components['parameters']['series']
+        /** @description SOP Instance UID (0008,0018). */
+        instance: components['parameters']['instance']
+      }
+      cookie?: never
+    }
+    requestBody?: never
+    responses: {
+      200: components['responses']['Metadata']
+      400: components['responses']['RetrieveBadRequest']
+      403: components['responses']['Forbidden']
+      404: components['responses']['RetrieveNotFound']
+      406: components['responses']['ModelNotAcceptable']
+      501: components['responses']['RetrieveNotSupported']
+      502: components['responses']['BadGateway']
+      503: components['responses']['ServiceUnavailable']
+      504: components['responses']['GatewayTimeout']
+    }
+  }
+  retrieveFrames: {
+    parameters: {
+      query?: {
+        /**
+         * @description Media types separated by commas, with the grammar of the Accept header and before it (PS3.18 8.3.3.1).
+         *
+         *     - Without one, or with a wildcard, the frames come as they are stored, in parts: native ones as
+         *       `application/octet-stream`, compressed ones under their own media type (PS3.18 Table 8.7.3-4).
+         *     - `multipart/related; type="..."` names the media type of the parts. A media type alone is a body without parts,
+         *       and only acceptable for one frame (PS3.18 10.4.4).
+         *     - `transfer-syntax` names the wanted transfer syntax, or `*` for any. Without it a media type means its default:
+         *       `application/octet-stream` Explicit VR Little Endian, `image/jpeg` JPEG Lossless (1.2.840.10008.1.2.4.70).
+         *     - `application/octet-stream; transfer-syntax=*` is the stored bitstream, whatever it is.
+         *     - The service decodes no images. Where uncompressed frames are asked for and the instance is compressed, the
+         *       archive is asked to decompress it. What it has only with loss comes as it is (PS3.18 8.7.3); what it has only
+         *       compressed without loss is not acceptable.
+         * @example multipart/related; type="application/octet-stream"; transfer-syntax=*
+         */
+        accept?: components['parameters']['acceptFrames']
+      }
+      header?: {
+        /**
+         * @description One range of the bytes of a body that is not multipart (RFC 9110 14.2). Where the answer is multipart, or several
+         *     ranges or another unit are asked for, the whole is returned.
+         * @example bytes=0-65535
+         */
+        Range?: components['parameters']['range']
+      }
+      path: {
+        /** @description Study Instance UID (0020,000D). */
+        study: components['parameters']['study']
+        /** @description Series Instance UID (0020,000E). */
+        series: components['parameters']['series']
+        /** @description SOP Instance UID (0008,0018). */
+        instance: components['parameters']['instance']
+        /**
+         * @description Frame numbers from 1, each once, separated by commas (PS3.18 10.4.1.1.3). At most 10,000.
+         * @example [
+         *       1,
+         *       3,
+         *       2
+         *     ]
+         */
+        frames: components['parameters']['frames']
+      }
+      cookie?: never
+    }
+    requestBody?: never
+    responses: {
+      200: components['responses']['Frames']
+      206: components['responses']['FrameRange']
+      400: components['responses']['FramesBadRequest']
+      403: components['responses']['Forbidden']
+      404: components['responses']['PixelDataNotFound']
+      406: components['responses']['RetrieveNotAcceptable']
+      416: components['responses']['RangeNotSatisfiable']
+      501: components['responses']['RetrieveNotSupported']
+      502: components['responses']['BadGateway']
+      503: components['responses']['ServiceUnavailable']
+      504: components['responses']['GatewayTimeout']
+    }
+  }
+  retrieveStudyBulkData: {
+    parameters: {
+      query?: {
+        /**
+         * @description Media types separated by commas, with the grammar of the Accept header and before it (PS3.18 8.3.3.1).
+         *
+         *     - Without one, or with a wildcard, values come as they are stored, in parts: compressed pixel data under its own
+         *       media type (PS3.18 Tables 8.7.3-4 and 8.7.3-5), a document under the one that it names, all else as
+         *       `application/octet-stream`.
+         *     - `multipart/related; type="..."` names the media type of parts; there may be several of these. A media type
+         *       alone is not acceptable, because there may be several parts (PS3.18 10.4.4).
+         *     - `transfer-syntax` names the wanted transfer syntax of pixel data, or `*` for any. Without it a media type means
+         *       its default: `application/octet-stream` Explicit VR Little Endian, `image/jpeg` JPEG Lossless
+         *       (1.2.840.10008.1.2.4.70).
+         *     - The service decodes no images. Where uncompressed pixel data is asked for first, the archive is asked to
+         *       decompress. What it has only with loss comes as it is (PS3.18 8.7.3); instances that it has only compressed
+         *       without loss are left out.
+         * @example multipart/related; type="application/octet-stream"; transfer-syntax=*
+         */
+        accept?: components['parameters']['acceptParts']
+      }
+      header?: never
+      path: {
+        /** @description Study Instance UID (0020,000D). */
+        study: components['parameters']['study']
+      }
+      cookie?: never
+    }
+    requestBody?: never
+    responses: {
+      200: components['responses']['BulkData']
+      206: components['responses']['SomeBulkData']
+      400: components['responses']['RetrieveBadRequest']
+      403: components['responses']['Forbidden']
+      404: components['responses']['BulkDataNotFound']
+      406: components['responses']['RetrieveNotAcceptable']
+      501: components['responses']['RetrieveNotSupported']
+      502: components['responses']['BadGateway']
+      503: components['responses']['ServiceUnavailable']
+      504: components['responses']['GatewayTimeout']
+    }
+  }
+  retrieveSeriesBulkData: {
+    parameters: {
+      query?: {
+        /**
+         * @description Media types separated by commas, with the grammar of the Accept header and before it (PS3.18 8.3.3.1).
+         *
+         *     - Without one, or with a wildcard, values come as they are stored, in parts: compressed pixel data under its own
+         *       media type (PS3.18 Tables 8.7.3-4 and 8.7.3-5), a document under the one that it names, all else as
+         *       `application/octet-stream`.
+         *     - `multipart/related; type="..."` names the media type of parts; there may be several of these. A media type
+         *       alone is not acceptable, because there may be several parts (PS3.18 10.4.4).
+         *     - `transfer-syntax` names the wanted transfer syntax of pixel data, or `*` for any. Without it a media type means
+         *       its default: `application/octet-stream` Explicit VR Little Endian, `image/jpeg` JPEG Lossless
+         *       (1.2.840.10008.1.2.4.70).
+         *     - The service decodes no images. Where uncompressed pixel data is asked for first, the archive is asked to
+         *       decompress. What it has only with loss comes as it is (PS3.18 8.7.3); instances that it has only compressed
+         *       without loss are left out.
+         * @example multipart/related; type="application/octet-stream"; transfer-syntax=*
+         */
+        accept?: components['parameters']['acceptParts']
+      }
+      header?: never
+      path: {
+        /** @description Study Instance UID (0020,000D). */
+        study: components['parameters']['study']
+        /** @description Series Instance UID (0020,000E). */
+        series: components['parameters']['series']
+      }
+      cookie?: never
+    }
+    requestBody?: never
+    responses: {
+      200: components['responses']['BulkData']
+      206: components['responses']['SomeBulkData']
+      400: components['responses']['RetrieveBadRequest']
+      403: components['responses']['Forbidden']
+      404: components['responses']['BulkDataNotFound']
+      406: components['responses']['RetrieveNotAcceptable']
+      501: components['responses']['RetrieveNotSupported']
+      502: components['responses']['BadGateway']
+      503: components['responses']['ServiceUnavailable']
+      504: components['responses']['GatewayTimeout']
+    }
+  }
+  retrieveInstanceBulkData: {
+    parameters: {
+      query?: {
+        /**
+         * @description Media types separated by commas, with the grammar of the Accept header and before it (PS3.18 8.3.3.1).
+         *
+         *     - Without one, or with a wildcard, values come as they are stored, in parts: compressed pixel data under its own
+         *       media type (PS3.18 Tables 8.7.3-4 and 8.7.3-5), a document under the one that it names, all else as
+         *       `application/octet-stream`.
+         *     - `multipart/related; type="..."` names the media type of parts; there may be several of these. A media type
+         *       alone is not acceptable, because there may be several parts (PS3.18 10.4.4).
+         *     - `transfer-syntax` names the wanted transfer syntax of pixel data, or `*` for any. Without it a media type means
+         *       its default: `application/octet-stream` Explicit VR Little Endian, `image/jpeg` JPEG Lossless
+         *       (1.2.840.10008.1.2.4.70).
+         *     - The service decodes no images. Where uncompressed pixel data is asked for first, the archive is asked to
+         *       decompress. What it has only with loss comes as it is (PS3.18 8.7.3); instances that it has only compressed
+         *       without loss are left out.
+         * @example multipart/related; type="application/octet-stream"; transfer-syntax=*
+         */
+        accept?: components['parameters']['acceptParts']
+      }
+      header?: never
+      path: {
+        /** @description Study Instance UID (0020,000D). */
+        study: components['parameters']['study']
+        /** @description Series Instance UID (0020,000E). */
+        series: components['parameters']['series']
+        /** @description SOP Instance UID (0008,0018). */
+        instance: components['parameters']['instance']
+      }
+      cookie?: never
+    }
+    requestBody?: never
+    responses: {
+      200: components['responses']['BulkData']
+      400: components['responses']['RetrieveBadRequest']
+      403: components['responses']['Forbidden']
+      404: components['responses']['BulkDataNotFound']
+      406: components['responses']['RetrieveNotAcceptable']
+      501: components['responses']['RetrieveNotSupported']
+      502: components['responses']['BadGateway']
+      503: components['responses']['ServiceUnavailable']
+      504: components['responses']['GatewayTimeout']
+    }
+  }
+  retrieveBulkDataElement: {
+    parameters: {
+      query?: {
+        /**
+         * @description Media types separated by commas, with the grammar of the Accept header and before it (PS3.18 8.3.3.1).
+         *
+         *     - Without one, or with a wildcard, the value comes as it is stored, in a part: compressed pixel data under its
+         *       own media type (PS3.18 Tables 8.7.3-4 and 8.7.3-5), a document under the one that it names, all else as
+         *       `application/octet-stream`.
+         *     - `multipart/related; type="..."` names the media type of the parts. A media type alone is a body without parts
+         *       (PS3.18 10.4.4).
+         *     - `transfer-syntax` names the wanted transfer syntax of pixel data, or `*` for any. Without it a media type means
+         *       its default: `application/octet-stream` Explicit VR Little Endian, `image/jpeg` JPEG Lossless
+         *       (1.2.840.10008.1.2.4.70).
+         *     - The service decodes no images. Where uncompressed pixel data is asked for and the instance is compressed, the
+         *       archive is asked to decompress it. What it has only with loss comes as it is (PS3.18 8.7.3); what it has only
+         *       compressed without loss is not acceptable.
+         * @example application/octet-stream; transfer-syntax=*
+         */
+        accept?: components['parameters']['acceptValue']
+      }
+      header?: {
+        /**
+         * @description One range of the bytes of a body that is not multipart (RFC 9110 14.2). Where the answer is multipart, or several
+         *     ranges or another unit are asked for, the whole is returned.
+         * @example bytes=0-65535
+         */
+        Range?: components['parameters']['range']
+      }
+      path: {
+        /** @description Study Instance UID (0020,000D). */
+        study: components['parameters']['study']
+        /** @description Series Instance UID (0020,000E). */
+        series: components['parameters']['series']
+        /** @description SOP Instance UID (0008,0018). */
+        instance: components['parameters']['instance']
+        /**
+         * @description Where the element is in the data set, as in the BulkDataURI: its tag; of an element in a sequence the tag of the
+         *     sequence, the number of the item from 0, and its own tag, as in `00540016/0/00181073`. The slashes may be
+         *     percent-encoded.
+         * @example 7FE00010
+         */
+        path: components['parameters']['path']
+      }
+      cookie?: never
+    }
+    requestBody?: never
+    responses: {
+      200: components['responses']['BulkDataElement']
+      206: components['responses']['BulkDataElementRange']
+      400: components['responses']['RetrieveBadRequest']
+      403: components['responses']['Forbidden']
+      404: components['responses']['BulkDataNotFound']
+      406: components['responses']['RetrieveNotAcceptable']
+      416: components['responses']['RangeNotSatisfiable']
+      501: components['responses']['RetrieveNotSupported']
+      502: components['responses']['BadGateway']
+      503: components['responses']['ServiceUnavailable']
+      504: components['responses']['GatewayTimeout']
+    }
+  }
+  retrieveStudyPixelData: {
+    parameters: {
+      query?: {
+        /**
+         * @description Media types separated by commas, with the grammar of the Accept header and before it (PS3.18 8.3.3.1).
+         *
+         *     - Without one, or with a wildcard, values come as they are stored, in parts: compressed pixel data under its own
+         *       media type (PS3.18 Tables 8.7.3-4 and 8.7.3-5), a document under the one that it names, all else as
+         *       `application/octet-stream`.
+         *     - `multipart/related; type="..."` names the media type of parts; there may be several of these. A media type
+         *       alone is not acceptable, because there may be several parts (PS3.18 10.4.4).
+         *     - `transfer-syntax` names the wanted transfer syntax of pixel data, or `*` for any. Without it a media type means
+         *       its default: `application/octet-stream` Explicit VR Little Endian, `image/jpeg` JPEG Lossless
+         *       (1.2.840.10008.1.2.4.70).
+         *     - The service decodes no images. Where uncompressed pixel data is asked for first, the archive is asked to
+         *       decompress. What it has only with loss comes as it is (PS3.18 8.7.3); instances that it has only compressed
+         *       without loss are left out.
+         * @example multipart/related; type="application/octet-stream"; transfer-syntax=*
+         */
+        accept?: components['parameters']['acceptParts']
+      }
+      header?: never
+      path: {
+        /** @description Study Instance UID (0020,000D). */
+        study: components['parameters']['study']
+      }
+      cookie?: never
+    }
+    requestBody?: never
+    responses: {
+      200: components['responses']['PixelDataParts']
+      206: components['responses']['SomePixelData']
+      400: components['responses']['RetrieveBadRequest']
+      403: components['responses']['Forbidden']
+      404: components['responses']['PixelDataNotFound']
+      406: components['responses']['RetrieveNotAcceptable']
+      501: components['responses']['RetrieveNotSupported']
+      502: components['responses']['BadGateway']
+      503: components['responses']['ServiceUnavailable']
+      504: components['responses']['GatewayTimeout']
+    }
+  }
+  retrieveSeriesPixelData: {
+    parameters: {
+      query?: {
+        /**
+         * @description Media types separated by commas, with the grammar of the Accept header and before it (PS3.18 8.3.3.1).
+         *
+         *     - Without one, or with a wildcard, values come as they are stored, in parts: compressed pixel data under its own
+         *       media type (PS3.18 Tables 8.7.3-4 and 8.7.3-5), a document under the one that it names, all else as
+         *       `application/octet-stream`.
+         *     - `multipart/related; type="..."` names the media type of parts; there may be several of these. A media type
+         *       alone is not acceptable, because there may be several parts (PS3.18 10.4.4).
+         *     - `transfer-syntax` names the wanted transfer syntax of pixel data, or `*` for any. Without it a media type means
+         *       its default: `application/octet-stream` Explicit VR Little Endian, `image/jpeg` JPEG Lossless
+         *       (1.2.840.10008.1.2.4.70).
+         *     - The service decodes no images. Where uncompressed pixel data is asked for first, the archive is asked to
+         *       decompress. What it has only with loss comes as it is (PS3.18 8.7.3); instances that it has only compressed
+         *       without loss are left out.
+         * @example multipart/related; type="application/octet-stream"; transfer-syntax=*
+         */
+        accept?: components['parameters']['acceptParts']
+      }
+      header?: never
+      path: {
+        /** @description Study Instance UID (0020,000D). */
+        study: components['parameters']['study']
+        /** @description Series Instance UID (0020,000E). */
+        series: components['parameters']['series']
+      }
+      cookie?: never
+    }
+    requestBody?: never
+    responses: {
+      200: components['responses']['PixelDataParts']
+      206: components['responses']['SomePixelData']
+      400: components['responses']['RetrieveBadRequest']
+      403: components['responses']['Forbidden']
+      404: components['responses']['PixelDataNotFound']
+      406: components['responses']['RetrieveNotAcceptable']
+      501: components['responses']['RetrieveNotSupported']
+      502: components['responses']['BadGateway']
+      503: components['responses']['ServiceUnavailable']
+      504: components['responses']['GatewayTimeout']
+    }
+  }
+  retrieveInstancePixelData: {
+    parameters: {
+      query?: {
+        /**
+         * @description Media types separated by commas, with the grammar of the Accept header and before it (PS3.18 8.3.3.1).
+         *
+         *     - Without one, or with a wildcard, the value comes as it is stored, in a part: compressed pixel data under its
+         *       own media type (PS3.18 Tables 8.7.3-4 and 8.7.3-5), a document under the one that it names, all else as
+         *       `application/octet-stream`.
+         *     - `multipart/related; type="..."` names the media type of the parts. A media type alone is a body without parts
+         *       (PS3.18 10.4.4).
+         *     - `transfer-syntax` names the wanted transfer syntax of pixel data, or `*` for any. Without it a media type means
+         *       its default: `application/octet-stream` Explicit VR Little Endian, `image/jpeg` JPEG Lossless
+         *       (1.2.840.10008.1.2.4.70).
+         *     - The service decodes no images. Where uncompressed pixel data is asked for and the instance is compressed, the
+         *       archive is asked to decompress it. What it has only with loss comes as it is (PS3.18 8.7.3); what it has only
+         *       compressed without loss is not acceptable.
+         * @example application/octet-stream; transfer-syntax=*
+         */
+        accept?: components['parameters']['acceptValue']
+      }
+      header?: {
+        /**
+         * @description One range of the bytes of a body that is not multipart (RFC 9110 14.2). Where the answer is multipart, or several
+         *     ranges or another unit are asked for, the whole is returned.
+         * @example bytes=0-65535
+         */
+        Range?: components['parameters']['range']
+      }
+      path: {
+        /** @description Study Instance UID (0020,000D). */
+        study: components['parameters']['study']
+        /** @description Series Instance UID (0020,000E). */
+        series: components['parameters']['series']
+        /** @description SOP Instance UID (0008,0018). */
+        instance: components['parameters']['instance']
+      }
+      cookie?: never
+    }
+    requestBody?: never
+    responses: {
+      200: components['responses']['PixelData']
+      206: components['responses']['PixelDataRange']
+      400: components['responses']['RetrieveBadRequest']
+      403: components['responses']['Forbidden']
+      404: components['responses']['PixelDataNotFound']
+      406: components['responses']['RetrieveNotAcceptable']
+      416: components['responses']['RangeNotSatisfiable']
+      501: components['responses']['RetrieveNotSupported']
       502: components['responses']['BadGateway']
       503: components['responses']['ServiceUnavailable']
       504: components['responses']['GatewayTimeout']
@@ -2247,7 +3482,7 @@ export interface operations {
            *           "name": "main",
            *           "aeTitle": "ORTHANC",
            *           "ready": false,
-           *           "error": "CONNECTION_REFUSED"
+           *           "error": "CONNECT_FAILED"
            *         }
            *       ]
            *     }

@@ -91,6 +91,13 @@ const dimseStatuses: Readonly<Record<number, number>> = {
   0xa702: 503,
 }
 
+/** The status of a store of which nothing was stored, where one refusal has it all: out of resources, or not authorized. */
+export function refusalOf(reasons: readonly number[]): { status: number; headers: Record<string, string> } | undefined {
+  if (reasons.every((reason) => reason >>> 8 === 0xa7))
+    return { status: 503, headers: { 'Retry-After': RETRY_AFTER_S } }
+  return reasons.every((reason) => reason === 0x0124) ? { status: 403, headers: {} } : undefined
+}
+
 const titles: Readonly<Record<number, string>> = {
   400: 'Bad request',
   403: 'Not authorized',

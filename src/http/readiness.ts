@@ -9,7 +9,8 @@ export class ReadinessCheck {
   readonly #archives: readonly Archive[]
   readonly #cacheMs: number
   #stopping = false
-  #answer: { readonly at: number; readonly readiness: Promise<Readiness> } | undefined
+  #pending: Promise<Readiness> | undefined
+  #answer: { readonly at: number; readonly readiness: Readiness } | undefined
   readonly #reached = new Set<Archive>()
 
   constructor(archives: readonly Archive[], cacheMs: number) {
@@ -25,15 +26,17 @@ export class ReadinessCheck {
   /** Ready when at least one archive answers: those that do can be served. */
   async ask(): Promise<Readiness> {
     if (this.#stopping) return { status: 'unready', archives: [] }
-    if (!this.#answer || performance.now() - this.#answer.at > this.#cacheMs) {
-      this.#answer = { at: performance.now(), readiness: this.#ask() }
-    }
-    return this.#answer.readiness
+    if (this.#answer && performance.now() - this.#answer.at <= this.#cacheMs) return this.#answer.readiness
+    this.#pending ??= this.#ask().finally(() => (this.#pending = undefined))
+    return this.#pending
   }
 
+  /** Its answer is as old as its end: an archive that is slow to answer is not asked all the time. */
   async #ask(): Promise<Readiness> {
     const archives = await Promise.all(this.#archives.map(async (archive) => this.#one(archive)))
-    return { status: archives.some(({ ready }) => ready) ? 'ready' : 'unready', archives }
+    const readiness: Readiness = { status: archives.some(({ ready }) => ready) ? 'ready' : 'unready', archives }
+    this.#answer = { at: performance.now(), readiness }
+    return readiness
   }
 
   async #one(archive: Archive): Promise<Readiness['archives'][number]> {

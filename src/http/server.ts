@@ -1,4 +1,4 @@
-import { createServer, type Server } from 'node:http'
+import { createServer, type Server, type ServerResponse } from 'node:http'
 import type { AddressInfo, Socket } from 'node:net'
 import { getRequestListener } from '@hono/node-server'
 import type { Config } from '../config.ts'
@@ -45,9 +45,15 @@ export async function startServer(options: ServerOptions): Promise<HttpServer> {
     }) as never,
   )
   const unused = connectionsWithoutRequest(server)
+  const running = runningResponses(server)
   await listening(server, config.http)
   const close = async (grace: number): Promise<void> => {
     readiness.stop()
+    for (const response of running) {
+      response.shouldKeepAlive = false
+      // One whose headers are out keeps its connection: it is idle then.
+      response.once('close', () => setImmediate(() => server.closeIdleConnections()))
+    }
     const closed = new Promise<void>((resolve) => server.close(() => resolve()))
     server.closeIdleConnections()
     for (const socket of unused) socket.destroy()
@@ -70,6 +76,15 @@ function connectionsWithoutRequest(server: Server): ReadonlySet<Socket> {
   })
   server.on('request', ({ socket }) => unused.delete(socket))
   return unused
+}
+
+function runningResponses(server: Server): ReadonlySet<ServerResponse> {
+  const running = new Set<ServerResponse>()
+  server.on('request', (_request, response: ServerResponse) => {
+    running.add(response)
+    response.once('close', () => running.delete(response))
+  })
+  return running
 }
 
 async function listening(server: Server, { host, port }: Config['http']): Promise<void> {

@@ -7,6 +7,9 @@ import { readMultipart } from '../dicomweb/multipart-reader.ts'
 import type { HttpContext } from './environment.ts'
 import { RequestError } from './problem.ts'
 
+/** Bytes a second that a body has to bring: less than any line does. */
+const MIN_BODY_RATE = 1024
+
 /** One file of a store request, read once, before the next. */
 export interface StorePart {
   /** Its own media type, lower case; undefined when it names none. */
@@ -33,7 +36,7 @@ export function storeParts(c: HttpContext): AsyncIterable<StorePart> {
     case 'application/dicom':
       return single(body)
     case 'multipart/form-data':
-      return form(header, body)
+      return form(header, body, c.var.signal)
     default:
       throw unsupported()
   }
@@ -67,31 +70,34 @@ function limited(c: HttpContext, limit: number): ByteStream {
   })()
 }
 
-/** One timer for the whole body. @throws RequestError 408 */
+/**
+ * A client may be slow, but not for ever: in each `milliseconds` of our waiting it has to keep MIN_BODY_RATE.
+ * @throws RequestError 408
+ */
 async function* unlessStalled(source: Readable, milliseconds: number): AsyncGenerator<Bytes> {
   // The connection must outlive the body: a response is still to be sent on it.
   const iterator = source.iterator({ destroyOnReturn: false }) as AsyncIterator<Bytes>
-  const detail = `The request body paused for more than ${milliseconds} ms.`
-  // An archive that is slow to take the body is no fault of the client: the time runs only while we wait for a chunk.
-  let giveUp: ((error: RequestError) => void) | undefined
-  const timer = setTimeout(() => {
-    giveUp?.(new RequestError(408, 'BODY_STALLED', detail, { Connection: 'close' }))
-  }, milliseconds)
+  const least = (MIN_BODY_RATE * milliseconds) / 1000
+  const detail = `The request body brought less than ${least} bytes in ${milliseconds} ms.`
+  let timer: NodeJS.Timeout | undefined
   // A client that leaves before its body is asked for leaves this generator where it is: the timer must not hold it.
   source.once('close', () => clearTimeout(timer))
-  // Not a race with one promise for the whole body: that would hold every chunk until the body is over.
-  const next = (): Promise<IteratorResult<Bytes>> => {
-    const { promise, resolve, reject } = Promise.withResolvers<IteratorResult<Bytes>>()
-    giveUp = reject
-    iterator.next().then(resolve, reject)
-    return promise
-  }
+  // An archive that is slow to take the body is no fault of the client: time runs only while we wait for a chunk.
+  let waited = 0
+  let brought = 0
   try {
     for (;;) {
-      timer.refresh()
-      const step = await next()
-      giveUp = undefined
+      const { promise, resolve, reject } = Promise.withResolvers<IteratorResult<Bytes>>()
+      const stalled = (): void => reject(new RequestError(408, 'BODY_STALLED', detail, { Connection: 'close' }))
+      const since = performance.now()
+      timer = setTimeout(stalled, milliseconds - waited)
+      iterator.next().then(resolve, reject)
+      const step = await promise
+      clearTimeout(timer)
       if (step.done) return
+      waited += performance.now() - since
+      brought += step.value.length
+      if (brought >= least) waited = brought = 0
       yield step.value
     }
   } finally {
@@ -119,7 +125,7 @@ async function* single(body: ByteStream): AsyncGenerator<StorePart> {
 }
 
 /** RFC 7578, from a browser or `curl -F`: every file field is an instance. */
-async function* form(header: string, body: ByteStream): AsyncGenerator<StorePart> {
+async function* form(header: string, body: ByteStream, signal: AbortSignal): AsyncGenerator<StorePart> {
   const parser = busboy({
     headers: { 'content-type': header },
     limits: { files: defaultMultipartLimits.maxParts, fields: 100, fieldSize: 65_536 },
@@ -138,6 +144,11 @@ async function* form(header: string, body: ByteStream): AsyncGenerator<StorePart
     state.over = true
     state.wake?.()
   }
+  const { maxParts } = defaultMultipartLimits
+  const tooMany = new RequestError(413, 'MULTIPART_TOO_MANY_PARTS', `More than ${maxParts} files in a form.`)
+  const aborted = (): void => finish(signal.reason as Error)
+  signal.addEventListener('abort', aborted)
+  parser.on('filesLimit', () => finish(tooMany))
   parser.on('close', () => finish())
   parser.on('error', (error) => finish(malformed(error)))
   source.on('error', finish)
@@ -146,13 +157,15 @@ async function* form(header: string, body: ByteStream): AsyncGenerator<StorePart
     for (;;) {
       const file = files.shift()
       // A file left early is still to be read to its end: busboy waits for that.
-      if (file)
+      if (file) {
         yield { type: undefined, body: { [Symbol.asyncIterator]: () => file.iterator({ destroyOnReturn: false }) } }
-      else if (state.failure) throw state.failure
+        file.resume()
+      } else if (state.failure) throw state.failure
       else if (state.over) return
       else await new Promise<void>((resolve) => (state.wake = resolve))
     }
   } finally {
+    signal.removeEventListener('abort', aborted)
     source.unpipe(parser)
     source.destroy()
     parser.destroy()

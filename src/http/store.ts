@@ -8,7 +8,7 @@ import type { Instance } from '../pacs/instance.ts'
 import type { StoreBatch } from '../pacs/store.ts'
 import type { HttpContext } from './environment.ts'
 import { pathUid } from './path.ts'
-import { problemOf, RequestError } from './problem.ts'
+import { problemOf, refusalOf, RequestError } from './problem.ts'
 import { storeParts, type StorePart } from './store-parts.ts'
 
 /** Media types a file may bear; what it is shows when it is read. */
@@ -21,7 +21,11 @@ export async function storeInstances(c: HttpContext): Promise<Response> {
   const report = new Report()
   await using batch = archive.storeBatch({ signal })
   try {
-    for await (const part of storeParts(c)) await storePart(part, study, batch, report)
+    const { maxInstances } = archive.config.store
+    for await (const part of storeParts(c)) {
+      if (maxInstances !== null && report.response.total >= maxInstances) throw tooMany(maxInstances)
+      await storePart(part, study, batch, report)
+    }
   } catch (error) {
     signal.throwIfAborted()
     // Nothing came of it: the fault of the body is the answer. Otherwise it is one more failure beside the rest.
@@ -35,6 +39,11 @@ export async function storeInstances(c: HttpContext): Promise<Response> {
   }
   const { status, headers } = statusOf(report, c.req.path)
   return c.body(report.response.toJson(base), status as 200, { 'Content-Type': 'application/dicom+json', ...headers })
+}
+
+function tooMany(limit: number): RequestError {
+  const detail = `One request may store ${limit} instances (archives[].store.maxInstances). Send several.`
+  return new RequestError(413, 'TOO_MANY_INSTANCES', detail)
 }
 
 /** What happened to the parts, and the first failure of the archive itself. */
@@ -80,7 +89,8 @@ async function storePart(part: StorePart, study: Uid | undefined, batch: StoreBa
       return
     case 'failed':
       report.failure ??= outcome.error
-      await skip(instance.body)
+      // Not the instance's own body: what sent it has closed that.
+      await skip(part.body)
       response.addFailed({ sopClass, sopInstance, reason: FailureReason.processingFailure })
       return
     case 'broken':
@@ -127,7 +137,5 @@ function statusOf(report: Report, path: string): { status: number; headers: Reco
     const { problem, headers } = problemOf(failure, path)
     return { status: problem.status >= 500 && problem.status !== 500 ? problem.status : 502, headers: { ...headers } }
   }
-  if (reasons.every((reason) => reason >>> 8 === 0xa7)) return { status: 503, headers: { 'Retry-After': '5' } }
-  if (reasons.every((reason) => reason === 0x0124)) return { status: 403, headers: {} }
-  return { status: response.status, headers: {} }
+  return refusalOf(reasons) ?? { status: response.status, headers: {} }
 }

@@ -25,18 +25,6 @@ export interface QueryOptions {
   readonly multipleValue: boolean
 }
 
-/** Matches of one C-FIND behind which an archive is taken to answer without end. */
-export const MAX_MATCHES = 100_000
-
-/** The archive answered with more matches than anybody can want. */
-export class TooManyMatchesError extends Error {
-  readonly code = 'SEARCH_TOO_BROAD'
-  constructor() {
-    super(`The archive answered with more than ${MAX_MATCHES} matches`)
-    this.name = 'TooManyMatchesError'
-  }
-}
-
 const NO_OPTIONS: QueryOptions = { relational: false, fuzzy: false, emptyValue: false, multipleValue: false }
 
 /** One archive (PACS) as the rest of the gateway sees it. */
@@ -89,7 +77,7 @@ export class Archive implements AsyncDisposable {
     )
   }
 
-  /** One C-FIND. @throws StatusError, UnencodableKeyError, and what opening or losing an association throws */
+  /** One C-FIND. @throws StatusError, UnencodableKeyError, InvalidKeyError, TooManyMatchesError, and what opening or losing an association throws */
   async *find(query: Query, call: Call): AsyncGenerator<Dataset> {
     for (const one of this.#perUid(query)) yield* this.#findOne(one, call)
   }
@@ -100,21 +88,17 @@ export class Archive implements AsyncDisposable {
     const request = identifier({ level: query.level, keys }, charset)
     const operation = { timeout: timeouts.response, signal: call.signal }
     for (let fresh = false; ; fresh = true) {
-      const lease = await this.#pool.lease(query.fuzzy ? this.#fuzzyFind : this.#find, call)
-      let matches = 0
+      const lease = await this.#pool.lease(query.fuzzy ? this.#fuzzyFind : this.#find, call, { fresh })
+      let answered = false
       try {
         const context = contextOf(lease.association, SopClass.studyRootFind, name, 'Study Root C-FIND')
         for await (const match of new Scu(lease.association).find(context, request, operation)) {
-          if (++matches > MAX_MATCHES) {
-            // It would not heed a C-CANCEL either.
-            lease.discard()
-            throw new TooManyMatchesError()
-          }
+          answered = true
           yield withDefaultCharset(match, charset.default)
         }
         return
       } catch (error) {
-        if (matches > 0 || fresh || !wasStale(lease, error)) throw error
+        if (answered || fresh || !wasStale(lease, error)) throw error
       } finally {
         lease.release()
       }
@@ -139,6 +123,7 @@ export class Archive implements AsyncDisposable {
       find: (query: Query, inner: Call) => this.find(query, inner),
       maxContexts: this.#maxContexts,
       roles: this.config.quirks.getRoles ?? 'scp',
+      singleUidLists: this.config.quirks.singleUidLists === true,
       timeout: this.config.timeouts.response,
     } as const
     return retrieveByGet(selection, compressed, source, call)
@@ -158,7 +143,7 @@ export class Archive implements AsyncDisposable {
   /** Runs an operation; one that finds its pooled association dead is tried once more on a fresh one. */
   async #retrying<T>(proposal: Proposal, call: Call, operation: (lease: Lease) => Promise<T>): Promise<T> {
     for (let fresh = false; ; fresh = true) {
-      const lease = await this.#pool.lease(proposal, call)
+      const lease = await this.#pool.lease(proposal, call, { fresh })
       try {
         const result = await operation(lease)
         lease.release()

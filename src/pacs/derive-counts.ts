@@ -6,7 +6,7 @@ import type { Call } from './call.ts'
 import { returnKey, selectionKeys } from './query.ts'
 import { fits, SearchTooBroadError, type SearchRequest } from './search.ts'
 
-/** Studies of one answer whose counts are derived: each costs a query. Behind them the attributes stay empty. */
+/** Studies of one answer whose counts are derived, the first ones: each costs a query. Behind them the archive's word holds. */
 export const MAX_DERIVED = 200
 
 /** Required of a study (PS3.18 Table 10.6.3-3), optional in DIMSE (PS3.4 Table C.6-1): archives leave them out. */
@@ -18,8 +18,8 @@ const derived: readonly Tag[] = [
 
 /**
  * Fills in ModalitiesInStudy and the numbers of series and instances by a SERIES-level query for each study, where the
- * archive did not answer them (`auto`) or always. Studies are gathered first, at most MAX_DERIVED: no association is
- * held while another is waited for.
+ * archive did not answer them (`auto`) or always, for the first MAX_DERIVED. The studies, a page of them, are gathered
+ * first: no association is held while another is waited for.
  */
 export async function* deriveCounts(
   archive: Archive,
@@ -32,30 +32,17 @@ export async function* deriveCounts(
     yield* results
     return
   }
-  const iterator = results[Symbol.asyncIterator]()
-  try {
-    const gathered: Dataset[] = []
-    let rest = true
-    while (rest && gathered.length < MAX_DERIVED) {
-      const step = await iterator.next()
-      if (step.done) rest = false
-      else if (gathered.length === 0 && mode === 'auto' && missing(step.value).length === 0) {
-        // An archive that knows them for one study knows them for all: nothing to wait for.
-        yield step.value
-        yield* remaining(iterator)
-        return
-      } else gathered.push(step.value)
-    }
-    if (rest) {
-      yield* remainingAfter(gathered, iterator)
-      return
-    }
-    for (const study of gathered) {
-      await fillIn(archive, study, mode === 'always' ? derived : missing(study), call)
-      yield study
-    }
-  } finally {
-    await iterator.return?.()
+  const gathered: Dataset[] = []
+  let known = false
+  for await (const study of results) {
+    // An archive that knows them for one study knows them for all: nothing to wait for.
+    known ||= mode === 'auto' && gathered.length === 0 && missing(study).length === 0
+    if (known) yield study
+    else gathered.push(study)
+  }
+  for (const [index, study] of gathered.entries()) {
+    if (index < MAX_DERIVED) await fillIn(archive, study, mode === 'always' ? derived : missing(study), call)
+    yield study
   }
 }
 
@@ -85,20 +72,6 @@ export async function* fittingModalities(
     await fillIn(archive, study, missing(study), call)
     if (study.string(Attribute.ModalitiesInStudy) !== undefined && fits(study, request.match)) yield study
   }
-}
-
-async function* remaining(iterator: AsyncIterator<Dataset>): AsyncGenerator<Dataset> {
-  for (;;) {
-    const step = await iterator.next()
-    if (step.done) return
-    yield step.value
-  }
-}
-
-/** More than MAX_DERIVED studies: the answer goes out as the archive gave it. */
-async function* remainingAfter(gathered: Dataset[], iterator: AsyncIterator<Dataset>): AsyncGenerator<Dataset> {
-  for (let study = gathered.shift(); study !== undefined; study = gathered.shift()) yield study
-  yield* remaining(iterator)
 }
 
 function missing(study: Dataset): Tag[] {

@@ -43,10 +43,15 @@ const RELEASE_TIMEOUT_MS = 3_000
 /** Pauses before another try when the peer rejects for want of resources, in ms (PS3.8 9.3.4, result 2). */
 const BACKOFF_MS = [250, 750, 2_000]
 
-/** Published when an association is opened, could not be, or has ended. */
+/** How long extended negotiation is left out for an archive that did not bear it, in ms: it may be set right meanwhile. */
+export const PLAIN_MS = 10 * 60_000
+/** A connection that is lost once may be lost for any reason. */
+const DROPS_THAT_TELL = 2
+
+/** Published when an association is opened, could not be, or has ended; and when extended negotiation is given up for a while. */
 export interface AssociationEvent {
   readonly archive: string
-  readonly event: 'opened' | 'failed' | 'closed'
+  readonly event: 'opened' | 'failed' | 'closed' | 'plain'
   /** Why it could not be opened. */
   readonly error?: unknown
 }
@@ -65,6 +70,7 @@ interface Slot {
 
 interface Waiter {
   readonly key: string
+  readonly fresh: boolean
   readonly resolve: (slot: Slot) => void
   readonly reject: (error: Error) => void
 }
@@ -75,8 +81,10 @@ export class AssociationPool {
   readonly #slots = new Set<Slot>()
   readonly #waiters: Waiter[] = []
   #closed = false
-  /** The archive drops associations that offer extended negotiation: remembered once found. */
-  #withoutExtended = false
+  /** Associations in a row that were dropped with extended negotiation, and opened without. */
+  #drops = 0
+  /** Until then (performance.now) it is left out. */
+  #plainUntil = -Infinity
 
   constructor(options: PoolOptions) {
     this.#options = options
@@ -93,16 +101,18 @@ export class AssociationPool {
   }
 
   /**
-   * An association for a proposal, idle or new.
+   * An association for a proposal, idle or new. `fresh`: new in any case, when an idle one proved dead; what else was
+   * idle then is let go, since it was most likely forgotten with it.
    * @throws PoolBusyError, PoolClosedError, what Association.request throws, the signal's reason
    */
-  async lease(proposal: Proposal, call: Call): Promise<Lease> {
+  async lease(proposal: Proposal, call: Call, { fresh = false } = {}): Promise<Lease> {
     const key = JSON.stringify([
       proposal.contexts,
       proposal.roles ?? [],
       (proposal.extended ?? []).map(({ sopClass, information }) => [sopClass, [...information]]),
     ])
-    const slot = await this.#slot(key, call)
+    if (fresh) for (const slot of this.#slots) if (slot.state === 'idle') this.#retire(slot)
+    const slot = await this.#slot(key, fresh, call)
     if (slot.association) return this.#lease(slot)
     try {
       slot.association = await this.#open(proposal, call)
@@ -126,11 +136,11 @@ export class AssociationPool {
   }
 
   /** An idle slot of the key, or a fresh one in state `opening`; waits its turn when there is neither. */
-  async #slot(key: string, call: Call): Promise<Slot> {
+  async #slot(key: string, fresh: boolean, call: Call): Promise<Slot> {
     call.signal.throwIfAborted()
     if (this.#closed) throw new PoolClosedError()
     const { promise, resolve, reject } = Promise.withResolvers<Slot>()
-    const waiter: Waiter = { key, resolve, reject }
+    const waiter: Waiter = { key, fresh, resolve, reject }
     const giveUp = (error: Error): void => {
       const at = this.#waiters.indexOf(waiter)
       if (at >= 0) this.#waiters.splice(at, 1)
@@ -154,16 +164,16 @@ export class AssociationPool {
   /** Hands out what can be had, in the order of arrival: nobody overtakes the first. */
   #serve(): void {
     for (let waiter = this.#waiters[0]; waiter !== undefined; waiter = this.#waiters[0]) {
-      const slot = this.#take(waiter.key)
+      const slot = this.#take(waiter)
       if (!slot) return this.#makeRoom()
       this.#waiters.shift()
       waiter.resolve(slot)
     }
   }
 
-  #take(key: string): Slot | undefined {
+  #take({ key, fresh }: Waiter): Slot | undefined {
     for (const slot of this.#slots) {
-      if (slot.state !== 'idle' || slot.key !== key) continue
+      if (slot.state !== 'idle' || slot.key !== key || fresh) continue
       clearTimeout(slot.timer)
       if (slot.association!.idle) {
         slot.state = 'leased'
@@ -180,7 +190,7 @@ export class AssociationPool {
   /** Releases idle associations so that those who wait find a place; the ones that somebody waits for come last. */
   #makeRoom(): void {
     const slots = [...this.#slots]
-    const wanted = new Set(this.#waiters.map(({ key }) => key))
+    const wanted = new Set(this.#waiters.filter(({ fresh }) => !fresh).map(({ key }) => key))
     let closing = slots.filter(({ state }) => state === 'closing').length
     for (const slot of slots) {
       if (closing >= this.#waiters.length) return
@@ -253,16 +263,22 @@ export class AssociationPool {
 
   async #open(proposal: Proposal, call: Call): Promise<Association> {
     const { extended = [], ...plain } = proposal
-    if (extended.length === 0 || this.#withoutExtended) return this.#request(plain, call)
+    if (extended.length === 0 || performance.now() < this.#plainUntil) return this.#request(plain, call)
     try {
-      return await this.#request(proposal, call)
+      const association = await this.#request(proposal, call)
+      this.#drops = 0
+      return association
     } catch (error) {
       // PS3.7 D.3.3.5 lets a peer ignore what it does not know; some reject or abort instead.
       const dropped = error instanceof AssociationAbortedError || error instanceof ConnectionLostError
       const rejected = error instanceof AssociationRejectedError && error.source === 1 && error.reason === 1
       if (!dropped && !rejected) throw error
       const association = await this.#request(plain, call)
-      this.#withoutExtended = true
+      if (rejected || ++this.#drops >= DROPS_THAT_TELL) {
+        this.#drops = 0
+        this.#plainUntil = performance.now() + PLAIN_MS
+        this.#publish('plain', error)
+      }
       return association
     }
   }

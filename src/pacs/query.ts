@@ -3,7 +3,7 @@ import { CharacterSet, UnencodableTextError } from '../dicom/charset.ts'
 import { Dataset, type Element } from '../dicom/dataset.ts'
 import type { Tag } from '../dicom/tag.ts'
 import type { Uid } from '../dicom/uids.ts'
-import type { Value } from '../dicom/value.ts'
+import { InvalidValueError, type Value } from '../dicom/value.ts'
 import { representation, type Vr } from '../dicom/vr.ts'
 
 /** Query/Retrieve Level (0008,0052) of the Study Root model (PS3.4 C.6.2). */
@@ -42,6 +42,15 @@ export class UnencodableKeyError extends Error {
   }
 }
 
+/** A key value cannot be written in the VR of its attribute. */
+export class InvalidKeyError extends Error {
+  readonly code = 'INVALID_VALUE'
+  constructor(cause: InvalidValueError) {
+    super(cause.message, { cause })
+    this.name = 'InvalidKeyError'
+  }
+}
+
 /** The unique key of each level (PS3.4 C.6.2.1). */
 export const uniqueKeys: Readonly<Record<Level, Tag>> = {
   STUDY: Attribute.StudyInstanceUID,
@@ -51,7 +60,7 @@ export const uniqueKeys: Readonly<Record<Level, Tag>> = {
 
 /**
  * The identifier of a query (PS3.4 C.4.1.1.3): the level, the keys, and Specific Character Set where a key needs it.
- * @throws UnencodableKeyError, InvalidValueError
+ * @throws UnencodableKeyError, InvalidKeyError; InvalidValueError for a UID that an archive gave
  */
 export function identifier(query: Query, charsets: Charsets): Dataset {
   const dataset = new Dataset()
@@ -61,6 +70,8 @@ export function identifier(query: Query, charsets: Charsets): Dataset {
     for (const key of query.keys) putKey(dataset, key)
   } catch (error) {
     if (error instanceof UnencodableTextError) throw new UnencodableKeyError(charsets.query, { cause: error })
+    // UIDs of clients were looked at before: one that cannot be written is an archive's.
+    if (error instanceof InvalidValueError && error.vr !== 'UI') throw new InvalidKeyError(error)
     throw error
   }
   return dataset
@@ -102,13 +113,14 @@ export function withDefaultCharset(match: Dataset, term: string): Dataset {
   return copyWith(match, CharacterSet.of([term]))
 }
 
-function copyWith(source: Dataset, inherited: CharacterSet): Dataset {
+/** An item may have a set of its own, which then is that of the items in it (PS3.3 C.12.1.1.2). */
+function copyWith(source: Dataset, inherited: CharacterSet, isItem = false): Dataset {
   const copy = new Dataset(inherited)
   for (const [t, element] of source.entries()) {
-    if (t === Attribute.SpecificCharacterSet) continue
+    if (t === Attribute.SpecificCharacterSet && !isItem) continue
     const { value } = element
     const inner: Element = Array.isArray(value)
-      ? { vr: element.vr, value: (value as readonly Dataset[]).map((item) => copyWith(item, inherited)) }
+      ? { vr: element.vr, value: (value as readonly Dataset[]).map((item) => copyWith(item, copy.characterSet, true)) }
       : element
     copy.put(t, inner)
   }

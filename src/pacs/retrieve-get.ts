@@ -1,12 +1,16 @@
 import { Attribute } from '../dicom/attributes.ts'
+import { MalformedDataSetError } from '../dicom/element-reader.ts'
+import { HeadTooLargeError } from '../dicom/head.ts'
+import { InflateError } from '../dicom/inflater.ts'
 import { transferSyntax } from '../dicom/transfer-syntax.ts'
+import { untruncated } from '../dicom/verify.ts'
 import { SopClass, type Uid } from '../dicom/uids.ts'
-import { Scu, type RetrieveEnd } from '../dimse/scu.ts'
+import { Scu, type RetrieveEnd, type SubOperation } from '../dimse/scu.ts'
 import { Status, statusClass, StatusError } from '../dimse/status.ts'
 import type { AcceptedContext } from '../network/negotiation.ts'
 import { NotSupportedByArchiveError, type Call } from './call.ts'
 import { getProposal, type GetPlan } from './contexts.ts'
-import { belongsTo, identify } from './identify.ts'
+import { belongsTo, identify, type Identity } from './identify.ts'
 import type { Instance, Selection } from './instance.ts'
 import type { AssociationPool, Lease } from './pool.ts'
 import { classesOfModality } from './modality-classes.ts'
@@ -21,6 +25,8 @@ export interface RetrieveSource {
   find(query: Query, call: Call): AsyncIterable<Dataset>
   readonly maxContexts: number
   readonly roles: 'scp' | 'both'
+  /** The archive cannot match lists of UIDs. */
+  readonly singleUidLists: boolean
   /** Milliseconds of silence of the archive. */
   readonly timeout: number
 }
@@ -40,8 +46,8 @@ export class IncompleteRetrieveError extends Error {
   readonly delivered: number
   readonly missing: number
   readonly status: number
-  constructor(delivered: number, missing: number, status: number) {
-    super(`${delivered} instances came from the archive, ${missing} did not`)
+  constructor(delivered: number, missing: number, status: number, options?: ErrorOptions) {
+    super(`${delivered} instances came from the archive, ${missing} did not`, options)
     this.name = 'IncompleteRetrieveError'
     this.delivered = delivered
     this.missing = missing
@@ -51,6 +57,8 @@ export class IncompleteRetrieveError extends Error {
 
 /** UIDs in one identifier: some archives bound its length, and a miss costs a whole try. */
 const UIDS_PER_RETRY = 100
+/** How often an instance may come malformed: as it was first sent, by itself, and once more in another syntax. */
+const MAX_MALFORMED = 3
 
 /**
  * Instances of a selection by C-GET, each once, checked to belong to it. SOP classes are learnt by C-FIND, so that
@@ -67,13 +75,14 @@ export async function* retrieveByGet(
 ): AsyncGenerator<Instance> {
   const classes = await learnClasses(selection, source, call)
   const received = new Set<Uid>()
+  const malformed: Malformed = new Map()
   const first = { classes, compressed, others: selection.instance === undefined || classes.length === 0 }
-  const end = yield* attempt(selection, [], first, received, source, call)
+  const end = yield* attempt(selection, [], first, received, malformed, source, call)
   if (isComplete(end, received)) {
     if (received.size === 0) throw new NoSuchInstanceError()
     return
   }
-  yield* retryMissing(selection, compressed, end, received, source, call)
+  yield* retryMissing(selection, compressed, end, received, malformed, source, call)
 }
 
 /**
@@ -87,23 +96,26 @@ async function* retryMissing(
   compressed: boolean,
   first: RetrieveEnd,
   received: Set<Uid>,
+  malformed: Malformed,
   source: RetrieveSource,
   call: Call,
 ): AsyncGenerator<Instance> {
+  const isLeft = (uid: Uid): boolean => !received.has(uid) && (malformed.get(uid)?.times ?? 0) < MAX_MALFORMED
+  const size = source.singleUidLists ? 1 : UIDS_PER_RETRY
   const missing = await listMissing(selection, received, source, call)
   for (const [series, { likely, instances }] of missing) {
-    const left = (): Uid[] => [...instances.keys()].filter((uid) => !received.has(uid))
+    const left = (): Uid[] => [...instances.keys()].filter(isLeft)
     const one = { study: selection.study, series }
     const attemptBatch = (
       uids: readonly Uid[],
       plan: { compressed: boolean; only?: Uid },
     ): ReturnType<typeof attempt> => {
       const classes = [...new Set(uids.flatMap((uid) => instances.get(uid) ?? likely))]
-      return attempt(one, uids, { classes, others: false, ...plan }, received, source, call)
+      return attempt(one, uids, { classes, others: false, ...plan }, received, malformed, source, call)
     }
-    for (let at = 0, uids = left(); at < uids.length; at += UIDS_PER_RETRY) {
-      const batch = uids.slice(at, at + UIDS_PER_RETRY)
-      const remaining = (): Uid[] => batch.filter((uid) => !received.has(uid))
+    for (let at = 0, uids = left(); at < uids.length; at += size) {
+      const batch = uids.slice(at, at + size)
+      const remaining = (): Uid[] => batch.filter(isLeft)
       if (!compressed) {
         const { status } = yield* attemptBatch(batch, { compressed: false })
         if (statusClass(status) === 'failure' && batch.length > 1) {
@@ -117,15 +129,19 @@ async function* retryMissing(
       }
       const unknown = remaining().filter((uid) => instances.get(uid) === undefined)
       if (unknown.length > 0) {
-        yield* attempt(one, unknown, { classes: [], compressed: false, others: true }, received, source, call)
+        const any = { classes: [], compressed: false, others: true }
+        yield* attempt(one, unknown, any, received, malformed, source, call)
       }
     }
   }
   const listed = [...missing.values()].flatMap(({ instances }) => [...instances.keys()])
-  const absent = listed.filter((uid) => !received.has(uid))
+  // What came malformed was there, listed or not.
+  const absent = [...new Set([...listed, ...malformed.keys()])].filter((uid) => !received.has(uid))
   if (received.size === 0 && absent.length === 0) throw new NoSuchInstanceError()
   if (received.size === 0 && statusClass(first.status) === 'failure') throw new StatusError(first.response)
-  if (absent.length > 0) throw new IncompleteRetrieveError(received.size, absent.length, first.status)
+  if (absent.length === 0) return
+  const cause = absent.map((uid) => malformed.get(uid)?.error).find((error) => error !== undefined)
+  throw new IncompleteRetrieveError(received.size, absent.length, first.status, cause && { cause })
 }
 
 interface AttemptEnd extends RetrieveEnd {
@@ -133,6 +149,8 @@ interface AttemptEnd extends RetrieveEnd {
   readonly arrived: number
   /** Instances that came and do not. */
   readonly foreign: number
+  /** Instances that came and cannot be read. */
+  readonly malformed: number
   /** Encapsulated syntaxes the archive accepted, for any class. */
   readonly accepted: readonly Uid[]
 }
@@ -145,32 +163,39 @@ async function* attempt(...args: AttemptArguments): AsyncGenerator<Instance, Att
   } catch (error) {
     if (progress.answered || !progress.lease || !wasStale(progress.lease, error)) throw error
   }
+  progress.fresh = true
   return yield* attemptOnce(...args, progress)
 }
+
+/** By the UID of the command, since their own cannot be read: how often they came so, and why they are malformed. */
+type Malformed = Map<Uid, { readonly times: number; readonly error: Error }>
 
 type AttemptArguments = [
   selection: Selection,
   uids: readonly Uid[],
   plan: Pick<GetPlan, 'classes' | 'compressed' | 'others' | 'only'>,
   received: Set<Uid>,
+  malformed: Malformed,
   source: RetrieveSource,
   call: Call,
 ]
 
 interface Progress {
   answered: boolean
+  /** The pooled association was dead. */
+  fresh?: boolean
   lease?: Lease
 }
 
 /** At the level asked and never above it. Instances already received are dropped. */
 async function* attemptOnce(
-  ...[selection, uids, plan, received, source, call, progress]: [...AttemptArguments, progress: Progress]
+  ...[selection, uids, plan, received, malformed, source, call, progress]: [...AttemptArguments, progress: Progress]
 ): AsyncGenerator<Instance, AttemptEnd> {
   const { maxContexts, roles, timeout, archive } = source
   const wanted = selection.instance === undefined ? uids : [selection.instance]
   const level: Level = wanted.length > 0 ? 'IMAGE' : selection.series === undefined ? 'STUDY' : 'SERIES'
   const proposal = getProposal({ ...plan, maxContexts, roles })
-  const lease = await source.pool.lease(proposal, call)
+  const lease = await source.pool.lease(proposal, call, { fresh: progress.fresh === true })
   progress.lease = lease
   try {
     const context = [...lease.association.contexts.values()].find((c) => c.abstractSyntax === SopClass.studyRootGet)
@@ -179,12 +204,20 @@ async function* attemptOnce(
     const request = identifier({ level, keys }, { query: 'ISO_IR 192', always: false })
     let arrived = 0
     let foreign = 0
+    let unread = 0
     for await (const event of new Scu(lease.association).get(context, request, { timeout, signal: call.signal })) {
       progress.answered = true
       if (event.kind === 'end') {
-        return { ...event, arrived, foreign, accepted: encapsulatedOf(lease.association.contexts.values()) }
+        const accepted = encapsulatedOf(lease.association.contexts.values())
+        return { ...event, arrived, foreign, malformed: unread, accepted }
       }
-      const { identity, body } = await identify(event.body, event.syntax)
+      const identified = await identifyIn(event, malformed)
+      if (!identified) {
+        // What is left of it is passed over when the next event is asked for.
+        unread++
+        continue
+      }
+      const { identity, body } = identified
       // The data set is right where it differs from the command; what was not selected is never passed on.
       const sopInstance = identity.sopInstance ?? event.sopInstance
       const asked = belongsTo(identity, selection) && (uids.length === 0 || uids.includes(sopInstance))
@@ -201,7 +234,8 @@ async function* attemptOnce(
         study: selection.study,
         series: identity.series ?? selection.series ?? '',
         syntax: event.syntax,
-        body: counted(body, () => (reading.complete = true)),
+        // The archive's word that it is whole is not enough: a data set that ends inside an element is not.
+        body: counted(untruncated(body, event.syntax), () => (reading.complete = true)),
       }
       if (reading.complete) received.add(sopInstance)
     }
@@ -209,6 +243,22 @@ async function* attemptOnce(
   } finally {
     // Ended early, the operation was cancelled to its final response, or the association is no longer fit for reuse.
     lease.release()
+  }
+}
+
+/** Who an instance is; undefined when it is malformed, which is then noted. */
+async function identifyIn(
+  { sopInstance, body, syntax }: SubOperation,
+  malformed: Malformed,
+): Promise<{ identity: Identity; body: SubOperation['body'] } | undefined> {
+  try {
+    return await identify(body, syntax)
+  } catch (error) {
+    const isMalformed =
+      error instanceof MalformedDataSetError || error instanceof InflateError || error instanceof HeadTooLargeError
+    if (!isMalformed) throw error
+    malformed.set(sopInstance, { times: (malformed.get(sopInstance)?.times ?? 0) + 1, error })
+    return undefined
   }
 }
 
@@ -225,7 +275,7 @@ async function* counted<T>(source: AsyncIterable<T>, done: () => void): AsyncGen
 function isComplete(end: AttemptEnd, received: ReadonlySet<Uid>): boolean {
   const kind = statusClass(end.status)
   // We did not cancel it.
-  if (kind === 'failure' || kind === 'cancel') return false
+  if (kind === 'failure' || kind === 'cancel' || end.malformed > 0) return false
   // It counts more than it sent, or sent something else instead.
   if ((end.completed ?? 0) > end.arrived + end.foreign || (end.foreign > 0 && received.size > 0)) return false
   if (end.status === Status.subOperationsWithFailures) return (end.failed ?? 1) === 0 && received.size > 0

@@ -3,6 +3,7 @@ import { Dataset, vrFor } from '../dicom/dataset.ts'
 import type { Tag } from '../dicom/tag.ts'
 import type { Uid } from '../dicom/uids.ts'
 import { representation } from '../dicom/vr.ts'
+import { matchesWildcard } from '../dicom/wildcard.ts'
 import { defaultKeys, depthOf, levelOf, levels } from './attribute-levels.ts'
 import type { Call } from './call.ts'
 import { returnKey, selectionKeys, uniqueKeys, type Key, type Level, type Query } from './query.ts'
@@ -224,11 +225,5 @@ export function fits(match: Dataset, keys: readonly Key[]): boolean {
 }
 
 function matchesAny(value: string, patterns: readonly string[]): boolean {
-  return patterns.some((pattern) => pattern === value || pattern === '*' || wildcard(pattern).test(value))
-}
-
-/** PS3.4 C.2.2.2.4: `*` any run, `?` any one character. */
-function wildcard(pattern: string): RegExp {
-  const escaped = pattern.replace(/[.+^${}()|[\]\\]/g, '\\$&')
-  return new RegExp(`^${escaped.replaceAll('*', '.*').replaceAll('?', '.')}$`)
+  return patterns.some((pattern) => matchesWildcard(pattern, value))
 }

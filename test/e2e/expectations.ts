@@ -46,9 +46,14 @@ export function faultsOf(sample: Sample, file: Buffer, outcome: Outcome, capabil
   }
   const found = differences(sample.dataset, readDataset(got.data, got.syntax), {
     except: new Set(outcome.decoded ? CHANGED_BY_DECODING : []),
-    looseVrs: sample.syntax === IMPLICIT_LE || (!isCompressed(sample.syntax) && !capabilities.explicitFirst),
+    looseVrs: losesVrs(sample, capabilities),
   })
   return found.map(fault)
+}
+
+/** Whether it is in Implicit VR on the way: of private and unknown elements the VR is then lost. */
+export function losesVrs({ syntax }: Sample, { explicitFirst }: Capabilities): boolean {
+  return syntax === IMPLICIT_LE || (!isCompressed(syntax) && !explicitFirst)
 }
 
 /** What an archive rewrites when it decompresses. */

@@ -1,3 +1,5 @@
+import type { JsonAttribute, JsonDataset } from '../support/dcm2json.ts'
+
 /** A whole answer. */
 export interface Answer {
   readonly status: number
@@ -18,13 +20,7 @@ export async function answerOf(response: Response): Promise<Answer> {
   return { status: response.status, headers: response.headers, body: Buffer.from(await response.arrayBuffer()) }
 }
 
-/** An attribute of the DICOM JSON model (PS3.18 F.2). */
-export interface JsonAttribute {
-  readonly vr: string
-  readonly Value?: readonly unknown[]
-}
-
-export type JsonDataset = Readonly<Record<string, JsonAttribute>>
+export type { JsonAttribute, JsonDataset }
 
 export interface SearchAnswer {
   readonly status: number

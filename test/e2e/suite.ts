@@ -4,6 +4,7 @@ import { startGateway, type Gateway } from '../../src/gateway.ts'
 import type { ArchiveUnderTest, Running } from './archive-under-test.ts'
 import { clientTests } from './client-tests.ts'
 import { Corpus, type Sample } from './corpus.ts'
+import { metadataTests } from './metadata-tests.ts'
 import { retrieveTests } from './retrieve-tests.ts'
 import { searchTests } from './search-tests.ts'
 import { storeTests } from './store-tests.ts'
@@ -48,6 +49,7 @@ export function archiveSuite(name: string, start: (files: readonly string[]) => 
 
     describe('search', () => searchTests(use))
     describe('retrieve', () => retrieveTests(use))
+    describe('metadata', () => metadataTests(use))
     describe('store', () => storeTests(use))
     describe('dicomweb-client', () => clientTests(use))
 

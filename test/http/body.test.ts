@@ -96,6 +96,9 @@ describe('sendStream', () => {
   class Response extends Writable {
     status: number | undefined
     readonly sent: Buffer[] = []
+    /** The connection was reset, not ended. */
+    wasReset = false
+    readonly socket = { resetAndDestroy: () => (this.wasReset = true) }
     #room: number
 
     constructor(room = Infinity) {
@@ -106,6 +109,11 @@ describe('sendStream', () => {
 
     setHeader(): void {
       // No header matters here.
+    }
+
+    setTimeout(milliseconds: number, stalled: () => void): void {
+      const timer = setTimeout(stalled, milliseconds)
+      this.once('close', () => clearTimeout(timer))
     }
 
     writeHead(status: number): void {
@@ -139,6 +147,7 @@ describe('sendStream', () => {
     const context = contextOf(outgoing)
     await send(context, streamOf([bytes(20_000)], new Error('broken')))
     expect(outgoing.destroyed).toBe(true)
+    expect(outgoing.wasReset).toBe(true)
     expect(outgoing.writableEnded).toBe(false)
     expect(context.error).toMatchObject({ message: 'broken' })
   })

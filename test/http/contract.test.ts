@@ -4,13 +4,14 @@ import { DemoArchive } from '../../src/demo/demo-archive.ts'
 import { Attribute } from '../../src/dicom/attributes.ts'
 import type { Faults } from '../../src/demo/faults.ts'
 import type { Gateway } from '../../src/gateway.ts'
-import { E, I, instanceFile, MR, S, seriesFiles } from '../support/dicom-files.ts'
+import { E, I, instanceFile, MR, S, seriesFiles, Syntax, type InstanceOptions } from '../support/dicom-files.ts'
 import { startGatewayFor } from '../support/gateway.ts'
-import { readParts } from '../support/multipart.ts'
+import { readParts, type Part } from '../support/multipart.ts'
 import { hasPrefix } from '../support/part10.ts'
 import { RawClient } from '../support/raw-http.ts'
 import { related } from '../support/related.ts'
 import { ScriptedArchive } from '../support/scripted-archive.ts'
+import { parseXml } from '../support/xml.ts'
 
 // Every operation of openapi/dicomweb.yaml, and every status that it describes, against the running service.
 
@@ -20,6 +21,50 @@ type Run = (service: Service) => Promise<Response>
 
 const NOT_HERE = 'NO_DICOM'
 const APPLICATION_DICOM = 'multipart/related; type="application/dicom"'
+const DICOM_XML = 'multipart/related; type="application/dicom+xml"'
+const AS_STORED = 'multipart/related; type="application/octet-stream"; transfer-syntax=*'
+const OCTETS = 'application/octet-stream'
+const JPEG = 'image/jpeg; transfer-syntax=*'
+
+const SERIES = `/studies/${S}/series/${E}`
+const INSTANCE = `${SERIES}/instances/${I}`
+
+const PDF = '1.2.840.10008.5.1.4.1.1.104.1'
+const DOCUMENT_BYTES = 11
+
+/** A study of what is not plain images, each at `INSTANCE_OF.{name}`. */
+const K = '1.2.10'
+const jpeg = (length: number): Buffer => Buffer.concat([Buffer.from('ffd8', 'hex'), Buffer.alloc(length - 2)])
+const kinds: Readonly<Record<string, InstanceOptions>> = {
+  native: {},
+  lossy: { syntax: Syntax.jpegBaseline, fragments: [Buffer.alloc(0), jpeg(20)] },
+  lossless: { syntax: Syntax.jpegLossless, fragments: [Buffer.alloc(0), jpeg(20)] },
+  // Two frames, the second of two fragments.
+  frames: {
+    syntax: Syntax.jpegBaseline,
+    fragments: [Buffer.alloc(0), jpeg(20), jpeg(30), Buffer.alloc(10)],
+    change: (dataset) => dataset.set(Attribute.NumberOfFrames, '2'),
+  },
+  corrupt: {
+    syntax: Syntax.jpegBaseline,
+    fragments: [Buffer.alloc(0), jpeg(20)],
+    change: (dataset) => dataset.set(Attribute.NumberOfFrames, '2'),
+  },
+  video: { syntax: '1.2.840.10008.1.2.4.102', fragments: [Buffer.alloc(0), Buffer.alloc(50), Buffer.alloc(50)] },
+  bigEndian: { syntax: Syntax.bigEndian },
+  document: {
+    sopClass: PDF,
+    change: (dataset) => {
+      dataset
+        .set(Attribute.MIMETypeOfEncapsulatedDocument, 'application/pdf')
+        .set(Attribute.EncapsulatedDocumentLength, DOCUMENT_BYTES)
+        .put(Attribute.EncapsulatedDocument, { vr: 'OB', value: Buffer.from('%PDF-1.7\n%%\0') })
+        .delete(Attribute.PixelData)
+    },
+  },
+}
+const seriesOf = (kind: string): string => `${K}.${Object.keys(kinds).indexOf(kind) + 1}`
+const pathOf = (kind: string): string => `/studies/${K}/series/${seriesOf(kind)}/instances/${seriesOf(kind)}.1`
 
 /** A gateway before archives of every kind. */
 class Service implements AsyncDisposable {
@@ -46,6 +91,10 @@ class Service implements AsyncDisposable {
         dataset.set(Attribute.PatientName, 'Yamada^Tarou=山田^太郎=やまだ^たろう').set(Attribute.PatientSex, 'O'),
     })
     await archive.put(other)
+    for (const [kind, options] of Object.entries(kinds)) {
+      const series = seriesOf(kind)
+      await archive.put(instanceFile({ study: K, series, instance: `${series}.1`, ...options }))
+    }
     // Takes associations, and does nothing else.
     const bare = await DemoArchive.start({
       aeTitle: 'BARE',
@@ -70,9 +119,9 @@ class Service implements AsyncDisposable {
     return new Service(gateway, archive, [gateway, archive, bare, silent])
   }
 
-  async get(path: string, options: { accept?: string; faults?: Faults } = {}): Promise<Response> {
-    this.archive.faults = options.faults ?? {}
-    const headers = options.accept === undefined ? {} : { accept: options.accept }
+  async get(path: string, options: { accept?: string; range?: string; faults?: Faults } = {}): Promise<Response> {
+    const { faults = {}, ...headers } = options
+    this.archive.faults = faults
     return fetch(this.gateway.url + path, { headers })
   }
 
@@ -122,27 +171,32 @@ function searchProbes(path: string, query: string, broad: string | undefined): R
 
 const nativeOnly = (uid: string): boolean => !uid.includes('.1.2.4.') && uid !== '1.2.840.10008.1.2.5'
 
-function retrieveProbes(path: string, partial: boolean): Record<number, Probe> {
+/** What a 206 of a resource is: some of its instances, or a range of its bytes. */
+type Some = 'instances' | 'range'
+
+function retrieveProbes(path: string, accept: string, some?: Some): Record<number, Probe> {
   const ask =
     (root: string, options = {}) =>
     (service: Service) =>
       service.get(root + path, options)
+  const oneFails: Faults = { acceptsSyntax: nativeOnly, getFails: (uid: string) => uid === `${E}.2` }
   return {
-    200: ask('', { accept: APPLICATION_DICOM }),
-    ...(partial && {
-      206: ask('', { faults: { acceptsSyntax: nativeOnly, getFails: (uid: string) => uid === `${E}.2` } }),
-    }),
+    200: ask('', { accept }),
+    ...(some === 'instances' && { 206: ask('', { accept, faults: oneFails }) }),
+    ...(some === 'range' && { 206: ask('', { accept, range: 'bytes=2-5' }) }),
     400: (service) => service.get(path.replace(S, '1..2')),
     403: ask('', { faults: { findStatus: 0x0124 } }),
     404: (service) => service.get(path.replace(S, '9.9')),
     406: ask('', { accept: 'image/jpeg' }),
-    413: { unprovoked: 'there is no limit on what a retrieve returns' },
+    ...(some === 'range' && { 416: ask('', { accept, range: 'bytes=32-' }) }),
     501: ask('/aets/BARE'),
     502: ask('/aets/DOWN'),
     503: ask('', { faults: { acceptsSyntax: nativeOnly, getFails: () => true } }),
     504: ask('/aets/SILENT'),
   }
 }
+
+const unlimited = { 413: { unprovoked: 'there is no limit on what a retrieve returns' } }
 
 function storeProbes(path: string): Record<number, Probe> {
   const file = instanceFile({ instance: `${E}.3` })
@@ -193,9 +247,20 @@ const probes: Record<string, Record<number, Probe>> = {
     `?StudyInstanceUID=${S}&SeriesInstanceUID=${E}`,
     '/instances?PatientID=123',
   ),
-  retrieveStudy: retrieveProbes(`/studies/${S}`, true),
-  retrieveSeries: retrieveProbes(`/studies/${S}/series/${E}`, true),
-  retrieveInstance: retrieveProbes(`/studies/${S}/series/${E}/instances/${I}`, false),
+  retrieveStudy: { ...retrieveProbes(`/studies/${S}`, APPLICATION_DICOM, 'instances'), ...unlimited },
+  retrieveSeries: { ...retrieveProbes(SERIES, APPLICATION_DICOM, 'instances'), ...unlimited },
+  retrieveInstance: { ...retrieveProbes(INSTANCE, APPLICATION_DICOM), ...unlimited },
+  retrieveStudyMetadata: retrieveProbes(`/studies/${S}/metadata`, 'application/dicom+json', 'instances'),
+  retrieveSeriesMetadata: retrieveProbes(`${SERIES}/metadata`, DICOM_XML, 'instances'),
+  retrieveInstanceMetadata: retrieveProbes(`${INSTANCE}/metadata`, 'application/json'),
+  retrieveFrames: retrieveProbes(`${INSTANCE}/frames/1`, OCTETS, 'range'),
+  retrieveStudyBulkData: retrieveProbes(`/studies/${S}/bulkdata`, AS_STORED, 'instances'),
+  retrieveSeriesBulkData: retrieveProbes(`${SERIES}/bulkdata`, AS_STORED, 'instances'),
+  retrieveInstanceBulkData: retrieveProbes(`${INSTANCE}/bulkdata`, AS_STORED),
+  retrieveBulkDataElement: retrieveProbes(`${INSTANCE}/bulkdata/7FE00010`, OCTETS, 'range'),
+  retrieveStudyPixelData: retrieveProbes(`/studies/${S}/pixeldata`, AS_STORED, 'instances'),
+  retrieveSeriesPixelData: retrieveProbes(`${SERIES}/pixeldata`, AS_STORED, 'instances'),
+  retrieveInstancePixelData: retrieveProbes(`${INSTANCE}/pixeldata`, OCTETS, 'range'),
   storeInstances: storeProbes('/studies'),
   storeStudyInstances: storeProbes(`/studies/${S}`),
   live: { 200: (service) => service.root('/livez') },
@@ -244,6 +309,7 @@ async function violations(operation: Operation, response: Response): Promise<str
 
 /** Whether a Content-Type is the media type described: its essence, and the parameters that the description has. */
 function isOfType(type: string, described: string): boolean {
+  if (described === '*/*') return type !== ''
   const parts = (text: string): string[] =>
     text
       .toLowerCase()
@@ -256,13 +322,41 @@ function isOfType(type: string, described: string): boolean {
 function bodyFaults(type: string, pointer: string, body: Buffer): string[] {
   if (type.startsWith('multipart/related')) {
     const parts = readParts(type, body)
-    const syntax = /^application\/dicom; transfer-syntax=[0-9.]+$/
-    const bad = parts.filter((part) => !hasPrefix(part.body) || !syntax.test(part.headers.get('content-type') ?? ''))
-    return parts.length === 0 ? ['no part'] : bad.map(() => 'a part that is no DICOM file')
+    if (type.includes('application/dicom+xml')) return parts.flatMap(xmlFaults)
+    if (parts.length === 0) return ['no part']
+    return parts.flatMap(type.includes('application/dicom') ? fileFaults : valueFaults)
   }
   if (type === 'application/dicom') return hasPrefix(body) ? [] : ['not a DICOM file']
-  const text = body.toString('utf8')
-  return faults(pointer, type.includes('json') ? (JSON.parse(text) as unknown) : text)
+  if (pointer.endsWith('json/schema')) return faults(pointer, JSON.parse(body.toString('utf8')))
+  return [...typeFaults(type), ...faults(pointer, body.toString('utf8'))]
+}
+
+function fileFaults({ headers, body }: Part): string[] {
+  const isTyped = /^application\/dicom; transfer-syntax=[0-9.]+$/.test(headers.get('content-type') ?? '')
+  return isTyped && hasPrefix(body) ? [] : ['a part that is no DICOM file']
+}
+
+function xmlFaults({ headers, body }: Part): string[] {
+  const isModel = parseXml(body.toString('utf8')).name === 'NativeDicomModel'
+  return isModel && headers.get('content-type') === 'application/dicom+xml' ? [] : ['a part that is no DICOM XML']
+}
+
+/** A value or a frame in a part. */
+function valueFaults({ headers, body }: Part): string[] {
+  const location = headers.get('content-location') ?? ''
+  return [
+    ...typeFaults(headers.get('content-type') ?? ''),
+    ...(headers.get('content-length') === String(body.length) ? [] : ['a part of another length than it says']),
+    ...(/^http.*\/instances\/[0-9.]+\/(bulkdata\/[0-9A-F/]+|frames\/\d+)$/.test(location)
+      ? []
+      : [`a part at ${location || 'no place'}`]),
+  ]
+}
+
+/** Pixel data tells its transfer syntax; documents have none. */
+function typeFaults(type: string): string[] {
+  const isPixels = /^(application\/octet-stream|image\/|video\/)/.test(type)
+  return isPixels && !/; transfer-syntax=[0-9.]+$/.test(type) ? [`${type} without a transfer syntax`] : []
 }
 
 describe('the contract', () => {
@@ -312,10 +406,117 @@ describe('the contract', () => {
     ['a study of a named archive', 'retrieveStudy', `/aets/DEMO/studies/${S}`, '*/*'],
     ['series with everything', 'searchStudySeries', '/studies/1.2.9/series?includefield=PatientName,PatientSex', '*/*'],
     ['a study as it is stored', 'retrieveStudy', `/studies/${S}`, `${APPLICATION_DICOM}; transfer-syntax=*`],
+    ['studies in XML', 'searchStudies', '/studies?includefield=all', DICOM_XML],
+    ['series of a study in XML', 'searchStudySeries', `/studies/${S}/series`, DICOM_XML],
+    ['instances of a series in XML', 'searchSeriesInstances', `${SERIES}/instances`, DICOM_XML],
+    ['instances of a study in XML', 'searchStudyInstances', `/studies/${S}/instances`, DICOM_XML],
+    ['all series in XML', 'searchAllSeries', `/series?StudyInstanceUID=${S}`, DICOM_XML],
+    ['all instances in XML', 'searchAllInstances', `/instances?StudyInstanceUID=${S}`, DICOM_XML],
+    ['no studies in XML', 'searchStudies', '/studies?PatientID=nobody', DICOM_XML],
+    ['metadata of a named archive', 'retrieveStudyMetadata', `/aets/DEMO/studies/${S}/metadata`, '*/*'],
+    ['metadata of all kinds', 'retrieveStudyMetadata', `/studies/${K}/metadata`, '*/*'],
+    ['metadata of all kinds in XML', 'retrieveStudyMetadata', `/studies/${K}/metadata`, DICOM_XML],
+    ['metadata of an instance in XML', 'retrieveInstanceMetadata', `${INSTANCE}/metadata`, 'application/dicom+xml'],
+    ['a frame in a part', 'retrieveFrames', `${INSTANCE}/frames/1`, '*/*'],
+    ['a frame of Big Endian', 'retrieveFrames', `${pathOf('bigEndian')}/frames/1`, OCTETS],
+    ['compressed frames', 'retrieveFrames', `${pathOf('frames')}/frames/2,1`, '*/*'],
+    ['compressed frames as bytes', 'retrieveFrames', `${pathOf('frames')}/frames/2%2C1`, AS_STORED],
+    ['a compressed frame', 'retrieveFrames', `${pathOf('frames')}/frames/2`, JPEG],
+    ['a frame that is only there with loss', 'retrieveFrames', `${pathOf('lossy')}/frames/1`, 'image/jpeg'],
+    ['a frame that cannot be decompressed', 'retrieveFrames', `${pathOf('lossy')}/frames/1`, OCTETS],
+    ['bulk data of an image', 'retrieveInstanceBulkData', `${pathOf('native')}/bulkdata`, '*/*'],
+    ['bulk data of a document', 'retrieveInstanceBulkData', `${pathOf('document')}/bulkdata`, '*/*'],
+    ['bulk data of frames', 'retrieveSeriesBulkData', `/studies/${K}/series/${seriesOf('frames')}/bulkdata`, '*/*'],
+    ['a value in a part', 'retrieveBulkDataElement', `${INSTANCE}/bulkdata/7FE00010`, '*/*'],
+    ['a document', 'retrieveBulkDataElement', `${pathOf('document')}/bulkdata/00420011`, 'application/pdf'],
+    ['a document as bytes', 'retrieveBulkDataElement', `${pathOf('document')}/bulkdata/00420011`, OCTETS],
+    ['a value of compressed frames', 'retrieveBulkDataElement', `${pathOf('frames')}/bulkdata/7FE00010`, AS_STORED],
+    ['pixel data of compressed frames', 'retrieveInstancePixelData', `${pathOf('frames')}/pixeldata`, '*/*'],
+    ['pixel data of a compressed image', 'retrieveInstancePixelData', `${pathOf('lossless')}/pixeldata`, 'image/jpeg'],
+    ['a video', 'retrieveInstancePixelData', `${pathOf('video')}/pixeldata`, 'video/mp4'],
+    ['a video in a part', 'retrieveInstancePixelData', `${pathOf('video')}/pixeldata`, '*/*'],
   ])('is kept to by %s', async (_, operationId, path, accept) => {
     const { operation } = operations.find((one) => one.operation.operationId === operationId)!
     const response = await service.get(path, { accept })
     expect(response.status).toBe(200)
+    expect(await violations(operation, response)).toEqual([])
+  })
+
+  it.each([
+    ['bytes of what is compressed without loss', 406, 'retrieveFrames', `${pathOf('lossless')}/frames/1`, OCTETS],
+    ['a frame of a video', 406, 'retrieveFrames', `${pathOf('video')}/frames/1`, '*/*'],
+    ['several frames without parts', 406, 'retrieveFrames', `${pathOf('frames')}/frames/1,2`, JPEG],
+    ['frames without parts', 406, 'retrieveInstancePixelData', `${pathOf('frames')}/pixeldata`, JPEG],
+    ['bulk data without parts', 406, 'retrieveInstanceBulkData', `${INSTANCE}/bulkdata`, OCTETS],
+    ['another type of document', 406, 'retrieveBulkDataElement', `${pathOf('document')}/bulkdata/00420011`, 'text/xml'],
+    [
+      'images as they are not',
+      406,
+      'retrieveSeriesPixelData',
+      `${SERIES}/pixeldata`,
+      'multipart/related; type=image/jls',
+    ],
+    [
+      'a study that is bytes in part',
+      206,
+      'retrieveStudyPixelData',
+      `/studies/${K}/pixeldata`,
+      `multipart/related; type="${OCTETS}"`,
+    ],
+    ['its bulk data', 206, 'retrieveStudyBulkData', `/studies/${K}/bulkdata`, `multipart/related; type="${OCTETS}"`],
+  ])('is kept to where the client asks for %s', async (_, status, operationId, path, accept) => {
+    const { operation } = operations.find((one) => one.operation.operationId === operationId)!
+    // Cut into frames, these fail the study that they belong to.
+    const response = await service.get(path, {
+      accept,
+      faults: { getFails: (uid) => uid === `${seriesOf('corrupt')}.1` },
+    })
+    expect(await violations(operation, response)).toEqual([])
+    expect(response.status).toBe(status)
+  })
+
+  it.each([
+    ['INVALID_FRAME_LIST', 400, 'retrieveFrames', `${INSTANCE}/frames/0`],
+    ['INVALID_FRAME_LIST', 400, 'retrieveFrames', `${INSTANCE}/frames/1,1`],
+    ['NO_SUCH_FRAME', 404, 'retrieveFrames', `${INSTANCE}/frames/1,2`],
+    ['NO_PIXEL_DATA', 404, 'retrieveFrames', `${pathOf('document')}/frames/1`],
+    ['NO_PIXEL_DATA', 404, 'retrieveInstancePixelData', `${pathOf('document')}/pixeldata`],
+    ['NO_SUCH_BULK_DATA', 404, 'retrieveSeriesPixelData', `/studies/${K}/series/${seriesOf('document')}/pixeldata`],
+    ['NO_SUCH_BULK_DATA', 404, 'retrieveBulkDataElement', `${INSTANCE}/bulkdata/00420011`],
+    ['NO_SUCH_BULK_DATA', 404, 'retrieveBulkDataElement', `${INSTANCE}/bulkdata/pixels`],
+    ['NO_SUCH_BULK_DATA', 404, 'retrieveBulkDataElement', `${INSTANCE}/bulkdata/00400275/0/00400009`],
+    ['CORRUPT_FRAGMENTS', 502, 'retrieveFrames', `${pathOf('corrupt')}/frames/1`],
+    ['CORRUPT_FRAGMENTS', 502, 'retrieveInstancePixelData', `${pathOf('corrupt')}/pixeldata`],
+    ['CORRUPT_FRAGMENTS', 502, 'retrieveInstanceBulkData', `${pathOf('corrupt')}/bulkdata`],
+  ])('is kept to by %s', async (code, status, operationId, path) => {
+    const { operation } = operations.find((one) => one.operation.operationId === operationId)!
+    const response = await service.get(path)
+    expect(await violations(operation, response.clone())).toEqual([])
+    expect(response.status).toBe(status)
+    expect(await response.json()).toMatchObject({ code, status })
+  })
+
+  it.each([
+    ['the first bytes', 'bytes=0-3', 'bytes 0-3/32'],
+    ['the last bytes', 'bytes=-4', 'bytes 28-31/32'],
+    ['more bytes than there are', 'bytes=30-99', 'bytes 30-31/32'],
+  ])('is kept to by %s of a frame', async (_, range, answered) => {
+    const { operation } = operations.find((one) => one.operation.operationId === 'retrieveFrames')!
+    const response = await service.get(`${INSTANCE}/frames/1`, { accept: OCTETS, range })
+    expect(response.headers.get('content-range')).toBe(answered)
+    expect(await violations(operation, response)).toEqual([])
+    expect(response.status).toBe(206)
+  })
+
+  it.each([
+    ['several ranges', OCTETS, 'bytes=0-3,8-11'],
+    ['another unit', OCTETS, 'frames=1-2'],
+    ['a range of a multipart body', '*/*', 'bytes=0-3'],
+  ])('is kept to by the whole where the client asks for %s', async (_, accept, range) => {
+    const { operation } = operations.find((one) => one.operation.operationId === 'retrieveInstancePixelData')!
+    const response = await service.get(`${INSTANCE}/pixeldata`, { accept, range })
+    expect(response.status).toBe(200)
+    expect(response.headers.get('content-range')).toBeNull()
     expect(await violations(operation, response)).toEqual([])
   })
 
@@ -354,6 +555,31 @@ describe('the contract', () => {
       new Response('{}', { status: 418, headers: json }),
       new Response('{"status":503}', { status: 503, headers: { 'Content-Type': 'application/problem+json' } }),
       new Response(null, { status: 204, headers: json }),
+    ]
+    for (const response of broken) expect(await violations(operation, response)).not.toEqual([])
+  })
+
+  it('would be seen to be broken by values and frames', async () => {
+    const { operation } = operations.find((one) => one.operation.operationId === 'retrieveFrames')!
+    const multipart = { 'Content-Type': `multipart/related; type="${OCTETS}"; boundary=b` }
+    const type = `${OCTETS}; transfer-syntax=1.2`
+    const at = 'http://x/instances/1.2/frames/1'
+    const part = (...headers: string[]): string => `--b\r\n${headers.join('\r\n')}\r\n\r\nAB\r\n--b--\r\n`
+    const whole = part(`Content-Type: ${type}`, 'Content-Length: 2', `Content-Location: ${at}`)
+    expect(await violations(operation, new Response(whole, { headers: multipart }))).toEqual([])
+    const broken: Response[] = [
+      new Response('--b--\r\n', { headers: multipart }),
+      new Response(part(`Content-Type: ${OCTETS}`, 'Content-Length: 2', `Content-Location: ${at}`), {
+        headers: multipart,
+      }),
+      new Response(part(`Content-Type: ${type}`, 'Content-Length: 3', `Content-Location: ${at}`), {
+        headers: multipart,
+      }),
+      new Response(part(`Content-Type: ${type}`, 'Content-Length: 2'), { headers: multipart }),
+      new Response('AB', { headers: { 'Content-Type': OCTETS } }),
+      new Response('AB', { status: 206, headers: { 'Content-Type': type } }),
+      new Response('AB', { status: 206, headers: { 'Content-Type': type, 'Content-Range': 'bytes 0-1' } }),
+      new Response('AB', { headers: { 'Content-Type': 'text/plain' } }),
     ]
     for (const response of broken) expect(await violations(operation, response)).not.toEqual([])
   })

@@ -100,6 +100,20 @@ describe('a retrieve that fails behind the first byte', () => {
     expect((await event()).error).toMatchObject({ code: 'PEER_TIMEOUT' })
   })
 
+  it('is cut where the archive calls whole what ends inside an element, and is not kept', async () => {
+    const setup = await started({
+      files: [instanceFile({ pixelBytes: 400_000 })],
+      archive: { faults: { endAfterBytes: 200_000 } },
+    })
+    for (const accept of ['application/dicom', undefined]) {
+      const headers = accept === undefined ? {} : { accept }
+      const fetched = fetch(`${setup.origin}${INSTANCE}/${I}`, { headers }).then((response) => response.arrayBuffer())
+      await expect(fetched).rejects.toThrow()
+    }
+    expect(setup.archive.retrievals).toBe(2)
+    expect(setup.gateway.cache.stats.instances).toBe(0)
+  })
+
   it('is cut where some instances did not come', async () => {
     const setup = await started({
       files: seriesFiles(10, { pixelBytes: BIG }),

@@ -286,6 +286,20 @@ describe('a body that does not come to its end', () => {
     expect(client.status).toBe(200)
   })
 
+  it('is given up when it only trickles, and the archive is free for others', async () => {
+    const setup = await started({ timeouts: { stall: '300ms' } })
+    const client = await connected(setup)
+    const { type, body } = related([instanceFile({ pixelBytes: 100_000 })])
+    await client.send(head(type, { 'Content-Length': body.length }))
+    await client.send(body.subarray(0, 2_000))
+    for (let at = 2_000; !client.ended && at < 2_200; at++) {
+      await client.send(body.subarray(at, at + 1)).catch(() => undefined)
+      await new Promise((resolve) => setTimeout(resolve, 20))
+    }
+    expect(client.status).toBe(408)
+    await isFree(setup)
+  })
+
   it('because the client left is not stored, and the association is free', async () => {
     const setup = await started()
     const { type, body } = related([instanceFile({ pixelBytes: 400_000 })])
