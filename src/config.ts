@@ -60,22 +60,6 @@ export function parseConfig(value: unknown): Config {
   return config
 }
 
-/** The same without secrets, to be logged. */
-export function redactedConfig(config: Config): Config {
-  return {
-    ...config,
-    archives: config.archives.map((archive) => ({ ...archive, identity: redacted(archive.identity) })),
-  }
-}
-
-type Identity = Config['archives'][number]['identity']
-
-function redacted(identity: Identity): Identity {
-  if (identity === null) return null
-  if (identity.type !== 'username') return { ...identity, token: '[redacted]' }
-  return identity.passcode === undefined ? identity : { ...identity, passcode: '[redacted]' }
-}
-
 const NO_ARCHIVES: ConfigFault = {
   path: 'archives',
   message:

@@ -8,7 +8,8 @@ import { variableName } from '../src/config-environment.ts'
 import { configJsonSchema } from '../src/config-schema.ts'
 import { everyKey, keysOf, childOf, pathText } from '../src/config-tree.ts'
 import type { ConfigFault } from '../src/config.ts'
-import { ConfigError, loadConfig, parseConfig, redactedConfig } from '../src/config.ts'
+import { ConfigError, loadConfig, parseConfig } from '../src/config.ts'
+import { MAX_IDENTITY_BYTES } from '../src/config-values.ts'
 import { closest } from '../src/suggest.ts'
 import { parseBytes, parseDuration } from '../src/units.ts'
 
@@ -307,7 +308,8 @@ describe('values', () => {
     ['identity', { type: 'username', username: 'u', passcode: '' }],
     ['identity', { type: 'username', username: 'u', token: 't' }],
     ['identity', { type: 'jwt' }],
-    ['identity', { type: 'saml', token: 'ü'.repeat(40_000) }],
+    ['identity', { type: 'saml', token: 'ü'.repeat(28_001) }],
+    ['identity', { type: 'username', username: 'u'.repeat(30_000), passcode: 'p'.repeat(26_001) }],
     ['search', { emptyStatus: 404 }],
     ['search', { emptyStatus: '204' }],
     ['search', { maxResults: 0 }],
@@ -369,6 +371,29 @@ describe('values', () => {
     expect(Object.keys(faults)).toHaveLength(1)
     expect(Object.keys(faults)[0]).toMatch(new RegExp(`^${key}`))
     expect(Object.values(faults)[0]).toMatch(/^is .*; expected /)
+  })
+
+  it('takes an identity that just fits, and says what is too long', async () => {
+    const fitting = [
+      { type: 'jwt', token: 'x'.repeat(MAX_IDENTITY_BYTES) },
+      { type: 'username', username: 'u'.repeat(30_000), passcode: 'p'.repeat(MAX_IDENTITY_BYTES - 30_000) },
+    ]
+    for (const identity of fitting) expect(withArchive({ identity }).archives[0]!.identity).toEqual(identity)
+    const [jwt, username] = fitting
+    const faults = {
+      ...(await ofArchive({ identity: { ...jwt, token: `${jwt!.token!}x` } })),
+      ...(await ofArchive({ identity: { ...username, passcode: `${username!.passcode!}x` } })),
+    }
+    expect(faults).toEqual({
+      'archives[0].identity.token': 'is text that does not fit; expected a token, 1 to 56000 bytes',
+      'archives[0].identity.passcode':
+        'is text that does not fit; expected a passcode that has, with the user name, at most 56000 bytes',
+    })
+  })
+
+  it('writes the public URL in ASCII', () => {
+    const { http } = parseConfig({ http: { publicUrl: 'https://pacs.exämple/räume//' }, archives: [archive] })
+    expect(http.publicUrl).toBe('https://pacs.xn--exmple-cua/r%C3%A4ume')
   })
 
   it('reads each kind of value', () => {
@@ -900,27 +925,6 @@ describe('secrets', () => {
   ])('stay out of the fault of the variable %s', async (variable, text) => {
     const error = await errorOf(() => loadEnvironment({ [variable]: text }))
     expect(JSON.stringify([error.message, error.faults])).not.toContain(secret)
-  })
-
-  it('are redacted for logging, and nothing else is', () => {
-    const config = parseConfig({
-      archives: [
-        { ...archive, identity: { type: 'username', username: 'gateway', passcode: secret } },
-        { ...archive, aeTitle: 'B', identity: { type: 'jwt', token: secret } },
-        { ...archive, aeTitle: 'C', identity: { type: 'username', username: 'gateway' } },
-        { ...archive, aeTitle: 'D' },
-      ],
-    })
-    const redacted = redactedConfig(config)
-    expect(JSON.stringify(redacted)).not.toContain(secret)
-    expect(redacted.archives.map(({ identity }) => identity)).toEqual([
-      { type: 'username', username: 'gateway', passcode: '[redacted]' },
-      { type: 'jwt', token: '[redacted]' },
-      { type: 'username', username: 'gateway' },
-      null,
-    ])
-    expect({ ...redacted, archives: 0 }).toEqual({ ...config, archives: 0 })
-    expect(config.archives[0]?.identity).toMatchObject({ passcode: secret })
   })
 })
 

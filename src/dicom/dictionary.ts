@@ -35,12 +35,7 @@ export function keywordOf(t: Tag): string | undefined {
   return keywords.get(t) ?? keywords.get(base(t))
 }
 
-/** The tag of a PS3.6 keyword (case matters), or undefined. */
-export function tagOfKeyword(keyword: string): Tag | undefined {
-  return tags.get(keyword)
-}
-
-/** A keyword or eight hexadecimal digits (PS3.18 8.3.4.1 attributeID), or undefined. */
+/** A keyword, whose case matters, or eight hexadecimal digits (PS3.18 8.3.4.1 attributeID), or undefined. */
 export function tagOf(attributeId: string): Tag | undefined {
   return parseTag(attributeId) ?? tags.get(attributeId)
 }

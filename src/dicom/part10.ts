@@ -166,7 +166,10 @@ function lettersAt(buffer: Buffer, at: number): boolean {
   return /^[A-Z]{2}$/.test(buffer.toString('latin1', at, at + 2))
 }
 
-/** A whole small file at once: meta and data set before `until`. For headers, tests and the demo. */
+/**
+ * A whole small file at once: its meta, and its data set as bytes. For the demo and tests.
+ * @throws as readPart10
+ */
 export async function parsePart10(bytes: Bytes): Promise<{ meta: Dataset; syntax: TransferSyntax; data: Bytes }> {
   const { meta, syntax, body } = await readPart10(once(bytes))
   const chunks: Bytes[] = []

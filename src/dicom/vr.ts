@@ -89,10 +89,6 @@ export const valueRepresentations = {
 
 export type Vr = keyof typeof valueRepresentations
 
-export function isVr(name: string): name is Vr {
-  return Object.hasOwn(valueRepresentations, name)
-}
-
 export function representation(vr: Vr): ValueRepresentation {
   return valueRepresentations[vr]
 }

@@ -21,8 +21,8 @@ export class CorruptFragmentsError extends Error {
 const ITEM_HEADER_BYTES = 8
 /** Enough to know the start of any bitstream. */
 const SNIFF_BYTES = 12
-/** A table of offsets, and some fragments a frame: far more is no image. */
-export const MAX_FRAGMENTS = 2 * MAX_FRAMES
+/** The table of offsets among them: more is no image. */
+export const MAX_FRAGMENTS = MAX_FRAMES + 1
 
 /**
  * The items of encapsulated pixel data in their order, the Basic Offset Table first (PS3.5 A.4), by one pass over them.
@@ -159,8 +159,9 @@ async function byBasicTable(
     at = endOf(fragment)
     if (at >= end) break
   }
-  // The next frame has to begin where the table says.
-  return fragments.length > 0 && (end === Infinity || at === end) ? fragments : undefined
+  // The next frame has to begin where the table says; only the last one is followed by the end of the sequence.
+  const fits = next === undefined || (at === end && (await fragmentAt(source, end)) !== undefined)
+  return fragments.length > 0 && fits ? fragments : undefined
 }
 
 /** What was found out about the pixel data of an instance: a viewer asks for its frames one by one. */

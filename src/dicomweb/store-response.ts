@@ -23,7 +23,6 @@ export interface FailedInstance {
 /** Failure Reason values that we give ourselves (PS3.18 I.2.2). */
 export const FailureReason = {
   processingFailure: 0x0110,
-  sopClassNotSupported: 0x0122,
   /** The instance is of another study than the URL. */
   otherStudy: 0xa901,
   cannotUnderstand: 0xc000,

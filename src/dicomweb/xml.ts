@@ -54,14 +54,20 @@ function childrenOf(dataset: Dataset, element: Element, options: EncodeOptions, 
       return `<BulkData uri="${escapeAttribute(content.uri)}"/>`
     case 'binary':
       return `<InlineBinary>${content.base64}</InlineBinary>`
-    case 'values':
-      return content.values.map((value, index) => valueElement(element.vr, value, index + 1)).join('')
+    case 'values': {
+      const values = content.values.map((value, index) => valueElement(element.vr, value, index + 1))
+      return values.every(isEmpty) ? '' : values.join('')
+    }
   }
 }
 
-/** An empty value among others has no element, only its number; the example of PS3.19 Table A.1.5-2 has an empty one. */
+/** Of an attribute whose values are all empty nothing is written; an empty one among others is (PS3.19 Table A.1.5-2). */
+function isEmpty(element: string): boolean {
+  return element.includes('"></')
+}
+
 function valueElement(vr: Vr, value: Value, number: number): string {
-  if (value === undefined) return ''
+  if (value === undefined) return vr === 'PN' ? personName('', number) : `<Value number="${number}"></Value>`
   if (vr === 'PN') return personName(String(value), number)
   const text = typeof value === 'number' ? numberText(vr, value) : escapeText(String(value))
   return `<Value number="${number}">${text}</Value>`
@@ -86,14 +92,13 @@ function singleText(n: number): string {
 
 const COMPONENTS = ['FamilyName', 'GivenName', 'MiddleName', 'NamePrefix', 'NameSuffix']
 
-/** Only the component groups and components that are not empty; a name of none is an empty value. */
+/** Only the component groups and components that are not empty. */
 function personName(name: string, number: number): string {
   const groups = nameGroups(name).map(([group, text]) => {
     const components = nameComponents(text)
     return components === '' ? '' : `<${group}>${components}</${group}>`
   })
-  const xml = groups.join('')
-  return xml === '' ? '' : `<PersonName number="${number}">${xml}</PersonName>`
+  return `<PersonName number="${number}">${groups.join('')}</PersonName>`
 }
 
 /** PS3.5 6.2.1.1 knows five; what is behind more carets stays in the last. */

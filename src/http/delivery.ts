@@ -35,8 +35,13 @@ export class Delivery {
         const parts = await partsOf(instance)
         if (parts === undefined) this.#refused++
         else {
-          yield* parts
-          this.#given++
+          let some = false
+          for await (const part of parts) {
+            some = true
+            yield part
+          }
+          // What has nothing of the kind, as a report has no pixel data, is passed over: nothing was given.
+          if (some) this.#given++
         }
       }
     } catch (error) {

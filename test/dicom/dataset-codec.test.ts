@@ -13,11 +13,11 @@ import {
   transferSyntax,
   type TransferSyntax,
 } from '../../src/dicom/transfer-syntax.ts'
-import { isVr } from '../../src/dicom/vr.ts'
 import { byteByByte, cutAt, cuts } from '../support/chunking.ts'
 import { differences } from '../support/dataset-differences.ts'
 import {
   allVrs,
+  isVr,
   element,
   explicitBig,
   explicitLittle,
@@ -275,6 +275,86 @@ describe('reading up to an attribute', () => {
     expect(parseDataset(bytes.subarray(0, -5), EXPLICIT_VR_LITTLE_ENDIAN, until).size).toBe(3)
     const cut = bytes.subarray(0, bytes.length - 1000 - 12 - 1)
     expect(() => parseDataset(cut, EXPLICIT_VR_LITTLE_ENDIAN, until)).toThrow(MalformedDataSetError)
+  })
+
+  it('stops at the first attribute of which a predicate is true, and tells where its value begins', () => {
+    const reader = new DatasetReader(EXPLICIT_VR_LITTLE_ENDIAN, { until: (t) => t > 0x00100000 && t % 16 === 0 })
+    reader.push(bytes.subarray(0, -1000))
+    expect(reader.complete).toBe(true)
+    expect([...reader.dataset.entries()].map(([t]) => t)).toEqual([Attribute.Modality, 0x00081140])
+    const name = bytes.indexOf('A^B ')
+    expect(reader.stoppedAt).toEqual({
+      header: { tag: Attribute.PatientName, vr: 'PN', length: 4 },
+      offset: name,
+    })
+  })
+
+  it('tells of fragments where their first item is, and nothing of an attribute that is not there', () => {
+    const encapsulated = Buffer.concat([bytes.subarray(0, 10), pixelSequence(explicitLittle, 'OB', Buffer.alloc(2))])
+    const reader = new DatasetReader(JPEG, { until: Attribute.PixelData })
+    reader.push(encapsulated)
+    expect(reader.stoppedAt).toEqual({ header: { tag: Attribute.PixelData, vr: 'OB', length: undefined }, offset: 22 })
+    const other = new DatasetReader(EXPLICIT_VR_LITTLE_ENDIAN, { until: 0x7fe10000 })
+    other.push(bytes)
+    other.end()
+    expect(other.stoppedAt).toBeUndefined()
+    expect(other.complete).toBe(true)
+  })
+
+  it('goes together with a choice of attributes: it stops at one that is not among them', () => {
+    const options = { until: Attribute.PixelData, only: new Set([Attribute.PatientName]) }
+    const reader = new DatasetReader(EXPLICIT_VR_LITTLE_ENDIAN, options)
+    reader.push(bytes)
+    expect([...reader.dataset.entries()].map(([t]) => t)).toEqual([Attribute.PatientName])
+    expect(reader.stoppedAt?.offset).toBe(bytes.length - 1000)
+  })
+})
+
+describe('reading without some values', () => {
+  const e = explicitLittle
+  const icon = pixelSequence(e, 'OB', Buffer.alloc(0), Buffer.from('ffd8', 'hex'))
+  const bytes = Buffer.concat([
+    element(e, 0x00080060, 'CS', 'CT'),
+    sequence(e, 0x00880200, 'undefined', item(e, 'undefined', icon, element(e, 0x7fe10010, 'LO', 'in'))),
+    element(e, 0x00091001, 'OB', Buffer.alloc(1000)),
+    element(e, 0x00091002, 'OB', 'xy'),
+    element(e, 0x00091003, 'OB'),
+    pixelSequence(e, 'OW', Buffer.alloc(0), Buffer.alloc(300)),
+    element(e, 0xfffcfffc, 'OB', Buffer.alloc(10)),
+  ])
+  const omit = ({ vr, length }: { vr: string; length: number | undefined }): boolean =>
+    vr.startsWith('O') && length !== 2 && length !== 10
+
+  it.each([1, 7, 5000])('marks them as omitted, at any depth, and keeps the rest: in chunks of %i', (size) => {
+    const reader = new DatasetReader(JPEG, { omit })
+    for (let at = 0; at < bytes.length; at += size) reader.push(bytes.subarray(at, at + size))
+    const dataset = reader.end()
+    const omitted = (vr: string): object => ({ vr, value: new Uint8Array(0), omitted: true })
+    expect(dataset.get(0x00091001)).toEqual(omitted('OB'))
+    expect(dataset.get(0x00091003)).toEqual(omitted('OB'))
+    expect(dataset.get(Attribute.PixelData)).toEqual(omitted('OW'))
+    const [one] = dataset.items(0x00880200)
+    expect(one?.get(Attribute.PixelData)).toEqual(omitted('OB'))
+    expect(one?.string(0x7fe10010)).toBe('in')
+    expect(value(dataset, 0x00091002)).toBe(Buffer.from('xy').toString('hex'))
+    expect(dataset.string(Attribute.Modality)).toBe('CT')
+    expect(dataset.size).toBe(6)
+  })
+
+  it('counts the bytes of the values that are kept, and no others', () => {
+    const without = new DatasetReader(JPEG, { omit })
+    without.push(bytes)
+    // CT, in, xy, and the padding.
+    expect(without.keptBytes).toBe(2 + 2 + 2 + 10)
+    const all = new DatasetReader(JPEG)
+    all.push(bytes)
+    expect(all.keptBytes).toBe(16 + 2 + 1000 + 300)
+  })
+
+  it('marks nothing unless it is told to', () => {
+    const entries = [...parseDataset(bytes, JPEG).entries()]
+    expect(entries).toHaveLength(6)
+    expect(entries.filter(([, { omitted }]) => omitted === true)).toEqual([])
   })
 })
 

@@ -2,7 +2,7 @@ import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
 import type { Bytes } from '../../src/dicom/bytes.ts'
 import { ElementWriter } from '../../src/dicom/element-writer.ts'
-import { isVr, type Vr } from '../../src/dicom/vr.ts'
+import type { Vr } from '../../src/dicom/vr.ts'
 import { byteByByte, cutAt, cuts } from '../support/chunking.ts'
 import {
   allVrs,
@@ -14,6 +14,7 @@ import {
   header,
   hex,
   implicitLittle,
+  isVr,
   itemEnd,
   longVrs,
   nulPadded,

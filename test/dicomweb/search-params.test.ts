@@ -56,6 +56,14 @@ describe('names of attributes (PS3.18 8.3.4.1)', () => {
     expect(match('00400275.ScheduledProcedureStepID=7&RequestAttributesSequence.00401001=8')).toEqual(expected)
   })
 
+  it('may lead through as many sequences as an identifier may have in each other, and no more', () => {
+    const deep = (count: number): string => `${'00400275.'.repeat(count)}00100010`
+    expect(match(`${deep(64)}=X`)).toHaveLength(1)
+    expect(() => parse(`${deep(65)}=X`)).toThrow(SearchParamError)
+    expect(() => parse(`${deep(1_500)}=X`)).toThrow(SearchParamError)
+    expect(() => parse(`includefield=${deep(65)}`)).toThrow(expect.objectContaining({ parameter: 'includefield' }))
+  })
+
   it('may lead through sequences in sequences', () => {
     expect(match('00400275.00400008.00080100=X')).toEqual([
       {

@@ -71,7 +71,7 @@ describe('the store response module (PS3.18 Table I.1-1)', () => {
 
   it('is a conflict when nothing was stored (case 92)', () => {
     const response = new StoreResponse()
-    response.addFailed(failed('1.2.3.4.5', FailureReason.sopClassNotSupported))
+    response.addFailed(failed('1.2.3.4.5', 0x0122))
     expect(response.status).toBe(409)
     expect(response.failureReasons).toEqual([290])
     const json = module(response)

@@ -115,8 +115,8 @@ function alike(ours: XmlElement, theirs: XmlElement): boolean {
   // It knows no keywords of retired attributes.
   if (keyword !== other['keyword'] && other['keyword'] !== undefined) return false
   const own = leavesOf(ours)
-  // It writes the empty values among others (PS3.19 Table A.1.5-2), and an empty one for encapsulated Pixel Data.
-  const filled = leavesOf(theirs).filter(({ text }) => text !== '')
+  // It writes an empty binary value for encapsulated Pixel Data.
+  const filled = leavesOf(theirs).filter(({ path, text }) => text !== '' || !path.includes('InlineBinary'))
   const written = vr === 'PN' ? filled.filter((leaf) => !isRepeated(leaf, filled, own)) : filled
   return (
     own.length === written.length &&

@@ -224,11 +224,12 @@ describe('no value', () => {
     expect(inside(vr, value)).toBeUndefined()
   })
 
-  it('gives no element to an empty value among others, and counts it', () => {
-    expect(inside('CS', 'MPG\\\\XR3')).toBe('<Value number="1">MPG</Value><Value number="3">XR3</Value>')
-    expect(inside('DS', '\\2\\')).toBe('<Value number="2">2</Value>')
+  it('gives an empty element to an empty value among others', () => {
+    expect(inside('CS', 'MPG\\\\XR3')).toBe(values('MPG', '', 'XR3'))
+    expect(inside('DS', '\\2\\')).toBe(values('', '2', ''))
     expect(inside('PN', 'A\\\\C')).toBe(
       '<PersonName number="1"><Alphabetic><FamilyName>A</FamilyName></Alphabetic></PersonName>' +
+        '<PersonName number="2"></PersonName>' +
         '<PersonName number="3"><Alphabetic><FamilyName>C</FamilyName></Alphabetic></PersonName>',
     )
   })

@@ -92,3 +92,8 @@ export function multipartFaults(
   const missing = [...left.values()].filter((sample) => outcomeOf(sample, asked, capabilities).kind === 'given')
   return [...faults, ...missing.map(({ name, syntax }) => `${name} (${syntax}) is missing`)]
 }
+
+/** The archive failed, and that is what is said. */
+export function isFailure({ status, headers }: Answer): boolean {
+  return status >= 500 && status !== 500 && headers.get('content-type') === 'application/problem+json'
+}

@@ -649,18 +649,32 @@ describe('an archive that breaks the protocol', () => {
     await expectSettled(fixture)
   })
 
-  test('by an instance that is no data set: 502', async () => {
-    const fixture = await start({
-      ...good(),
-      get: async (association) => {
-        const { id } = association.context(CT)
-        const data = Buffer.from('080018005549200031322e33', 'hex')
-        await association.peer.send(storeRequest({ data, contextId: id }))
-      },
-    })
+  /** Stores slices, and in the place of one of them what is no data set. */
+  const spoilt = (numbers: readonly number[]): ArchiveScript => ({
+    ...good(),
+    get: async (association, { contextId, messageId }) => {
+      for (const number of numbers) await storeAll(association, [{ shape: { number } }])
+      const { id } = association.context(CT)
+      const data = Buffer.from('080018005549200031322e33', 'hex')
+      await association.peer.send(storeRequest({ data, sopInstance: sliceUid(2), contextId: id }))
+      await association.next()
+      const completed = numbers.length + 1
+      await association.peer.send(getResponse({ contextId, messageId, completed, failed: 0 }))
+    },
+  })
+
+  test('by nothing but an instance that is no data set: 502', async () => {
+    const fixture = await start(spoilt([]))
     const answer = await fixture.retrieve()
     expect(answer.status).toBe(502)
-    expect(codeOf(answer)).toBe('MALFORMED_DATA_SET')
+    expect(codeOf(answer)).toBe('INCOMPLETE_RETRIEVE')
+    await expectSettled(fixture)
+  })
+
+  test('by an instance that is no data set beside others: 206 with those', async () => {
+    const fixture = await start(spoilt([1]))
+    const answer = await fixture.retrieve()
+    expect(answer.status).toBe(206)
     await expectSettled(fixture)
   })
 

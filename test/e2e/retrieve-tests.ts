@@ -1,8 +1,16 @@
 import { expect, it } from 'vitest'
 import type { Use } from './archive-under-test.ts'
 import { groupBy, isCompressed, type Sample } from './corpus.ts'
-import { EXPLICIT_LE, faultsOf, IMPLICIT_LE, multipartFaults, outcomeOf, type Asked } from './expectations.ts'
-import { get, inParallel, type Answer } from './http.ts'
+import {
+  EXPLICIT_LE,
+  faultsOf,
+  IMPLICIT_LE,
+  isFailure,
+  multipartFaults,
+  outcomeOf,
+  type Asked,
+} from './expectations.ts'
+import { get, inParallel } from './http.ts'
 
 const SINGLE = 'application/dicom'
 const MULTIPART = 'multipart/related; type="application/dicom"'
@@ -172,11 +180,6 @@ export function retrieveTests(use: Use): void {
     leaving.abort()
     await expect.poll(() => gateway.archives[0]!.stats.leased, { timeout: 10_000, interval: 10 }).toBe(0)
   })
-}
-
-/** The archive failed, and that is what is said. */
-function isFailure({ status, headers }: Answer): boolean {
-  return status >= 500 && status !== 500 && headers.get('content-type') === 'application/problem+json'
 }
 
 function bytesOf(samples: readonly Sample[]): number {

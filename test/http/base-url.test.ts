@@ -57,6 +57,11 @@ describe('the base of links', () => {
     expect(await link(setup, headers)).toBe(`https://pacs.example/radiology/dicomweb${study}`)
   })
 
+  it('is ASCII, however the public URL is written', async () => {
+    const setup = await started({ publicUrl: 'https://klinikgebäude.example/räume/' })
+    expect(await link(setup, {})).toBe(`https://xn--klinikgebude-ocb.example/r%C3%A4ume/dicomweb${study}`)
+  })
+
   it('is what a trusted proxy says', async () => {
     const setup = await started({ trustProxy: true })
     const of = (headers: Readonly<Record<string, string>>): Promise<string> => link(setup, headers)

@@ -1,11 +1,12 @@
 import { createServer } from 'node:http'
 import type * as http from 'node:http'
+import { setTimeout as delay } from 'node:timers/promises'
 import { afterEach, describe, expect, it, vi } from 'vitest'
 import { instanceFile, S } from '../support/dicom-files.ts'
 import { startGatewayFor, startSetup, type Setup, type SetupOptions } from '../support/gateway.ts'
 import { faults } from '../support/contract.ts'
 import { RawClient } from '../support/raw-http.ts'
-import { ScriptedArchive, type ArchiveScript } from '../support/scripted-archive.ts'
+import { echoResponse, ScriptedArchive, type ArchiveScript } from '../support/scripted-archive.ts'
 
 // What the web server is made with is seen, and its patience with clients made short enough to wait for.
 vi.mock('node:http', async (original) => {
@@ -103,6 +104,25 @@ describe('/readyz', () => {
       },
       { timeout: 5000, interval: 20 },
     )
+  })
+
+  it('asks one question at a time, and counts the age of its answer from the end', async () => {
+    const { promise: patience, resolve } = Promise.withResolvers<undefined>()
+    const archive = await scripted({
+      echo: async ({ peer }, { contextId, messageId }) => {
+        await patience
+        await peer.send(echoResponse(contextId, messageId))
+      },
+    })
+    const gateway = kept(await startGatewayFor([{ aeTitle: 'PACS', ...archive.address }], { readyCache: '1s' }))
+    const early = ready(gateway.port)
+    await vi.waitFor(() => expect(archive.received(0x0030)).toHaveLength(1), { timeout: 5000, interval: 5 })
+    await delay(1_100)
+    const late = ready(gateway.port)
+    await delay(50)
+    resolve(undefined)
+    for (const answer of [await early, await late, await ready(gateway.port)]) expect(answer.status).toBe(200)
+    expect(archive.received(0x0030)).toHaveLength(1)
   })
 
   it('sees an archive that goes away, and one that comes back', async () => {

@@ -259,6 +259,17 @@ describe('an archive that ignores keys', () => {
     ])
   })
 
+  it.each(['/studies', '/instances?PatientID=1'])(
+    'and sends a UID that is none is no fault of the request %s',
+    async (path) => {
+      const uid = { vr: 'UI', value: Buffer.from('1.2\xe4', 'latin1') } as const
+      const { url } = await scripted({ find: findAnswer(() => [new Dataset().put(Attribute.StudyInstanceUID, uid)]) })
+      const { status, body } = await get(url + path)
+      expect(status).toBe(500)
+      expect(body).toMatchObject({ code: 'INTERNAL' })
+    },
+  )
+
   it('and sends matches twice, and some of another level, has each once', async () => {
     const { url } = await scripted({
       find: findAnswer(() => [

@@ -14,7 +14,7 @@ function kept<T extends AsyncDisposable>(one: T): T {
   return one
 }
 
-function formOf(files: readonly Buffer[]): FormData {
+function formOf(files: readonly Buffer[]): InstanceType<typeof FormData> {
   const form = new FormData()
   for (const [index, file] of files.entries()) form.append('file', new Blob([new Uint8Array(file)]), `${index}.dcm`)
   return form

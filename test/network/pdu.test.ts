@@ -1,5 +1,6 @@
 import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
+import { MAX_IDENTITY_BYTES } from '../../src/config-values.ts'
 import type { Bytes } from '../../src/dicom/bytes.ts'
 import {
   DATA_PDU_SLACK_BYTES,
@@ -105,6 +106,24 @@ describe('golden bytes', () => {
     const request = { ...fields, user: { ...fields.user, ...more } }
     expect(encodePdu(request).includes(bytes)).toBe(true)
     expect(decode([encodePdu(request)])).toEqual([request])
+  })
+
+  it('user information with the longest identity there may be, and all that may be beside it', () => {
+    const uid = '1'.repeat(64)
+    const user = {
+      ...fields.user,
+      implementationClassUid: uid,
+      implementationVersionName: 'x'.repeat(16),
+      roles: Array.from({ length: 127 }, () => ({ sopClass: uid, scu: true, scp: true })),
+      extended: [{ sopClass: uid, information: hex('00000000000000') }],
+      identity: {
+        type: 5,
+        positiveResponseRequested: false,
+        primary: Buffer.alloc(MAX_IDENTITY_BYTES),
+        secondary: Buffer.alloc(0),
+      },
+    }
+    expect(decode([encodePdu({ ...fields, user })])).toEqual([{ ...fields, user }])
   })
 
   it('P-DATA-TF: a piece with the context and message control header of its PDV', () => {

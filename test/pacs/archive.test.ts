@@ -161,6 +161,46 @@ describe('a reused association that turns out to be dead', () => {
   })
 })
 
+describe('several reused associations that turn out to be dead', () => {
+  const operations: [string, (archive: Archive) => Promise<unknown>][] = [
+    ['C-FIND', (archive) => uids(archive)],
+    ['C-ECHO', (archive) => archive.echo(never)],
+  ]
+
+  describe.each(operations)('are one reason to try a %s again, on a new one', (_name, operation) => {
+    test.each([4, 3])('with %i places for three of them', async (maxAssociations) => {
+      let forgotten = false
+      const isForgotten = ({ index, peer }: Parameters<NonNullable<ArchiveScript['find']>>[0]): boolean => {
+        if (!forgotten || index > 2) return false
+        peer.close()
+        return true
+      }
+      const { promise: all, resolve } = Promise.withResolvers<undefined>()
+      const script: ArchiveScript = {
+        find: async (association, message) => {
+          if (isForgotten(association)) return
+          if (association.index === 2) resolve(undefined)
+          await all
+          await findAnswer(oneStudy)(association, message)
+        },
+        echo: async (association, { contextId, messageId }) => {
+          if (!isForgotten(association)) await association.peer.send(echoResponse(contextId, messageId))
+        },
+        release: (association) => Promise.resolve(!isForgotten(association)),
+      }
+      await using fixture = await start(script, { maxAssociations })
+      const { scripted, archive } = fixture
+      await Promise.all([uids(archive), uids(archive), uids(archive)])
+      expect(archive.stats.idle).toBe(3)
+      forgotten = true
+      await operation(archive)
+      expect(scripted.associations).toHaveLength(4)
+      // What else was forgotten is not left for the next to find out.
+      await eventually(() => expect(archive.stats).toMatchObject({ open: 1, leased: 0, idle: 1 }))
+    })
+  })
+})
+
 describe('a silent archive', () => {
   test('is given up on time, with its association', async () => {
     await using fixture = await start({ find: () => Promise.resolve() }, { timeouts: { response: '100ms' } })

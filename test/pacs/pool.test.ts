@@ -1,12 +1,20 @@
+import { subscribe, unsubscribe } from 'node:diagnostics_channel'
 import { setTimeout as delay } from 'node:timers/promises'
 import fc from 'fast-check'
-import { describe, expect, test } from 'vitest'
+import { afterEach, describe, expect, test, vi } from 'vitest'
 import { SopClass } from '../../src/dicom/uids.ts'
 import { Scu } from '../../src/dimse/scu.ts'
 import { AssociationRejectedError, ConnectError, PeerTimeoutError } from '../../src/network/errors.ts'
 import { PoolBusyError, PoolClosedError } from '../../src/pacs/call.ts'
 import { findProposal } from '../../src/pacs/contexts.ts'
-import { AssociationPool, type Lease, type PoolOptions, type Proposal } from '../../src/pacs/pool.ts'
+import {
+  AssociationPool,
+  PLAIN_MS,
+  type AssociationEvent,
+  type Lease,
+  type PoolOptions,
+  type Proposal,
+} from '../../src/pacs/pool.ts'
 import { eventually } from '../support/eventually.ts'
 import { associateAccept, EXPLICIT_LE, findResponse, IMPLICIT_LE } from '../support/golden.ts'
 import { failOnLeaks } from '../support/leaks.ts'
@@ -294,6 +302,23 @@ describe('an association that is not in use', () => {
     },
   )
 
+  test('is not given to who wants a fresh one, and is let go for it', async () => {
+    await using fixture = await start({ max: 1 })
+    const { archive, pool } = fixture
+    const first = await pool.lease(echo, never)
+    first.release()
+    const fresh = await pool.lease(echo, never, { fresh: true })
+    expect(fresh.reused).toBe(false)
+    expect(archive.associations.map(({ ended }) => ended)).toEqual(['released', undefined])
+    const waiting = pool.lease(echo, never, { fresh: true })
+    await until(() => pool.stats.waiting === 1)
+    fresh.release()
+    const next = await waiting
+    expect(next.reused).toBe(false)
+    expect(archive.associations).toHaveLength(3)
+    next.release()
+  })
+
   test('is not given out when something has arrived that nobody asked for', async () => {
     await using fixture = await start({ max: 1 })
     const { archive, pool } = fixture
@@ -370,23 +395,61 @@ describe('an archive that rejects', () => {
 describe('extended negotiation', () => {
   const find = findProposal({ extendedNegotiation: true, relational: true, fuzzy: false })
 
-  test.each([
-    ['rejects', [1, 1, 1] as const],
-    ['aborts', 'abort' as const],
-    ['closes the connection', 'close' as const],
-  ])('is left out for an archive that %s for it, then and from then on', async (_how, answer) => {
+  type Answer = ReturnType<NonNullable<ArchiveScript['associate']>>
+
+  /** Notes whether it is offered; the answers are those to associations with it, in turn, the last one for good. */
+  function offered(...answers: readonly Answer[]): { offers: boolean[]; associate: (request: Buffer) => Answer } {
     const offers: boolean[] = []
-    const associate: ArchiveScript['associate'] = (request) => {
-      const offered = request.includes(Buffer.of(EXTENDED_ITEM, 0, 0))
-      offers.push(offered)
-      return offered ? answer : undefined
+    let asked = 0
+    const associate = (request: Buffer): Answer => {
+      const isOffered = request.includes(Buffer.of(EXTENDED_ITEM, 0, 0))
+      offers.push(isOffered)
+      return isOffered ? answers[Math.min(asked++, answers.length - 1)] : undefined
     }
+    return { offers, associate }
+  }
+
+  /** Opens associations one after the other, all without it in the end. */
+  async function open(pool: AssociationPool, count: number): Promise<void> {
+    for (let index = 0; index < count; index++) {
+      const lease = await pool.lease(find, never)
+      expect(lease.association.peer.extended).toEqual([])
+      lease.discard()
+    }
+  }
+
+  afterEach(() => {
+    vi.restoreAllMocks()
+  })
+
+  test.each([
+    ['rejects', [1, 1, 1] as const, [true, false, false, false]],
+    ['aborts twice', 'abort' as const, [true, false, true, false, false]],
+    ['closes the connection twice', 'close' as const, [true, false, true, false, false]],
+  ])('is left out for an archive that %s for it, for some minutes', async (_how, answer, expected) => {
+    const { offers, associate } = offered(answer)
+    const events: unknown[] = []
+    const note = (event: unknown): void => void events.push(event)
+    subscribe('dimsegate:association', note)
     await using fixture = await start({ max: 2, script: { associate } })
-    const { pool } = fixture
-    const leases = [await pool.lease(find, never), await pool.lease(find, never)]
-    expect(leases.map(({ association }) => association.peer.extended)).toEqual([[], []])
-    for (const lease of leases) lease.release()
-    expect(offers).toEqual([true, false, false])
+    await open(fixture.pool, 3)
+    unsubscribe('dimsegate:association', note)
+    expect(offers).toEqual(expected)
+    expect(events.filter((event) => (event as AssociationEvent).event === 'plain')).toMatchObject([
+      { archive: 'main', error: { code: expect.any(String) as unknown } },
+    ])
+    offers.length = 0
+    const now = performance.now.bind(performance)
+    vi.spyOn(performance, 'now').mockImplementation(() => now() + PLAIN_MS)
+    await open(fixture.pool, 1)
+    expect(offers).toEqual([true, false])
+  })
+
+  test('is offered on after connections that were lost now and then', async () => {
+    const { offers, associate } = offered('close', undefined, 'close', undefined)
+    await using fixture = await start({ max: 2, script: { associate } })
+    await open(fixture.pool, 4)
+    expect(offers).toEqual([true, false, true, true, false, true])
   })
 
   test('is offered on after a failure that has another reason', async () => {

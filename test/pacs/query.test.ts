@@ -2,9 +2,10 @@ import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest'
 import { Attribute } from '../../src/dicom/attributes.ts'
 import { Dataset } from '../../src/dicom/dataset.ts'
 import type { Gateway } from '../../src/gateway.ts'
+import { InvalidValueError } from '../../src/dicom/value.ts'
 import { parseSearchParams } from '../../src/dicomweb/search-params.ts'
 import { conditionalAttributes, optionalAttributes, requiredAttributes } from '../../src/pacs/attribute-levels.ts'
-import { identifier, UnencodableKeyError, withDefaultCharset } from '../../src/pacs/query.ts'
+import { identifier, InvalidKeyError, UnencodableKeyError, withDefaultCharset, type Key } from '../../src/pacs/query.ts'
 import { gatewayTo, openArchive } from '../support/gateway-to.ts'
 import { STUDY_ROOT_FIND } from '../support/golden.ts'
 import { ScriptedArchive, findAnswer, uidOf } from '../support/scripted-archive.ts'
@@ -220,6 +221,19 @@ describe('an identifier', () => {
     expect(make).toThrow(UnencodableKeyError)
     expect(make).not.toThrow(/山田/)
   })
+
+  test('cannot have a value that its attribute cannot hold: that is told apart from what is wrong in an answer', async () => {
+    const path = '/studies/1.2/series/1.3/instances?Rows=70000'
+    expect(await search(path)).toMatchObject({ status: 400, body: { code: 'INVALID_VALUE' } })
+    const rows = { tag: Attribute.Rows, vr: 'US', values: [70_000] } as const
+    const make = (key: Key): Dataset =>
+      identifier({ level: 'IMAGE', keys: [key] }, { query: 'ISO_IR 192', always: false })
+    expect(() => make(rows)).toThrow(InvalidKeyError)
+    expect(() => make(rows)).toThrow(expect.objectContaining({ code: 'INVALID_VALUE' }))
+    // No UID of a client: those were looked at.
+    const uid = { tag: Attribute.StudyInstanceUID, vr: 'UI', values: ['1.2ä'] } as const
+    expect(() => make(uid)).toThrow(InvalidValueError)
+  })
 })
 
 describe('settings of an archive', () => {
@@ -293,5 +307,17 @@ describe('settings of an archive', () => {
     expect(greek.string(Attribute.PatientName)).toBe('Mόller')
     const named = new Dataset().set(Attribute.SpecificCharacterSet, 'ISO_IR 192').set(Attribute.PatientName, 'Müller')
     expect(withDefaultCharset(named, 'ISO_IR 126').string(Attribute.PatientName)).toBe('Müller')
+  })
+
+  test('charset.default is not what an item with a character set of its own is read in, nor what is in it', () => {
+    const own = new Dataset().set(Attribute.SpecificCharacterSet, 'ISO_IR 192').set(0x00080104, '頭部', 'LO')
+    own.setItems(0x00081032, [new Dataset(own.characterSet).set(0x00080104, '胸部', 'LO')])
+    const match = new Dataset().setEmpty(Attribute.SpecificCharacterSet).setItems(0x00081032, [own])
+    const read = withDefaultCharset(match, 'ISO_IR 100')
+    expect(read.has(Attribute.SpecificCharacterSet)).toBe(false)
+    const [item] = read.items(0x00081032)
+    expect(item!.string(Attribute.SpecificCharacterSet)).toBe('ISO_IR 192')
+    expect(item!.string(0x00080104)).toBe('頭部')
+    expect(item!.items(0x00081032)[0]!.string(0x00080104)).toBe('胸部')
   })
 })

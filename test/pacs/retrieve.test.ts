@@ -320,6 +320,16 @@ describe('sub-operations that fail', () => {
     )
   })
 
+  test('are asked for again one by one where the archive cannot match lists of UIDs', async () => {
+    await using fixture = await start(failing(10, [3, 7, 9], 1), { quirks: { singleUidLists: true } })
+    const { scripted, archive } = fixture
+    const { uids, error } = await retrieve(archive, study)
+    expect(error).toBeUndefined()
+    expect([...uids].sort()).toEqual(all(10).sort())
+    const retried = getsOf(scripted).slice(1)
+    expect(retried.map((identifier) => identifier.strings(0x00080018))).toEqual([3, 7, 9].map((n) => [sliceUid(n)]))
+  })
+
   test('time and again are told at the end, behind what did come (case 57)', async () => {
     await using fixture = await start(failing(10, [3, 7], Infinity))
     const { uids, error } = await retrieve(fixture.archive, study)
@@ -427,6 +437,98 @@ describe('sub-operations that fail', () => {
   })
 })
 
+describe('an instance that is no data set', () => {
+  const KIB = 1024
+  /** Referenced Study Sequence with something that is no item in it, and a lot behind it. */
+  const unreadable = Buffer.concat([
+    Buffer.from('08001011535100000001000008001600', 'hex'),
+    Buffer.alloc(300 * KIB, 0x31),
+  ])
+  /** A private value that keeps the UIDs out of the head. */
+  const large = Buffer.concat([Buffer.from('090010104f42000000002000', 'hex'), Buffer.alloc(2 * KIB * KIB)])
+  const short = Buffer.from('20000d00554920003132', 'hex')
+
+  /** Stores slices as listed or asked for; `spoil` says what comes in the place of one. */
+  function spoiling(
+    count: number,
+    spoil: (number: number, times: number) => Buffer | undefined,
+    end: Parameters<typeof getResponse>[0] = {},
+    listed = slices(count),
+  ): ArchiveScript {
+    const times = new Map<number, number>()
+    return {
+      find: listing(listed),
+      get: async (association, { contextId, messageId, identifier }) => {
+        const asked = identifier.strings(0x00080018)
+        const wanted = slices(count).filter(({ number }) => asked.length === 0 || asked.includes(sliceUid(number!)))
+        for (const shape of wanted) {
+          const number = shape.number!
+          times.set(number, (times.get(number) ?? 0) + 1)
+          const data = spoil(number, times.get(number)!)
+          if (data) {
+            const { id } = association.context(CT)
+            const framing = { contextId: id, fragments: Array.from({ length: 200 }, () => 16_000) }
+            await association.peer.send(storeRequest({ sopInstance: sliceUid(number), data, ...framing }))
+            const answer = await association.next()
+            expect(answer).toMatchObject({ field: 0x8001 })
+          } else await storeAll(association, [{ shape }])
+        }
+        const counts = { completed: wanted.length, failed: 0, ...end }
+        await association.peer.send(getResponse({ contextId, messageId, ...counts }))
+      },
+    }
+  }
+
+  test.each([
+    ['cannot be read in its midst', unreadable, 'MALFORMED_DATA_SET'],
+    ['ends inside an element', short, 'MALFORMED_DATA_SET'],
+    ['does not tell its UIDs', large, 'HEAD_TOO_LARGE'],
+  ])('but %s is missing, and the others come', async (_what, data, code) => {
+    await using fixture = await start(spoiling(4, (number) => (number === 2 ? data : undefined)))
+    const { scripted, archive } = fixture
+    const { uids, error } = await retrieve(archive, study)
+    expect(uids).toEqual([1, 3, 4].map((number) => sliceUid(number)))
+    expect(error).toMatchObject({ code: 'INCOMPLETE_RETRIEVE', delivered: 3, missing: 1, cause: { code } })
+    expect(archive.stats).toMatchObject({ leased: 0, waiting: 0 })
+    expect(scripted.associations.map(({ ended }) => ended)).not.toContain('aborted')
+  })
+
+  test.each([true, false])('is asked for three times at most (compressed: %j)', async (compressed) => {
+    await using fixture = await start(spoiling(4, (number) => (number === 2 ? short : undefined)))
+    const { scripted, archive } = fixture
+    await retrieve(archive, study, { compressed })
+    const [first, ...retries] = getsOf(scripted)
+    expect(first!.strings(0x00080018)).toEqual([])
+    expect(retries.map((identifier) => identifier.strings(0x00080018))).toEqual([[sliceUid(2)], [sliceUid(2)]])
+  })
+
+  test('at first comes whole when it is asked for again', async () => {
+    const first = (number: number, times: number): Buffer | undefined =>
+      number === 2 && times === 1 ? unreadable : undefined
+    await using fixture = await start(spoiling(3, first))
+    const { uids, error } = await retrieve(fixture.archive, study)
+    expect(error).toBeUndefined()
+    expect(uids).toEqual([1, 3, 2].map((number) => sliceUid(number)))
+  })
+
+  test.each([
+    ['the archive counts nothing', { completed: undefined, failed: undefined }, slices(3)],
+    ['the archive does not list it', {}, slices(2)],
+  ])('is missing where %s', async (_what, end, listed) => {
+    await using fixture = await start(spoiling(3, (number) => (number === 3 ? short : undefined), end, listed))
+    const { uids, error } = await retrieve(fixture.archive, study)
+    expect(uids).toEqual(all(2))
+    expect(error).toMatchObject({ code: 'INCOMPLETE_RETRIEVE', delivered: 2, missing: 1 })
+  })
+
+  test('and the only one leaves nothing to give', async () => {
+    await using fixture = await start(spoiling(1, () => short))
+    const { uids, error } = await retrieve(fixture.archive, { study: STUDY, series: SERIES, instance: sliceUid(1) })
+    expect(uids).toEqual([])
+    expect(error).toMatchObject({ code: 'INCOMPLETE_RETRIEVE', delivered: 0, missing: 1 })
+  })
+})
+
 describe('an association that ends', () => {
   test.each([0, 1, 3])('by an abort behind %i instances ends the retrieve with it', async (count) => {
     await using fixture = await start({
@@ -478,6 +580,33 @@ describe('an association that ends', () => {
     expect(await retrieve(archive, study)).toMatchObject({ uids: all(2), error: undefined })
     expect(await retrieve(archive, study)).toMatchObject({ uids: all(2), error: undefined })
     expect(getsOf(scripted)).toHaveLength(3)
+  })
+
+  test('before the first answer is replaced by a new one, however many others are dead too', async () => {
+    const script = giving(slices(2))
+    const { promise: three, resolve } = Promise.withResolvers<undefined>()
+    let gets = 0
+    let forgotten = 0
+    await using fixture = await start(
+      {
+        ...script,
+        get: async (association, message) => {
+          if (association.index < forgotten) {
+            association.peer.close()
+            return
+          }
+          if (++gets === 3) resolve(undefined)
+          await three
+          await script.get!(association, message)
+        },
+      },
+      { maxAssociations: 8 },
+    )
+    const { scripted, archive } = fixture
+    await Promise.all([1, 2, 3].map(() => retrieve(archive, study)))
+    forgotten = scripted.associations.length
+    expect(await retrieve(archive, study)).toMatchObject({ uids: all(2), error: undefined })
+    expect(getsOf(scripted)).toHaveLength(5)
   })
 
   test('before the first answer is not replaced if it is new', async () => {

@@ -5,10 +5,10 @@ import { DemoArchive } from '../../src/demo/demo-archive.ts'
 import { Attribute } from '../../src/dicom/attributes.ts'
 import { Dataset } from '../../src/dicom/dataset.ts'
 import { startGateway, type Gateway } from '../../src/gateway.ts'
-import { CANCEL_GRACE_MS } from '../../src/dimse/scu.ts'
-import { TooManyMatchesError } from '../../src/pacs/archive.ts'
+import { CANCEL_GRACE_MS, TooManyMatchesError } from '../../src/dimse/scu.ts'
 import { MAX_DERIVED } from '../../src/pacs/derive-counts.ts'
 import {
+  fits,
   KeyBelowLevelError,
   search,
   SearchNotNarrowedError,
@@ -293,6 +293,15 @@ describe('what archives return', () => {
     expect(found.map((one) => one.string(Attribute.StudyInstanceUID))).toEqual(['1.1', '1.3'])
   })
 
+  test('is compared to a pattern of many asterisks in no time', () => {
+    const study = new Dataset().set(Attribute.ModalitiesInStudy, ['A'.repeat(16)])
+    const started = performance.now()
+    for (const pattern of [`${'*'.repeat(15_000)}x`, `${'*A'.repeat(5_000)}x`]) {
+      expect(fits(study, [{ tag: Attribute.ModalitiesInStudy, vr: 'CS', values: [pattern] }])).toBe(false)
+    }
+    expect(performance.now() - started).toBeLessThan(1_000)
+  })
+
   test('without the UIDs of the path is given them', async () => {
     const answer = (): Dataset[] => [new Dataset().set(Attribute.SOPInstanceUID, '3.1')]
     const request: SearchRequest = {
@@ -469,13 +478,19 @@ describe('counts of a study', () => {
     expect(results[0]!['00201208']!.Value).toBeUndefined()
   })
 
-  test('of very many studies are left to the archive', async () => {
-    const { results, queries } = await derived('auto', (keys) =>
-      isStudy(keys) ? studies(MAX_DERIVED + 1) : twoSeries(),
-    )
-    expect(results).toHaveLength(MAX_DERIVED + 1)
-    expect(queries).toEqual(['STUDY'])
-  })
+  test.each([MAX_DERIVED, MAX_DERIVED + 2])(
+    'of %i studies are taken from the series of the first 200',
+    async (count) => {
+      const { results, queries } = await derived('auto', (keys) => (isStudy(keys) ? studies(count) : twoSeries()))
+      expect(queries).toEqual(['STUDY', ...Array.from({ length: 200 }, () => 'SERIES')])
+      expect(results.map((result) => result['0020000D']?.Value?.[0])).toEqual(
+        studies(count).map((study) => study.string(Attribute.StudyInstanceUID)),
+      )
+      for (const [index, result] of results.entries()) {
+        expect(result['00201206']?.Value, String(index)).toEqual(index < 200 ? [2] : undefined)
+      }
+    },
+  )
 })
 
 describe('an archive that never ends its answer', () => {
@@ -516,8 +531,11 @@ describe('an archive that never ends its answer', () => {
     return found
   }
 
-  test('but repeats itself, so that no result comes of it, is given up', { timeout: 60_000 }, async () => {
-    await using archive = await startEndless(() => new Dataset().set(Attribute.PatientID, 'x'))
+  test.each([
+    ['repeats itself, so that no result comes of it,', new Dataset().set(Attribute.PatientID, 'x')],
+    ['has no identifier in it', undefined],
+  ])('but %s is given up', { timeout: 60_000 }, async (_what, match) => {
+    await using archive = await startEndless(() => match)
     await using one = await openArchive(archive.address)
     const options = await one.queryOptions(false, never)
     const results = one.search({ level: 'STUDY', withParents: false, match: [], include: [] }, options, never)

@@ -1,4 +1,5 @@
 import type { Bytes } from '../../src/dicom/bytes.ts'
+import type { Vr } from '../../src/dicom/vr.ts'
 
 // Data sets written by hand, on purpose without the writer of src: what is tested must not test itself.
 
@@ -20,6 +21,10 @@ export const encodings: readonly (Encoding & { readonly name: string })[] = [
 /** PS3.5 Table 6.2-1. */
 export const allVrs =
   'AE AS AT CS DA DS DT FL FD IS LO LT OB OD OF OL OV OW PN SH SL SQ SS ST SV TM UC UI UL UN UR US UT UV'.split(' ')
+
+export function isVr(name: string): name is Vr {
+  return allVrs.includes(name)
+}
 
 /** PS3.5 7.1.2: two reserved bytes and a length of 32 bits. */
 export const longVrs = 'OB OD OF OL OV OW SQ SV UC UN UR UT UV'.split(' ')

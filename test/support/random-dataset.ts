@@ -1,8 +1,8 @@
 import fc from 'fast-check'
 import { Dataset, type Element } from '../../src/dicom/dataset.ts'
 import { dictionaryData } from '../../src/dicom/dictionary-data.ts'
-import { isVr, type Vr } from '../../src/dicom/vr.ts'
-import { allVrs, nulPadded } from './dicom-bytes.ts'
+import type { Vr } from '../../src/dicom/vr.ts'
+import { allVrs, isVr, nulPadded } from './dicom-bytes.ts'
 
 /** One element as the generators make it: a value in Little Endian form, items, or fragments. */
 type RandomElement = [tag: number, vr: Vr, value: Uint8Array | RandomElement[][] | { fragments: Uint8Array[] }]

@@ -1,0 +1,91 @@
+import { describe, expect, it } from 'vitest'
+import type { DataSetSource } from '../../src/dicom/data-set-source.ts'
+import { littleEndian } from '../../src/dicom/data-set-source.ts'
+import { MalformedDataSetError } from '../../src/dicom/element-reader.ts'
+import { MAX_FRAMES, readPixelLayout } from '../../src/dicomweb/pixel-layout.ts'
+import { collect } from '../support/byte-stream.ts'
+import { explicitLittle, hex } from '../support/dicom-bytes.ts'
+import { encapsulatedImage, imageHeader, nativeImage, nativeSyntaxes, sourceOf } from '../support/images.ts'
+
+const PIXELS = Buffer.from('the very pixels!')
+
+describe('the layout of pixel data', () => {
+  it.each(nativeSyntaxes)('is what the image says of itself, not its icon: $syntax.name', async (native) => {
+    const shape = { rows: 2, columns: 3, samples: 3, bits: 16, frames: 7 }
+    const source = littleEndian(sourceOf(nativeImage(native.encoding, shape, PIXELS), native.syntax))
+    const layout = (await readPixelLayout(source))!
+    expect(layout).toMatchObject({ tag: 0x7fe00010, vr: 'OW', length: 16, frames: 7, frameBits: 2 * 3 * 3 * 16 })
+    expect(layout.extended).toBeUndefined()
+    const little = Buffer.from(PIXELS)
+    expect(await collect(source.bytes(layout.offset, layout.offset + 16))).toEqual(little)
+  })
+
+  it.each([
+    [{ rows: 2, columns: 3 }, 2 * 3 * 8],
+    [{ rows: 2, columns: 3, bits: 1, samples: 1 }, 6],
+    [{ rows: 2, columns: 3, bits: 32, samples: 1 }, 6 * 32],
+    [{ rows: 2, columns: 4, bits: 8, samples: 3, photometric: 'YBR_FULL_422' }, 8 * 2 * 8],
+    [{ rows: 2, columns: 4, bits: 8, samples: 3, photometric: 'YBR_FULL' }, 8 * 3 * 8],
+    [{ columns: 4 }, 0],
+    [{}, 0],
+  ])('of %j has frames of %i bits', async (shape, bits) => {
+    const layout = await readPixelLayout(sourceOf(nativeImage(explicitLittle, shape, PIXELS)))
+    expect(layout).toMatchObject({ frames: 1, frameBits: bits })
+  })
+
+  it.each([
+    [undefined, 1],
+    ['', 1],
+    ['0', 1],
+    ['-3', 1],
+    ['2.5', 1],
+    ['x', 1],
+    ['12', 12],
+    [' 3', 3],
+    ['3\\4', 3],
+    [String(MAX_FRAMES), MAX_FRAMES],
+    ['2147483647', MAX_FRAMES],
+    ['1e9', MAX_FRAMES],
+  ])('takes a Number of Frames of %j for %i', async (stated, frames) => {
+    const shape = stated === undefined ? {} : { frames: stated }
+    expect(await readPixelLayout(sourceOf(nativeImage(explicitLittle, shape, PIXELS)))).toMatchObject({ frames })
+  })
+
+  it('has fragments behind the header, and their extended table where it has an entry a frame', async () => {
+    const table = [
+      { offset: 0, length: 11 },
+      { offset: 20, length: 2 ** 40 },
+    ]
+    const fragments = [Buffer.alloc(12), Buffer.alloc(12)]
+    const image = encapsulatedImage({ frames: 2 }, [], fragments, table)
+    const layout = (await readPixelLayout(sourceOf(image)))!
+    expect(layout).toMatchObject({ vr: 'OB', length: undefined, frames: 2, extended: table })
+    expect(image.subarray(layout.offset, layout.offset + 8)).toEqual(hex('feff00e0 00000000'))
+    for (const frames of [1, 3]) {
+      const other = sourceOf(encapsulatedImage({ frames }, [], fragments, table))
+      expect((await readPixelLayout(other))!.extended).toBeUndefined()
+    }
+  })
+
+  it('is none where there is no pixel data', async () => {
+    expect(await readPixelLayout(sourceOf(imageHeader(explicitLittle, { rows: 2 })))).toBeUndefined()
+  })
+
+  it('is an error where the header does not come to its end', async () => {
+    const header = imageHeader(explicitLittle, { rows: 2 })
+    await expect(readPixelLayout(sourceOf(header.subarray(0, -4)))).rejects.toThrow(MalformedDataSetError)
+  })
+
+  it('waits for no pixel', async () => {
+    const bytes = nativeImage(explicitLittle, { rows: 2, columns: 4, bits: 16 }, PIXELS)
+    const source: DataSetSource = {
+      ...sourceOf(bytes),
+      async *bytes() {
+        await Promise.resolve()
+        yield bytes.subarray(0, -PIXELS.length)
+        throw new Error('read on')
+      },
+    }
+    expect(await readPixelLayout(source)).toMatchObject({ offset: bytes.length - PIXELS.length, length: PIXELS.length })
+  })
+})
