@@ -137,6 +137,11 @@ const archive = z
     retrieve: oneOf(['auto', 'get', 'move'])
       .default('auto')
       .describe('How to fetch: C-GET, C-MOVE, or C-GET where the archive has it'),
+    metadata: oneOf(['retrieve', 'find'])
+      .default('retrieve')
+      .describe(
+        'Metadata from the instances themselves, or only what a C-FIND tells, for archives that are slow to send',
+      ),
     maxAssociations: integer(1, 64).default(4).describe('Most associations open at once'),
     maxPduLength: integer(4096, 1_048_576).default(131_072).describe('Largest PDU we accept, in bytes'),
     timeouts: timeouts.prefault({}).describe('Longest waits'),

@@ -3,7 +3,7 @@ import { isNative } from '../dicom/transfer-syntax.ts'
 import type { Uid } from '../dicom/uids.ts'
 import { buffersLetGo } from '../network/collector.ts'
 import type { Archive } from '../pacs/archive.ts'
-import type { Call } from '../pacs/call.ts'
+import { PoolClosedError, type Call } from '../pacs/call.ts'
 import { covers, type InstanceUids, type Selection } from '../pacs/instance.ts'
 import { NoSuchInstanceError } from '../pacs/retrieve-get.ts'
 import { CachedInstance } from './cached-instance.ts'
@@ -169,7 +169,7 @@ export class InstanceCache implements AsyncDisposable {
   async [Symbol.asyncDispose](): Promise<void> {
     clearInterval(this.#purging)
     const flights = [...this.#flights.keys()]
-    for (const flight of flights) flight.abort(new Error('The service is stopping'))
+    for (const flight of flights) flight.abort(new PoolClosedError())
     await Promise.all(flights.map(({ over }) => over))
     this.#held?.clear()
   }
@@ -277,6 +277,7 @@ export class InstanceCache implements AsyncDisposable {
 
   /** Whether another instance of the series was missed a moment ago. */
   #wantsSeries(route: Route, { study, series, sopInstance }: InstanceUids): boolean {
+    if (!this.#held) return false
     const key = keyOf(route, { study, series })
     const before = this.#interest.get(key)
     this.#interest.set(key, sopInstance)

@@ -6,7 +6,7 @@ import { walkElements, type WalkedElement } from '../dicom/element-walk.ts'
 import { formatTag } from '../dicom/tag.ts'
 import { transferSyntax } from '../dicom/transfer-syntax.ts'
 import { isBulkData, isPixelData } from '../dicomweb/bulk-attributes.ts'
-import { isVideo } from '../dicomweb/bulk-media.ts'
+import { isVideo, OCTET_STREAM } from '../dicomweb/bulk-media.ts'
 import { isOmitted } from '../dicomweb/encoded-model.ts'
 import { frameOf, run, wholePixelData, type SizedBytes } from '../dicomweb/frames.ts'
 import { isMediaType } from '../dicomweb/content-type.ts'
@@ -97,36 +97,38 @@ async function retrieveAll(c: HttpContext, pixelsOnly: boolean): Promise<Respons
   const compressed = first === undefined || first === '*' || transferSyntax(first).encapsulated
   const instances = cache.retrieve(archive, pathSelection(c), { compressed, lingers: false }, { signal })
   const delivery = new Delivery()
-  const parts = delivery.parts(instances, async (instance) => {
-    const pixels = representPixelData(offers, instance.syntax, true)
-    const layout = await layoutOf(instance)
-    if (layout && !pixels) return undefined
-    return partsOf(instance, offers, pixels, pixelsOnly, urlOf(c, instance))
-  })
-  return delivery.sendMultipart(c, 'application/octet-stream', parts, {})
+  const parts = delivery.parts(instances, (instance) => partsOf(c, instance, offers, pixelsOnly, delivery))
+  const { media } = offers[0]!
+  return delivery.sendMultipart(c, media.includes('*') ? OCTET_STREAM : media, parts, {})
 }
 
+/** The values of an instance that the client accepts; the delivery is told of the others. */
 async function* partsOf(
+  c: HttpContext,
   instance: CachedInstance,
   offers: readonly BulkOffer[],
-  pixels: Representation | undefined,
   pixelsOnly: boolean,
-  url: string,
+  delivery: Delivery,
 ): AsyncGenerator<Part> {
   const source = littleEndian(instance)
+  const url = urlOf(c, instance)
   if (!pixelsOnly) {
     for await (const element of walkElements(source)) {
       if (!isBulkData(element.header) || isOmitted(element.header.tag) || PIXELS.includes(element.path)) continue
       const own = element.path === DOCUMENT ? await documentOf(source) : undefined
       const representation = representElement(offers, element, instance, own?.type)
-      if (!representation) continue
-      const value = await valueOf(source, element, own?.length)
-      yield part(value, representation, `${url}/bulkdata/${element.path}`)
+      if (!representation) delivery.leaveOut()
+      else {
+        const value = await valueOf(source, element, own?.length)
+        yield part(value, representation, `${url}/bulkdata/${element.path}`)
+      }
     }
   }
   const layout = await layoutOf(instance)
-  if (!layout || !pixels) return
-  if (isOneValue(layout, instance)) {
+  if (!layout) return
+  const pixels = representPixelData(offers, instance.syntax, true)
+  if (!pixels) delivery.leaveOut()
+  else if (isOneValue(layout, instance)) {
     const value = await pixelValue(source, layout, instance)
     yield part(value, pixels, `${url}/bulkdata/${formatTag(layout.tag)}`)
   } else yield* frameParts({ source, layout, representation: pixels }, numbersTo(layout.frames), url)

@@ -3,7 +3,7 @@ import type { HttpEnv } from './environment.ts'
 
 const METHODS = 'GET, POST, OPTIONS'
 const REQUEST_HEADERS = 'Accept, Authorization, Content-Type, Range'
-const EXPOSED_HEADERS = 'Content-Location, Content-Type, Warning, Link'
+const EXPOSED_HEADERS = 'Accept-Ranges, Content-Location, Content-Range, Content-Type, Warning, Link'
 /** Seconds a browser may keep the answer to a preflight. */
 const MAX_AGE_S = '86400'
 

@@ -25,23 +25,18 @@ export class Delivery {
   #given = 0
   #refused = 0
 
-  /** What becomes of each instance: parts, or undefined where the client accepts no form that it can be given in. */
-  async *parts<T>(
-    instances: AsyncIterable<T>,
-    partsOf: (instance: T) => Promise<AsyncIterable<Part> | undefined>,
-  ): AsyncGenerator<Part> {
+  /** Something of an instance exists in no form that the client accepts. */
+  leaveOut(): void {
+    this.#refused++
+  }
+
+  /** The parts that become of each instance; of one that has nothing of the kind, as a report has no pixels, none. */
+  async *parts<T>(instances: AsyncIterable<T>, partsOf: (instance: T) => AsyncIterable<Part>): AsyncGenerator<Part> {
     try {
       for await (const instance of instances) {
-        const parts = await partsOf(instance)
-        if (parts === undefined) this.#refused++
-        else {
-          let some = false
-          for await (const part of parts) {
-            some = true
-            yield part
-          }
-          // What has nothing of the kind, as a report has no pixel data, is passed over: nothing was given.
-          if (some) this.#given++
+        for await (const part of partsOf(instance)) {
+          yield part
+          this.#given++
         }
       }
     } catch (error) {

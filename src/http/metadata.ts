@@ -1,5 +1,6 @@
 import type { Bytes } from '../dicom/bytes.ts'
 import type { Dataset, Element } from '../dicom/dataset.ts'
+import type { EncodeOptions } from '../dicomweb/encoded-model.ts'
 import { encodeJson } from '../dicomweb/json.ts'
 import { readMetadata } from '../dicomweb/metadata.ts'
 import { negotiateModel, type ModelType } from '../dicomweb/negotiate.ts'
@@ -8,6 +9,7 @@ import { encodeXml } from '../dicomweb/xml.ts'
 import type { Instance } from '../pacs/instance.ts'
 import { Delivery, type Part } from './delivery.ts'
 import type { HttpContext } from './environment.ts'
+import { FOUND_ONLY, foundMetadata } from './found-metadata.ts'
 import { acceptHeader, pathSelection } from './path.ts'
 import { RequestError } from './problem.ts'
 
@@ -27,23 +29,38 @@ export async function retrieveMetadata(c: HttpContext): Promise<Response> {
   const type = modelType(c)
   const selection = pathSelection(c)
   const { archive, cache, signal, base } = c.var
-  const instances = cache.retrieve(archive, selection, { compressed: true, lingers: true }, { signal })
   const delivery = new Delivery()
   const isXml = type === 'application/dicom+xml'
-  const parts = delivery.parts(instances, async (instance) => {
-    const metadata = await readMetadata(instance.body, instance.syntax)
-    return document(metadata, instance, base, isXml)
-  })
-  if (isXml) return delivery.sendMultipart(c, type, parts, {})
-  return delivery.send(c, array(parts), { 'Content-Type': type })
+  const found = archive.config.metadata === 'find'
+  const parts = found
+    ? delivery.parts(foundMetadata(archive, selection, { signal }), (metadata) => document(metadata, {}, isXml))
+    : delivery.parts(cache.retrieve(archive, selection, { compressed: true, lingers: true }, { signal }), (instance) =>
+        documentOf(instance, base, isXml),
+      )
+  const headers = found ? { Warning: [`299 ${base}: ${FOUND_ONLY}`] } : {}
+  if (isXml) return delivery.sendMultipart(c, type, parts, headers)
+  return delivery.send(c, array(parts), { 'Content-Type': type, ...headers })
 }
 
-async function* document(metadata: Dataset, instance: Instance, base: string, isXml: boolean): AsyncGenerator<Part> {
+async function* documentOf(instance: Instance, base: string, isXml: boolean): AsyncGenerator<Part> {
   const { study, series, sopInstance } = instance
   const url = resourceUrl(base, { study, series, instance: sopInstance })
+  const metadata = await readMetadata(instance.body, instance.syntax)
   const bulkDataUri = (path: string, { omitted }: Element): string | undefined =>
     omitted ? `${url}/bulkdata/${path}` : undefined
-  const text = isXml ? encodeXml(metadata, { bulkDataUri }) : encodeJson(metadata, { bulkDataUri })
+  yield* document(metadata, { bulkDataUri }, isXml)
+}
+
+/** There is one: its header is here long before the archive has sent its pixels, and says that there are no others. */
+async function* first<T>(items: AsyncIterable<T>): AsyncGenerator<T> {
+  for await (const item of items) {
+    yield item
+    return
+  }
+}
+
+async function* document(metadata: Dataset, options: EncodeOptions, isXml: boolean): AsyncGenerator<Part> {
+  const text = isXml ? encodeXml(metadata, options) : encodeJson(metadata, options)
   yield { headers: { 'Content-Type': 'application/dicom+xml' }, body: once(Buffer.from(text)) }
 }
 

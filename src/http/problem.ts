@@ -51,6 +51,7 @@ const faults: Readonly<Record<string, Fault>> = {
   NO_SUCH_INSTANCE: { status: 404, title: 'Not found' },
   NO_SUCH_FRAME: { status: 404, title: 'Not found' },
   CORRUPT_FRAGMENTS: { status: 502, title: 'Malformed pixel data' },
+  LENGTH_MISMATCH: { status: 502, title: 'Malformed data set', detail: 'The archive sent a malformed data set.' },
   METADATA_TOO_LARGE: { status: 502, title: 'Metadata too large' },
   NO_LONGER_HELD: { status: 503, title: 'Read too slowly', detail: 'The instance is no longer in memory. Try again.' },
   SEARCH_TOO_BROAD: { status: 413, title: 'Search too broad' },

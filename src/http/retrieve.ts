@@ -27,7 +27,7 @@ export async function retrieveInstances(c: HttpContext): Promise<Response> {
   const compressed = best.syntax === '*' || transferSyntax(best.syntax).encapsulated
   const instances = cache.retrieve(archive, selection, { compressed, lingers: false }, { signal })
   const delivery = new Delivery()
-  const parts = delivery.parts(instances, async (instance) => filePart(instance, offers))
+  const parts = delivery.parts(instances, (instance) => fileParts(instance, offers, delivery))
   const location = { 'Content-Location': resourceUrl(c.var.base, selection) }
   if (best.form === 'multipart') return delivery.sendMultipart(c, 'application/dicom', parts, location)
   return delivery.send(c, bodies(parts), { 'Content-Type': 'application/dicom', ...location })
@@ -38,18 +38,18 @@ async function* bodies(parts: AsyncIterable<Part>): AsyncGenerator<Bytes> {
 }
 
 /** The file of an instance, in the first syntax that the client accepts and that it can be given in. */
-async function filePart(
+async function* fileParts(
   instance: Instance,
   offers: readonly InstanceOffer[],
-): Promise<AsyncIterable<Part> | undefined> {
+  delivery: Delivery,
+): AsyncGenerator<Part> {
   const syntax = choose(instance.syntax, offers)
-  if (!syntax) return undefined
+  if (!syntax) {
+    delivery.leaveOut()
+    return
+  }
   const type = `application/dicom; transfer-syntax=${syntax.uid}`
-  return single({ headers: { 'Content-Type': type }, body: file(instance, syntax) })
-}
-
-async function* single(part: Part): AsyncGenerator<Part> {
-  yield part
+  yield { headers: { 'Content-Type': type }, body: file(instance, syntax) }
 }
 
 function choose(stored: TransferSyntax, offers: readonly InstanceOffer[]): TransferSyntax | undefined {

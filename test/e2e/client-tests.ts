@@ -175,7 +175,8 @@ export function clientTests(use: Use): void {
     const [metadata] = await client().retrieveInstanceMetadata(uidsOf(waveform!))
     const [group] = metadata!['54000100']!.Value as JsonDataset[]
     const { BulkDataURI } = group!['54001010'] as { BulkDataURI: string }
-    const [{ bytes }] = storedBulk(waveform!.dataset) as [{ bytes: Buffer }]
+    const [value] = storedBulk(waveform!.dataset)
+    const bytes = value!.bytes!
     const buffers = (found: readonly ArrayBuffer[]): Buffer[] => found.map((one) => Buffer.from(one))
     expect(buffers(await client().retrieveBulkData({ BulkDataURI }))).toEqual([bytes])
     const mediaTypes = [{ mediaType: 'application/octet-stream' }]

@@ -173,7 +173,7 @@ export function xmlDifferences(xml: XmlElement, json: JsonDataset, path = ''): s
         ? [['BulkData', BulkDataURI, '']]
         : InlineBinary !== undefined
           ? [['InlineBinary', undefined, InlineBinary]]
-          : Value.flatMap((value, index) => xmlValue(vr, value, String(index + 1)))
+          : xmlValues(vr, Value)
     const [one, other] = [JSON.stringify(expected), JSON.stringify(got.map(numeric(vr)))]
     return one === other ? [] : [`${place} is ${other.slice(0, 200)}, not ${one.slice(0, 200)}`]
   })
@@ -181,20 +181,27 @@ export function xmlDifferences(xml: XmlElement, json: JsonDataset, path = ''): s
 
 const NUMBERS = ['DS', 'FD', 'FL', 'IS', 'SL', 'SS', 'SV', 'UL', 'US', 'UV']
 
-function xmlValue(vr: string, value: unknown, number: string): unknown[][] {
-  if (value === null) return []
-  if (vr !== 'PN') return [numeric(vr)(['Value', number, String(value)])]
-  // A name of empty components, which JSON keeps with its delimiters, has no element.
-  const groups = Object.entries(value as Record<string, string>)
+/** An empty value among others has an element (PS3.19 Table A.1.5-2); an attribute of nothing else has none. */
+function xmlValues(vr: string, values: readonly unknown[]): unknown[][] {
+  const elements = values.map((value, index) => {
+    const number = String(index + 1)
+    if (vr === 'PN') return ['PersonName', number, groupsOf(value as Readonly<Record<string, string>> | null)]
+    return numeric(vr)(['Value', number, value === null ? '' : String(value)])
+  })
+  return elements.every(([, , content]) => (content as unknown[] | string).length === 0) ? [] : elements
+}
+
+/** A group of empty components, which JSON keeps with its delimiters, has no element. */
+function groupsOf(name: Readonly<Record<string, string>> | null): string[][] {
+  return Object.entries(name ?? {})
     .map(([group, text]) => [group, text.replace(/\^+$/, '')])
     .filter(([, text]) => text !== '')
-  return groups.length === 0 ? [] : [['PersonName', number, groups]]
 }
 
 /** JSON has the number, XML the text of the file: 1.50 is 1.5. FL in JSON has the digits of the 64-bit number. */
 function numeric(vr: string) {
   return ([name, number, text]: readonly unknown[]): unknown[] => {
-    const n = typeof text === 'string' && NUMBERS.includes(vr) ? Number(text) : NaN
+    const n = typeof text === 'string' && text !== '' && NUMBERS.includes(vr) ? Number(text) : NaN
     return [name, number, Number.isNaN(n) ? text : vr === 'FL' ? Math.fround(n) : n]
   }
 }

@@ -452,7 +452,7 @@ describe('an instance that is no data set', () => {
   function spoiling(
     count: number,
     spoil: (number: number, times: number) => Buffer | undefined,
-    end: Parameters<typeof getResponse>[0] = {},
+    end: object = {},
     listed = slices(count),
   ): ArchiveScript {
     const times = new Map<number, number>()
