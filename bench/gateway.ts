@@ -23,7 +23,11 @@ export interface GatewayTarget {
   readonly aeTitle: string
   readonly host: string
   readonly port: number
+  /** As in the configuration file; without one every turn is a retrieval. */
+  readonly cache?: object
 }
+
+const NO_CACHE = { maxBytes: 0 }
 
 /** What is started. */
 export interface GatewayProgram {
@@ -70,11 +74,11 @@ export async function startMeasured(args: readonly string[], port: number): Prom
   }
 }
 
-function configuration({ aeTitle, host, port }: GatewayTarget, httpPort: number): object {
+function configuration({ aeTitle, host, port, cache = NO_CACHE }: GatewayTarget, httpPort: number): object {
   return {
     http: { port: httpPort },
     dimse: { enabled: false },
-    cache: JSON.parse(process.env.BENCH_CACHE ?? '{"maxBytes":0}') as object,
+    cache,
     archives: [{ aeTitle, host, port, search: { maxResults: 10_000, deriveCounts: 'never' } }],
     log: { level: 'warn' },
   }

@@ -1,6 +1,7 @@
 import { mkdtempDisposable, readFile, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
+import { dicomWebPlugin } from '../test/support/orthanc.ts'
 import { requireProgram } from '../test/support/peers.ts'
 import { freePort } from '../test/support/ports.ts'
 import { startProcess } from '../test/support/process.ts'
@@ -10,7 +11,7 @@ import type { BenchPeer } from './peers.ts'
 export const ORTHANC_TITLE = 'ORTHANC'
 
 /** Starts Orthanc with all studies and headers; what it holds is kept from run to run. */
-export async function startOrthanc(data: BenchData): Promise<BenchPeer> {
+export async function startOrthanc(data: BenchData): Promise<BenchPeer & { readonly dicomWebUrl: string }> {
   const files = [...Object.values(data.studies).flatMap((study) => study.files), ...data.headers]
   const folder = await once('orthanc', async (into) => {
     await using orthanc = await start(into)
@@ -22,6 +23,7 @@ export async function startOrthanc(data: BenchData): Promise<BenchPeer> {
     host: '127.0.0.1',
     port: orthanc.port,
     titleOf: () => ORTHANC_TITLE,
+    dicomWebUrl: `http://127.0.0.1:${orthanc.httpPort}/dicom-web`,
     [Symbol.asyncDispose]: () => orthanc[Symbol.asyncDispose](),
   }
 }
@@ -68,6 +70,8 @@ function configuration(folder: string, port: number, httpPort: number): object {
     DicomAlwaysAllowFind: true,
     DicomAlwaysAllowGet: true,
     MaximumPduLength: 131_072,
+    Plugins: [dicomWebPlugin()],
+    DicomWeb: { Enable: true, Root: '/dicom-web/' },
   }
 }
 

@@ -45,7 +45,7 @@ export class Peers implements AsyncDisposable {
     return this.#once('stalling', () => startDcmqrscp(Object.values(this.data.studies), false))
   }
 
-  orthanc(): Promise<BenchPeer> {
+  orthanc(): ReturnType<typeof startOrthanc> {
     return this.#once('orthanc', () => startOrthanc(this.data))
   }
 

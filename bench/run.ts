@@ -10,8 +10,15 @@ import { table } from './report.ts'
 import { retrieveScenarios } from './retrieve.ts'
 import { searchScenarios } from './search.ts'
 import { storeScenarios } from './store.ts'
+import { viewerScenarios } from './viewer.ts'
 
-const scenarios: readonly Scenario[] = [...retrieveScenarios, ...searchScenarios, ...storeScenarios, ...relayScenarios]
+const scenarios: readonly Scenario[] = [
+  ...retrieveScenarios,
+  ...searchScenarios,
+  ...storeScenarios,
+  ...viewerScenarios,
+  ...relayScenarios,
+]
 
 const HELP = `Usage: npm run bench -- [options]   Times the gateway against native tools, in turns, on the same peers
 

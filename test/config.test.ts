@@ -156,6 +156,7 @@ describe('defaults', () => {
           port: 104,
           callingAeTitle: 'DIMSEGATE',
           retrieve: 'auto',
+          metadata: 'retrieve',
           maxAssociations: 4,
           maxPduLength: 131_072,
           timeouts: {

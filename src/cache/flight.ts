@@ -92,6 +92,11 @@ export class Flight {
     return this.#ended && this.#failure === undefined && !this.#passing
   }
 
+  /** There was no room to keep all of it. */
+  get passed(): boolean {
+    return this.#passing
+  }
+
   get failure(): Error | undefined {
     return this.#failure
   }

@@ -45,6 +45,10 @@ export const SERIES_INTEREST_MS = 10_000
 const MAX_LISTS = 10_000
 const PURGE_MS = 60_000
 
+/** In place of its route, of a flight that nobody joins. */
+const ALONE = ''
+const OUTDATED = 'outdated'
+
 /** What is fetched: as stored, or with the archive asked to decompress. */
 type Mode = 'stored' | 'native'
 
@@ -62,6 +66,9 @@ export class InstanceCache implements AsyncDisposable {
   readonly #held: LRUCache<string, HeldInstance> | undefined
   readonly #lists: LRUCache<string, readonly InstanceUids[]>
   readonly #interest: LRUCache<string, Uid>
+  /** Series and studies that do not fit: their instances are fetched one by one. */
+  readonly #tooLarge: LRUCache<string, true>
+  /** What is under way, with the route by which it is found. */
   readonly #flights = new Map<Flight, string>()
   /** Bytes of instances that are coming, and are to be kept. */
   #coming = 0
@@ -73,6 +80,7 @@ export class InstanceCache implements AsyncDisposable {
     this.#options = options
     this.#lists = new LRUCache({ max: MAX_LISTS, ttl: Math.min(ttl, LIST_TTL_MS) })
     this.#interest = new LRUCache({ max: MAX_LISTS, ttl: SERIES_INTEREST_MS })
+    this.#tooLarge = new LRUCache({ max: MAX_LISTS, ttl })
     if (maxBytes === 0) return
     this.#held = new LRUCache({
       maxSize: maxBytes,
@@ -158,11 +166,18 @@ export class InstanceCache implements AsyncDisposable {
     return this.#served(route, boarded, call)
   }
 
-  /** What is known of a study is out of date: something was stored into it. */
-  forget(archive: string, study: Uid): void {
-    for (const key of [...this.#lists.keys()]) {
-      const [name, , own] = key.split(' ')
-      if (name === encodeURIComponent(archive) && own === study) this.#lists.delete(key)
+  /** These instances were stored: what is known of their studies is out of date, and so is what is held of themselves. */
+  forget(source: Source, stored: readonly InstanceUids[]): void {
+    const studies = new Set(stored.map(({ study }) => study))
+    for (const mode of ['stored', 'native'] as const) {
+      for (const uids of stored) this.#held?.delete(instanceKey({ source, mode }, uids))
+      for (const key of [...this.#lists.keys()]) {
+        const [name, own, study = ''] = key.split(' ')
+        if (`${name} ${own}` === keyOf({ source, mode }) && studies.has(study)) this.#lists.delete(key)
+      }
+      for (const [flight, key] of this.#flights) {
+        if (key === keyOf({ source, mode }) && studies.has(flight.selection.study)) this.#flights.set(flight, OUTDATED)
+      }
     }
   }
 
@@ -217,10 +232,13 @@ export class InstanceCache implements AsyncDisposable {
     const { source, mode } = route
     const open = (signal: AbortSignal) => source.retrieve(selection, mode === 'stored', { signal })
     const flight = new Flight(selection, open, this.#keeper(route), this.#share(lingers))
-    this.#flights.set(flight, shared ? keyOf(route) : '')
+    this.#flights.set(flight, shared ? keyOf(route) : ALONE)
     void flight.over.then(() => {
+      const outdated = this.#flights.get(flight) === OUTDATED
       this.#flights.delete(flight)
-      if (flight.complete && selection.instance === undefined) this.#lists.set(keyOf(route, selection), flight.brought)
+      if (flight.passed && lingers) this.#tooLarge.set(keyOf(route, selection), true)
+      if (!outdated && flight.complete && selection.instance === undefined)
+        this.#lists.set(keyOf(route, selection), flight.brought)
     })
     return flight
   }
@@ -277,7 +295,7 @@ export class InstanceCache implements AsyncDisposable {
 
   /** Whether another instance of the series was missed a moment ago. */
   #wantsSeries(route: Route, { study, series, sopInstance }: InstanceUids): boolean {
-    if (!this.#held) return false
+    if (!this.#held || this.#tooLarge.has(keyOf(route, { study, series }))) return false
     const key = keyOf(route, { study, series })
     const before = this.#interest.get(key)
     this.#interest.set(key, sopInstance)
@@ -288,7 +306,8 @@ export class InstanceCache implements AsyncDisposable {
 /** Names have no spaces, UIDs neither. */
 function keyOf({ source, mode }: Route, selection?: Selection): string {
   const { study = '', series = '', instance = '' } = selection ?? {}
-  return `${encodeURIComponent(source.config.name)} ${mode} ${study} ${series} ${instance}`
+  const route = `${encodeURIComponent(source.config.name)} ${mode}`
+  return selection ? `${route} ${study} ${series} ${instance}` : route
 }
 
 function instanceKey(route: Route, { study, series, sopInstance }: InstanceUids): string {

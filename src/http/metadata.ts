@@ -32,11 +32,13 @@ export async function retrieveMetadata(c: HttpContext): Promise<Response> {
   const delivery = new Delivery()
   const isXml = type === 'application/dicom+xml'
   const found = archive.config.metadata === 'find'
+  const retrieved = (): AsyncIterable<Instance> => {
+    const instances = cache.retrieve(archive, selection, { compressed: true, lingers: true }, { signal })
+    return selection.instance === undefined ? instances : first(instances)
+  }
   const parts = found
     ? delivery.parts(foundMetadata(archive, selection, { signal }), (metadata) => document(metadata, {}, isXml))
-    : delivery.parts(cache.retrieve(archive, selection, { compressed: true, lingers: true }, { signal }), (instance) =>
-        documentOf(instance, base, isXml),
-      )
+    : delivery.parts(retrieved(), (instance) => documentOf(instance, base, isXml))
   const headers = found ? { Warning: [`299 ${base}: ${FOUND_ONLY}`] } : {}
   if (isXml) return delivery.sendMultipart(c, type, parts, headers)
   return delivery.send(c, array(parts), { 'Content-Type': type, ...headers })

@@ -4,7 +4,7 @@ import type { Uid } from '../dicom/uids.ts'
 import { FailureReason, StoreResponse } from '../dicomweb/store-response.ts'
 import { statusClass } from '../dimse/status.ts'
 import { identify } from '../pacs/identify.ts'
-import type { Instance } from '../pacs/instance.ts'
+import type { Instance, InstanceUids } from '../pacs/instance.ts'
 import type { StoreBatch } from '../pacs/store.ts'
 import type { HttpContext } from './environment.ts'
 import { pathUid } from './path.ts'
@@ -32,7 +32,7 @@ export async function storeInstances(c: HttpContext): Promise<Response> {
     if (report.response.stored === 0 && !(report.response.total > 0 && report.failure !== undefined)) throw error
     report.response.addOther(FailureReason.cannotUnderstand)
   } finally {
-    for (const one of report.studies) cache.forget(archive.config.name, one)
+    cache.forget(archive, report.stored)
   }
   if (report.response.total === 0) {
     throw new RequestError(400, 'NO_INSTANCES', 'The body holds no DICOM instance.')
@@ -50,8 +50,7 @@ function tooMany(limit: number): RequestError {
 class Report {
   readonly response = new StoreResponse()
   failure: unknown
-  /** That something was stored into. */
-  readonly studies = new Set<Uid>()
+  readonly stored: InstanceUids[] = []
   /** Parts that held an instance, whatever became of it. */
   instances = 0
 }
@@ -78,7 +77,7 @@ async function storePart(part: StorePart, study: Uid | undefined, batch: StoreBa
   const outcome = await batch.store(instance)
   switch (outcome.kind) {
     case 'stored': {
-      report.studies.add(instance.study)
+      report.stored.push({ study: instance.study, series, sopInstance })
       const warning = statusClass(outcome.status) === 'warning' ? { warning: outcome.status } : {}
       response.addStored({ sopClass, sopInstance, study: instance.study, series, ...warning })
       return

@@ -233,7 +233,6 @@ describe('fragments without end', () => {
       get given() {
         return given
       },
-      // eslint-disable-next-line @typescript-eslint/require-await
       async *bytes(from = 0, to = Infinity) {
         if (from < head.length) yield head.subarray(from, to)
         for (let at = Math.max(from, head.length); at < to; at += items.length - ((at - head.length) % 8)) {
@@ -268,5 +267,27 @@ describe('fragments without end', () => {
     }
     expect(lengths.slice(0, 3)).toEqual([0, 8, 0])
     expect(source.given).toBeLessThan(1_000_000)
+  })
+})
+
+describe('frames without a table', () => {
+  it('are looked up one by one without going through all of the fragments each time', async () => {
+    const count = 2000
+    const fragments = Array.from({ length: count }, () => J1)
+    const whole = sourceOf(encapsulatedImage({ frames: count }, [], fragments), undefined, 65_536)
+    let read = 0
+    const source: DataSetSource = {
+      syntax: whole.syntax,
+      async *bytes(from, to) {
+        for await (const chunk of whole.bytes(from, to)) {
+          read += chunk.length
+          yield chunk
+        }
+      },
+    }
+    const layout = (await readPixelLayout(source))!
+    for (let n = 1; n <= count; n++) expect((await frameOf(source, layout, n)).length).toBe(8)
+    // The items are 32,000 bytes: 64 MB if each frame had them read.
+    expect(read).toBeLessThan(200_000)
   })
 })

@@ -186,7 +186,8 @@ function xmlValues(vr: string, values: readonly unknown[]): unknown[][] {
   const elements = values.map((value, index) => {
     const number = String(index + 1)
     if (vr === 'PN') return ['PersonName', number, groupsOf(value as Readonly<Record<string, string>> | null)]
-    return numeric(vr)(['Value', number, value === null ? '' : String(value)])
+    const text = value as string | number | null
+    return numeric(vr)(['Value', number, text === null ? '' : String(text)])
   })
   return elements.every(([, , content]) => (content as unknown[] | string).length === 0) ? [] : elements
 }

@@ -46,7 +46,7 @@ async function startedWith(options: SetupOptions): Promise<Setup> {
 
 interface Got {
   readonly status: number
-  readonly headers: Headers
+  readonly headers: Awaited<ReturnType<typeof fetch>>['headers']
   readonly type: string
   readonly body: Buffer
 }

@@ -64,7 +64,7 @@ function encapsulated(syntax: string, frames: number | undefined, ...fragments: 
 
 interface Got {
   readonly status: number
-  readonly headers: Headers
+  readonly headers: Awaited<ReturnType<typeof fetch>>['headers']
   readonly type: string
   readonly body: Buffer
 }

@@ -112,7 +112,6 @@ export function sourceOf(data: Bytes, syntax: TransferSyntax = EXPLICIT_VR_LITTL
   const bytes = syntax.deflated ? deflate(data) : data
   return {
     syntax,
-    // eslint-disable-next-line @typescript-eslint/require-await
     async *bytes(from = 0, to = Infinity) {
       yield* chunksOf(bytes.subarray(from, to), chunk)
     },

@@ -115,7 +115,7 @@ function configuration({ aeTitle, folder, port, httpPort, peers = [], dicomWeb =
   }
 }
 
-function dicomWebPlugin(): string {
+export function dicomWebPlugin(): string {
   const name = 'libOrthancDicomWeb.so'
   const folders = ['/usr/share/orthanc/plugins', '/usr/local/share/orthanc/plugins', '/usr/lib/orthanc/plugins']
   const path = folders.map((folder) => join(folder, name)).find((candidate) => existsSync(candidate))
