@@ -80,6 +80,7 @@ describe('a source in Little Endian', () => {
     expect(streams[0]!.closed).toBe(true)
     expect(streams[0]!.taken).toBeLessThan(20)
     expect(await collect(littleEndian(source).bytes(10, 10))).toEqual(Buffer.alloc(0))
+    expect(streams[1]?.taken ?? 0).toBe(0)
   })
 
   it('fails where what it is made of is no data set', async () => {

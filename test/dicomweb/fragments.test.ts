@@ -111,6 +111,22 @@ describe('a Basic Offset Table that leads astray', () => {
     expect(await frames(image, 2)).toEqual([CORRUPT, CORRUPT])
   })
 
+  it('and is huge is not read into memory', async () => {
+    const whole = sourceOf(encapsulatedImage({ frames: 2 }, Buffer.alloc(1_000_000), ALL), undefined, 65_536)
+    let most = 0
+    const source: DataSetSource = {
+      syntax: whole.syntax,
+      bytes(from = 0, to = Infinity) {
+        // Open ends are for passing over.
+        if (to < Infinity) most = Math.max(most, to - from)
+        return whole.bytes(from, to)
+      },
+    }
+    const found = await frameFragments(source, (await readPixelLayout(source))!, 2)
+    expect(found.map(({ length }) => length)).toEqual([8, 8])
+    expect(most).toBeLessThan(100)
+  })
+
   it.each([4, LONG, 0xfffffffe, 0xffffffff])('and claims %i bytes that are not there is an error', async (length) => {
     const image = Buffer.concat([
       encapsulatedImage({ frames: 1 }, [], []).subarray(0, -16),

@@ -162,12 +162,16 @@ describe('negotiateModel', () => {
   )
 
   test.each([
-    'image/jpeg',
     'application/dicom+xml',
     'multipart/related; type="application/dicom+xml"',
-    DICOM,
-    'text/*',
-  ])('case 11: Accept: %s is not acceptable', (header) => {
+    'multipart/related; type=application/dicom+xml',
+    'multipart/related',
+    'multipart/*',
+  ])('Accept: %s gets XML', (header) => {
+    expect(json(header)).toBe('application/dicom+xml')
+  })
+
+  test.each(['image/jpeg', DICOM, 'text/*'])('case 11: Accept: %s is not acceptable', (header) => {
     expect(json(header)).toBeUndefined()
   })
 
@@ -182,10 +186,11 @@ describe('negotiateModel', () => {
     expect(json('text/html', 'image/jpeg')).toBeUndefined()
   })
 
-  test('case 13: JSON refused by q=0 is not served for a wildcard, under neither name', () => {
-    expect(json('application/dicom+json;q=0, */*')).toBeUndefined()
+  test('case 13: where JSON is refused by q=0 a wildcard gets XML, if that is not refused too', () => {
+    expect(json('application/dicom+json;q=0, */*')).toBe('application/dicom+xml')
+    expect(json('application/dicom+json;q=0, application/dicom+xml;q=0, */*')).toBeUndefined()
     expect(json('application/*;q=0, */*')).toBeUndefined()
-    expect(json('*/*', 'application/dicom+json;q=0')).toBeUndefined()
+    expect(json('*/*', 'application/dicom+json;q=0')).toBe('application/dicom+xml')
   })
 
   test('q=0 gives way to what is named', () => {

@@ -5,10 +5,14 @@ import type { Dataset } from '../../src/dicom/dataset.ts'
 import { encodeDataset } from '../../src/dicom/dataset-codec.ts'
 import { part10Header } from '../../src/dicom/part10.ts'
 import { EXPLICIT_VR_LITTLE_ENDIAN, transferSyntax } from '../../src/dicom/transfer-syntax.ts'
+import { readPixelLayout } from '../../src/dicomweb/pixel-layout.ts'
+import { frameParts } from '../../src/http/frames.ts'
+import { collectUntilError } from '../support/byte-stream.ts'
 import { deflate } from '../support/deflated.ts'
+import { explicitLittle } from '../support/dicom-bytes.ts'
 import { CT, E, I, instanceDataset, instanceFile, S, Syntax, type InstanceOptions } from '../support/dicom-files.ts'
 import { startSetup, type Setup, type SetupOptions } from '../support/gateway.ts'
-import { words32 } from '../support/images.ts'
+import { nativeImage, sourceOf, words32 } from '../support/images.ts'
 import { readParts, type Part } from '../support/multipart.ts'
 
 const OCTETS = 'application/octet-stream'
@@ -180,6 +184,18 @@ describe('the list of frames', () => {
     expect(code(await get(`${setup.url}${PATH}/frames/${list}`))).toBe('404 NO_SUCH_FRAME')
   })
 
+  it('with a number out of range is a 404 also behind frames that are larger than what is held back', async () => {
+    const large = native(Syntax.explicit, (dataset) =>
+      dataset
+        .set(Attribute.Rows, 300)
+        .set(Attribute.Columns, 300)
+        .put(Attribute.PixelData, { vr: 'OW', value: Buffer.alloc(270_000) }),
+    )
+    const setup = await started(large)
+    expect(parts(await get(`${setup.url}${PATH}/frames/1,2,3`))).toHaveLength(3)
+    expect(code(await get(`${setup.url}${PATH}/frames/1,2,3,4`))).toBe('404 NO_SUCH_FRAME')
+  })
+
   it('has 1 where Number of Frames is absent (case 77)', async () => {
     const setup = await started(native(Syntax.explicit, (dataset) => dataset.delete(Attribute.NumberOfFrames)))
     expect(parts(await get(`${setup.url}${PATH}/frames/1`))[0]!.body).toEqual(FRAMES[0])
@@ -312,6 +328,27 @@ describe('the parts of frames', () => {
         'Content-Location',
       ])
     }
+  })
+})
+
+describe('a part whose bytes are not all there', () => {
+  it('ends in an error, never in a part that looks whole', async () => {
+    const image = nativeImage(explicitLittle, { rows: 4, columns: 4, bits: 8, frames: 2 }, COUNTING.subarray(0, 32))
+    const layout = (await readPixelLayout(sourceOf(image)))!
+    const representation = { form: 'multipart', contentType: ELE } as const
+    const bodies: unknown[] = []
+    for await (const part of frameParts(
+      { source: sourceOf(image.subarray(0, -6)), layout, representation },
+      [1, 2],
+      '',
+    )) {
+      const { bytes, error } = await collectUntilError(part.body)
+      bodies.push([part.headers['Content-Length'], bytes.length, (error as { code?: string } | undefined)?.code])
+    }
+    expect(bodies).toEqual([
+      [16, 16, undefined],
+      [16, 10, 'LENGTH_MISMATCH'],
+    ])
   })
 })
 

@@ -359,15 +359,16 @@ describe('the results of a search', () => {
     expect((await search(other, '/studies')).results).toHaveLength(5)
   })
 
-  it('are given as application/json to who asks for that (case 14), and otherwise only as DICOM JSON', async () => {
+  it('are given as application/json to who asks for that (case 14), as DICOM JSON, or as XML', async () => {
     const setup = await started()
     const accept = (type: string): Promise<Answer> => search(setup, '/studies', { headers: { accept: type } })
     expect(await accept('application/json')).toMatchObject({ status: 200, type: 'application/json' })
     expect(await accept('application/dicom+json; charset=utf-8')).toMatchObject({ type: 'application/dicom+json' })
     expect(await accept('*/*')).toMatchObject({ status: 200, type: 'application/dicom+json' })
-    expect(await accept('multipart/related; type="application/dicom+xml"')).toMatchObject({ status: 406 })
+    const xml = await fetch(`${setup.url}/studies`, { headers: { accept: 'application/dicom+json;q=0, */*' } })
+    expect(xml.headers.get('content-type')).toMatch(/^multipart\/related; type="application\/dicom\+xml"; boundary=/)
+    expect((await xml.text()).match(/<NativeDicomModel/g)).toHaveLength(5)
     expect(await accept('image/jpeg')).toMatchObject({ status: 406, type: 'application/problem+json' })
-    expect(await accept('application/dicom+json;q=0, */*')).toMatchObject({ status: 406 })
     expect(
       await search(setup, '/studies?accept=application%2Fdicom%2Bjson', { headers: { accept: 'text/html' } }),
     ).toMatchObject({
