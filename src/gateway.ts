@@ -2,6 +2,7 @@ import { InstanceCache } from './cache/instance-cache.ts'
 import { ConfigError, type Config, type ConfigFault } from './config.ts'
 import { startServer, type HttpServer, type ServerOptions } from './http/server.ts'
 import { Archive } from './pacs/archive.ts'
+import { MoveDestination } from './pacs/move-destination.ts'
 import { startTelemetry, type Telemetry } from './telemetry.ts'
 
 /** The running service: web server, archives, telemetry. */
@@ -11,6 +12,8 @@ export interface Gateway extends AsyncDisposable {
   readonly url: string
   readonly archives: readonly Archive[]
   readonly cache: InstanceCache
+  /** Where archives deliver what C-MOVE asks for. */
+  readonly destination: MoveDestination
   readonly telemetry: Telemetry
   /** Ends in order: requests under way have `http.shutdownGrace`, then every association is released. */
   stop(): Promise<void>
@@ -19,7 +22,10 @@ export interface Gateway extends AsyncDisposable {
 /** Starts the service, with other pages beside it. @throws when a TLS file cannot be read or the port is taken */
 export async function startGateway(config: Config, { pages }: Pick<ServerOptions, 'pages'> = {}): Promise<Gateway> {
   refuseUnavailable(config)
-  const archives = await Promise.all(config.archives.map((archive) => Archive.open(archive)))
+  const destination = new MoveDestination(config.dimse)
+  const archives = await Promise.all(config.archives.map((archive) => Archive.open(archive, destination)))
+  const moves = config.archives.some(({ retrieve }) => retrieve === 'move')
+  if (config.dimse.enabled === true || moves) await destination.listen()
   const cache = new InstanceCache(config.cache)
   const telemetry = startTelemetry(config.log, () => archives, cache)
   const server: HttpServer = await startServer({ config, archives, cache, metrics: () => telemetry.metrics(), pages })
@@ -27,6 +33,7 @@ export async function startGateway(config: Config, { pages }: Pick<ServerOptions
     await server.close(grace)
     await cache[Symbol.asyncDispose]()
     await Promise.all(archives.map((archive) => archive[Symbol.asyncDispose]()))
+    await destination[Symbol.asyncDispose]()
     telemetry.stop()
   }
   const host = config.http.host.includes(':') ? `[${config.http.host}]` : config.http.host
@@ -35,6 +42,7 @@ export async function startGateway(config: Config, { pages }: Pick<ServerOptions
     url: `http://${host === '0.0.0.0' ? '127.0.0.1' : host}:${server.port}${config.http.basePath}`,
     archives,
     cache,
+    destination,
     telemetry,
     stop: () => stop(config.http.shutdownGrace),
     [Symbol.asyncDispose]: () => stop(0),
@@ -48,18 +56,8 @@ function refuseUnavailable(config: Config): void {
     const message = 'is not available in this version; expected null, with a proxy in front that authenticates'
     faults.push({ path: 'auth', message })
   }
-  config.archives.forEach(({ retrieve }, index) => {
-    if (retrieve !== 'move') return
-    faults.push({
-      path: `archives[${index}].retrieve`,
-      message: 'C-MOVE is not available in this version; expected auto or get',
-    })
-  })
   if (config.cache.backend !== 'memory') {
     faults.push({ path: 'cache.backend', message: 'is not available in this version; expected memory' })
-  }
-  if (config.dimse.enabled === true) {
-    faults.push({ path: 'dimse.enabled', message: 'has no listener in this version; expected auto or false' })
   }
   if (faults.length > 0) throw new ConfigError(faults)
 }

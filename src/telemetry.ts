@@ -7,6 +7,7 @@ import { formatStatus, StatusError } from './dimse/status.ts'
 import type { RequestEvent } from './http/app.ts'
 import { AssociationRejectedError } from './network/errors.ts'
 import type { Archive } from './pacs/archive.ts'
+import type { RefusedStoreEvent } from './pacs/move-destination.ts'
 import type { AssociationEvent } from './pacs/pool.ts'
 
 export interface Telemetry {
@@ -28,7 +29,7 @@ export function startTelemetry(
   const log = pino({ level: config.level, base: null }, destination(config.format))
   const registry = new Registry()
   collectDefaultMetrics({ register: registry })
-  const stops = [logRequests(log, registry), logAssociations(log, registry)]
+  const stops = [logRequests(log, registry), logAssociations(log, registry), logRefusals(log, registry)]
   measurePools(registry, archives)
   measureCache(registry, cache)
   return {
@@ -89,6 +90,20 @@ function logAssociations(log: Logger, registry: Registry): () => void {
     const { archive, event, error } = message as AssociationEvent
     events.inc({ archive, event })
     log[event === 'failed' ? 'warn' : 'debug']({ archive, event, ...errorFields(error) }, 'association')
+  })
+}
+
+function logRefusals(log: Logger, registry: Registry): () => void {
+  const refused = new Counter({
+    name: 'dimsegate_refused_stores_total',
+    help: 'Instances and associations that our DICOM listener refused since nobody had asked for them',
+    labelNames: ['reason'],
+    registers: [registry],
+  })
+  return listen('dimsegate:refused-store', (message) => {
+    const { reason } = message as RefusedStoreEvent
+    refused.inc({ reason })
+    log.warn({ reason }, 'refused store')
   })
 }
 

@@ -16,10 +16,11 @@ import {
 } from '../dicom/transfer-syntax.ts'
 import { SopClass, STORAGE_ROOT, type Uid } from '../dicom/uids.ts'
 import { verified } from '../dicom/verify.ts'
-import { serve, type Handlers, type IncomingStore, type OutgoingInstance } from '../dimse/scp.ts'
+import { serve, type Handlers, type IncomingStore, type OutgoingInstance, type OutgoingMove } from '../dimse/scp.ts'
 import { Status } from '../dimse/status.ts'
 import { Association } from '../network/association.ts'
 import type { AcceptorPolicy } from '../network/negotiation.ts'
+import type { ProposedContext } from '../network/pdu.ts'
 import { listen, type Listening, type Transport } from '../network/transport.ts'
 import { Catalog } from './catalog.ts'
 import type { Faults } from './faults.ts'
@@ -36,13 +37,15 @@ export interface DemoArchiveOptions {
   readonly maxPduLength?: number
   readonly maxAssociations?: number
   readonly faults?: Faults
+  /** Where it moves to, by AE title. */
+  readonly destinations?: Readonly<Record<string, { readonly host: string; readonly port: number }>>
 }
 
 /** Milliseconds an association may be silent. */
 const IDLE_TIMEOUT_MS = 120_000
 
 /**
- * A small archive that really speaks DIMSE: C-ECHO, C-FIND, C-GET and C-STORE over loopback, over files on disk. What
+ * A small archive that really speaks DIMSE: C-ECHO, C-FIND, C-GET, C-MOVE and C-STORE over loopback, over files on disk. What
  * is stored to it goes into a temporary folder that is deleted with it.
  */
 export class DemoArchive implements AsyncDisposable {
@@ -51,6 +54,8 @@ export class DemoArchive implements AsyncDisposable {
   faults: Faults
   /** C-GET operations answered so far. */
   retrievals = 0
+  /** C-MOVE operations answered so far. */
+  moves = 0
   readonly catalog = new Catalog()
   readonly #options: DemoArchiveOptions
   readonly #folder: string
@@ -170,7 +175,11 @@ export class DemoArchive implements AsyncDisposable {
         this.faults.onFind?.(identifier)
         return Promise.resolve(this.faults.findStatus ?? this.#find(identifier, association))
       },
-      get: (identifier, _sopClass, association) => Promise.resolve(this.#get(identifier, association)),
+      get: (identifier, _sopClass, association) => {
+        this.retrievals++
+        return Promise.resolve(this.#select(identifier, association))
+      },
+      move: (identifier, destination, association) => Promise.resolve(this.#move(identifier, destination, association)),
     }
   }
 
@@ -208,8 +217,29 @@ export class DemoArchive implements AsyncDisposable {
     return Status.cannotUnderstand
   }
 
-  #get(identifier: Dataset, association: Association): OutgoingInstance[] {
-    this.retrievals++
+  #move(identifier: Dataset, destination: string, association: Association): OutgoingMove | number {
+    this.moves++
+    const { moveStatus, withoutOriginator, movesAs } = this.faults
+    const address = this.#options.destinations?.[destination.trim()]
+    if (moveStatus !== undefined) return moveStatus
+    if (!address) return Status.moveDestinationUnknown
+    const instances = this.#select(identifier, association)
+    return {
+      instances,
+      originator: withoutOriginator === true ? undefined : association.requested.callingAeTitle,
+      connect: () =>
+        Association.request({
+          address,
+          calledAeTitle: destination.trim(),
+          callingAeTitle: movesAs ?? this.aeTitle,
+          maxPduLength: this.#options.maxPduLength ?? 131_072,
+          contexts: storageContexts(this.catalog.select(identifier)),
+          timeouts: { connect: CONNECT_TIMEOUT_MS, associate: CONNECT_TIMEOUT_MS },
+        }),
+    }
+  }
+
+  #select(identifier: Dataset, association: Association): OutgoingInstance[] {
     const { getFails, abortAfter, stallAfterBytes, endAfterBytes } = this.faults
     return this.catalog.select(identifier).map((file, index) => ({
       sopClass: file.sopClass,
@@ -231,7 +261,28 @@ export class DemoArchive implements AsyncDisposable {
   }
 }
 
-const services = new Set<Uid>([SopClass.verification, SopClass.studyRootFind, SopClass.studyRootGet])
+const services = new Set<Uid>([
+  SopClass.verification,
+  SopClass.studyRootFind,
+  SopClass.studyRootGet,
+  SopClass.studyRootMove,
+])
+/** Milliseconds. */
+const CONNECT_TIMEOUT_MS = 5_000
+
+/** One context for each class and syntax, and one for each class in the native syntaxes. */
+function storageContexts(files: readonly StoredFile[]): ProposedContext[] {
+  const pairs = new Map<string, readonly [Uid, readonly Uid[]]>()
+  for (const { sopClass, syntax } of files) {
+    pairs.set(`${sopClass} ${syntax.uid}`, [sopClass, [syntax.uid]])
+    pairs.set(sopClass, [sopClass, [EXPLICIT_VR_LITTLE_ENDIAN.uid, IMPLICIT_VR_LITTLE_ENDIAN.uid]])
+  }
+  return [...pairs.values()].map(([abstractSyntax, transferSyntaxes], n) => ({
+    id: 2 * n + 1,
+    abstractSyntax,
+    transferSyntaxes,
+  }))
+}
 
 function isServed(abstractSyntax: Uid): boolean {
   return services.has(abstractSyntax) || abstractSyntax.startsWith(STORAGE_ROOT)

@@ -17,7 +17,13 @@ export interface Faults {
   readonly findAbortAfter?: number
   /** The status of a C-STORE, instead of storing. */
   readonly storeStatus?: (sopInstance: Uid) => number | undefined
-  /** Sub-operations of a C-GET that fail. */
+  /** The status of every C-MOVE. */
+  readonly moveStatus?: number
+  /** Does not tell the destination which move an instance belongs to. */
+  readonly withoutOriginator?: boolean
+  /** The AE title under which instances are moved, in place of its own. */
+  readonly movesAs?: string
+  /** Sub-operations of a C-GET or C-MOVE that fail. */
   readonly getFails?: (sopInstance: Uid) => boolean
   /** Aborts the association when so many instances of a C-GET have been sent. */
   readonly abortAfter?: number

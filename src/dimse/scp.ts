@@ -9,7 +9,8 @@ import type { AcceptedContext } from '../network/negotiation.ts'
 import type { Wait } from '../network/waiters.ts'
 import type { Command, CommandOf } from './command.ts'
 import { MessageReader, sendMessage, type Message } from './message.ts'
-import { collect, Scu } from './scu.ts'
+import { collect } from './collect.ts'
+import { Scu } from './scu.ts'
 import { Status } from './status.ts'
 
 /** An instance somebody stores to us. */
@@ -30,6 +31,15 @@ export interface OutgoingInstance {
   open(contexts: readonly AcceptedContext[]): { context: AcceptedContext; body: ByteStream } | undefined
 }
 
+/** Where the sub-operations of a C-MOVE go, and what they are. */
+export interface OutgoingMove {
+  readonly instances: readonly OutgoingInstance[]
+  /** Our AE title, as the destination is told who moves. Undefined: it is not told. */
+  readonly originator: string | undefined
+  /** Opens the association to the destination. */
+  connect(): Promise<Association>
+}
+
 /** What an SCP does; an operation without its handler is answered by 0211 (unrecognized operation). */
 export interface Handlers {
   /** Returns the status of the C-STORE response. */
@@ -38,12 +48,17 @@ export interface Handlers {
   find?(identifier: Dataset, sopClass: Uid, association: Association): Promise<AsyncIterable<Dataset> | number>
   /** The instances selected, or a failure status. */
   get?(identifier: Dataset, sopClass: Uid, association: Association): Promise<readonly OutgoingInstance[] | number>
+  /** The instances selected and their destination, or a failure status. */
+  move?(identifier: Dataset, destination: string, association: Association): Promise<OutgoingMove | number>
 }
 
 export interface ServeOptions {
   /** Milliseconds an association may be silent between messages, and a message within. */
   readonly idleTimeout: number
 }
+
+/** How long a destination may take to answer a release, in ms. */
+const RELEASE_TIMEOUT_MS = 3_000
 
 /**
  * Answers the messages of an association until the peer releases it.
@@ -91,7 +106,7 @@ class Server {
       case 'C-GET-RQ':
         return this.#get(message, command)
       case 'C-MOVE-RQ':
-        return this.#respond(message, { ...reply(command), type: 'C-MOVE-RSP', status: Status.unrecognizedOperation })
+        return this.#move(message, command)
       case 'N-ACTION-RQ':
         return this.#respond(message, {
           type: 'N-ACTION-RSP',
@@ -189,14 +204,50 @@ class Server {
       (await this.#handlers.get?.(identifier, command.affectedSopClassUid, this.#association)) ??
       Status.unrecognizedOperation
     if (typeof instances === 'number') return this.#respond(message, { ...answer, status: instances })
+    let cancelled = false
     const scu = new Scu(this.#association)
+    const send = (instance: OutgoingInstance): Promise<boolean> =>
+      this.#sendOne(scu, this.#association, instance, { onCancel: () => (cancelled = true) })
+    return this.#subOperations(message, answer, instances, send, () => cancelled)
+  }
+
+  async #move(message: Message, command: CommandOf<'C-MOVE-RQ'>): Promise<void> {
+    const answer = { ...reply(command), type: 'C-MOVE-RSP' } as const
+    const identifier = await this.#identifier(message)
+    const move =
+      (await this.#handlers.move?.(identifier, command.moveDestination, this.#association)) ??
+      Status.unrecognizedOperation
+    if (typeof move === 'number') return this.#respond(message, { ...answer, status: move })
+    const { instances, originator } = move
+    const association = await move.connect()
+    const scu = new Scu(association)
+    const named =
+      originator === undefined ? {} : { moveOriginatorAeTitle: originator, moveOriginatorMessageId: command.messageId }
+    let cancelled = false
+    const send = async (instance: OutgoingInstance): Promise<boolean> => {
+      cancelled ||= await this.#cancelled(command.messageId)
+      return !cancelled && this.#sendOne(scu, association, instance, named).catch(() => false)
+    }
+    try {
+      await this.#subOperations(message, answer, instances, send, () => cancelled)
+    } finally {
+      await association.release(RELEASE_TIMEOUT_MS)
+    }
+  }
+
+  /** Sends instances one by one, with a Pending response behind each, then the final response. */
+  async #subOperations(
+    message: Message,
+    answer: ReturnType<typeof reply> & { readonly type: 'C-GET-RSP' | 'C-MOVE-RSP' },
+    instances: readonly OutgoingInstance[],
+    send: (instance: OutgoingInstance) => Promise<boolean>,
+    isCancelled: () => boolean,
+  ): Promise<void> {
     const failed: Uid[] = []
     let completed = 0
-    let cancelled = false
-    const isCancelled = (): boolean => cancelled
     for (const instance of instances) {
       if (isCancelled()) break
-      if (await this.#sendOne(scu, instance, () => (cancelled = true))) completed++
+      if (await send(instance)) completed++
       else failed.push(instance.sopInstance)
       const remaining = instances.length - completed - failed.length
       const counts = { remaining, completed, failed: failed.length, warning: 0 }
@@ -214,15 +265,20 @@ class Server {
     return this.#respond(message, { ...answer, ...counts, status, hasDataSet: true }, list)
   }
 
-  async #sendOne(scu: Scu, instance: OutgoingInstance, onCancel: () => void): Promise<boolean> {
-    const contexts = [...this.#association.contexts.values()]
+  async #sendOne(
+    scu: Scu,
+    association: Association,
+    instance: OutgoingInstance,
+    options: Pick<Parameters<Scu['store']>[2], 'onCancel' | 'moveOriginatorAeTitle' | 'moveOriginatorMessageId'>,
+  ): Promise<boolean> {
+    const contexts = [...association.contexts.values()]
     const opened = instance.open(contexts.filter(({ abstractSyntax }) => abstractSyntax === instance.sopClass))
     if (!opened) return false
     const { sopClass, sopInstance } = instance
     const response = await scu.store(
       opened.context,
       { sopClass, sopInstance, body: opened.body },
-      { timeout: this.#wait.timeout, onCancel },
+      { timeout: this.#wait.timeout, ...options },
     )
     return response.status === Status.success
   }

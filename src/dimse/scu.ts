@@ -8,12 +8,11 @@ import type { Association } from '../network/association.ts'
 import { ConnectionLostError, ProtocolError } from '../network/errors.ts'
 import type { AcceptedContext } from '../network/negotiation.ts'
 import type { Wait } from '../network/waiters.ts'
+import { collect } from './collect.ts'
 import { Priority, type Command, type CommandOf } from './command.ts'
 import { MessageReader, sendMessage, type DataStream, type Message } from './message.ts'
 import { Status, statusClass, StatusError } from './status.ts'
 
-/** Far above any identifier of a query or list of failed instances. */
-export const MAX_IDENTIFIER_BYTES = 4 * 1024 * 1024
 /** Answers of one C-FIND behind which a peer is taken to answer without end. */
 export const MAX_MATCHES = 100_000
 /** After a C-CANCEL the peer has this long to end the operation before the association is aborted, in ms. */
@@ -44,7 +43,7 @@ export interface SubOperation {
   readonly body: ByteStream
 }
 
-/** How a C-GET ended. The counters are the peer's own and may be missing (PS3.7 9.1.3). */
+/** How a C-GET or C-MOVE ended. The counters are the peer's own and may be missing (PS3.7 9.1.3). */
 export interface RetrieveEnd {
   readonly kind: 'end'
   readonly status: number
@@ -52,7 +51,7 @@ export interface RetrieveEnd {
   readonly failed: number | undefined
   readonly warning: number | undefined
   readonly failedInstances: readonly Uid[]
-  readonly response: CommandOf<'C-GET-RSP'>
+  readonly response: CommandOf<'C-GET-RSP' | 'C-MOVE-RSP'>
 }
 
 /** Invokes operations over an association, one at a time (PS3.7 9.1). */
@@ -152,16 +151,57 @@ export class Scu {
         }
         if (command.type !== 'C-GET-RSP') throw this.#breach(`${command.type} during a C-GET`)
         if (statusClass(command.status) === 'pending') continue
-        const listed = data !== undefined && command.status !== Status.success
-        const failedInstances = listed ? await failedList(data, this.#syntax(message)) : []
         over = true
-        const { status, completed, failed, warning } = command
-        yield { kind: 'end', status, completed, failed, warning, failedInstances, response: command }
+        yield await this.#endOf(message, command)
         return
       }
     } finally {
       if (!over) await this.#cancel(context, messageId, 'C-GET-RSP', unanswered)
     }
+  }
+
+  /**
+   * C-MOVE: the peer stores what is selected to `destination`, over associations of its own. Ends with the peer's final
+   * response, whatever its status; aborting the signal sends a C-CANCEL. The message id is the caller's: the peer names
+   * it to the destination, where it must tell one move from another.
+   * @throws whatever ends the association; the signal's reason
+   */
+  async move(
+    context: AcceptedContext,
+    identifier: Dataset,
+    { destination, messageId }: { readonly destination: string; readonly messageId: number },
+    operation: Operation,
+  ): Promise<RetrieveEnd> {
+    const wait = waitFor('C-MOVE response', operation)
+    const request: Command = {
+      type: 'C-MOVE-RQ',
+      messageId,
+      affectedSopClassUid: context.abstractSyntax,
+      moveDestination: destination,
+      priority: operation.priority ?? Priority.medium,
+      hasDataSet: true,
+    }
+    let over = false
+    try {
+      await this.#send(context, request, encodeDataset(identifier, transferSyntax(context.transferSyntax)), wait)
+      for (;;) {
+        const message = await this.#message(wait)
+        const { command } = message
+        if (command.type !== 'C-MOVE-RSP') throw this.#breach(`${command.type} during a C-MOVE`)
+        if (statusClass(command.status) === 'pending') continue
+        over = true
+        return await this.#endOf(message, command)
+      }
+    } finally {
+      if (!over) await this.#cancel(context, messageId, 'C-MOVE-RSP')
+    }
+  }
+
+  async #endOf(message: Message, response: CommandOf<'C-GET-RSP' | 'C-MOVE-RSP'>): Promise<RetrieveEnd> {
+    const { status, completed, failed, warning } = response
+    const listed = message.data !== undefined && status !== Status.success
+    const failedInstances = listed ? await failedList(message.data, this.#syntax(message)) : []
+    return { kind: 'end', status, completed, failed, warning, failedInstances, response }
   }
 
   /**
@@ -298,7 +338,7 @@ export class Scu {
   async #cancel(
     context: AcceptedContext,
     messageId: number,
-    type: 'C-FIND-RSP' | 'C-GET-RSP',
+    type: 'C-FIND-RSP' | 'C-GET-RSP' | 'C-MOVE-RSP',
     unanswered?: Unanswered,
   ): Promise<void> {
     if (unanswered) unanswered.refused = true
@@ -344,19 +384,6 @@ interface Unanswered {
 function waitFor(what: string, operation: Operation): Wait {
   operation.signal?.throwIfAborted()
   return { what, timeout: operation.timeout, signal: operation.signal }
-}
-
-/** A small data set whole. @throws ProtocolError above MAX_IDENTIFIER_BYTES */
-export async function collect(data: ByteStream): Promise<Bytes> {
-  const chunks: Bytes[] = []
-  let size = 0
-  for await (const chunk of data) {
-    size += chunk.length
-    if (size > MAX_IDENTIFIER_BYTES)
-      throw new ProtocolError(`An identifier is longer than ${MAX_IDENTIFIER_BYTES} bytes`)
-    chunks.push(chunk)
-  }
-  return chunks.length === 1 ? chunks[0]! : Buffer.concat(chunks)
 }
 
 /** @throws what ends the association: an end that did not come whole is none */

@@ -5,7 +5,7 @@ import { conditionalAttributes, levels, optionalAttributes, requiredAttributes }
 import type { Call } from '../pacs/call.ts'
 import type { Selection } from '../pacs/instance.ts'
 import { selectionKeys } from '../pacs/query.ts'
-import { NoSuchInstanceError } from '../pacs/retrieve-get.ts'
+import { NoSuchInstanceError } from '../pacs/retrieve-source.ts'
 import type { SearchRequest } from '../pacs/search.ts'
 
 export const FOUND_ONLY = 'Only the attributes that the archive tells in a search are returned'

@@ -1,5 +1,5 @@
 import type { components } from './openapi.d.ts'
-import { formatStatus, StatusError } from '../dimse/status.ts'
+import { formatStatus, Status, StatusError } from '../dimse/status.ts'
 import { AssociationRejectedError, ConnectError } from '../network/errors.ts'
 
 export type Problem = components['schemas']['Problem']
@@ -57,6 +57,7 @@ const faults: Readonly<Record<string, Fault>> = {
   SEARCH_TOO_BROAD: { status: 413, title: 'Search too broad' },
   INCOMPLETE_RETRIEVE: { status: 502, title: 'Incomplete retrieve' },
   NOT_SUPPORTED_BY_ARCHIVE: { status: 501, title: 'Not supported by the archive' },
+  LISTENER_FAILED: { status: 502, title: 'DICOM listener unavailable' },
   CONNECT_FAILED: {
     status: 502,
     title: 'Archive unreachable',
@@ -185,6 +186,12 @@ function connectDetail({ cause }: ConnectError): string {
 function describeStatus(error: StatusError): Described {
   const { status, operation } = error
   const http = dimseStatuses[status] ?? 502
+  if (status === Status.moveDestinationUnknown) {
+    const detail =
+      'The archive does not know us as a destination of C-MOVE. Ask its administrator to add our AE title ' +
+      '(dimse.aeTitle) with the host and port (dimse.port) at which it reaches us.'
+    return { fault: { status: http, title: titles[http]!, detail }, code: 'DIMSE_STATUS', dicom: dicomOf(error) }
+  }
   return {
     fault: {
       status: http,

@@ -12,7 +12,9 @@ import { findProposal } from './contexts.ts'
 import type { Instance, Selection } from './instance.ts'
 import { AssociationPool, type Lease, type PoolStats, type Proposal } from './pool.ts'
 import { identifier, withDefaultCharset, type Key, type Query } from './query.ts'
-import { retrieveByGet } from './retrieve-get.ts'
+import type { MoveDestination } from './move-destination.ts'
+import { Retrieval } from './retrieve.ts'
+import type { MoveSource } from './retrieve-move.ts'
 import { search, type SearchRequest } from './search.ts'
 import { wasStale } from './stale.ts'
 import { RecentPairs, StoreBatch } from './store.ts'
@@ -35,8 +37,9 @@ export class Archive implements AsyncDisposable {
   readonly #find: Proposal
   readonly #fuzzyFind: Proposal
   readonly #maxContexts: number
+  readonly #retrieval: Retrieval
 
-  private constructor(config: ArchiveConfig, tls: TlsOptions | undefined) {
+  private constructor(config: ArchiveConfig, destination: MoveDestination, tls: TlsOptions | undefined) {
     this.config = config
     this.#pool = new AssociationPool({
       archive: config.name,
@@ -51,11 +54,25 @@ export class Archive implements AsyncDisposable {
     this.#find = findProposal({ ...plan, fuzzy: false })
     this.#fuzzyFind = findProposal({ ...plan, fuzzy: true })
     this.#maxContexts = config.quirks.maxContexts ?? MAX_CONTEXTS
+    const source: MoveSource = {
+      archive: config.name,
+      pool: this.#pool,
+      find: (query, call) => this.find(query, call),
+      maxContexts: this.#maxContexts,
+      roles: config.quirks.getRoles ?? 'scp',
+      singleUidLists: config.quirks.singleUidLists === true,
+      timeout: config.timeouts.response,
+      destination,
+      aeTitle: config.aeTitle,
+      callingAeTitle: config.callingAeTitle,
+      moveTimeout: config.timeouts.move,
+    }
+    this.#retrieval = new Retrieval(source, config.retrieve)
   }
 
   /** Reads what TLS needs from its files. */
-  static async open(config: ArchiveConfig): Promise<Archive> {
-    return new Archive(config, config.tls ? await readTls(config.tls) : undefined)
+  static async open(config: ArchiveConfig, destination: MoveDestination): Promise<Archive> {
+    return new Archive(config, destination, config.tls ? await readTls(config.tls) : undefined)
   }
 
   get stats(): PoolStats {
@@ -115,18 +132,9 @@ export class Archive implements AsyncDisposable {
     yield* search(request, finder, call)
   }
 
-  /** Instances of a selection, each once, by C-GET; see retrieveByGet. */
+  /** Instances of a selection, each once, by C-GET or C-MOVE; see Retrieval. */
   retrieve(selection: Selection, compressed: boolean, call: Call): AsyncGenerator<Instance> {
-    const source = {
-      archive: this.config.name,
-      pool: this.#pool,
-      find: (query: Query, inner: Call) => this.find(query, inner),
-      maxContexts: this.#maxContexts,
-      roles: this.config.quirks.getRoles ?? 'scp',
-      singleUidLists: this.config.quirks.singleUidLists === true,
-      timeout: this.config.timeouts.response,
-    } as const
-    return retrieveByGet(selection, compressed, source, call)
+    return this.#retrieval.retrieve(selection, compressed, call)
   }
 
   /** A run of C-STOREs; dispose of it when it is over. */

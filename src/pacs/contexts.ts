@@ -38,6 +38,9 @@ export function findProposal({ extendedNegotiation, relational, fuzzy }: FindPla
   }
 }
 
+/** For C-MOVE. */
+export const moveProposal: Proposal = { contexts: numbered([[SopClass.studyRootMove, nativeSyntaxes]]) }
+
 /** Of the contexts, how many known classes may take where room is kept for others. */
 const KNOWN_SHARE = 2 / 3
 

@@ -12,48 +12,12 @@ import { NotSupportedByArchiveError, type Call } from './call.ts'
 import { getProposal, type GetPlan } from './contexts.ts'
 import { belongsTo, identify, type Identity } from './identify.ts'
 import type { Instance, Selection } from './instance.ts'
-import type { AssociationPool, Lease } from './pool.ts'
+import type { Lease } from './pool.ts'
+import { listMissing } from './missing.ts'
 import { classesOfModality } from './modality-classes.ts'
 import { identifier, returnKey, selectionKeys, type Key, type Level, type Query } from './query.ts'
-import type { Dataset } from '../dicom/dataset.ts'
+import { IncompleteRetrieveError, NoSuchInstanceError, type RetrieveSource } from './retrieve-source.ts'
 import { wasStale } from './stale.ts'
-
-/** What a retrieve needs of an archive. */
-export interface RetrieveSource {
-  readonly archive: string
-  readonly pool: AssociationPool
-  find(query: Query, call: Call): AsyncIterable<Dataset>
-  readonly maxContexts: number
-  readonly roles: 'scp' | 'both'
-  /** The archive cannot match lists of UIDs. */
-  readonly singleUidLists: boolean
-  /** Milliseconds of silence of the archive. */
-  readonly timeout: number
-}
-
-/** Nothing of what was selected is in the archive. */
-export class NoSuchInstanceError extends Error {
-  readonly code = 'NO_SUCH_INSTANCE'
-  constructor() {
-    super('The archive has no instance of what was asked for')
-    this.name = 'NoSuchInstanceError'
-  }
-}
-
-/** Some instances came, others did not, after every try. */
-export class IncompleteRetrieveError extends Error {
-  readonly code = 'INCOMPLETE_RETRIEVE'
-  readonly delivered: number
-  readonly missing: number
-  readonly status: number
-  constructor(delivered: number, missing: number, status: number, options?: ErrorOptions) {
-    super(`${delivered} instances came from the archive, ${missing} did not`, options)
-    this.name = 'IncompleteRetrieveError'
-    this.delivered = delivered
-    this.missing = missing
-    this.status = status
-  }
-}
 
 /** UIDs in one identifier: some archives bound its length, and a miss costs a whole try. */
 const UIDS_PER_RETRY = 100
@@ -71,10 +35,10 @@ export async function* retrieveByGet(
   selection: Selection,
   compressed: boolean,
   source: RetrieveSource,
+  received: Set<Uid>,
   call: Call,
 ): AsyncGenerator<Instance> {
   const classes = await learnClasses(selection, source, call)
-  const received = new Set<Uid>()
   const malformed: Malformed = new Map()
   const first = { classes, compressed, others: selection.instance === undefined || classes.length === 0 }
   const end = yield* attempt(selection, [], first, received, malformed, source, call)
@@ -320,41 +284,4 @@ async function classOf(keys: readonly Key[], source: RetrieveSource, call: Call)
     return match.string(Attribute.SOPClassUID) ?? ''
   }
   return undefined
-}
-
-/** What has not come of a series: its instances with their classes, and those likely for one whose class is not told. */
-interface MissingOfSeries {
-  readonly likely: readonly Uid[]
-  readonly instances: ReadonlyMap<Uid, Uid | undefined>
-}
-
-/** Of all that the archive lists, what has not come, by series. */
-async function listMissing(
-  selection: Selection,
-  received: ReadonlySet<Uid>,
-  source: RetrieveSource,
-  call: Call,
-): Promise<Map<Uid, MissingOfSeries>> {
-  const keys = [returnKey(Attribute.Modality, 'CS'), ...selectionKeys(selection.study, selection.series)]
-  if (selection.series === undefined) keys.push(returnKey(Attribute.SeriesInstanceUID, 'UI'))
-  const modalities = new Map<Uid, string | undefined>()
-  for await (const match of source.find({ level: 'SERIES', keys }, call)) {
-    const uid = match.string(Attribute.SeriesInstanceUID) ?? selection.series
-    if (uid !== undefined) modalities.set(uid, match.string(Attribute.Modality))
-  }
-  const missing = new Map<Uid, MissingOfSeries>()
-  for (const [uid, modality] of modalities) {
-    const named = selection.instance === undefined ? [] : [selection.instance]
-    const inner = [returnKey(Attribute.SOPClassUID, 'UI'), ...selectionKeys(selection.study, uid, named)]
-    if (selection.instance === undefined) inner.push(returnKey(Attribute.SOPInstanceUID, 'UI'))
-    const instances = new Map<Uid, Uid | undefined>()
-    for await (const match of source.find({ level: 'IMAGE', keys: inner }, call)) {
-      const instance = match.string(Attribute.SOPInstanceUID)
-      if (instance !== undefined && !received.has(instance))
-        instances.set(instance, match.string(Attribute.SOPClassUID))
-    }
-    if (instances.size > 0)
-      missing.set(uid, { likely: classesOfModality(modality) ?? classesOfModality('OT')!, instances })
-  }
-  return missing
 }

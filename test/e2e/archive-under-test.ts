@@ -30,6 +30,8 @@ export interface ArchiveUnderTest extends AsyncDisposable {
   readonly capabilities: Capabilities
   /** Of the files it was given, those it would not have. */
   readonly refused: readonly string[]
+  /** Files it holds and cannot give, for a reason of its own: they are left out of the tests. */
+  readonly withheld?: readonly string[]
   /** Associations it has open now; undefined where that cannot be told. */
   openAssociations(): number | undefined
 }

@@ -1,13 +1,15 @@
 import { connectionsTo } from '../support/connections.ts'
 import { startDcmqrscp } from '../support/dcmqrscp.ts'
+import type { PeerAddress } from '../support/peers.ts'
 import type { ArchiveUnderTest } from './archive-under-test.ts'
 
 /** DCMTK's archive: `uncompressed` as it comes, `all` with an association configuration for the files. */
 export async function dcmqrscpUnderTest(
   association: 'all' | 'uncompressed',
   files: readonly string[],
+  peers: readonly PeerAddress[] = [],
 ): Promise<ArchiveUnderTest> {
-  const peer = await startDcmqrscp({ files, association })
+  const peer = await startDcmqrscp({ files, association, peers })
   return {
     address: { aeTitle: peer.aeTitle, host: peer.host, port: peer.port },
     refused: peer.refused.map(({ file }) => file),

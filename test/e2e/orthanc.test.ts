@@ -1,35 +1,8 @@
 import { describe } from 'vitest'
-import { Attribute } from '../../src/dicom/attributes.ts'
-import { connectionsTo } from '../support/connections.ts'
-import { startOrthanc } from '../support/orthanc.ts'
 import { skipWithoutPeers } from '../support/peers.ts'
+import { orthancUnderTest } from './orthanc.ts'
 import { archiveSuite } from './suite.ts'
 
-const JPEG_2000 = ['1.2.840.10008.1.2.4.90', '1.2.840.10008.1.2.4.91']
-
 describe.skipIf(skipWithoutPeers())('Orthanc', () => {
-  archiveSuite('Orthanc', async (files) => {
-    const peer = await startOrthanc({ files })
-    return {
-      address: { aeTitle: peer.aeTitle, host: peer.host, port: peer.port },
-      refused: peer.refused.map(({ file }) => file),
-      capabilities: {
-        // It does not answer extended negotiation.
-        relational: false,
-        sequences: 'returned',
-        rangesMatchEmpty: true,
-        // It reads all groups of a name in the first of several character sets.
-        hardNames: { 'chrH32.dcm': 'spoilt' },
-        countsInstances: true,
-        // It reads an object and writes it anew: group lengths, lengths of sequences and pads are its own.
-        verbatim: false,
-        explicitFirst: true,
-        takes: () => true,
-        // It has no decoder for JPEG 2000 and none for pixels of one bit; such an object ends the C-GET with C000.
-        decodes: ({ syntax, dataset }) => !JPEG_2000.includes(syntax) && dataset.number(Attribute.BitsAllocated) !== 1,
-      },
-      openAssociations: () => connectionsTo(peer.port),
-      [Symbol.asyncDispose]: () => peer[Symbol.asyncDispose](),
-    }
-  })
+  archiveSuite('Orthanc', orthancUnderTest)
 })

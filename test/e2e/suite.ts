@@ -1,6 +1,8 @@
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { parseConfig } from '../../src/config.ts'
 import { startGateway, type Gateway } from '../../src/gateway.ts'
+import type { PeerAddress } from '../support/peers.ts'
+import { freePort } from '../support/ports.ts'
 import type { ArchiveUnderTest, Running } from './archive-under-test.ts'
 import { clientTests } from './client-tests.ts'
 import { Corpus, type Sample } from './corpus.ts'
@@ -16,7 +18,11 @@ const MAX_ASSOCIATIONS = 2
 const TIMEOUT_MS = 120_000
 
 /** The same tests for every archive, through a real gateway, over HTTP. */
-export function archiveSuite(name: string, start: (files: readonly string[]) => Promise<ArchiveUnderTest>): void {
+export function archiveSuite(
+  name: string,
+  start: (files: readonly string[], destinations: readonly PeerAddress[]) => Promise<ArchiveUnderTest>,
+  retrieve: 'auto' | 'move' = 'auto',
+): void {
   describe(name, { timeout: TIMEOUT_MS }, () => {
     let corpus: Corpus
     let archive: ArchiveUnderTest
@@ -26,12 +32,14 @@ export function archiveSuite(name: string, start: (files: readonly string[]) => 
 
     beforeAll(async () => {
       corpus = await Corpus.open()
-      archive = await start(corpus.paths)
-      samples = await corpus.samples(archive.refused)
+      const listener = { aeTitle: 'DIMSEGATE', host: '127.0.0.1', port: retrieve === 'move' ? await freePort() : 0 }
+      archive = await start(corpus.paths, retrieve === 'move' ? [listener] : [])
+      samples = await corpus.samples([...archive.refused, ...(archive.withheld ?? [])])
       gateway = await startGateway(
         parseConfig({
           http: { port: 0 },
-          archives: [{ ...archive.address, maxAssociations: MAX_ASSOCIATIONS }],
+          dimse: { host: '127.0.0.1', port: listener.port, enabled: retrieve === 'move' },
+          archives: [{ ...archive.address, retrieve, maxAssociations: MAX_ASSOCIATIONS }],
           log: { level: 'silent' },
         }),
       )

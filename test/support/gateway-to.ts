@@ -1,6 +1,7 @@
 import { parseConfig, type ArchiveConfig } from '../../src/config.ts'
 import { startGateway, type Gateway } from '../../src/gateway.ts'
 import { Archive } from '../../src/pacs/archive.ts'
+import { MoveDestination } from '../../src/pacs/move-destination.ts'
 
 export interface ArchiveAddress {
   readonly host: string
@@ -24,5 +25,6 @@ export function configOf(address: ArchiveAddress, settings: object = {}): Archiv
 
 /** An archive as the web layer sees it. */
 export function openArchive(address: ArchiveAddress, settings: object = {}): Promise<Archive> {
-  return Archive.open(configOf(address, settings))
+  const { archives, dimse } = parseConfig({ archives: [archiveAt(address, settings)], dimse: { enabled: false } })
+  return Archive.open(archives[0]!, new MoveDestination(dimse))
 }

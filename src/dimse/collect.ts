@@ -1,0 +1,18 @@
+import type { Bytes, ByteStream } from '../dicom/bytes.ts'
+import { ProtocolError } from '../network/errors.ts'
+
+/** Far above any identifier of a query or list of failed instances. */
+export const MAX_IDENTIFIER_BYTES = 4 * 1024 * 1024
+
+/** A small data set whole. @throws ProtocolError above MAX_IDENTIFIER_BYTES */
+export async function collect(data: ByteStream): Promise<Bytes> {
+  const chunks: Bytes[] = []
+  let size = 0
+  for await (const chunk of data) {
+    size += chunk.length
+    if (size > MAX_IDENTIFIER_BYTES)
+      throw new ProtocolError(`An identifier is longer than ${MAX_IDENTIFIER_BYTES} bytes`)
+    chunks.push(chunk)
+  }
+  return chunks.length === 1 ? chunks[0]! : Buffer.concat(chunks)
+}

@@ -1,0 +1,196 @@
+import { channel } from 'node:diagnostics_channel'
+import type { Config } from '../config.ts'
+import { isNative, isKnownTransferSyntax, transferSyntax } from '../dicom/transfer-syntax.ts'
+import { SopClass, STORAGE_ROOT, type Uid } from '../dicom/uids.ts'
+import { untruncated } from '../dicom/verify.ts'
+import { serve, type IncomingStore } from '../dimse/scp.ts'
+import { Status } from '../dimse/status.ts'
+import { Association } from '../network/association.ts'
+import type { AcceptorPolicy } from '../network/negotiation.ts'
+import type { AssociateReject, AssociateRequest } from '../network/pdu.ts'
+import { listen, type Listening, type Transport } from '../network/transport.ts'
+import { belongsTo, identify, type Identity } from './identify.ts'
+import type { Instance, Selection } from './instance.ts'
+
+/** Our DICOM listener cannot be opened. */
+export class ListenerError extends Error {
+  readonly code = 'LISTENER_FAILED'
+  constructor(aeTitle: string, port: number, options: ErrorOptions) {
+    super(`The DICOM listener ${aeTitle} cannot be opened at port ${port}`, options)
+    this.name = 'ListenerError'
+  }
+}
+
+/** Published for each instance that is stored to us and that nobody asked for. */
+export interface RefusedStoreEvent {
+  readonly reason: 'unknown-caller' | 'unexpected' | 'unreadable'
+}
+
+const refusals = channel('dimsegate:refused-store')
+
+/** Storage associations open at once, of all archives together. */
+export const MAX_STORAGE_ASSOCIATIONS = 64
+/** Milliseconds a storage association may be silent. */
+const IDLE_TIMEOUT_MS = 120_000
+
+/** A move that waits for its instances. */
+export interface ExpectedMove {
+  /** Of the archive that was asked. */
+  readonly archiveAeTitle: string
+  /** Ours, as the archive knows it. */
+  readonly callingAeTitle: string
+  readonly messageId: number
+  readonly selection: Selection
+  /** Passes an instance on; resolves with the status of its C-STORE when it was read, or is not wanted. */
+  deliver(instance: Instance): Promise<number>
+}
+
+/**
+ * The Storage SCP that archives deliver to what a C-MOVE asks of them. It takes instances of moves under way, from the
+ * archive that was asked, and nothing else.
+ */
+export class MoveDestination implements AsyncDisposable {
+  readonly aeTitle: string
+  readonly #config: Config['dimse']
+  readonly #moves = new Set<ExpectedMove>()
+  readonly #associations = new Set<Association>()
+  #listening: Promise<Listening> | undefined
+  #messageId = 0
+
+  constructor(config: Config['dimse']) {
+    this.#config = config
+    this.aeTitle = config.aeTitle
+  }
+
+  /** Whether archives may deliver at all. */
+  get enabled(): boolean {
+    return this.#config.enabled !== false
+  }
+
+  /** It listens: by configuration, or since an archive needed it. */
+  get isOpen(): boolean {
+    return this.#listening !== undefined
+  }
+
+  /** The port it listens on. @throws ListenerError */
+  async listen(): Promise<number> {
+    const { host, port } = this.#config
+    this.#listening ??= listen({ host, port }, (transport) => void this.#serve(transport))
+    try {
+      return (await this.#listening).port
+    } catch (error) {
+      this.#listening = undefined
+      throw new ListenerError(this.aeTitle, port, { cause: error })
+    }
+  }
+
+  /** A message id that no other move has: archives name it with each instance (PS3.7 9.1.1.1.8). */
+  nextMessageId(): number {
+    this.#messageId = (this.#messageId % 65_535) + 1
+    return this.#messageId
+  }
+
+  /** Takes the instances of a move from here on; call what it returns when the move is over. */
+  expect(move: ExpectedMove): () => void {
+    this.#moves.add(move)
+    return () => void this.#moves.delete(move)
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    const listening = await this.#listening?.catch(() => undefined)
+    for (const association of this.#associations) association.abort()
+    await listening?.close()
+  }
+
+  async #serve(transport: Transport): Promise<void> {
+    const association = await Association.accept(transport, {
+      maxPduLength: 131_072,
+      decide: (request) => this.#decide(request),
+    }).catch(() => undefined)
+    if (!association) return
+    const caller = association.requested.callingAeTitle.trim()
+    this.#associations.add(association)
+    void association.closed.then(() => this.#associations.delete(association))
+    const handlers = { store: (instance: IncomingStore) => this.#store(instance, caller) }
+    // What goes wrong ends this association; the move finds out by what does not come.
+    await serve(association, handlers, { idleTimeout: IDLE_TIMEOUT_MS }).catch(() => association.abort())
+  }
+
+  /** PS3.8 9.3.4: called AE title not recognized, calling AE title not recognized, local limit exceeded. */
+  #decide(request: AssociateRequest): AcceptorPolicy | Omit<AssociateReject, 'type'> {
+    if (request.calledAeTitle.trim() !== this.aeTitle) return { result: 1, source: 1, reason: 7 }
+    const moves = this.#movesOf(request.callingAeTitle)
+    if (moves.length === 0) {
+      refusals.publish({ reason: 'unknown-caller' } satisfies RefusedStoreEvent)
+      return { result: 1, source: 1, reason: 3 }
+    }
+    if (this.#associations.size >= MAX_STORAGE_ASSOCIATIONS) return { result: 2, source: 3, reason: 2 }
+    return {
+      choose: (abstractSyntax, offered) => {
+        if (abstractSyntax !== SopClass.verification && !abstractSyntax.startsWith(STORAGE_ROOT)) return 'abstract'
+        return choose(offered) ?? 'transfer'
+      },
+      roles: () => undefined,
+    }
+  }
+
+  #movesOf(callingAeTitle: string): ExpectedMove[] {
+    return [...this.#moves].filter(({ archiveAeTitle }) => archiveAeTitle === callingAeTitle.trim())
+  }
+
+  async #store(incoming: IncomingStore, caller: string): Promise<number> {
+    const moves = this.#movesOf(caller)
+    if (moves.length === 0) return this.#refused('unknown-caller')
+    let identified: { identity: Identity; body: Instance['body'] }
+    try {
+      identified = await identify(incoming.body, incoming.syntax)
+    } catch {
+      refusals.publish({ reason: 'unreadable' } satisfies RefusedStoreEvent)
+      return Status.cannotUnderstand
+    }
+    const { identity, body } = identified
+    const move = chosen(moves, incoming, identity)
+    if (!move) {
+      for await (const _ of body);
+      return this.#refused('unexpected')
+    }
+    return move.deliver({
+      sopClass: identity.sopClass ?? incoming.sopClass,
+      sopInstance: identity.sopInstance ?? incoming.sopInstance,
+      study: move.selection.study,
+      series: identity.series ?? move.selection.series ?? '',
+      syntax: incoming.syntax,
+      // The archive's word that it is whole is not enough: a data set that ends inside an element is not.
+      body: untruncated(body, incoming.syntax),
+    })
+  }
+
+  #refused(reason: RefusedStoreEvent['reason']): number {
+    refusals.publish({ reason } satisfies RefusedStoreEvent)
+    return Status.notAuthorized
+  }
+}
+
+/** The move an instance belongs to: the one it names, if it is of that; else one whose selection it is of. */
+function chosen(
+  moves: readonly ExpectedMove[],
+  { moveOriginatorAeTitle, moveOriginatorMessageId }: IncomingStore,
+  identity: Identity,
+): ExpectedMove | undefined {
+  const fitting = moves.filter(({ selection }) => belongsTo(identity, selection))
+  const named = fitting.find(
+    ({ callingAeTitle, messageId }) =>
+      messageId === moveOriginatorMessageId && (moveOriginatorAeTitle ?? callingAeTitle).trim() === callingAeTitle,
+  )
+  return named ?? fitting[0]
+}
+
+/**
+ * As stored first, since an archive offers that beside a native syntax. It is never asked to decompress: it may keep the
+ * association for a move of somebody who wants the instance as stored. Deflated data sets are for disks; as in C-GET the
+ * archive inflates them.
+ */
+function choose(offered: readonly Uid[]): Uid | undefined {
+  const usable = offered.filter((uid) => isKnownTransferSyntax(uid) && !transferSyntax(uid).deflated)
+  return usable.find((uid) => !isNative(transferSyntax(uid))) ?? usable[0]
+}

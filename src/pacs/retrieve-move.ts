@@ -1,0 +1,266 @@
+import { SopClass, type Uid } from '../dicom/uids.ts'
+import { Scu, type RetrieveEnd } from '../dimse/scu.ts'
+import { Status, statusClass, StatusError } from '../dimse/status.ts'
+import type { AcceptedContext } from '../network/negotiation.ts'
+import { NotSupportedByArchiveError, type Call } from './call.ts'
+import { moveProposal } from './contexts.ts'
+import type { Instance, Selection } from './instance.ts'
+import { listMissing } from './missing.ts'
+import type { MoveDestination } from './move-destination.ts'
+import { identifier, selectionKeys, type Level } from './query.ts'
+import { IncompleteRetrieveError, NoSuchInstanceError, type RetrieveSource } from './retrieve-source.ts'
+import { wasStale } from './stale.ts'
+
+/** What a retrieve by C-MOVE needs besides. */
+export interface MoveSource extends RetrieveSource {
+  readonly destination: MoveDestination
+  readonly aeTitle: string
+  readonly callingAeTitle: string
+  /** Milliseconds of silence of the archive: it may fetch from tape. */
+  readonly moveTimeout: number
+}
+
+/** After the final response instances may still be under way: how long none of them has to come, in ms. */
+export const STRAGGLER_GRACE_MS = 5_000
+/** UIDs in one identifier: some archives bound its length. */
+const UIDS_PER_RETRY = 100
+/** How often what is missing is asked for again. */
+const RETRIES = 2
+
+/**
+ * Instances of a selection by C-MOVE to our own listener, as they are stored, each once, checked to belong to it. What
+ * did not come is listed by C-FIND and asked for again. `received`: instances that came already, by another way.
+ * @throws NoSuchInstanceError; IncompleteRetrieveError at the end, behind what did come; StatusError;
+ *   NotSupportedByArchiveError; ListenerError; and whatever ends an association
+ */
+export async function* retrieveByMove(
+  selection: Selection,
+  source: MoveSource,
+  received: Set<Uid>,
+  call: Call,
+): AsyncGenerator<Instance> {
+  let last: RetrieveEnd | undefined
+  const hasNone = (): boolean => received.size === 0
+  if (hasNone()) {
+    last = yield* move(selection, [], source, received, call)
+    if (isComplete(last, received)) return
+    // No such destination, not authorized: another try has no other end.
+    if (hasNone() && isFinal(last.status)) {
+      throw new StatusError(last.response)
+    }
+  }
+  for (let retry = 0; retry < RETRIES; retry++) {
+    const missing = await listMissing(selection, received, source, call)
+    if (missing.size === 0) {
+      if (hasNone()) throw new NoSuchInstanceError()
+      return
+    }
+    for (const [series, { instances }] of missing) {
+      const uids = [...instances.keys()]
+      const size = source.singleUidLists ? 1 : UIDS_PER_RETRY
+      for (let at = 0; at < uids.length; at += size) {
+        const one = { study: selection.study, series }
+        last = yield* move(one, uids.slice(at, at + size), source, received, call)
+        if (isFinal(last.status)) throw new StatusError(last.response)
+      }
+    }
+  }
+  const missing = await listMissing(selection, received, source, call)
+  const absent = [...missing.values()].reduce((sum, { instances }) => sum + instances.size, 0)
+  if (absent === 0) return
+  if (hasNone() && last && statusClass(last.status) === 'failure') throw new StatusError(last.response)
+  throw new IncompleteRetrieveError(received.size, absent, last?.status ?? Status.subOperationsWithFailures)
+}
+
+function isFinal(status: number): boolean {
+  return status === Status.moveDestinationUnknown || status === Status.notAuthorized
+}
+
+function isComplete(end: RetrieveEnd, received: ReadonlySet<Uid>): boolean {
+  if (statusClass(end.status) !== 'success' || (end.failed ?? 0) > 0) return false
+  return received.size > 0 && (end.completed ?? 0) + (end.warning ?? 0) <= received.size
+}
+
+/** One C-MOVE, at the level asked and never above it; a pooled association that proves dead is replaced, once. */
+async function* move(
+  ...args: [Selection, readonly Uid[], MoveSource, Set<Uid>, Call]
+): AsyncGenerator<Instance, RetrieveEnd> {
+  for (let fresh = false; ; fresh = true) {
+    const attempt = new Attempt(...args)
+    try {
+      return yield* attempt.run(fresh)
+    } catch (error) {
+      if (fresh || !attempt.stale(error)) throw error
+    }
+  }
+}
+
+/** How the operation itself ended. */
+interface Ending {
+  end?: RetrieveEnd
+  error?: Error
+}
+
+function asError(error: unknown): Error {
+  return error instanceof Error ? error : new Error('The C-MOVE failed', { cause: error })
+}
+
+/** The C-MOVE on one side, what its sub-operations bring on the other. */
+class Attempt {
+  readonly #selection: Selection
+  readonly #uids: readonly Uid[]
+  readonly #source: MoveSource
+  readonly #received: Set<Uid>
+  readonly #call: Call
+  readonly #waiting: { instance: Instance; answer: (status: number) => void }[] = []
+  #lease: Awaited<ReturnType<MoveSource['pool']['lease']>> | undefined
+  #context: AcceptedContext | undefined
+  #arrived = 0
+  #over = false
+  #news = Promise.withResolvers<undefined>()
+
+  constructor(...[selection, uids, source, received, call]: Parameters<typeof move>) {
+    this.#selection = selection
+    this.#uids = uids
+    this.#source = source
+    this.#received = received
+    this.#call = call
+  }
+
+  /** It failed before anything came, on an association that had been used before. */
+  stale(error: unknown): boolean {
+    return this.#arrived === 0 && this.#lease !== undefined && wasStale(this.#lease, error)
+  }
+
+  async *run(fresh: boolean): AsyncGenerator<Instance, RetrieveEnd> {
+    const { archive, pool, destination, aeTitle, callingAeTitle } = this.#source
+    const lease = await pool.lease(moveProposal, this.#call, { fresh })
+    this.#lease = lease
+    try {
+      this.#context = [...lease.association.contexts.values()].find((c) => c.abstractSyntax === SopClass.studyRootMove)
+      if (!this.#context) throw new NotSupportedByArchiveError(archive, 'C-MOVE')
+      await destination.listen()
+    } catch (error) {
+      lease.release()
+      throw error
+    }
+    const stop = new AbortController()
+    const messageId = destination.nextMessageId()
+    const done = destination.expect({
+      archiveAeTitle: aeTitle,
+      callingAeTitle,
+      messageId,
+      selection: this.#selection,
+      deliver: (instance) => this.#deliver(instance),
+    })
+    const ending: Ending = {}
+    const signal = AbortSignal.any([stop.signal, this.#call.signal])
+    const operation = this.#operate(messageId, signal).then(
+      (end) => (ending.end = end),
+      (error: unknown) => (ending.error = asError(error)),
+    )
+    void operation.then(() => this.#tell())
+    const onAbort = (): void => this.#tell()
+    this.#call.signal.addEventListener('abort', onAbort)
+    try {
+      yield* this.#instances(ending)
+      if (ending.error !== undefined) throw ending.error
+      return ending.end!
+    } finally {
+      this.#over = true
+      this.#call.signal.removeEventListener('abort', onAbort)
+      done()
+      for (const { answer } of this.#waiting.splice(0)) answer(Status.outOfResources)
+      // Left early: C-CANCEL goes out, and the association is kept if the archive ends the move in time.
+      stop.abort(new Error('The retrieve was left'))
+      await operation
+      lease.release()
+    }
+  }
+
+  async #operate(messageId: number, signal: AbortSignal): Promise<RetrieveEnd> {
+    const { association } = this.#lease!
+    const { destination, moveTimeout: timeout } = this.#source
+    const { study, series, instance } = this.#selection
+    const wanted = instance === undefined ? this.#uids : [instance]
+    const level: Level = wanted.length > 0 ? 'IMAGE' : series === undefined ? 'STUDY' : 'SERIES'
+    const keys = selectionKeys(study, series, wanted)
+    const request = identifier({ level, keys }, { query: 'ISO_IR 192', always: false })
+    const target = { destination: destination.aeTitle, messageId }
+    return new Scu(association).move(this.#context!, request, target, { timeout, signal })
+  }
+
+  /** What comes, until the move is over and no more is to be expected. */
+  async *#instances(ending: Readonly<Ending>): AsyncGenerator<Instance> {
+    for (;;) {
+      this.#call.signal.throwIfAborted()
+      const next = this.#waiting.shift()
+      if (next) {
+        yield* this.#passOn(next)
+        continue
+      }
+      if (ending.error !== undefined) return
+      if (ending.end) {
+        const { completed = 0, warning = 0 } = ending.end
+        // The final response may come before the last instance (PS3.4 C.4.2): it says how many there are.
+        if (completed + warning <= this.#arrived || !(await this.#somethingWithin(STRAGGLER_GRACE_MS))) return
+        continue
+      }
+      await this.#news.promise
+    }
+  }
+
+  async *#passOn({
+    instance,
+    answer,
+  }: {
+    instance: Instance
+    answer: (status: number) => void
+  }): AsyncGenerator<Instance> {
+    const { sopInstance } = instance
+    const reading = { complete: false, failed: false }
+    async function* watched(): AsyncGenerator<Uint8Array> {
+      try {
+        yield* instance.body
+        reading.complete = true
+      } catch (error) {
+        reading.failed = true
+        throw error
+      }
+    }
+    try {
+      if (this.#received.has(sopInstance)) for await (const _ of watched());
+      else yield { ...instance, body: watched() }
+      if (reading.complete) this.#received.add(sopInstance)
+    } finally {
+      this.#arrived++
+      answer(reading.complete ? Status.success : reading.failed ? Status.cannotUnderstand : Status.outOfResources)
+    }
+  }
+
+  #deliver(instance: Instance): Promise<number> {
+    const wanted = this.#uids.length === 0 || this.#uids.includes(instance.sopInstance)
+    if (this.#over || !wanted) return Promise.resolve(Status.notAuthorized)
+    const { promise, resolve } = Promise.withResolvers<number>()
+    this.#waiting.push({ instance, answer: resolve })
+    this.#tell()
+    return promise
+  }
+
+  async #somethingWithin(milliseconds: number): Promise<boolean> {
+    let timer: NodeJS.Timeout | undefined
+    const late = new Promise<boolean>((resolve) => {
+      timer = setTimeout(() => resolve(false), milliseconds)
+    })
+    try {
+      return await Promise.race([this.#news.promise.then(() => true), late])
+    } finally {
+      clearTimeout(timer)
+    }
+  }
+
+  #tell(): void {
+    this.#news.resolve(undefined)
+    this.#news = Promise.withResolvers<undefined>()
+  }
+}
