@@ -41,6 +41,8 @@ export interface ExpectedMove {
   readonly callingAeTitle: string
   readonly messageId: number
   readonly selection: Selection
+  /** It has not had this instance yet. */
+  lacks(sopInstance: Uid): boolean
   /** Passes an instance on; resolves with the status of its C-STORE when it was read, or is not wanted. */
   deliver(instance: Instance): Promise<number>
 }
@@ -174,7 +176,7 @@ export class MoveDestination implements AsyncDisposable {
 /** The move an instance belongs to: the one it names, if it is of that; else one whose selection it is of. */
 function chosen(
   moves: readonly ExpectedMove[],
-  { moveOriginatorAeTitle, moveOriginatorMessageId }: IncomingStore,
+  { sopInstance, moveOriginatorAeTitle, moveOriginatorMessageId }: IncomingStore,
   identity: Identity,
 ): ExpectedMove | undefined {
   const fitting = moves.filter(({ selection }) => belongsTo(identity, selection))
@@ -182,7 +184,8 @@ function chosen(
     ({ callingAeTitle, messageId }) =>
       messageId === moveOriginatorMessageId && (moveOriginatorAeTitle ?? callingAeTitle).trim() === callingAeTitle,
   )
-  return named ?? fitting[0]
+  // Where the archive does not say, the same instance comes once for each move: each gets one of them.
+  return named ?? fitting.find((move) => move.lacks(identity.sopInstance ?? sopInstance)) ?? fitting[0]
 }
 
 /**

@@ -48,6 +48,9 @@ export const PLAIN_MS = 10 * 60_000
 /** A connection that is lost once may be lost for any reason. */
 const DROPS_THAT_TELL = 2
 
+/** How long a limit of the archive's own, found by a rejection, is kept to, in ms. */
+export const CEILING_MS = 60_000
+
 /** Published when an association is opened, could not be, or has ended; and when extended negotiation is given up for a while. */
 export interface AssociationEvent {
   readonly archive: string
@@ -81,6 +84,8 @@ export class AssociationPool {
   readonly #slots = new Set<Slot>()
   readonly #waiters: Waiter[] = []
   #closed = false
+  /** What the archive takes at once, found by a rejection. */
+  #ceiling = { size: Infinity, until: 0 }
   /** Associations in a row that were dropped with extended negotiation, and opened without. */
   #drops = 0
   /** Until then (performance.now) it is left out. */
@@ -112,19 +117,32 @@ export class AssociationPool {
       (proposal.extended ?? []).map(({ sopClass, information }) => [sopClass, [...information]]),
     ])
     if (fresh) for (const slot of this.#slots) if (slot.state === 'idle') this.#retire(slot)
-    const slot = await this.#slot(key, fresh, call)
-    if (slot.association) return this.#lease(slot)
-    try {
-      slot.association = await this.#open(proposal, call)
-    } catch (error) {
-      this.#drop(slot)
-      this.#publish('failed', error)
-      throw error
+    for (;;) {
+      const slot = await this.#slot(key, fresh, call)
+      if (slot.association) return this.#lease(slot)
+      try {
+        slot.association = await this.#open(proposal, call)
+      } catch (error) {
+        const others = this.#slots.size - 1
+        const isFull = error instanceof AssociationRejectedError && error.transient && others > 0
+        // It takes no more of us: one of those that are open will serve, when its turn is over.
+        if (isFull) this.#ceiling = { size: others, until: performance.now() + CEILING_MS }
+        this.#drop(slot)
+        this.#publish('failed', error)
+        if (isFull) continue
+        throw error
+      }
+      this.#publish('opened')
+      slot.state = 'leased'
+      void slot.association.closed.then(() => this.#onClosed(slot))
+      return this.#lease(slot)
     }
-    this.#publish('opened')
-    slot.state = 'leased'
-    void slot.association.closed.then(() => this.#onClosed(slot))
-    return this.#lease(slot)
+  }
+
+  /** As many as configured, or as the archive has lately taken. */
+  get #limit(): number {
+    const { maxAssociations } = this.#options
+    return performance.now() < this.#ceiling.until ? Math.min(this.#ceiling.size, maxAssociations) : maxAssociations
   }
 
   /** Releases what is idle and refuses what is new; leased associations end with their operations. */
@@ -181,7 +199,7 @@ export class AssociationPool {
       }
       this.#abandon(slot)
     }
-    if (this.#slots.size >= this.#options.maxAssociations) return undefined
+    if (this.#slots.size >= this.#limit) return undefined
     const slot: Slot = { key, state: 'opening', uses: 0 }
     this.#slots.add(slot)
     return slot
@@ -284,7 +302,8 @@ export class AssociationPool {
   }
 
   async #request(proposal: Proposal, call: Call): Promise<Association> {
-    for (const pause of [...BACKOFF_MS, undefined]) {
+    // With others of ours open there is something better to wait for.
+    for (const pause of [...(this.#slots.size > 1 ? [] : BACKOFF_MS), undefined]) {
       try {
         return await Association.request({ ...this.#options.request, ...proposal }, call.signal)
       } catch (error) {

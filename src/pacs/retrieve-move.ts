@@ -117,6 +117,8 @@ class Attempt {
   #context: AcceptedContext | undefined
   #arrived = 0
   #over = false
+  /** Delivered, read or not. */
+  readonly #taken = new Set<Uid>()
   #news = Promise.withResolvers<undefined>()
 
   constructor(...[selection, uids, source, received, call]: Parameters<typeof move>) {
@@ -151,6 +153,7 @@ class Attempt {
       callingAeTitle,
       messageId,
       selection: this.#selection,
+      lacks: (sopInstance) => !this.#taken.has(sopInstance) && !this.#received.has(sopInstance),
       deliver: (instance) => this.#deliver(instance),
     })
     const ending: Ending = {}
@@ -242,6 +245,7 @@ class Attempt {
     const wanted = this.#uids.length === 0 || this.#uids.includes(instance.sopInstance)
     if (this.#over || !wanted) return Promise.resolve(Status.notAuthorized)
     const { promise, resolve } = Promise.withResolvers<number>()
+    this.#taken.add(instance.sopInstance)
     this.#waiting.push({ instance, answer: resolve })
     this.#tell()
     return promise

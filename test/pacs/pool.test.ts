@@ -2,6 +2,8 @@ import { subscribe, unsubscribe } from 'node:diagnostics_channel'
 import { setTimeout as delay } from 'node:timers/promises'
 import fc from 'fast-check'
 import { afterEach, describe, expect, test, vi } from 'vitest'
+import { DemoArchive } from '../../src/demo/demo-archive.ts'
+import { Attribute } from '../../src/dicom/attributes.ts'
 import { SopClass } from '../../src/dicom/uids.ts'
 import { Scu } from '../../src/dimse/scu.ts'
 import { AssociationRejectedError, ConnectError, PeerTimeoutError } from '../../src/network/errors.ts'
@@ -15,7 +17,9 @@ import {
   type PoolOptions,
   type Proposal,
 } from '../../src/pacs/pool.ts'
+import { returnKey, type Query } from '../../src/pacs/query.ts'
 import { eventually } from '../support/eventually.ts'
+import { openArchive } from '../support/gateway-to.ts'
 import { associateAccept, EXPLICIT_LE, findResponse, IMPLICIT_LE } from '../support/golden.ts'
 import { failOnLeaks } from '../support/leaks.ts'
 import { ScriptedArchive, type ArchiveScript } from '../support/scripted-archive.ts'
@@ -747,4 +751,18 @@ describe('any course of events', () => {
     for (const lease of held) lease.release()
     await Promise.all(pending)
   }
+})
+
+describe('an archive that takes fewer associations than we may open', () => {
+  test('serves all the same: who finds no place waits for one of those that are open', async () => {
+    await using demo = await DemoArchive.start({ maxAssociations: 2 })
+    await using archive = await openArchive({ host: '127.0.0.1', port: demo.port }, { maxAssociations: 6 })
+    const call = { signal: new AbortController().signal }
+    const query: Query = { level: 'STUDY', keys: [returnKey(Attribute.StudyInstanceUID, 'UI')] }
+    const find = async (): Promise<void> => {
+      for await (const _ of archive.find(query, call));
+    }
+    await expect(Promise.all(Array.from({ length: 12 }, find))).resolves.toHaveLength(12)
+    expect(archive.stats).toMatchObject({ leased: 0, waiting: 0 })
+  })
 })

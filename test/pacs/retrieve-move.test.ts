@@ -145,6 +145,15 @@ describe('a retrieve by C-MOVE', () => {
     }
   })
 
+  it('of one study for several who ask at once gives each all of it, though the archive does not say for whom', async () => {
+    const { archive } = await started(series, {
+      faults: { withoutOriginator: true },
+      settings: { retrieve: 'move', maxAssociations: 8 },
+    })
+    const results = await Promise.all(Array.from({ length: 6 }, () => fetched(archive, { study: S })))
+    for (const result of results) expect(result).toEqual(stored(series, seriesUids))
+  })
+
   it('is cancelled when its reader leaves, and the archive can be asked again', async () => {
     const big = seriesFiles(10, { pixelBytes: 300_000 })
     const { demo, archive } = await started(big)
