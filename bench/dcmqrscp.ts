@@ -14,7 +14,11 @@ import type { BenchPeer } from './peers.ts'
  * another. The indices are kept, since making them looks through the whole index for each file (2,000 files: 14 s).
  * (test/support/dcmqrscp.ts copies its files and loads them anew each time.)
  */
-export async function startDcmqrscp(studies: readonly BenchStudy[], tcpNoDelay: boolean): Promise<BenchPeer> {
+export async function startDcmqrscp(
+  studies: readonly BenchStudy[],
+  tcpNoDelay: boolean,
+  destinations: readonly { readonly aeTitle: string; readonly port: number }[] = [],
+): Promise<BenchPeer> {
   const program = requireProgram('dcmqrscp')
   const areas: string[] = []
   for (const study of studies) {
@@ -25,7 +29,7 @@ export async function startDcmqrscp(studies: readonly BenchStudy[], tcpNoDelay: 
   const root = resources.use(await mkdtempDisposable(join(tmpdir(), 'dimsegate-bench-')))
   const port = await freePort()
   const path = join(root.path, 'dcmqrscp.cfg')
-  await writeFile(path, configuration(port, areas))
+  await writeFile(path, configuration(port, areas, destinations))
   const env = { TCP_NODELAY: tcpNoDelay ? '1' : '0' }
   resources.use(await startProcess(program, { args: ['--config', path, String(port)], env, ports: [port] }))
   const owned = resources.move()
@@ -49,12 +53,18 @@ async function index(folder: string, files: readonly string[]): Promise<void> {
   }
 }
 
-function configuration(port: number, areas: readonly string[]): string {
+function configuration(
+  port: number,
+  areas: readonly string[],
+  destinations: readonly { readonly aeTitle: string; readonly port: number }[],
+): string {
+  const hosts = destinations.map(({ aeTitle, port: at }) => `${aeTitle.toLowerCase()} = (${aeTitle}, 127.0.0.1, ${at})`)
   return `
 NetworkTCPPort  = ${port}
 MaxPDUSize      = 131072
 MaxAssociations = 16
 HostTable BEGIN
+${hosts.join('\n')}
 HostTable END
 VendorTable BEGIN
 VendorTable END

@@ -25,6 +25,8 @@ export interface GatewayTarget {
   readonly port: number
   /** As in the configuration file; without one every turn is a retrieval. */
   readonly cache?: object
+  readonly dimse?: object
+  readonly retrieve?: 'auto' | 'move'
 }
 
 const NO_CACHE = { maxBytes: 0 }
@@ -74,12 +76,13 @@ export async function startMeasured(args: readonly string[], port: number): Prom
   }
 }
 
-function configuration({ aeTitle, host, port, cache = NO_CACHE }: GatewayTarget, httpPort: number): object {
+function configuration(target: GatewayTarget, httpPort: number): object {
+  const { aeTitle, host, port, cache = NO_CACHE, dimse = { enabled: false }, retrieve = 'auto' } = target
   return {
     http: { port: httpPort },
-    dimse: { enabled: false },
+    dimse,
     cache,
-    archives: [{ aeTitle, host, port, search: { maxResults: 10_000, deriveCounts: 'never' } }],
+    archives: [{ aeTitle, host, port, retrieve, search: { maxResults: 10_000, deriveCounts: 'never' } }],
     log: { level: 'warn' },
   }
 }

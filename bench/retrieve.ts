@@ -2,7 +2,7 @@ import { readParts } from '../test/support/multipart.ts'
 import type { Contest, Scenario, Turn } from './contest.ts'
 import { curl } from './curl.ts'
 import type { BenchStudy, StudyName } from './data.ts'
-import { type GatewayProgram, startGateway } from './gateway.ts'
+import { type GatewayProgram, type GatewayTarget, startGateway } from './gateway.ts'
 import type { BenchPeer, Peers } from './peers.ts'
 import { timed } from './timed.ts'
 import { checkFiles } from './verify.ts'
@@ -73,14 +73,15 @@ function firstByte(): Scenario {
 }
 
 /** A gateway that has once given the study, every pixel of it; what it gives then must have as many bytes. */
-async function verifiedGateway(
+export async function verifiedGateway(
   peer: BenchPeer,
   study: BenchStudy,
   resources: AsyncDisposableStack,
   program: GatewayProgram,
+  settings: Pick<GatewayTarget, 'dimse' | 'retrieve'> = {},
 ): Promise<Pick<Contest, 'gateway'> & { fetchStudy: () => Promise<Turn> }> {
   const { host, port } = peer
-  const gateway = resources.use(await startGateway({ aeTitle: peer.titleOf(study), host, port }, program))
+  const gateway = resources.use(await startGateway({ aeTitle: peer.titleOf(study), host, port, ...settings }, program))
   const url = `${gateway.url}/studies/${study.study}`
   const expected = await checkStudy(url, study)
   const fetchStudy = async () => {
@@ -114,7 +115,7 @@ export function getscu(peer: BenchPeer, study: BenchStudy): string[] {
   return ['--ignore', '-pdu', '131072', ...identifier(peer, study, 'STUDY', [])]
 }
 
-function identifier(peer: BenchPeer, study: BenchStudy, level: string, keys: readonly string[]): string[] {
+export function identifier(peer: BenchPeer, study: BenchStudy, level: string, keys: readonly string[]): string[] {
   const all = [`QueryRetrieveLevel=${level}`, `StudyInstanceUID=${study.study}`, ...keys]
   return ['-S', '-aec', peer.titleOf(study), ...all.flatMap((key) => ['-k', key]), peer.host, String(peer.port)]
 }

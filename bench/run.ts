@@ -5,6 +5,7 @@ import { prepareData } from './data.ts'
 import { unbuilt } from './gateway.ts'
 import { describeMachine } from './machine.ts'
 import { Peers } from './peers.ts'
+import { moveScenarios } from './move.ts'
 import { relayScenarios } from './relay.ts'
 import { table } from './report.ts'
 import { retrieveScenarios } from './retrieve.ts'
@@ -14,6 +15,7 @@ import { viewerScenarios } from './viewer.ts'
 
 const scenarios: readonly Scenario[] = [
   ...retrieveScenarios,
+  ...moveScenarios,
   ...searchScenarios,
   ...storeScenarios,
   ...viewerScenarios,

@@ -97,6 +97,11 @@ export class Transport {
     return this.#socket.remoteAddress
   }
 
+  /** Ours on this connection, as the peer would reach it but for translation of addresses. */
+  get localAddress(): string | undefined {
+    return this.#socket.localAddress
+  }
+
   /** Delivers to `sink` from now on, what has come before included. */
   start(sink: TransportSink): void {
     this.#sink = sink

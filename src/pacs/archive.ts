@@ -180,7 +180,8 @@ function uppercased(key: Key): Key {
   return { ...key, values: key.values.map((value) => (typeof value === 'string' ? value.toUpperCase() : value)) }
 }
 
-function contextOf(
+/** The accepted context of a service. @throws NotSupportedByArchiveError */
+export function contextOf(
   association: Association,
   abstractSyntax: string,
   archive: string,
@@ -191,14 +192,16 @@ function contextOf(
   return context
 }
 
-function negotiated(association: Association): QueryOptions {
+/** What the archive granted of the options of findProposal; it may ignore them all. */
+export function negotiated(association: Association): QueryOptions {
   const answer = association.peer.extended.find(({ sopClass }) => sopClass === SopClass.studyRootFind)
   if (!answer) return NO_OPTIONS
   const on = (byte: number): boolean => answer.information[byte - 1] === 1
   return { relational: on(1), fuzzy: on(3), emptyValue: on(6), multipleValue: on(7) }
 }
 
-function requestOptions(config: ArchiveConfig, tls: TlsOptions | undefined): Omit<RequestOptions, keyof Proposal> {
+/** How an association to an archive is asked for, but for its proposal. */
+export function requestOptions(config: ArchiveConfig, tls: TlsOptions | undefined): Omit<RequestOptions, keyof Proposal> {
   return {
     address: { host: config.host, port: config.port },
     calledAeTitle: config.aeTitle,
@@ -225,7 +228,8 @@ function userIdentity(identity: NonNullable<ArchiveConfig['identity']>): UserIde
   return { type: types[identity.type], positiveResponseRequested, primary, secondary: none }
 }
 
-async function readTls(tls: NonNullable<ArchiveConfig['tls']>): Promise<TlsOptions> {
+/** The TLS options of an archive, from its files. @throws when a file cannot be read */
+export async function readTls(tls: NonNullable<ArchiveConfig['tls']>): Promise<TlsOptions> {
   const { ca, cert, key, servername, minVersion, rejectUnauthorized } = tls
   return {
     minVersion,

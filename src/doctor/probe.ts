@@ -1,0 +1,130 @@
+import { setTimeout as delay } from 'node:timers/promises'
+import type { ArchiveConfig, Config } from '../config.ts'
+import { Association, type RequestOptions } from '../network/association.ts'
+import { AssociationRejectedError } from '../network/errors.ts'
+import type { TlsOptions } from '../network/transport.ts'
+import { requestOptions } from '../pacs/archive.ts'
+import type { Proposal } from '../pacs/pool.ts'
+import { StepTimeoutError } from './reason.ts'
+import type { Finding } from './report.ts'
+
+export interface ProbeOptions {
+  readonly config: ArchiveConfig
+  /** Our own application entity. */
+  readonly dimse: Config['dimse']
+  /** Ends everything at once. */
+  readonly signal: AbortSignal
+  /** Store one synthetic image. */
+  readonly storeTest?: boolean
+  /** Milliseconds a step may take; STEP_MS unless told. */
+  readonly stepTimeout?: number
+  /** Told the name of each step as it begins. */
+  readonly progress?: (step: string) => void
+}
+
+/** No step takes longer, in ms, whatever the archive's timeouts. */
+export const STEP_MS = 15_000
+/** How long a peer may take to answer a release, in ms. */
+const RELEASE_MS = 2_000
+/** A released association keeps its place at some archives for a second: pauses before another try, in ms. */
+const AGAIN_MS = [250, 1_000, 1_500]
+
+/** One archive under examination: what the steps need of it, and what they have found. */
+export class Probe {
+  readonly config: ArchiveConfig
+  readonly dimse: Config['dimse']
+  readonly storeTest: boolean
+  readonly findings: Finding[] = []
+  readonly tls: TlsOptions | undefined
+  /** Where the archive sees us; the address our listener binds to until a connection tells. */
+  ourHost: string | undefined
+  readonly #signal: AbortSignal
+  readonly #stepTimeout: number
+  readonly #progress: (step: string) => void
+
+  constructor({ config, dimse, signal, storeTest, stepTimeout, progress }: ProbeOptions, tls: TlsOptions | undefined) {
+    this.config = config
+    this.dimse = dimse
+    this.storeTest = storeTest === true
+    this.tls = tls
+    this.#signal = signal
+    this.#stepTimeout = stepTimeout ?? STEP_MS
+    this.#progress = progress ?? (() => undefined)
+  }
+
+  /** A timeout of the archive, within that of a step; in ms. */
+  within(timeout: number): number {
+    return Math.min(timeout, this.#stepTimeout)
+  }
+
+  /** The host that an archive is told for our listener: 0.0.0.0 is none. */
+  get listenerHost(): string {
+    const { host } = this.dimse
+    return host === '0.0.0.0' || host === '::' ? (this.ourHost ?? host) : host
+  }
+
+  add(...findings: readonly (Finding | undefined)[]): void {
+    for (const finding of findings) if (finding) this.findings.push(finding)
+  }
+
+  /**
+   * Runs one step within its time; undefined when it failed, which `failed` puts in words.
+   * @throws the reason of the signal that ends everything
+   */
+  async step<T>(
+    name: string,
+    work: (signal: AbortSignal) => Promise<T>,
+    failed: (error: unknown) => Finding | undefined,
+  ): Promise<T | undefined> {
+    this.#signal.throwIfAborted()
+    this.#progress(name)
+    const late = new AbortController()
+    const timer = setTimeout(() => late.abort(new StepTimeoutError(this.#stepTimeout)), this.#stepTimeout)
+    try {
+      return await work(AbortSignal.any([this.#signal, late.signal]))
+    } catch (error) {
+      this.#signal.throwIfAborted()
+      this.add(failed(late.signal.aborted ? late.signal.reason : error))
+      return undefined
+    } finally {
+      clearTimeout(timer)
+    }
+  }
+
+  /** Opens an association for something and releases it; it is aborted as soon as the signal says so. */
+  async associated<T>(
+    proposal: Proposal,
+    signal: AbortSignal,
+    use: (association: Association) => Promise<T>,
+  ): Promise<T> {
+    const association = await this.open(proposal, signal)
+    const abort = (): void => association.abort()
+    signal.addEventListener('abort', abort)
+    try {
+      signal.throwIfAborted()
+      return await use(association)
+    } finally {
+      await association.release(RELEASE_MS)
+      signal.removeEventListener('abort', abort)
+    }
+  }
+
+  /** Tries again where the archive rejects for want of resources: the association before may not be gone yet. */
+  async open(proposal: Proposal, signal: AbortSignal): Promise<Association> {
+    for (const pause of [...AGAIN_MS, undefined]) {
+      try {
+        return await Association.request({ ...this.#request, ...proposal }, signal)
+      } catch (error) {
+        if (!(error instanceof AssociationRejectedError) || !error.transient || pause === undefined) throw error
+        await delay(pause, undefined, { signal }).catch(() => signal.throwIfAborted())
+      }
+    }
+    throw new Error('Not reached')
+  }
+
+  get #request(): Omit<RequestOptions, keyof Proposal> {
+    const { connect, associate } = this.config.timeouts
+    const timeouts = { connect: this.within(connect), associate: this.within(associate) }
+    return { ...requestOptions(this.config, this.tls), timeouts }
+  }
+}
