@@ -13,6 +13,8 @@ setFlagsFromString('--external-memory-accounted-in-global-limit')
 const HELP = `Usage: dimsegate [serve] --config FILE   DICOMweb in front of the archives (PACS) that FILE names
        dimsegate demo [--port N] [--host ADDRESS] [--dicom PATH] [--viewer]
                                          DICOMweb in front of a small archive in this process, to look around
+       dimsegate doctor --config FILE [--json] [--store-test]
+                                         Tries each archive that FILE names, and says what to ask its administrator
 
 Options
   --config FILE  YAML file; DIMSEGATE_CONFIG names it too. Every key also by environment: DIMSEGATE_HTTP__PORT=8080
@@ -20,6 +22,8 @@ Options
   --host ADDRESS demo: address to listen on (default 127.0.0.1; 0.0.0.0 for every interface)
   --dicom PATH   demo: a folder of DICOM files to serve, or one file
   --viewer       demo: serves the OHIF viewer too, which npm fetches the first time
+  --json         doctor: one JSON document in place of text
+  --store-test   doctor: also stores one small synthetic image in each archive; without it nothing is stored
   --version      Version
   --help         This text
 `
@@ -30,6 +34,8 @@ const options = {
   host: { type: 'string' },
   dicom: { type: 'string' },
   viewer: { type: 'boolean' },
+  json: { type: 'boolean' },
+  'store-test': { type: 'boolean' },
   help: { type: 'boolean', short: 'h' },
   version: { type: 'boolean', short: 'v' },
 } as const
@@ -57,6 +63,8 @@ async function main(argv: string[]): Promise<void> {
       return serve(values.config)
     case 'demo':
       return demo(values)
+    case 'doctor':
+      return doctor(values.config, values.json === true, values['store-test'] === true)
     default:
       throw new UsageError(`Unknown command: ${command}`)
   }
@@ -111,6 +119,29 @@ async function demo(values: {
   print('\nStopping.\n')
   await gateway.stop()
 }
+
+/** Ends the process: 0 without a problem, 1 with one; a faulty command line or configuration ends it with 2. */
+async function doctor(file: string | undefined, json: boolean, storeTest: boolean): Promise<void> {
+  const interrupted = new AbortController()
+  void stopSignal().then(() => interrupted.abort())
+  const config = await loadConfig({ file, env: process.env })
+  const { runDoctor } = await import('./doctor/run.ts')
+  // The line is written over each time, and cleared at last.
+  const progress = (text: string | undefined): void => {
+    if (process.stderr.isTTY) process.stderr.write(`\r\x1b[K${text === undefined ? '' : `${text} ...`}`)
+  }
+  const { signal } = interrupted
+  try {
+    const isWell = await runDoctor(config, { json, storeTest, version: await version(), signal, print, progress })
+    if (!isWell) process.exitCode = 1
+  } catch (error) {
+    if (!signal.aborted) throw error
+    process.exitCode = INTERRUPTED
+  }
+}
+
+/** What a shell gives for a process that was ended by Ctrl-C. */
+const INTERRUPTED = 130
 
 /** The viewer of the demo, which may have to be fetched. */
 async function viewerFor(stop: Promise<void>): Promise<Viewer> {
@@ -168,10 +199,11 @@ function print(text: string): void {
 
 try {
   await main(process.argv.slice(2))
-  process.exit(0)
+  process.exit()
 } catch (error) {
   if (error instanceof UsageError) process.stderr.write(`${error.message}\n\n${HELP}`)
   else if (error instanceof ConfigError || error instanceof StartError) process.stderr.write(`${error.message}\n`)
   else process.stderr.write(`${error instanceof Error ? (error.stack ?? error.message) : String(error)}\n`)
-  process.exit(1)
+  const isFaultOfUser = error instanceof UsageError || error instanceof ConfigError
+  process.exit(isFaultOfUser && process.argv.includes('doctor') ? 2 : 1)
 }

@@ -19,11 +19,12 @@ const FOLDERS: Readonly<Record<string, readonly string[]>> = {
   console: [],
   http: ['dicom', 'network', 'dimse', 'pacs', 'cache', 'dicomweb', 'imaging', 'console'],
   demo: ['dicom', 'network', 'dimse'],
+  doctor: ['dicom', 'network', 'dimse', 'pacs'],
 }
 
 /** config.ts and the files it is split into: `import type` from these folders; values reach them as arguments. */
 const CONFIG = /^config(-[a-z]+)*\.ts$/
-const MAY_IMPORT_CONFIG_TYPES = ['pacs', 'http']
+const MAY_IMPORT_CONFIG_TYPES = ['pacs', 'http', 'doctor']
 
 /** Facts about addresses, which open nothing. */
 const HARMLESS_OF_NODE_NET = ['isIP', 'isIPv4', 'isIPv6', 'BlockList', 'SocketAddress']
@@ -124,6 +125,13 @@ describe('main.ts, config.ts, telemetry.ts, demo/', () => {
     ['http/app.ts', "const { demo } = await import('../demo/archive.ts')"],
   ])('%s may not use the demo: %s', (file, source) => {
     expect(violations(file, source)).toEqual([expect.stringContaining('demo')])
+  })
+
+  test('the doctor is imported by main.ts only', () => {
+    expect(violations('main.ts', "const { runDoctor } = await import('./doctor/run.ts')")).toEqual([])
+    expect(violations('gateway.ts', "import { examine } from './doctor/examine.ts'")).toHaveLength(1)
+    expect(violations('http/app.ts', "import { examine } from '../doctor/examine.ts'")).toHaveLength(1)
+    expect(violations('doctor/store.ts', "import { cache } from '../cache/instances.ts'")).toHaveLength(1)
   })
 
   test.each(['pacs/archive.ts', 'http/app.ts'])('%s may import a type of config.ts, never a value', (file) => {
@@ -229,6 +237,8 @@ function importFault(file: string, { specifier, typeOnly, dynamic, names }: Impo
   if (target === 'telemetry.ts') return file === 'gateway.ts' ? undefined : 'only gateway.ts imports telemetry.ts'
   if (to === 'demo' && from !== 'demo')
     return file === 'main.ts' && (dynamic || typeOnly) ? undefined : 'only main.ts imports demo/, by import()'
+  if (to === 'doctor' && from !== 'doctor')
+    return file === 'main.ts' && (dynamic || typeOnly) ? undefined : 'only main.ts imports doctor/, by import()'
   if (from === undefined || from === to) return undefined
   if (to === undefined) {
     if (!CONFIG.test(target)) return 'files at the root of src are parts of main.ts'

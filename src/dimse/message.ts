@@ -9,6 +9,9 @@ import { decodeCommand, encodeCommand, InvalidCommandError, type Command } from 
 /** Far above any command set: a bound on what is gathered before it is decoded. */
 export const MAX_COMMAND_BYTES = 65_536
 
+/** Fragments without bytes, one behind the other, after which nothing more is expected of a data set. */
+export const MAX_EMPTY_FRAGMENTS = 65_536
+
 /** A command and, where it has one, its data set as it arrives. */
 export interface Message {
   readonly contextId: number
@@ -128,6 +131,7 @@ class IncomingData implements DataStream {
   readonly #contextId: number
   #wait: Wait
   #begun = false
+  #empty = 0
 
   constructor(pieces: Pieces, contextId: number, wait: Wait) {
     this.#pieces = pieces
@@ -149,6 +153,8 @@ class IncomingData implements DataStream {
       }
       this.#begun = true
       this.complete = piece.last
+      this.#empty = piece.bytes.length > 0 ? 0 : this.#empty + 1
+      if (this.#empty > MAX_EMPTY_FRAGMENTS) throw this.#pieces.breach('A data set goes on without bytes')
       if (piece.bytes.length > 0) yield piece.bytes
     }
   }

@@ -5,10 +5,11 @@ import { encodeDataset, parseDataset } from '../dicom/dataset-codec.ts'
 import { transferSyntax, type TransferSyntax } from '../dicom/transfer-syntax.ts'
 import type { Uid } from '../dicom/uids.ts'
 import type { Association } from '../network/association.ts'
+import { ProtocolError } from '../network/errors.ts'
 import type { AcceptedContext } from '../network/negotiation.ts'
 import type { Wait } from '../network/waiters.ts'
 import type { Command, CommandOf } from './command.ts'
-import { MessageReader, sendMessage, type Message } from './message.ts'
+import { MessageReader, sendMessage, type DataStream, type Message } from './message.ts'
 import { collect } from './collect.ts'
 import { Scu } from './scu.ts'
 import { Status } from './status.ts'
@@ -57,6 +58,8 @@ export interface ServeOptions {
   readonly idleTimeout: number
 }
 
+/** Bytes of an instance nobody wants that are passed over to answer it; a longer one is worth an A-ABORT. */
+export const MAX_PASSED_OVER_BYTES = 256 * 1024 * 1024
 /** How long a destination may take to answer a release, in ms. */
 const RELEASE_TIMEOUT_MS = 3_000
 
@@ -160,8 +163,19 @@ class Server {
       },
       this.#association,
     )
-    if (!message.data.complete) for await (const _ of message.data);
+    await this.#passOver(message.data)
     return this.#respond(message, { ...answer, status })
+  }
+
+  async #passOver(data: DataStream): Promise<void> {
+    let passed = 0
+    for await (const { length } of data) {
+      passed += length
+      if (passed <= MAX_PASSED_OVER_BYTES) continue
+      const error = new ProtocolError(`An instance that is not wanted has more than ${MAX_PASSED_OVER_BYTES} bytes`)
+      this.#association.abortFor(error)
+      throw error
+    }
   }
 
   async #identifier(message: Message): Promise<Dataset> {

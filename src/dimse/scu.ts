@@ -32,6 +32,8 @@ export interface Operation {
   readonly timeout: number
   readonly signal?: AbortSignal | undefined
   readonly priority?: number
+  /** See Wait. */
+  readonly alive?: () => number
 }
 
 /** An instance that the peer stores to us during a C-GET. Its body is read before the next is asked for. */
@@ -383,7 +385,7 @@ interface Unanswered {
 /** @throws the signal's reason: an operation that is not wanted any more does not begin, and the association stays */
 function waitFor(what: string, operation: Operation): Wait {
   operation.signal?.throwIfAborted()
-  return { what, timeout: operation.timeout, signal: operation.signal }
+  return { what, timeout: operation.timeout, signal: operation.signal, alive: operation.alive }
 }
 
 /** @throws what ends the association: an end that did not come whole is none */

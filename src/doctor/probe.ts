@@ -5,6 +5,7 @@ import { AssociationRejectedError } from '../network/errors.ts'
 import type { TlsOptions } from '../network/transport.ts'
 import { requestOptions } from '../pacs/archive.ts'
 import type { Proposal } from '../pacs/pool.ts'
+import type { Parties } from './findings-reach.ts'
 import { StepTimeoutError } from './reason.ts'
 import type { Finding } from './report.ts'
 
@@ -36,7 +37,7 @@ export class Probe {
   readonly storeTest: boolean
   readonly findings: Finding[] = []
   readonly tls: TlsOptions | undefined
-  /** Where the archive sees us; the address our listener binds to until a connection tells. */
+  /** Where the archive sees us, as soon as a connection tells. */
   ourHost: string | undefined
   readonly #signal: AbortSignal
   readonly #stepTimeout: number
@@ -61,6 +62,11 @@ export class Probe {
   get listenerHost(): string {
     const { host } = this.dimse
     return host === '0.0.0.0' || host === '::' ? (this.ourHost ?? host) : host
+  }
+
+  get parties(): Parties {
+    const { aeTitle, host, port, callingAeTitle } = this.config
+    return { aeTitle, host, port, callingAeTitle, ourHost: this.ourHost ?? 'unknown' }
   }
 
   add(...findings: readonly (Finding | undefined)[]): void {
@@ -91,20 +97,28 @@ export class Probe {
     }
   }
 
-  /** Opens an association for something and releases it; it is aborted as soon as the signal says so. */
+  /** Opens an association for something and releases it. */
   async associated<T>(
     proposal: Proposal,
     signal: AbortSignal,
     use: (association: Association) => Promise<T>,
   ): Promise<T> {
-    const association = await this.open(proposal, signal)
-    const abort = (): void => association.abort()
+    return this.using([await this.open(proposal, signal)], signal, ([association]) => use(association!))
+  }
+
+  /** Releases associations behind their use; they are aborted as soon as the signal says so. */
+  async using<T>(
+    associations: readonly Association[],
+    signal: AbortSignal,
+    use: (associations: readonly Association[]) => Promise<T>,
+  ): Promise<T> {
+    const abort = (): void => associations.forEach((association) => association.abort())
     signal.addEventListener('abort', abort)
     try {
       signal.throwIfAborted()
-      return await use(association)
+      return await use(associations)
     } finally {
-      await association.release(RELEASE_MS)
+      await Promise.all(associations.map((association) => association.release(RELEASE_MS)))
       signal.removeEventListener('abort', abort)
     }
   }

@@ -56,7 +56,8 @@ export function rejection({ message, result, source, reason }: AssociationReject
 
 /** Milliseconds as text: `12 ms`, `1.5 s`. */
 export function seconds(milliseconds: number): string {
-  if (milliseconds < 1_000) return `${milliseconds < 10 ? Math.round(milliseconds * 10) / 10 : Math.round(milliseconds)} ms`
+  if (milliseconds < 1_000)
+    return `${milliseconds < 10 ? Math.round(milliseconds * 10) / 10 : Math.round(milliseconds)} ms`
   return `${Math.round(milliseconds / 100) / 10} s`
 }
 

@@ -2099,8 +2099,8 @@ export interface components {
      *       `application/octet-stream` Explicit VR Little Endian, `image/jpeg` JPEG Lossless (1.2.840.10008.1.2.4.70).
      *     - `application/octet-stream; transfer-syntax=*` is the stored bitstream, whatever it is.
      *     - The service decodes no images. Where uncompressed frames are asked for and the instance is compressed, the
-     *       archive is asked to decompress it. What it has only with loss comes as it is (PS3.18 8.7.3); what it has only
-     *       compressed without loss is not acceptable.
+     *       archive is asked to decompress it, which it can only in a C-GET. What it has only with loss comes as it is
+     *       (PS3.18 8.7.3); what it has only compressed without loss is not acceptable.
      * @example multipart/related; type="application/octet-stream"; transfer-syntax=*
      */
     acceptFrames: string
@@ -2116,8 +2116,8 @@ export interface components {
      *       its default: `application/octet-stream` Explicit VR Little Endian, `image/jpeg` JPEG Lossless
      *       (1.2.840.10008.1.2.4.70).
      *     - The service decodes no images. Where uncompressed pixel data is asked for first, the archive is asked to
-     *       decompress. What it has only with loss comes as it is (PS3.18 8.7.3); instances that it has only compressed
-     *       without loss are left out.
+     *       decompress, which it can only in a C-GET. What it has only with loss comes as it is (PS3.18 8.7.3); instances
+     *       that it has only compressed without loss are left out.
      * @example multipart/related; type="application/octet-stream"; transfer-syntax=*
      */
     acceptParts: string
@@ -2133,8 +2133,8 @@ export interface components {
      *       its default: `application/octet-stream` Explicit VR Little Endian, `image/jpeg` JPEG Lossless
      *       (1.2.840.10008.1.2.4.70).
      *     - The service decodes no images. Where uncompressed pixel data is asked for and the instance is compressed, the
-     *       archive is asked to decompress it. What it has only with loss comes as it is (PS3.18 8.7.3); what it has only
-     *       compressed without loss is not acceptable.
+     *       archive is asked to decompress it, which it can only in a C-GET. What it has only with loss comes as it is
+     *       (PS3.18 8.7.3); what it has only compressed without loss is not acceptable.
      * @example application/octet-stream; transfer-syntax=*
      */
     acceptValue: string
@@ -3038,8 +3038,8 @@ export interface operations {
          *       `application/octet-stream` Explicit VR Little Endian, `image/jpeg` JPEG Lossless (1.2.840.10008.1.2.4.70).
          *     - `application/octet-stream; transfer-syntax=*` is the stored bitstream, whatever it is.
          *     - The service decodes no images. Where uncompressed frames are asked for and the instance is compressed, the
-         *       archive is asked to decompress it. What it has only with loss comes as it is (PS3.18 8.7.3); what it has only
-         *       compressed without loss is not acceptable.
+         *       archive is asked to decompress it, which it can only in a C-GET. What it has only with loss comes as it is
+         *       (PS3.18 8.7.3); what it has only compressed without loss is not acceptable.
          * @example multipart/related; type="application/octet-stream"; transfer-syntax=*
          */
         accept?: components['parameters']['acceptFrames']
@@ -3101,8 +3101,8 @@ export interface operations {
          *       its default: `application/octet-stream` Explicit VR Little Endian, `image/jpeg` JPEG Lossless
          *       (1.2.840.10008.1.2.4.70).
          *     - The service decodes no images. Where uncompressed pixel data is asked for first, the archive is asked to
-         *       decompress. What it has only with loss comes as it is (PS3.18 8.7.3); instances that it has only compressed
-         *       without loss are left out.
+         *       decompress, which it can only in a C-GET. What it has only with loss comes as it is (PS3.18 8.7.3); instances
+         *       that it has only compressed without loss are left out.
          * @example multipart/related; type="application/octet-stream"; transfer-syntax=*
          */
         accept?: components['parameters']['acceptParts']
@@ -3143,8 +3143,8 @@ export interface operations {
          *       its default: `application/octet-stream` Explicit VR Little Endian, `image/jpeg` JPEG Lossless
          *       (1.2.840.10008.1.2.4.70).
          *     - The service decodes no images. Where uncompressed pixel data is asked for first, the archive is asked to
-         *       decompress. What it has only with loss comes as it is (PS3.18 8.7.3); instances that it has only compressed
-         *       without loss are left out.
+         *       decompress, which it can only in a C-GET. What it has only with loss comes as it is (PS3.18 8.7.3); instances
+         *       that it has only compressed without loss are left out.
          * @example multipart/related; type="application/octet-stream"; transfer-syntax=*
          */
         accept?: components['parameters']['acceptParts']
@@ -3187,8 +3187,8 @@ export interface operations {
          *       its default: `application/octet-stream` Explicit VR Little Endian, `image/jpeg` JPEG Lossless
          *       (1.2.840.10008.1.2.4.70).
          *     - The service decodes no images. Where uncompressed pixel data is asked for first, the archive is asked to
-         *       decompress. What it has only with loss comes as it is (PS3.18 8.7.3); instances that it has only compressed
-         *       without loss are left out.
+         *       decompress, which it can only in a C-GET. What it has only with loss comes as it is (PS3.18 8.7.3); instances
+         *       that it has only compressed without loss are left out.
          * @example multipart/related; type="application/octet-stream"; transfer-syntax=*
          */
         accept?: components['parameters']['acceptParts']
@@ -3232,8 +3232,8 @@ export interface operations {
          *       its default: `application/octet-stream` Explicit VR Little Endian, `image/jpeg` JPEG Lossless
          *       (1.2.840.10008.1.2.4.70).
          *     - The service decodes no images. Where uncompressed pixel data is asked for and the instance is compressed, the
-         *       archive is asked to decompress it. What it has only with loss comes as it is (PS3.18 8.7.3); what it has only
-         *       compressed without loss is not acceptable.
+         *       archive is asked to decompress it, which it can only in a C-GET. What it has only with loss comes as it is
+         *       (PS3.18 8.7.3); what it has only compressed without loss is not acceptable.
          * @example application/octet-stream; transfer-syntax=*
          */
         accept?: components['parameters']['acceptValue']
@@ -3293,8 +3293,8 @@ export interface operations {
          *       its default: `application/octet-stream` Explicit VR Little Endian, `image/jpeg` JPEG Lossless
          *       (1.2.840.10008.1.2.4.70).
          *     - The service decodes no images. Where uncompressed pixel data is asked for first, the archive is asked to
-         *       decompress. What it has only with loss comes as it is (PS3.18 8.7.3); instances that it has only compressed
-         *       without loss are left out.
+         *       decompress, which it can only in a C-GET. What it has only with loss comes as it is (PS3.18 8.7.3); instances
+         *       that it has only compressed without loss are left out.
          * @example multipart/related; type="application/octet-stream"; transfer-syntax=*
          */
         accept?: components['parameters']['acceptParts']
@@ -3335,8 +3335,8 @@ export interface operations {
          *       its default: `application/octet-stream` Explicit VR Little Endian, `image/jpeg` JPEG Lossless
          *       (1.2.840.10008.1.2.4.70).
          *     - The service decodes no images. Where uncompressed pixel data is asked for first, the archive is asked to
-         *       decompress. What it has only with loss comes as it is (PS3.18 8.7.3); instances that it has only compressed
-         *       without loss are left out.
+         *       decompress, which it can only in a C-GET. What it has only with loss comes as it is (PS3.18 8.7.3); instances
+         *       that it has only compressed without loss are left out.
          * @example multipart/related; type="application/octet-stream"; transfer-syntax=*
          */
         accept?: components['parameters']['acceptParts']
@@ -3379,8 +3379,8 @@ export interface operations {
          *       its default: `application/octet-stream` Explicit VR Little Endian, `image/jpeg` JPEG Lossless
          *       (1.2.840.10008.1.2.4.70).
          *     - The service decodes no images. Where uncompressed pixel data is asked for and the instance is compressed, the
-         *       archive is asked to decompress it. What it has only with loss comes as it is (PS3.18 8.7.3); what it has only
-         *       compressed without loss is not acceptable.
+         *       archive is asked to decompress it, which it can only in a C-GET. What it has only with loss comes as it is
+         *       (PS3.18 8.7.3); what it has only compressed without loss is not acceptable.
          * @example application/octet-stream; transfer-syntax=*
          */
         accept?: components['parameters']['acceptValue']

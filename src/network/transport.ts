@@ -171,15 +171,27 @@ export interface Listening extends AsyncDisposable {
   readonly port: number
   /** Stops accepting; connections that are open stay. */
   close(): Promise<void>
+  /** Stops accepting; connections that are open in `grace` ms are cut. */
+  end(grace: number): Promise<void>
 }
 
 /** Accepts TCP connections; port 0 takes a free one. */
 export async function listen(address: Address, accept: (transport: Transport) => void): Promise<Listening> {
-  const server: Server = createServer({ noDelay: true }, (socket) => accept(Transport.accepted(socket)))
+  const sockets = new Set<Socket>()
+  const server: Server = createServer({ noDelay: true }, (socket) => {
+    sockets.add(socket)
+    socket.once('close', () => sockets.delete(socket))
+    accept(Transport.accepted(socket))
+  })
   const { promise, resolve, reject } = Promise.withResolvers<undefined>()
   server.once('error', reject)
   server.listen(address.port, address.host, () => resolve(undefined))
   await promise
   const close = (): Promise<void> => new Promise((closed) => server.close(() => closed()))
-  return { port: (server.address() as AddressInfo).port, close, [Symbol.asyncDispose]: close }
+  const end = async (grace: number): Promise<void> => {
+    const cut = setTimeout(() => sockets.forEach((socket) => socket.destroy()), grace)
+    await close()
+    clearTimeout(cut)
+  }
+  return { port: (server.address() as AddressInfo).port, close, end, [Symbol.asyncDispose]: close }
 }

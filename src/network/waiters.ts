@@ -7,6 +7,8 @@ export interface Wait {
   readonly signal?: AbortSignal | undefined
   /** Names what is awaited in PeerTimeoutError. */
   readonly what: string
+  /** When the peer was last seen at work elsewhere, by performance.now(): the time runs from there. */
+  readonly alive?: (() => number) | undefined
 }
 
 interface Waiter {
@@ -74,7 +76,8 @@ export class Waiters {
     this.#fires = Infinity
     const now = performance.now()
     let earliest = Infinity
-    for (const { deadline, wait, reject } of this.#waiters) {
+    for (const { deadline: first, wait, reject } of this.#waiters) {
+      const deadline = wait?.alive ? Math.max(first, wait.alive() + wait.timeout) : first
       // Timers may fire a fraction of a millisecond early.
       if (deadline <= now + 1) reject(new PeerTimeoutError(wait!.what, wait!.timeout))
       else earliest = Math.min(earliest, deadline)

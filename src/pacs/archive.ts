@@ -201,7 +201,10 @@ export function negotiated(association: Association): QueryOptions {
 }
 
 /** How an association to an archive is asked for, but for its proposal. */
-export function requestOptions(config: ArchiveConfig, tls: TlsOptions | undefined): Omit<RequestOptions, keyof Proposal> {
+export function requestOptions(
+  config: ArchiveConfig,
+  tls: TlsOptions | undefined,
+): Omit<RequestOptions, keyof Proposal> {
   return {
     address: { host: config.host, port: config.port },
     calledAeTitle: config.aeTitle,

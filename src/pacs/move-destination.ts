@@ -1,7 +1,7 @@
 import { channel } from 'node:diagnostics_channel'
 import type { Config } from '../config.ts'
 import { isNative, isKnownTransferSyntax, transferSyntax } from '../dicom/transfer-syntax.ts'
-import { SopClass, STORAGE_ROOT, type Uid } from '../dicom/uids.ts'
+import { isUid, SopClass, STORAGE_ROOT, type Uid } from '../dicom/uids.ts'
 import { untruncated } from '../dicom/verify.ts'
 import { serve, type IncomingStore } from '../dimse/scp.ts'
 import { Status } from '../dimse/status.ts'
@@ -32,6 +32,18 @@ const refusals = channel('dimsegate:refused-store')
 export const MAX_STORAGE_ASSOCIATIONS = 64
 /** Milliseconds a storage association may be silent. */
 const IDLE_TIMEOUT_MS = 120_000
+/** Milliseconds that peers have to close their connections when we stop. */
+const CLOSE_GRACE_MS = 1_000
+
+/** Of all UIDs that the standard assigns (PS3.6 Annex A). */
+const STANDARD_ROOT = '1.2.840.10008.'
+
+export interface DestinationLimits {
+  /** Milliseconds from the connection to the whole A-ASSOCIATE-RQ; ARTIM_MS unless told. */
+  readonly artim?: number
+  /** Milliseconds; IDLE_TIMEOUT_MS unless told. */
+  readonly idle?: number
+}
 
 /** A move that waits for its instances. */
 export interface ExpectedMove {
@@ -57,10 +69,12 @@ export class MoveDestination implements AsyncDisposable {
   readonly #moves = new Set<ExpectedMove>()
   readonly #associations = new Set<Association>()
   #listening: Promise<Listening> | undefined
+  readonly #limits: DestinationLimits
   #messageId = 0
 
-  constructor(config: Config['dimse']) {
+  constructor(config: Config['dimse'], limits: DestinationLimits = {}) {
     this.#config = config
+    this.#limits = limits
     this.aeTitle = config.aeTitle
   }
 
@@ -101,13 +115,14 @@ export class MoveDestination implements AsyncDisposable {
   async [Symbol.asyncDispose](): Promise<void> {
     const listening = await this.#listening?.catch(() => undefined)
     for (const association of this.#associations) association.abort()
-    await listening?.close()
+    await listening?.end(CLOSE_GRACE_MS)
   }
 
   async #serve(transport: Transport): Promise<void> {
     const association = await Association.accept(transport, {
       maxPduLength: 131_072,
       decide: (request) => this.#decide(request),
+      ...(this.#limits.artim !== undefined && { artim: this.#limits.artim }),
     }).catch(() => undefined)
     if (!association) return
     const caller = association.requested.callingAeTitle.trim()
@@ -115,7 +130,8 @@ export class MoveDestination implements AsyncDisposable {
     void association.closed.then(() => this.#associations.delete(association))
     const handlers = { store: (instance: IncomingStore) => this.#store(instance, caller) }
     // What goes wrong ends this association; the move finds out by what does not come.
-    await serve(association, handlers, { idleTimeout: IDLE_TIMEOUT_MS }).catch(() => association.abort())
+    const idleTimeout = this.#limits.idle ?? IDLE_TIMEOUT_MS
+    await serve(association, handlers, { idleTimeout }).catch(() => association.abort())
   }
 
   /** PS3.8 9.3.4: called AE title not recognized, calling AE title not recognized, local limit exceeded. */
@@ -129,7 +145,7 @@ export class MoveDestination implements AsyncDisposable {
     if (this.#associations.size >= MAX_STORAGE_ASSOCIATIONS) return { result: 2, source: 3, reason: 2 }
     return {
       choose: (abstractSyntax, offered) => {
-        if (abstractSyntax !== SopClass.verification && !abstractSyntax.startsWith(STORAGE_ROOT)) return 'abstract'
+        if (abstractSyntax !== SopClass.verification && !mayBeStorage(abstractSyntax)) return 'abstract'
         return choose(offered) ?? 'transfer'
       },
       roles: () => undefined,
@@ -151,11 +167,12 @@ export class MoveDestination implements AsyncDisposable {
       return Status.cannotUnderstand
     }
     const { identity, body } = identified
-    const move = chosen(moves, incoming, identity)
-    if (!move) {
-      for await (const _ of body);
-      return this.#refused('unexpected')
+    if (!isNamedWell(incoming, identity)) {
+      refusals.publish({ reason: 'unreadable' } satisfies RefusedStoreEvent)
+      return Status.cannotUnderstand
     }
+    const move = chosen(moves, incoming, identity)
+    if (!move) return this.#refused('unexpected')
     return move.deliver({
       sopClass: identity.sopClass ?? incoming.sopClass,
       sopInstance: identity.sopInstance ?? incoming.sopInstance,
@@ -171,6 +188,18 @@ export class MoveDestination implements AsyncDisposable {
     refusals.publish({ reason } satisfies RefusedStoreEvent)
     return Status.notAuthorized
   }
+}
+
+/** Storage classes of the standard, and those of vendors, which are not told apart from other services. */
+function mayBeStorage(abstractSyntax: Uid): boolean {
+  return abstractSyntax.startsWith(STORAGE_ROOT) || !abstractSyntax.startsWith(STANDARD_ROOT)
+}
+
+/** Whether all the UIDs by which it would be passed on are UIDs: what is none may be a path or a header elsewhere. */
+function isNamedWell({ sopClass, sopInstance }: IncomingStore, identity: Identity): boolean {
+  const { series } = identity
+  const used = [identity.sopClass ?? sopClass, identity.sopInstance ?? sopInstance]
+  return used.every(isUid) && (series === undefined || isUid(series))
 }
 
 /** The move an instance belongs to: the one it names, if it is of that; else one whose selection it is of. */

@@ -1,3 +1,4 @@
+import type { Bytes, ByteStream } from '../dicom/bytes.ts'
 import { SopClass, type Uid } from '../dicom/uids.ts'
 import { Scu, type RetrieveEnd } from '../dimse/scu.ts'
 import { Status, statusClass, StatusError } from '../dimse/status.ts'
@@ -22,6 +23,8 @@ export interface MoveSource extends RetrieveSource {
 
 /** After the final response instances may still be under way: how long none of them has to come, in ms. */
 export const STRAGGLER_GRACE_MS = 5_000
+/** The same where the archive does not count, or counts less than came: what is listed is then compared in any case. */
+export const UNCOUNTED_GRACE_MS = 1_000
 /** UIDs in one identifier: some archives bound its length. */
 const UIDS_PER_RETRY = 100
 /** How often what is missing is asked for again. */
@@ -78,7 +81,12 @@ function isFinal(status: number): boolean {
 
 function isComplete(end: RetrieveEnd, received: ReadonlySet<Uid>): boolean {
   if (statusClass(end.status) !== 'success' || (end.failed ?? 0) > 0) return false
-  return received.size > 0 && (end.completed ?? 0) + (end.warning ?? 0) <= received.size
+  return received.size > 0 && broughtBy(end) === received.size
+}
+
+/** Instances that the archive says it moved; undefined where it does not say. */
+function broughtBy({ completed, warning = 0 }: RetrieveEnd): number | undefined {
+  return completed === undefined ? undefined : completed + warning
 }
 
 /** One C-MOVE, at the level asked and never above it; a pooled association that proves dead is replaced, once. */
@@ -93,6 +101,14 @@ async function* move(
       if (fresh || !attempt.stale(error)) throw error
     }
   }
+}
+
+/** How far an instance is read. */
+interface Reading {
+  complete: boolean
+  failed: boolean
+  /** What was asked of the storage association and has not come. */
+  pending: Promise<unknown> | undefined
 }
 
 /** How the operation itself ended. */
@@ -119,6 +135,12 @@ class Attempt {
   #over = false
   /** Delivered, read or not. */
   readonly #taken = new Set<Uid>()
+  /** An instance is being read, at its reader's pace. */
+  #reading = false
+  /** When the archive last delivered, or we last made it wait; by performance.now(). */
+  #seen = -Infinity
+  #interrupted: Error | undefined
+  #interrupt: ((error: Error) => void) | undefined
   #news = Promise.withResolvers<undefined>()
 
   constructor(...[selection, uids, source, received, call]: Parameters<typeof move>) {
@@ -162,8 +184,8 @@ class Attempt {
       (end) => (ending.end = end),
       (error: unknown) => (ending.error = asError(error)),
     )
-    void operation.then(() => this.#tell())
-    const onAbort = (): void => this.#tell()
+    void operation.then(() => (ending.error === undefined ? this.#tell() : this.#endReading(ending.error)))
+    const onAbort = (): void => this.#endReading(asError(this.#call.signal.reason))
     this.#call.signal.addEventListener('abort', onAbort)
     try {
       yield* this.#instances(ending)
@@ -190,7 +212,9 @@ class Attempt {
     const keys = selectionKeys(study, series, wanted)
     const request = identifier({ level, keys }, { query: 'ISO_IR 192', always: false })
     const target = { destination: destination.aeTitle, messageId }
-    return new Scu(association).move(this.#context!, request, target, { timeout, signal })
+    // Some archives send no Pending response: that they deliver is a sign of life, and waiting for us is no silence.
+    const alive = (): number => (this.#reading || this.#waiting.length > 0 ? performance.now() : this.#seen)
+    return new Scu(association).move(this.#context!, request, target, { timeout, signal, alive })
   }
 
   /** What comes, until the move is over and no more is to be expected. */
@@ -204,13 +228,20 @@ class Attempt {
       }
       if (ending.error !== undefined) return
       if (ending.end) {
-        const { completed = 0, warning = 0 } = ending.end
-        // The final response may come before the last instance (PS3.4 C.4.2): it says how many there are.
-        if (completed + warning <= this.#arrived || !(await this.#somethingWithin(STRAGGLER_GRACE_MS))) return
+        const grace = this.#graceAfter(ending.end)
+        if (grace === 0 || !(await this.#somethingWithin(grace))) return
         continue
       }
       await this.#news.promise
     }
+  }
+
+  /** The final response may come before the last instance (PS3.4 C.4.2), and says how many there are, or does not. */
+  #graceAfter(end: RetrieveEnd): number {
+    const brought = broughtBy(end)
+    if (brought === this.#arrived) return 0
+    if (brought !== undefined && brought > this.#arrived) return STRAGGLER_GRACE_MS
+    return statusClass(end.status) === 'failure' && this.#arrived === 0 ? 0 : UNCOUNTED_GRACE_MS
   }
 
   async *#passOn({
@@ -221,24 +252,66 @@ class Attempt {
     answer: (status: number) => void
   }): AsyncGenerator<Instance> {
     const { sopInstance } = instance
-    const reading = { complete: false, failed: false }
-    async function* watched(): AsyncGenerator<Uint8Array> {
-      try {
-        yield* instance.body
-        reading.complete = true
-      } catch (error) {
-        reading.failed = true
-        throw error
-      }
-    }
+    const reading: Reading = { complete: false, failed: false, pending: undefined }
+    this.#reading = true
     try {
-      if (this.#received.has(sopInstance)) for await (const _ of watched());
-      else yield { ...instance, body: watched() }
+      const body = this.#read(instance.body, reading)
+      if (this.#received.has(sopInstance)) for await (const _ of body);
+      else yield { ...instance, body }
       if (reading.complete) this.#received.add(sopInstance)
     } finally {
+      this.#reading = false
       this.#arrived++
-      answer(reading.complete ? Status.success : reading.failed ? Status.cannotUnderstand : Status.outOfResources)
+      this.#seen = performance.now()
+      const answerNow = (): void =>
+        answer(reading.complete ? Status.success : reading.failed ? Status.cannotUnderstand : Status.outOfResources)
+      // What is still asked of the storage association comes first: it has one reader at a time.
+      if (reading.pending) void reading.pending.then(answerNow, answerNow)
+      else answerNow()
     }
+  }
+
+  /** An instance as it is read, until the retrieve is left or the C-MOVE fails. */
+  async *#read(body: ByteStream, reading: Reading): AsyncGenerator<Bytes> {
+    const iterator: AsyncIterator<Bytes, unknown> = body[Symbol.asyncIterator]()
+    try {
+      for (;;) {
+        const next = iterator.next()
+        reading.pending = next
+        const result = await this.#unlessOver(next)
+        reading.pending = undefined
+        if (result.done === true) break
+        yield result.value
+      }
+      reading.complete = true
+    } catch (error) {
+      if (!this.#interrupted) {
+        reading.pending = undefined
+        reading.failed = true
+      }
+      throw error
+    } finally {
+      if (!reading.complete && !reading.pending) await iterator.return?.()
+    }
+  }
+
+  async #unlessOver<T>(next: Promise<T>): Promise<T> {
+    const { promise, resolve, reject } = Promise.withResolvers<T>()
+    next.then(resolve, reject)
+    this.#interrupt = reject
+    if (this.#interrupted) reject(this.#interrupted)
+    try {
+      return await promise
+    } finally {
+      this.#interrupt = undefined
+    }
+  }
+
+  /** The retrieve was left, or the C-MOVE has failed: what the storage association still has is not waited for. */
+  #endReading(error: Error): void {
+    this.#interrupted ??= error
+    this.#interrupt?.(this.#interrupted)
+    this.#tell()
   }
 
   #deliver(instance: Instance): Promise<number> {

@@ -42,6 +42,7 @@ export const EXPLICIT_LE = '1.2.840.10008.1.2.1'
 export const VERIFICATION = '1.2.840.10008.1.1'
 export const STUDY_ROOT_FIND = '1.2.840.10008.5.1.4.1.2.2.1'
 export const STUDY_ROOT_GET = '1.2.840.10008.5.1.4.1.2.2.3'
+export const STUDY_ROOT_MOVE = '1.2.840.10008.5.1.4.1.2.2.2'
 export const CT = '1.2.840.10008.5.1.4.1.1.2'
 
 export function u16(value: number): Buffer {
@@ -292,10 +293,14 @@ interface GetResponseBytes extends ResponseBytes {
 
 /** C-GET-RSP; `data` is the list of failed instances. */
 export function getResponse(options: GetResponseBytes = {}): Buffer {
+  return retrieveResponse(STUDY_ROOT_GET, 0x8010, options)
+}
+
+function retrieveResponse(sopClass: string, field: number, options: GetResponseBytes): Buffer {
   const { messageId = 1, data, status = 0, remaining, completed, failed, warning } = options
   const command = commandSet({
-    '0002': STUDY_ROOT_GET,
-    '0100': 0x8010,
+    '0002': sopClass,
+    '0100': field,
     '0120': messageId,
     '0800': data ? 1 : 0x0101,
     '0900': status,
@@ -307,17 +312,24 @@ export function getResponse(options: GetResponseBytes = {}): Buffer {
   return message(command, data, options)
 }
 
+/** C-MOVE-RSP; `data` is the list of failed instances. */
+export function moveResponse(options: GetResponseBytes = {}): Buffer {
+  return retrieveResponse(STUDY_ROOT_MOVE, 0x8021, options)
+}
+
 interface StoreRequestBytes extends Framing {
   readonly messageId?: number
   readonly sopClass?: string
   readonly sopInstance?: string
+  /** More elements of the command, and in place of others. */
+  readonly more?: Readonly<Record<string, number | string | Bytes>>
   /** Undefined: the command says that none follows, and none does. */
   readonly data: Bytes | undefined
 }
 
 /** C-STORE-RQ. */
 export function storeRequest(options: StoreRequestBytes): Buffer {
-  const { messageId = 1, sopClass = CT, sopInstance = '1.2.3', data } = options
+  const { messageId = 1, sopClass = CT, sopInstance = '1.2.3', data, more = {} } = options
   const command = commandSet({
     '0002': sopClass,
     '0100': 0x0001,
@@ -325,6 +337,7 @@ export function storeRequest(options: StoreRequestBytes): Buffer {
     '0700': 0,
     '0800': data ? 1 : 0x0101,
     '1000': sopInstance,
+    ...more,
   })
   return message(command, data, options)
 }

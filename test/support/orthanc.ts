@@ -12,6 +12,8 @@ export interface OrthancOptions {
   readonly files?: readonly string[]
   /** Destinations for C-MOVE, and who may ask what it never allows everybody (storage commitment). */
   readonly peers?: readonly PeerAddress[]
+  /** False lets only peers find, get, move and store; C-ECHO stays with everybody. */
+  readonly strangers?: boolean
   /** Load the DICOMweb plugin: QIDO-RS, WADO-RS, STOW-RS at `http://127.0.0.1:{httpPort}/dicom-web`. */
   readonly dicomWeb?: boolean
   /** False leaves Nagle's algorithm on, as DCMTK does by default. */
@@ -82,7 +84,15 @@ export async function startOrthanc(
 
 type Settings = OrthancOptions & { aeTitle: string; folder: string; port: number; httpPort: number }
 
-function configuration({ aeTitle, folder, port, httpPort, peers = [], dicomWeb = false }: Settings): object {
+function configuration({
+  aeTitle,
+  folder,
+  port,
+  httpPort,
+  peers = [],
+  dicomWeb = false,
+  strangers = true,
+}: Settings): object {
   return {
     Name: 'dimsegate-test',
     StorageDirectory: folder,
@@ -102,10 +112,10 @@ function configuration({ aeTitle, folder, port, httpPort, peers = [], dicomWeb =
     DicomCheckCalledAet: false,
     DicomCheckModalityHost: false,
     DicomAlwaysAllowEcho: true,
-    DicomAlwaysAllowStore: true,
-    DicomAlwaysAllowFind: true,
-    DicomAlwaysAllowGet: true,
-    DicomAlwaysAllowMove: true,
+    DicomAlwaysAllowStore: strangers,
+    DicomAlwaysAllowFind: strangers,
+    DicomAlwaysAllowGet: strangers,
+    DicomAlwaysAllowMove: strangers,
     UnknownSopClassAccepted: true,
     AcceptedTransferSyntaxes: ['1.*'],
     MaximumPduLength: 131_072,

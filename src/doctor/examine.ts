@@ -1,0 +1,58 @@
+import type { TlsOptions } from '../network/transport.ts'
+import { readTls } from '../pacs/archive.ts'
+import { get, type Outcome } from './fetch.ts'
+import { tlsFileUnreadable } from './findings-reach.ts'
+import { limit } from './limit.ts'
+import { move } from './move.ts'
+import { Probe, type ProbeOptions } from './probe.ts'
+import { associate, echo, reach } from './reach.ts'
+import { worst, type ArchiveReport, type Finding, type Level } from './report.ts'
+import { charset, findSample } from './sample.ts'
+import { storable, storeOne } from './store.ts'
+
+/**
+ * Looks at one archive from the network up. A step that fails ends only those that cannot do without it; each has a
+ * finding, and none holds what the archive knows of a patient.
+ * @throws the signal's reason
+ */
+export async function examine(options: ProbeOptions): Promise<ArchiveReport> {
+  const start = performance.now()
+  const { tls } = options.config
+  let ours: TlsOptions | undefined
+  const unread: Finding[] = []
+  try {
+    if (tls) ours = await readTls(tls)
+  } catch (error) {
+    unread.push(tlsFileUnreadable(error))
+  }
+  const probe = new Probe(options, ours)
+  probe.add(...unread)
+  if (unread.length === 0 && (await reach(probe)) && (await associate(probe))) {
+    await echo(probe)
+    const sample = await findSample(probe)
+    if (!probe.findings.some(({ level, code }) => level === 'problem' && code.startsWith('FIND'))) await charset(probe)
+    if (sample) addFetching(probe, await get(probe, sample), await move(probe, sample))
+    await storable(probe)
+    if (probe.storeTest) await storeOne(probe)
+    await limit(probe)
+  }
+  const { name, aeTitle, host, port, callingAeTitle } = options.config
+  const { findings, ourHost } = probe
+  return {
+    ...{ name, aeTitle, host, port, callingAeTitle },
+    ...(ourHost !== undefined && { ourHost }),
+    level: worst(findings),
+    milliseconds: Math.round(performance.now() - start),
+    findings,
+  }
+}
+
+/** One way to fetch is enough, unless the configuration asks for the other. */
+function addFetching(probe: Probe, byGet: Outcome, byMove: Outcome): void {
+  const { retrieve } = probe.config
+  const levelOf = (way: 'get' | 'move', other: Outcome): Level => {
+    if (retrieve === 'auto') return other.works ? 'note' : 'problem'
+    return retrieve === way ? 'problem' : 'note'
+  }
+  probe.add(byGet.finding(levelOf('get', byMove)), byMove.finding(levelOf('move', byGet)))
+}

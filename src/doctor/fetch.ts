@@ -1,0 +1,82 @@
+import { transferSyntax } from '../dicom/transfer-syntax.ts'
+import { SopClass } from '../dicom/uids.ts'
+import { Scu } from '../dimse/scu.ts'
+import { contextOf } from '../pacs/archive.ts'
+import { getProposal } from '../pacs/contexts.ts'
+import { identifier, selectionKeys } from '../pacs/query.ts'
+import { MAX_CONTEXTS } from '../network/negotiation.ts'
+import * as findings from './findings-transfer.ts'
+import type { Probe } from './probe.ts'
+import type { Finding, Level } from './report.ts'
+import type { Sample } from './sample.ts'
+
+/** How a way to fetch an instance did: how grave a failure is depends on the other way. */
+export interface Outcome {
+  readonly works: boolean
+  finding(level: Level): Finding
+}
+
+/** C-GET of one instance, as it is stored or uncompressed. */
+export async function get(probe: Probe, sample: Sample): Promise<Outcome> {
+  const failure: { error?: unknown; bytes: number } = { bytes: 0 }
+  const outcome = await probe.step(
+    'C-GET',
+    (signal) => getWithin(probe, sample, (count) => (failure.bytes += count), signal),
+    (error) => {
+      failure.error = error
+      return undefined
+    },
+  )
+  return (
+    outcome ?? {
+      works: false,
+      finding: (level) => findings.notGot(probe.parties, level, { error: undefined, ...failure }),
+    }
+  )
+}
+
+async function getWithin(
+  probe: Probe,
+  { study, series, instance, sopClass }: Sample,
+  came: (bytes: number) => void,
+  signal: AbortSignal,
+): Promise<Outcome> {
+  const { quirks, timeouts, name } = probe.config
+  const proposal = getProposal({
+    classes: sopClass === undefined ? [] : [sopClass],
+    compressed: true,
+    others: sopClass === undefined,
+    maxContexts: quirks.maxContexts ?? MAX_CONTEXTS,
+    roles: quirks.getRoles ?? 'scp',
+  })
+  return probe.associated(proposal, signal, async (association) => {
+    const context = contextOf(association, SopClass.studyRootGet, name, 'C-GET')
+    const isScp = association.peer.roles.some(
+      (role) => (sopClass === undefined || role.sopClass === sopClass) && role.scp,
+    )
+    const request = identifier(
+      { level: 'IMAGE', keys: selectionKeys(study, series, [instance]) },
+      { query: 'ISO_IR 192', always: false },
+    )
+    const start = performance.now()
+    const operation = { timeout: probe.within(timeouts.response), signal }
+    let arrival: findings.Arrival | undefined
+    for await (const event of new Scu(association, { cancelGrace: CANCEL_MS }).get(context, request, operation)) {
+      if (event.kind === 'end') {
+        const whole = arrival
+        if (whole) return { works: true, finding: () => findings.got(whole, isScp) }
+        return { works: false, finding: (level) => findings.gotNothing(level, event.status, isScp) }
+      }
+      let bytes = 0
+      for await (const chunk of event.body) {
+        bytes += chunk.length
+        came(chunk.length)
+      }
+      arrival = { bytes, syntax: transferSyntax(event.syntax.uid).name, milliseconds: performance.now() - start }
+    }
+    throw new Error('A C-GET without an end')
+  })
+}
+
+/** After a C-CANCEL, in ms. */
+const CANCEL_MS = 2_000

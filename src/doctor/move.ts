@@ -1,0 +1,129 @@
+import { subscribe, unsubscribe } from 'node:diagnostics_channel'
+import { setTimeout as delay } from 'node:timers/promises'
+import { SopClass } from '../dicom/uids.ts'
+import { Scu, type RetrieveEnd } from '../dimse/scu.ts'
+import { Status, StatusError } from '../dimse/status.ts'
+import { contextOf } from '../pacs/archive.ts'
+import { moveProposal } from '../pacs/contexts.ts'
+import { ListenerError, MoveDestination, type RefusedStoreEvent } from '../pacs/move-destination.ts'
+import { identifier, selectionKeys } from '../pacs/query.ts'
+import type { Outcome } from './fetch.ts'
+import * as findings from './findings-transfer.ts'
+import type { Probe } from './probe.ts'
+import { isTimeout, systemCode } from './reason.ts'
+import type { Level } from './report.ts'
+import type { Sample } from './sample.ts'
+
+/** After the final response the instance may still be under way, in ms. */
+const STRAGGLER_MS = 2_000
+/** After a C-CANCEL, in ms. */
+const CANCEL_MS = 2_000
+
+/** C-MOVE of one instance to our own listener, which is opened for it and closed again. */
+export async function move(probe: Probe, sample: Sample): Promise<Outcome> {
+  const destination = new MoveDestination(probe.dimse)
+  if (!destination.enabled) return { works: false, finding: () => findings.listenerOff() }
+  const at = { aeTitle: probe.dimse.aeTitle, host: probe.listenerHost, port: probe.dimse.port }
+  if (isLoopback(at.host) && !isLoopback(probe.config.host) && !isLoopback(probe.ourHost ?? '')) {
+    return { works: false, finding: (level) => findings.listenerLocal(at, level) }
+  }
+  const seen: Seen = { bytes: 0, refusals: [] }
+  const note = (event: unknown): void => void seen.refusals.push((event as RefusedStoreEvent).reason)
+  subscribe('dimsegate:refused-store', note)
+  try {
+    at.port = await destination.listen()
+    let failure: unknown
+    const end = await probe.step(
+      'C-MOVE',
+      (signal) => moveWithin(probe, destination, sample, seen, signal),
+      (error) => {
+        failure = error
+        return undefined
+      },
+    )
+    return outcomeOf(probe, at, seen, end ?? { error: failure })
+  } catch (error) {
+    if (!(error instanceof ListenerError)) throw error
+    const system = systemCode(error)
+    const finding = (level: Level) =>
+      system === 'EADDRINUSE' ? findings.portTaken(at, level) : findings.noListener(at, level, system)
+    return { works: false, finding }
+  } finally {
+    unsubscribe('dimsegate:refused-store', note)
+    await destination[Symbol.asyncDispose]()
+  }
+}
+
+function isLoopback(host: string): boolean {
+  return host === 'localhost' || host === '::1' || host.startsWith('127.')
+}
+
+/** What our listener saw meanwhile. */
+interface Seen {
+  arrival?: findings.Arrival
+  bytes: number
+  readonly refusals: RefusedStoreEvent['reason'][]
+}
+
+async function moveWithin(
+  probe: Probe,
+  destination: MoveDestination,
+  { study, series, instance }: Sample,
+  seen: Seen,
+  signal: AbortSignal,
+): Promise<RetrieveEnd> {
+  const { name, aeTitle, callingAeTitle, timeouts } = probe.config
+  return probe.associated(moveProposal, signal, async (association) => {
+    const context = contextOf(association, SopClass.studyRootMove, name, 'C-MOVE')
+    const messageId = destination.nextMessageId()
+    const start = performance.now()
+    const arrived = Promise.withResolvers<undefined>()
+    const done = destination.expect({
+      archiveAeTitle: aeTitle,
+      callingAeTitle,
+      messageId,
+      selection: { study, series, instance },
+      lacks: () => seen.arrival === undefined,
+      deliver: async ({ body, syntax }) => {
+        for await (const chunk of body) seen.bytes += chunk.length
+        seen.arrival = { bytes: seen.bytes, syntax: syntax.name, milliseconds: performance.now() - start }
+        arrived.resolve(undefined)
+        return Status.success
+      },
+    })
+    try {
+      const keys = selectionKeys(study, series, [instance])
+      const request = identifier({ level: 'IMAGE', keys }, { query: 'ISO_IR 192', always: false })
+      const target = { destination: destination.aeTitle, messageId }
+      const operation = { timeout: probe.within(timeouts.move), signal }
+      const end = await new Scu(association, { cancelGrace: CANCEL_MS }).move(context, request, target, operation)
+      const counted = (end.completed ?? 0) + (end.warning ?? 0) > 0 || end.status === Status.success
+      if (counted) await Promise.race([arrived.promise, delay(STRAGGLER_MS, undefined, { signal, ref: false })])
+      return end
+    } finally {
+      done()
+    }
+  })
+}
+
+function outcomeOf(
+  probe: Probe,
+  at: findings.Listener,
+  { arrival, bytes, refusals }: Seen,
+  end: RetrieveEnd | { readonly error: unknown },
+): Outcome {
+  if (arrival) return { works: true, finding: () => findings.moved(arrival, at) }
+  const failed = (finding: Outcome['finding']): Outcome => ({ works: false, finding })
+  if (refusals.includes('unknown-caller')) return failed((level) => findings.movedByStranger(probe.parties, level))
+  if ('error' in end) {
+    if (isTimeout(end.error) && bytes === 0) return failed((level) => findings.nothingArrived(at, level, undefined))
+    return failed((level) => findings.moveFailed(probe.parties, level, { error: end.error, bytes }))
+  }
+  if (end.status === Status.moveDestinationUnknown) return failed((level) => findings.destinationUnknown(at, level))
+  // Not authorized, no such service: it was not for want of a way to us.
+  const isRefusal = end.status >>> 8 === 0x01 || end.status >>> 8 === 0xa9
+  if (isRefusal) {
+    return failed((level) => findings.moveFailed(probe.parties, level, { error: new StatusError(end.response) }))
+  }
+  return failed((level) => findings.nothingArrived(at, level, end.status))
+}

@@ -1,0 +1,148 @@
+import { SopClass, type Uid } from '../dicom/uids.ts'
+import { Scu } from '../dimse/scu.ts'
+import type { Association } from '../network/association.ts'
+import { AssociationAbortedError, AssociationRejectedError, ConnectionLostError } from '../network/errors.ts'
+import { Transport, type TlsOptions } from '../network/transport.ts'
+import { contextOf, negotiated, type QueryOptions } from '../pacs/archive.ts'
+import { findProposal, moveProposal } from '../pacs/contexts.ts'
+import type { Proposal } from '../pacs/pool.ts'
+import * as findings from './findings-reach.ts'
+import { options } from './findings-query.ts'
+import type { Probe } from './probe.ts'
+
+/** C-ECHOs timed, of which the middle one counts. */
+const ECHOES = 5
+
+/** TCP, and TLS if set. False when there is no connection. */
+export async function reach(probe: Probe): Promise<boolean> {
+  if (!(await connect(probe, undefined))) return false
+  return probe.tls === undefined || (await connect(probe, probe.tls))
+}
+
+async function connect(probe: Probe, tls: TlsOptions | undefined): Promise<boolean> {
+  const { host, port, timeouts } = probe.config
+  const connected = await probe.step(
+    tls ? 'TLS' : 'TCP connection',
+    async (signal) => {
+      const start = performance.now()
+      const timeout = probe.within(timeouts.connect)
+      const transport = await Transport.connect({ host, port }, { timeout, signal, tls })
+      const milliseconds = performance.now() - start
+      // An IPv4 address on a socket that takes both kinds.
+      probe.ourHost = transport.localAddress?.replace(/^::ffff:/, '')
+      transport.destroy()
+      probe.add(tls ? findings.tlsConnected(milliseconds) : findings.connected(probe.parties, milliseconds))
+      return true
+    },
+    (error) => (tls ? findings.noTls(probe.parties, error) : findings.notConnected(probe.parties, error)),
+  )
+  return connected === true
+}
+
+/** The query/retrieve services that an archive may accept. */
+const services: readonly (readonly [name: string, sopClass: Uid])[] = [
+  ['C-ECHO', SopClass.verification],
+  ['C-FIND', SopClass.studyRootFind],
+  ['C-GET', SopClass.studyRootGet],
+  ['C-MOVE', SopClass.studyRootMove],
+]
+
+/** An association with every service in it, and C-ECHO over it. False when there is none. */
+export async function associate(probe: Probe): Promise<boolean> {
+  const [syntaxes] = moveProposal.contexts.map(({ transferSyntaxes }) => transferSyntaxes)
+  const contexts = services.map(([, abstractSyntax], n) => ({
+    id: 2 * n + 1,
+    abstractSyntax,
+    transferSyntaxes: syntaxes ?? [],
+  }))
+  const { extended } = queryProposal(probe, true)
+  const stood = await probe.step(
+    'association',
+    async (signal) => {
+      const start = performance.now()
+      const ask = (proposal: Proposal): Promise<Association> => probe.open(proposal, signal)
+      const proposal = { contexts, ...(extended && { extended }) }
+      const dropped = await ask(proposal)
+        .then((association) => ({ association }))
+        .catch((error: unknown) => {
+          if (!extended || !mayComeOfExtended(error)) throw error
+          return undefined
+        })
+      const association = dropped?.association ?? (await ask({ contexts }))
+      const milliseconds = performance.now() - start
+      return probe.using([association], signal, () => {
+        report(probe, association, milliseconds)
+        if (!dropped) probe.add(findings.extendedNegotiationDropped())
+        else probe.add(...options(granted(association, extended !== undefined)))
+        return Promise.resolve(true)
+      })
+    },
+    (error) => findings.notAssociated(probe.parties, error, probe.tls !== undefined),
+  )
+  return stood === true
+}
+
+/** The proposal of a query, as the service makes it for this archive. */
+export function queryProposal({ config }: Probe, fuzzy: boolean): Proposal {
+  const { search, quirks } = config
+  return findProposal({
+    extendedNegotiation: search.extendedNegotiation && quirks.noExtendedNegotiation !== true,
+    relational: search.relational === 'negotiate',
+    fuzzy,
+  })
+}
+
+/** As the pool does: PS3.7 D.3.3.5 lets a peer ignore what it does not know; some reject or abort instead. */
+function mayComeOfExtended(error: unknown): boolean {
+  if (error instanceof AssociationRejectedError) return error.source === 1 && error.reason === 1
+  return error instanceof AssociationAbortedError || error instanceof ConnectionLostError
+}
+
+function report(probe: Probe, { peer, contexts }: Association, milliseconds: number): void {
+  const has = (sopClass: Uid): boolean => [...contexts.values()].some((c) => c.abstractSyntax === sopClass)
+  const names = (wanted: boolean): string[] =>
+    services.filter(([, sopClass]) => has(sopClass) === wanted).map(([name]) => name)
+  probe.add(
+    findings.associated(probe.parties, {
+      // What an archive calls itself is printed as it is: no control characters.
+      implementation:
+        `${peer.implementationVersionName ?? 'an implementation without a version name'} (${peer.implementationClassUid})`.replace(
+          /[^\x20-\x7e]/g,
+          '?',
+        ),
+      maxPduLength: peer.maxLength,
+      accepted: names(true),
+      refused: names(false),
+      milliseconds,
+    }),
+  )
+}
+
+function granted(
+  association: Association,
+  asked: boolean,
+): Pick<QueryOptions, 'relational' | 'fuzzy'> & { asked: boolean; answered: boolean } {
+  const { relational, fuzzy } = negotiated(association)
+  return { asked, answered: association.peer.extended.length > 0, relational, fuzzy }
+}
+
+/** C-ECHO, a few times over one association. */
+export async function echo(probe: Probe): Promise<void> {
+  await probe.step(
+    'C-ECHO',
+    (signal) =>
+      probe.associated(queryProposal(probe, false), signal, async (association) => {
+        const context = contextOf(association, SopClass.verification, probe.config.name, 'C-ECHO')
+        const scu = new Scu(association)
+        const times: number[] = []
+        for (let n = 0; n < ECHOES; n++) {
+          const start = performance.now()
+          await scu.echo(context, { timeout: probe.within(probe.config.timeouts.response), signal })
+          times.push(performance.now() - start)
+        }
+        times.sort((a, b) => a - b)
+        probe.add(findings.echoed(times[ECHOES >> 1]!))
+      }),
+    (error) => findings.notEchoed(probe.parties, error),
+  )
+}
