@@ -24,17 +24,26 @@ export async function startGateway(config: Config, { pages }: Pick<ServerOptions
   refuseUnavailable(config)
   const destination = new MoveDestination(config.dimse)
   const archives = await Promise.all(config.archives.map((archive) => Archive.open(archive, destination)))
-  const moves = config.archives.some(({ retrieve }) => retrieve === 'move')
-  if (config.dimse.enabled === true || moves) await destination.listen()
   const cache = new InstanceCache(config.cache)
   const telemetry = startTelemetry(config.log, () => archives, cache)
-  const server: HttpServer = await startServer({ config, archives, cache, metrics: () => telemetry.metrics(), pages })
-  const stop = async (grace: number): Promise<void> => {
-    await server.close(grace)
+  const release = async (): Promise<void> => {
     await cache[Symbol.asyncDispose]()
     await Promise.all(archives.map((archive) => archive[Symbol.asyncDispose]()))
     await destination[Symbol.asyncDispose]()
     telemetry.stop()
+  }
+  let server: HttpServer
+  try {
+    const moves = config.archives.some(({ retrieve }) => retrieve === 'move')
+    if (config.dimse.enabled === true || moves) await destination.listen()
+    server = await startServer({ config, archives, cache, metrics: () => telemetry.metrics(), pages })
+  } catch (error) {
+    await release()
+    throw error
+  }
+  const stop = async (grace: number): Promise<void> => {
+    await server.close(grace)
+    await release()
   }
   const host = config.http.host.includes(':') ? `[${config.http.host}]` : config.http.host
   return {

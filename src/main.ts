@@ -5,6 +5,7 @@ import { setFlagsFromString } from 'node:v8'
 import { ConfigError, loadConfig } from './config.ts'
 import type { Viewer } from './demo/viewer.ts'
 import { startGateway, type Gateway } from './gateway.ts'
+import { ListenerError } from './pacs/move-destination.ts'
 
 // Images pass through buffers outside the heap. Counted apart, each 64 MiB of them forces a full collection, a quarter of
 // the CPU of a retrieve (docs/decisions/0008): counted with the heap, young collections free them in passing.
@@ -161,6 +162,10 @@ async function started(starting: Promise<Gateway>, port: number): Promise<Gatewa
   try {
     return await starting
   } catch (error) {
+    if (error instanceof ListenerError) {
+      const code = (error.cause as NodeJS.ErrnoException | undefined)?.code ?? 'unknown reason'
+      throw new UsageError(`${error.message} (${code}). Choose another: dimse.port, or switch it off by dimse.enabled.`)
+    }
     if ((error as NodeJS.ErrnoException).code === 'EADDRINUSE') {
       throw new UsageError(
         `Port ${port} is in use. Choose another: --port for the demo, http.port in the configuration.`,
@@ -193,6 +198,11 @@ async function version(): Promise<string> {
   return (JSON.parse(text) as { version: string }).version
 }
 
+/** A file that cannot be read, an address that is not ours: no stack is needed to tell that. */
+function isFaultOfSystem(error: unknown): error is NodeJS.ErrnoException {
+  return error instanceof Error && 'syscall' in error && 'code' in error
+}
+
 function print(text: string): void {
   process.stdout.write(text)
 }
@@ -203,6 +213,8 @@ try {
 } catch (error) {
   if (error instanceof UsageError) process.stderr.write(`${error.message}\n\n${HELP}`)
   else if (error instanceof ConfigError || error instanceof StartError) process.stderr.write(`${error.message}\n`)
+  else if (isFaultOfSystem(error))
+    process.stderr.write(`${error.message}. Check the address or file that the configuration names.\n`)
   else process.stderr.write(`${error instanceof Error ? (error.stack ?? error.message) : String(error)}\n`)
   const isFaultOfUser = error instanceof UsageError || error instanceof ConfigError
   process.exit(isFaultOfUser && process.argv.includes('doctor') ? 2 : 1)

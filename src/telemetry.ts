@@ -7,7 +7,7 @@ import { formatStatus, StatusError } from './dimse/status.ts'
 import type { RequestEvent } from './http/app.ts'
 import { AssociationRejectedError } from './network/errors.ts'
 import type { Archive } from './pacs/archive.ts'
-import type { RefusedStoreEvent } from './pacs/move-destination.ts'
+import type { ListenerEvent, RefusedStoreEvent } from './pacs/move-destination.ts'
 import type { AssociationEvent } from './pacs/pool.ts'
 
 export interface Telemetry {
@@ -29,7 +29,12 @@ export function startTelemetry(
   const log = pino({ level: config.level, base: null }, destination(config.format))
   const registry = new Registry()
   collectDefaultMetrics({ register: registry })
-  const stops = [logRequests(log, registry), logAssociations(log, registry), logRefusals(log, registry)]
+  const stops = [
+    logRequests(log, registry),
+    logAssociations(log, registry),
+    logRefusals(log, registry),
+    logListener(log),
+  ]
   measurePools(registry, archives)
   measureCache(registry, cache)
   return {
@@ -104,6 +109,13 @@ function logRefusals(log: Logger, registry: Registry): () => void {
     const { reason } = message as RefusedStoreEvent
     refused.inc({ reason })
     log.warn({ reason }, 'refused store')
+  })
+}
+
+function logListener(log: Logger): () => void {
+  return listen('dimsegate:listener', (message) => {
+    const { aeTitle, port } = message as ListenerEvent
+    log.info({ aeTitle, port }, 'DICOM listener')
   })
 }
 

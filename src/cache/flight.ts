@@ -150,9 +150,14 @@ export class Flight {
     } finally {
       signal.removeEventListener('abort', onAbort)
       this.#waiting--
-      if (!instance) this.#leave(true)
+      if (!instance) this.#leave(!signal.aborted || this.#isWide)
     }
-    return instance && { instance, leave: () => this.#leave(true) }
+    return instance && { instance, leave: () => this.#leave(!signal.aborted || this.#isWide) }
+  }
+
+  /** Of more than one instance: when the client of a part has gone, it is likely to ask for another. */
+  get #isWide(): boolean {
+    return this.selection.instance === undefined
   }
 
   abort(reason: Error): void {

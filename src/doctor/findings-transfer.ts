@@ -86,13 +86,14 @@ export function movedByStranger(parties: Parties, level: Level): Finding {
   return { level, code: 'MOVE_CALLER_UNKNOWN', text, ask }
 }
 
-export function moveFailed({ aeTitle, callingAeTitle, ourHost }: Parties, level: Level, failure: Failure): Finding {
+export function moveFailed(parties: Parties, at: Listener, level: Level, failure: Failure): Finding {
+  const { aeTitle, callingAeTitle, ourHost } = parties
   const { error } = failure
   const isAbsent = error instanceof NotSupportedByArchiveError
   const text = isAbsent
     ? `The archive does not accept C-MOVE, or not from us.${instead(level, 'C-GET')}`
     : `C-MOVE does not work: ${begun(failure)}the archive ${reasonOf(error)}.${instead(level, 'C-GET')}`
-  const ask = `Please allow the AE title ${callingAeTitle} at host ${ourHost} C-MOVE (Study Root Query/Retrieve - MOVE) on ${aeTitle}.`
+  const ask = `Please allow the AE title ${callingAeTitle} at host ${ourHost} C-MOVE (Study Root Query/Retrieve - MOVE) on ${aeTitle}, to the destination ${at.aeTitle} at host ${at.host}, port ${at.port}.`
   return { level, code: isAbsent ? 'MOVE_NOT_ACCEPTED' : 'MOVE_FAILED', text, ask }
 }
 

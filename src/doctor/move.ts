@@ -106,6 +106,14 @@ async function moveWithin(
   })
 }
 
+/** It was not for want of a way to us. */
+const refusing: readonly number[] = [
+  Status.notAuthorized,
+  Status.sopClassNotSupported,
+  Status.unrecognizedOperation,
+  Status.identifierDoesNotMatchSopClass,
+]
+
 function outcomeOf(
   probe: Probe,
   at: findings.Listener,
@@ -117,13 +125,11 @@ function outcomeOf(
   if (refusals.includes('unknown-caller')) return failed((level) => findings.movedByStranger(probe.parties, level))
   if ('error' in end) {
     if (isTimeout(end.error) && bytes === 0) return failed((level) => findings.nothingArrived(at, level, undefined))
-    return failed((level) => findings.moveFailed(probe.parties, level, { error: end.error, bytes }))
+    return failed((level) => findings.moveFailed(probe.parties, at, level, { error: end.error, bytes }))
   }
   if (end.status === Status.moveDestinationUnknown) return failed((level) => findings.destinationUnknown(at, level))
-  // Not authorized, no such service: it was not for want of a way to us.
-  const isRefusal = end.status >>> 8 === 0x01 || end.status >>> 8 === 0xa9
-  if (isRefusal) {
-    return failed((level) => findings.moveFailed(probe.parties, level, { error: new StatusError(end.response) }))
+  if (refusing.includes(end.status)) {
+    return failed((level) => findings.moveFailed(probe.parties, at, level, { error: new StatusError(end.response) }))
   }
   return failed((level) => findings.nothingArrived(at, level, end.status))
 }

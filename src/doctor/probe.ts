@@ -39,6 +39,8 @@ export class Probe {
   readonly tls: TlsOptions | undefined
   /** Where the archive sees us, as soon as a connection tells. */
   ourHost: string | undefined
+  /** The archive drops associations that offer extended negotiation. */
+  plain = false
   readonly #signal: AbortSignal
   readonly #stepTimeout: number
   readonly #progress: (step: string) => void

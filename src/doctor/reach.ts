@@ -68,6 +68,7 @@ export async function associate(probe: Probe): Promise<boolean> {
           if (!extended || !mayComeOfExtended(error)) throw error
           return undefined
         })
+      probe.plain = dropped === undefined
       const association = dropped?.association ?? (await ask({ contexts }))
       const milliseconds = performance.now() - start
       return probe.using([association], signal, () => {
@@ -83,10 +84,10 @@ export async function associate(probe: Probe): Promise<boolean> {
 }
 
 /** The proposal of a query, as the service makes it for this archive. */
-export function queryProposal({ config }: Probe, fuzzy: boolean): Proposal {
+export function queryProposal({ config, plain }: Probe, fuzzy: boolean): Proposal {
   const { search, quirks } = config
   return findProposal({
-    extendedNegotiation: search.extendedNegotiation && quirks.noExtendedNegotiation !== true,
+    extendedNegotiation: !plain && search.extendedNegotiation && quirks.noExtendedNegotiation !== true,
     relational: search.relational === 'negotiate',
     fuzzy,
   })

@@ -5,7 +5,7 @@ import type { InstanceCache } from '../cache/instance-cache.ts'
 import type { Config } from '../config.ts'
 import type { Archive } from '../pacs/archive.ts'
 import { publicOrigin } from './base-url.ts'
-import { crossOrigin } from './cors.ts'
+import { crossOrigin, sameOriginStores } from './cors.ts'
 import { ClientGoneError, type HttpContext, type HttpEnv } from './environment.ts'
 import { retrieveBulkData, retrieveBulkDataElement, retrievePixelData } from './bulk-data.ts'
 import { retrieveFrames } from './frames.ts'
@@ -95,6 +95,7 @@ export function createApp(options: AppOptions): Hono<HttpEnv> {
   const app = new Hono<HttpEnv>()
   app.use((c, next) => prepare(c, next, options))
   if (config.http.cors.origins.length > 0) app.use(crossOrigin(config.http.cors.origins))
+  app.use(sameOriginStores(config.http.cors.origins))
   app.get('/livez', (c) => c.text('ok'))
   app.get('/readyz', async (c) => {
     const answer = await readiness.ask()

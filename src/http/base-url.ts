@@ -13,7 +13,10 @@ export function publicOrigin(c: HttpContext, http: Config['http']): string {
   const scheme = forwarded.get('proto') ?? proxied('x-forwarded-proto') ?? 'http'
   const host = forwarded.get('host') ?? proxied('x-forwarded-host') ?? header('host') ?? `${http.host}:${http.port}`
   const prefix = pathPrefix(proxied('x-forwarded-prefix') ?? '')
-  return isHost(host) && /^https?$/.test(scheme) ? `${scheme}://${host}${prefix}` : `http://${http.host}:${http.port}`
+  const port = portSuffix(proxied('x-forwarded-port'), scheme, proxied('x-forwarded-host'))
+  return isHost(host) && /^https?$/.test(scheme)
+    ? `${scheme}://${host}${port}${prefix}`
+    : `http://${http.host}:${http.port}`
 }
 
 function forwardedPairs(header: string | undefined): Map<string, string> {
@@ -21,6 +24,12 @@ function forwardedPairs(header: string | undefined): Map<string, string> {
   return new Map(
     pairs.map(([name = '', value = '']) => [name.trim().toLowerCase(), value.trim().replace(/^"|"$/g, '')]),
   )
+}
+
+/** The port a proxy names beside a host without one, unless it goes without saying. */
+function portSuffix(port: string | undefined, scheme: string, host: string | undefined): string {
+  const isNeeded = port !== (scheme === 'https' ? '443' : '80') && host !== undefined && !/:\d+$/.test(host)
+  return isNeeded && /^\d{1,5}$/.test(port ?? '') ? `:${port!}` : ''
 }
 
 /** Without slash at its end; nothing where it is no path. */

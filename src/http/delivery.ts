@@ -89,7 +89,7 @@ export function notAcceptable(): RequestError {
   return new RequestError(
     406,
     'NOT_ACCEPTABLE',
-    'No representation that the Accept header allows can be made. Add transfer-syntax=* to take instances as they are stored.',
+    'No representation that the Accept header allows can be made. As it is stored everything is given to who accepts multipart/related with transfer-syntax=*.',
   )
 }
 

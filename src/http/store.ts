@@ -120,7 +120,9 @@ async function readInstance(part: StorePart): Promise<Instance | undefined> {
       return undefined
     }
     return { sopClass, sopInstance, study, series, syntax, body }
-  } catch {
+  } catch (error) {
+    // Of the body as a whole: it stalled, or is too large.
+    if (error instanceof RequestError) throw error
     await skip(part.body)
     return undefined
   }

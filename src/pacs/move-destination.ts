@@ -26,7 +26,14 @@ export interface RefusedStoreEvent {
   readonly reason: 'unknown-caller' | 'unexpected' | 'unreadable'
 }
 
+/** Published when the listener is opened. */
+export interface ListenerEvent {
+  readonly aeTitle: string
+  readonly port: number
+}
+
 const refusals = channel('dimsegate:refused-store')
+const openings = channel('dimsegate:listener')
 
 /** Storage associations open at once, of all archives together. */
 export const MAX_STORAGE_ASSOCIATIONS = 64
@@ -66,6 +73,7 @@ export interface ExpectedMove {
 export class MoveDestination implements AsyncDisposable {
   readonly aeTitle: string
   readonly #config: Config['dimse']
+  readonly #known = new Set<string>()
   readonly #moves = new Set<ExpectedMove>()
   readonly #associations = new Set<Association>()
   #listening: Promise<Listening> | undefined
@@ -91,7 +99,13 @@ export class MoveDestination implements AsyncDisposable {
   /** The port it listens on. @throws ListenerError */
   async listen(): Promise<number> {
     const { host, port } = this.#config
-    this.#listening ??= listen({ host, port }, (transport) => void this.#serve(transport))
+    if (!this.#listening) {
+      this.#listening = listen({ host, port }, (transport) => void this.#serve(transport))
+      this.#listening.then(
+        (listening) => openings.publish({ aeTitle: this.aeTitle, port: listening.port } satisfies ListenerEvent),
+        () => undefined,
+      )
+    }
     try {
       return (await this.#listening).port
     } catch (error) {
@@ -104,6 +118,11 @@ export class MoveDestination implements AsyncDisposable {
   nextMessageId(): number {
     this.#messageId = (this.#messageId % 65_535) + 1
     return this.#messageId
+  }
+
+  /** Lets an archive verify us (C-ECHO) at any time, as its administrators do when they enter us. */
+  know(archiveAeTitle: string): void {
+    this.#known.add(archiveAeTitle)
   }
 
   /** Takes the instances of a move from here on; call what it returns when the move is over. */

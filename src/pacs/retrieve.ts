@@ -1,5 +1,6 @@
 import type { Uid } from '../dicom/uids.ts'
 import { StatusError } from '../dimse/status.ts'
+import { AssociationAbortedError } from '../network/errors.ts'
 import { NotSupportedByArchiveError, type Call } from './call.ts'
 import type { Instance, Selection } from './instance.ts'
 import { retrieveByGet } from './retrieve-get.ts'
@@ -55,9 +56,8 @@ export class Retrieval {
       yield* retrieveByMove(selection, this.#source, received, call)
     } catch (error) {
       call.signal.throwIfAborted()
-      const isFurther =
-        received.size > before || (error instanceof StatusError && first instanceof NotSupportedByArchiveError)
-      throw isFurther ? error : first
+      const isOnlyWay = first instanceof NotSupportedByArchiveError && !(error instanceof NotSupportedByArchiveError)
+      throw received.size > before || isOnlyWay ? error : first
     }
     if (before === 0) this.#moveUntil = performance.now() + REMEMBERED_MS
   }
@@ -69,7 +69,9 @@ export class Retrieval {
   #worthMoving(error: unknown, received: ReadonlySet<Uid>): boolean {
     const { destination } = this.#source
     if (error instanceof NotSupportedByArchiveError) return destination.enabled
-    const isShort = error instanceof IncompleteRetrieveError || (error instanceof StatusError && received.size === 0)
+    // Some archives abort a C-GET that they do not allow.
+    const hasNone = error instanceof StatusError || error instanceof AssociationAbortedError
+    const isShort = error instanceof IncompleteRetrieveError || (hasNone && received.size === 0)
     return isShort && destination.isOpen
   }
 }

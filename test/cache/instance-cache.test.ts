@@ -254,6 +254,25 @@ describe('an instance of which a part is wanted', () => {
     expect(fake.asked.at(-1)!.selection).toEqual(SERIES)
   })
 
+  it('is not fetched any more when who wanted it has gone, while its series goes on', async () => {
+    const fake = new FakeSource(fakeSeries('1.2.1', 3, 5000))
+    fake.gate = () => new Promise(() => undefined)
+    const cache = cacheOf()
+    const gone = new AbortController()
+    const ask = (one: FakeInstance): Promise<unknown> =>
+      cache.instance(fake, uids(one), { compressed: true, part: true }, { signal: gone.signal })
+    const [first, second] = [ask(fake.instances[0]!), ask(fake.instances[1]!)].map(async (asked) => {
+      using instance = (await asked) as CachedInstance
+      return await collect(instance.body)
+    })
+    await delay(20)
+    gone.abort(new Error('gone'))
+    await expect(first).rejects.toThrow('gone')
+    await expect(second).rejects.toThrow('gone')
+    await vi.waitFor(() => expect(fake.cancelled).toBe(1), { timeout: 2000, interval: 5 })
+    expect(new Set(fake.asked.map(({ selection }) => selection.instance))).toEqual(new Set(['1.2.1.1', undefined]))
+  })
+
   it('that the archive does not have is an error of its own', async () => {
     const fake = new FakeSource(fakeSeries('1.2.1', 1, 100))
     const missing = { series: '1.2.1', sopInstance: '9.9', bytes: Buffer.alloc(0) }

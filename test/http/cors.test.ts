@@ -134,3 +134,33 @@ describe('with none', () => {
     }
   })
 })
+
+describe('a store from a page', () => {
+  const status = async (setup: Setup, headers: Record<string, string>): Promise<number> => {
+    const { type, body } = related([instanceFile()])
+    const init = { method: 'POST', body: new Uint8Array(body), headers: { 'Content-Type': type, ...headers } }
+    return (await fetch(`${setup.url}/studies`, init)).status
+  }
+
+  it('of another origin is refused, though the browser would not ask first', async () => {
+    await using setup = await startSetup({ http: { cors: { origins: ['https://viewer.example'] } } })
+    expect(await status(setup, { Origin: 'http://evil.example' })).toBe(403)
+    expect(await status(setup, { Origin: 'null' })).toBe(403)
+    expect(setup.archive.catalog.size).toBe(0)
+  })
+
+  it('of our own origin, of one that is listed, or from no page at all is taken', async () => {
+    await using setup = await startSetup({
+      http: { cors: { origins: ['https://viewer.example'] }, publicUrl: 'https://pacs.example/gw' },
+    })
+    for (const headers of [
+      { Origin: setup.origin },
+      { Origin: 'https://viewer.example' },
+      { Origin: 'https://pacs.example' },
+      { Origin: 'https://outside.example', 'X-Forwarded-Host': 'outside.example' },
+      {},
+    ] as Record<string, string>[]) {
+      expect(await status(setup, headers)).toBe(200)
+    }
+  })
+})

@@ -5,6 +5,7 @@ import { Dataset } from '../../src/dicom/dataset.ts'
 import type { RequestEvent } from '../../src/http/app.ts'
 import { CT, E, I, instanceFile, MR, S, seriesFiles, Syntax } from '../support/dicom-files.ts'
 import { startGatewayFor, startSetup, type Setup, type SetupOptions } from '../support/gateway.ts'
+import { SopClass } from '../../src/dicom/uids.ts'
 import { getResponse, STUDY_ROOT_GET } from '../support/golden.ts'
 import { readParts } from '../support/multipart.ts'
 import { splitPart10 } from '../support/part10.ts'
@@ -199,10 +200,10 @@ describe('a retrieve that fails before the first byte', () => {
     expect(JSON.parse(body.toString())).toMatchObject({ dicom: { status: 'A702' } })
   })
 
-  it('is a 501 where the archive has no C-GET', async () => {
+  it('is a 501 where the archive has neither C-GET nor C-MOVE', async () => {
     const setup = await started({
       files: seriesFiles(1),
-      archive: { faults: { acceptsClass: (uid) => uid !== STUDY_ROOT_GET } },
+      archive: { faults: { acceptsClass: (uid) => uid !== STUDY_ROOT_GET && uid !== SopClass.studyRootMove } },
     })
     const { status, body } = await get(setup.origin + STUDY)
     expect(status).toBe(501)

@@ -84,7 +84,7 @@ export class StorageCaller implements AsyncDisposable {
     const { originator, cut, sopInstance = dataset.string(0x00080018) ?? '', ...framing } = options
     const data = Buffer.from(encodeDataset(dataset, EXPLICIT_VR_LITTLE_ENDIAN)).subarray(0, cut)
     const more = originator ? { '1030': originator.aeTitle, '1031': originator.messageId } : {}
-    return storeRequest({ sopInstance, data, more, ...framing })
+    return storeRequest({ sopInstance, data, more, fragments: [100_000], ...framing })
   }
 
   async release(): Promise<void> {
