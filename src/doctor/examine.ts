@@ -2,6 +2,7 @@ import type { TlsOptions } from '../network/transport.ts'
 import { readTls } from '../pacs/archive.ts'
 import { get, type Outcome } from './fetch.ts'
 import { tlsFileUnreadable } from './findings-reach.ts'
+import { fetchNotTried } from './findings-transfer.ts'
 import { limit } from './limit.ts'
 import { move } from './move.ts'
 import { Probe, type ProbeOptions } from './probe.ts'
@@ -32,6 +33,7 @@ export async function examine(options: ProbeOptions): Promise<ArchiveReport> {
     const sample = await findSample(probe)
     if (!probe.findings.some(({ level, code }) => level === 'problem' && code.startsWith('FIND'))) await charset(probe)
     if (sample) addFetching(probe, await get(probe, sample), await move(probe, sample))
+    else probe.add(fetchNotTried())
     await storable(probe)
     if (probe.storeTest) await storeOne(probe)
     await limit(probe)

@@ -46,7 +46,7 @@ export function found({ level, matches, cut, milliseconds, returned, missing, da
 }
 
 export function foundNothing(level: QueryLevel): Finding {
-  const text = `C-FIND of ${nouns[level]} is answered, but without a match: C-GET and C-MOVE are not tried. The archive may be empty, or show us nothing.`
+  const text = `C-FIND of ${nouns[level]} is answered, but without a match. The archive may be empty, or show us nothing.`
   return { level: 'note', code: 'FIND_EMPTY', text, facts: { level } }
 }
 

@@ -13,6 +13,12 @@ export interface Arrival {
   readonly milliseconds: number
 }
 
+/** No search brought an instance to fetch. */
+export function fetchNotTried(): Finding {
+  const text = 'C-GET and C-MOVE are not tried: C-FIND gave no instance to ask for.'
+  return { level: 'note', code: 'FETCH_NOT_TRIED', text }
+}
+
 /** Why a way to fetch failed, and how much had come. */
 export interface Failure {
   readonly error: unknown
@@ -145,7 +151,7 @@ export function storable({ aeTitle, callingAeTitle, ourHost }: Parties, result: 
     const ask = `Please allow the AE title ${callingAeTitle} at host ${ourHost} C-STORE on ${aeTitle}.`
     return [{ level: 'note', code: 'STORE_NOT_ACCEPTED', text, ask, facts }]
   }
-  const text = `C-STORE would be accepted (nothing was stored) for ${accepted.join(', ')}. Compressed: ${all.join(', ') || 'none with all of them'}.`
+  const text = `Contexts for C-STORE are accepted for ${accepted.join(', ')}. Compressed: ${all.join(', ') || 'none with all of them'}. Nothing was stored: whether we may shows --store-test.`
   const ok: Finding = { level: 'ok', code: 'STORE_ACCEPTED', text, facts }
   const lacking = [...refused, ...none, ...some.map((name) => `${name} (taken for some classes)`)]
   if (lacking.length === 0) return [ok]

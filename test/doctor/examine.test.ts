@@ -206,6 +206,7 @@ describe('searches', () => {
     await using archive = await demo(port, { faults: { findStatus: 0xa700 } })
     const result = await examined({ host: HOST, port: archive.port }, {}, { dimse: { port } })
     expect(result.finding('FIND_FAILED').text).toContain('A700')
+    expect(result.codes).toContain('FETCH_NOT_TRIED')
     expect(result.codes).toEqual(expect.arrayContaining(['ECHO_OK', 'STORE_ACCEPTED', 'LIMIT_OK']))
     expect(result.codes).not.toContain('GET_OK')
     archive.faults = { acceptsClass: (uid) => uid !== SopClass.studyRootFind }
@@ -346,7 +347,9 @@ test('it is ended at once when its signal says so', async () => {
     {},
     {
       signal: stop.signal,
-      progress: (step) => void (step.startsWith('C-FIND') && setTimeout(() => stop.abort(new Error('Stopped')), 100)),
+      progress: (step) => {
+        if (step.startsWith('C-FIND')) setTimeout(() => stop.abort(new Error('Stopped')), 100)
+      },
     },
   )
   let at = 0
