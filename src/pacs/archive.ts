@@ -68,6 +68,7 @@ export class Archive implements AsyncDisposable {
       moveTimeout: config.timeouts.move,
     }
     this.#retrieval = new Retrieval(source, config.retrieve)
+    destination.know(config.aeTitle)
   }
 
   /** Reads what TLS needs from its files. */

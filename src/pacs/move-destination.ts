@@ -156,15 +156,16 @@ export class MoveDestination implements AsyncDisposable {
   /** PS3.8 9.3.4: called AE title not recognized, calling AE title not recognized, local limit exceeded. */
   #decide(request: AssociateRequest): AcceptorPolicy | Omit<AssociateReject, 'type'> {
     if (request.calledAeTitle.trim() !== this.aeTitle) return { result: 1, source: 1, reason: 7 }
-    const moves = this.#movesOf(request.callingAeTitle)
-    if (moves.length === 0) {
+    const expected = this.#movesOf(request.callingAeTitle).length > 0
+    if (!expected && !this.#known.has(request.callingAeTitle.trim())) {
       refusals.publish({ reason: 'unknown-caller' } satisfies RefusedStoreEvent)
       return { result: 1, source: 1, reason: 3 }
     }
     if (this.#associations.size >= MAX_STORAGE_ASSOCIATIONS) return { result: 2, source: 3, reason: 2 }
     return {
       choose: (abstractSyntax, offered) => {
-        if (abstractSyntax !== SopClass.verification && !mayBeStorage(abstractSyntax)) return 'abstract'
+        const isServed = abstractSyntax === SopClass.verification || (expected && mayBeStorage(abstractSyntax))
+        if (!isServed) return 'abstract'
         return choose(offered) ?? 'transfer'
       },
       roles: () => undefined,

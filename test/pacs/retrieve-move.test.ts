@@ -3,6 +3,10 @@ import { setTimeout as delay } from 'node:timers/promises'
 import { afterEach, describe, expect, it, vi } from 'vitest'
 import { parseConfig } from '../../src/config.ts'
 import { DemoArchive, type DemoArchiveOptions } from '../../src/demo/demo-archive.ts'
+import { IMPLICIT_VR_LITTLE_ENDIAN } from '../../src/dicom/transfer-syntax.ts'
+import { SopClass } from '../../src/dicom/uids.ts'
+import { Scu } from '../../src/dimse/scu.ts'
+import { Association } from '../../src/network/association.ts'
 import { Archive } from '../../src/pacs/archive.ts'
 import type { Selection } from '../../src/pacs/instance.ts'
 import { MoveDestination } from '../../src/pacs/move-destination.ts'
@@ -220,6 +224,29 @@ class Deaf extends MoveDestination {
     return 0
   }
 }
+
+describe('a C-ECHO to our listener', () => {
+  const echo = async (port: number, callingAeTitle: string): Promise<void> => {
+    const timeouts = { connect: 2000, associate: 2000 }
+    const contexts = [
+      { id: 1, abstractSyntax: SopClass.verification, transferSyntaxes: [IMPLICIT_VR_LITTLE_ENDIAN.uid] },
+    ]
+    const address = { host: '127.0.0.1', port }
+    const association = await Association.request({
+      ...{ address, timeouts, contexts, callingAeTitle },
+      ...{ calledAeTitle: 'DIMSEGATE', maxPduLength: 16_384 },
+    })
+    await new Scu(association).echo(association.contexts.get(1)!, { timeout: 2000 })
+    await association.release(2000)
+  }
+
+  it('is answered to an archive that is configured, at any time, and to nobody else', async () => {
+    const { demo, destination, port } = await started(series)
+    await destination.listen()
+    await expect(echo(port, demo.aeTitle)).resolves.toBeUndefined()
+    await expect(echo(port, 'ROGUE')).rejects.toMatchObject({ code: 'ASSOCIATION_REJECTED', reason: 3 })
+  })
+})
 
 describe('the way to fetch', () => {
   const auto = { retrieve: 'auto' }
