@@ -83,7 +83,9 @@ async function start(script: ArchiveScript, settings: object = {}): Promise<Fixt
   opened.push(archive)
   // Without a cache: each retrieve meets the fault.
   const cache = { maxBytes: 0 }
-  const gateway = await gatewayTo(archive.address, { search: { deriveCounts: 'never' }, ...settings }, { cache })
+  // Nor is there another way than C-GET.
+  const dimse = { enabled: false }
+  const gateway = await gatewayTo(archive.address, { search: { deriveCounts: 'never' }, ...settings }, { cache, dimse })
   opened.push(gateway)
   return {
     archive,
