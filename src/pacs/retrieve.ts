@@ -43,8 +43,8 @@ export class Retrieval {
     try {
       yield* retrieveByMove(selection, this.#source, received, call)
     } catch (error) {
-      // The archive may have learnt C-GET meanwhile.
-      this.#moveUntil = 0
+      // The archive may have learnt C-GET meanwhile. Who has left says nothing of it.
+      if (!call.signal.aborted) this.#moveUntil = 0
       throw error
     }
   }

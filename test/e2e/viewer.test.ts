@@ -7,6 +7,7 @@ import { syntheticFiles } from '../../src/demo/synthetic.ts'
 import { prepareViewer, type Viewer } from '../../src/demo/viewer.ts'
 import { startGateway, type Gateway } from '../../src/gateway.ts'
 import { findChromium, launchChromium, Ohif } from '../support/ohif.ts'
+import { freePort } from '../support/ports.ts'
 import { testdataFiles } from '../support/testdata.ts'
 
 /** Opening the viewer takes seconds, with two tests at a time on two cores; so does each of the longer series. */
@@ -26,18 +27,16 @@ describe.skipIf(!needed)('OHIF', { timeout: TIMEOUT_MS }, () => {
   let archive: DemoArchive
   let gateway: Gateway
   let browser: Browser
+  /** Where the archive moves to. */
+  let port: number
 
   beforeAll(async () => {
     const { viewer, chromium } = needed!
-    archive = await DemoArchive.start({ relational: true })
+    port = await freePort()
+    archive = await DemoArchive.start({ relational: true, destinations: { DIMSEGATE: { host: '127.0.0.1', port } } })
     await loadSamples(archive)
     for (const file of palette) await archive.load(file)
-    const config = parseConfig({
-      http: { port: 0 },
-      archives: [{ aeTitle: archive.aeTitle, host: '127.0.0.1', port: archive.port }],
-      log: { level: 'silent' },
-    })
-    gateway = await startGateway(config, { pages: viewer.pages(config.http.basePath) })
+    gateway = await started('get', viewer)
     browser = await launchChromium(chromium)
   })
 
@@ -47,8 +46,18 @@ describe.skipIf(!needed)('OHIF', { timeout: TIMEOUT_MS }, () => {
     await (archive as DemoArchive | undefined)?.[Symbol.asyncDispose]()
   })
 
-  const open = (study?: string): Promise<Ohif> =>
-    Ohif.open(browser, needed!.viewer.link(new URL(gateway.url).origin, study))
+  function started(retrieve: 'get' | 'move', viewer: Viewer): Promise<Gateway> {
+    const config = parseConfig({
+      http: { port: 0 },
+      dimse: { host: '127.0.0.1', port },
+      archives: [{ aeTitle: archive.aeTitle, host: '127.0.0.1', port: archive.port, retrieve }],
+      log: { level: 'silent' },
+    })
+    return startGateway(config, { pages: viewer.pages(config.http.basePath) })
+  }
+
+  const open = (study?: string, from = gateway): Promise<Ohif> =>
+    Ohif.open(browser, needed!.viewer.link(new URL(from.url).origin, study))
 
   it('lists the studies', async () => {
     await using ohif = await open()
@@ -83,6 +92,19 @@ describe.skipIf(!needed)('OHIF', { timeout: TIMEOUT_MS }, () => {
       expect(archive.retrievals - before).toBe(1)
     },
   )
+
+  it('shows a series of 20 MR images that the archive moves, once', async () => {
+    const [gets, moves] = [archive.retrievals, archive.moves]
+    await using moving = await started('move', needed!.viewer)
+    await using ohif = await open(MR, moving)
+    const pictures = await ohif.scroll(20)
+    await ohif.screenshot('moved')
+    await ohif.idle()
+    expect(ohif.faults).toEqual([])
+    expect(Math.min(...pictures.map(({ deviation }) => deviation))).toBeGreaterThan(NOT_BLANK)
+    expect(new Set(pictures.map(({ digest }) => digest)).size).toBe(20)
+    expect([archive.retrievals - gets, archive.moves - moves]).toEqual([0, 1])
+  })
 
   it('stores a file', async () => {
     const [file] = syntheticFiles()

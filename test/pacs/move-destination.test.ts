@@ -1,6 +1,6 @@
 import { subscribe, unsubscribe } from 'node:diagnostics_channel'
 import { setTimeout as delay } from 'node:timers/promises'
-import { afterEach, beforeEach, describe, expect, it } from 'vitest'
+import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest'
 import { parseConfig } from '../../src/config.ts'
 import { Attribute } from '../../src/dicom/attributes.ts'
 import { MAX_PASSED_OVER_BYTES } from '../../src/dimse/scp.ts'
@@ -14,19 +14,21 @@ import {
 } from '../../src/pacs/move-destination.ts'
 import { collect } from '../support/byte-stream.ts'
 import { connectionsTo } from '../support/connections.ts'
-import { eventually } from '../support/eventually.ts'
 import {
   associateRequest,
   commandSet,
   CT,
   dataPdu,
   EXPLICIT_LE,
+  IMPLICIT_LE,
+  message,
   pdu,
   pdv,
   Pdv,
   readItems,
   storeRequest,
   STUDY_ROOT_FIND,
+  VERIFICATION,
 } from '../support/golden.ts'
 import { failOnLeaks } from '../support/leaks.ts'
 import { freePort } from '../support/ports.ts'
@@ -227,6 +229,21 @@ describe('a caller of our listener', () => {
     expect(refused).toEqual(['unknown-caller', 'unknown-caller'])
   })
 
+  it('that is an archive of ours may verify us at any time, and store nothing', async () => {
+    const { destination, port } = await listening()
+    destination.know('PACS')
+    const verification = { id: 3, abstractSyntax: VERIFICATION, transferSyntaxes: [IMPLICIT_LE] }
+    const caller = await calling(port, { contexts: [CT_CONTEXT, verification] })
+    expect(caller.results).toEqual([3, 0])
+    const echo = commandSet({ '0002': VERIFICATION, '0100': 0x30, '0110': 1, '0800': 0x0101 })
+    await caller.peer.send(message(echo, undefined, { contextId: 3 }))
+    expect((await caller.peer.expect(4)).includes(Buffer.from('00000009020000000000', 'hex'))).toBe(true)
+    // In a context that was refused.
+    expect(await caller.store({})).toBeUndefined()
+    const stranger = await calling(port, { contexts: [verification], callingAeTitle: 'STRANGER' })
+    expect(stranger.rejection).toEqual([1, 1, 3])
+  })
+
   it('beyond the limit is rejected for now, others are served, and a place that is left is free (fault 8)', async () => {
     const { destination, port } = await listening()
     const delivered = expecting(destination)
@@ -251,8 +268,7 @@ describe('a caller of our listener', () => {
       transferSyntaxes: [EXPLICIT_LE],
     }))
     const caller = await calling(port, { contexts })
-    const answers = readItems(caller.answer!.subarray(74)).filter(({ type }) => type === 0x21)
-    expect(answers.map(({ value }) => value[2])).toEqual([0, 3])
+    expect(caller.results).toEqual([0, 3])
     expect(await caller.store({ sopClass: vendor })).toBe(0)
     expect(delivered).toEqual([sliceUid(1)])
   })
@@ -277,7 +293,8 @@ describe('a caller of our listener', () => {
         }),
       )
     }
-    await eventually(() => expect(connectionsTo(port) ?? 0).toBe(0))
+    // To look takes its time, which the listener needs.
+    await vi.waitFor(() => expect(connectionsTo(port) ?? 0).toBe(0), { timeout: 8_000, interval: 200 })
     expect(await (await calling(port)).store({})).toBe(0)
     expect(delivered).toEqual([sliceUid(1)])
     expect(refused.filter((reason) => reason !== 'unreadable')).toEqual([])

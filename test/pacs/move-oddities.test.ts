@@ -44,7 +44,7 @@ interface Fixture {
   readonly archive: Archive
   readonly port: number
   /** A storage association of the archive. */
-  caller(): Promise<StorageCaller>
+  readonly caller: () => Promise<StorageCaller>
 }
 
 async function moving(
@@ -339,6 +339,24 @@ describe('a C-MOVE that goes wrong', () => {
     await eventually(() => expect(statuses).toEqual([0, 0xc000]))
   })
 
+  it('is asked again for one instance at a time where the archive cannot match lists of UIDs', async () => {
+    const { archive, scripted } = await moving(
+      slices(4),
+      ({ caller }) =>
+        async (association, message, originator) => {
+          const wanted = message.identifier.strings(0x00080018)
+          const storage = await caller()
+          const numbers = wanted.length === 0 ? [1, 2] : [3, 4].filter((n) => wanted.includes(sliceUid(n)))
+          for (const number of numbers) await storage.store({ number }, { originator })
+          const failed = wanted.length === 0 ? 2 : 0
+          await endMove(association, message, { status: failed ? 0xb000 : 0, completed: numbers.length, failed })
+        },
+      { quirks: { singleUidLists: true } },
+    )
+    expect(await retrieve(archive)).toMatchObject({ uids: uids(4), error: undefined })
+    expect(asked(scripted)).toEqual([[], [sliceUid(3)], [sliceUid(4)]])
+  })
+
   it('by nothing but success where the archive lists instances is incomplete, and says so', async () => {
     const { archive } = await moving(
       slices(2),
@@ -398,7 +416,7 @@ describe('a reader', () => {
       const next = await association.next()
       if (typeof next === 'object' && next.field === C_CANCEL_RQ) cancelled++
       late.push(await storage.store({ number: 2 }, { originator }))
-      late.push((await caller()).rejection)
+      late.push((await caller()).results)
       await endMove(association, message, { status: 0xfe00, completed: 1, remaining: 2 })
     })
     for await (const { body } of archive.retrieve(study, true, { signal: new AbortController().signal })) {
@@ -407,7 +425,7 @@ describe('a reader', () => {
     }
     expect(archive.stats.leased).toBe(0)
     expect(cancelled).toBe(1)
-    expect(late).toEqual([0x0124, [1, 1, 3]])
+    expect(late).toEqual([0x0124, [3]])
     expect(await retrieve(archive)).toMatchObject({ uids: uids(3), error: undefined })
     expect(
       new Set(scripted.log.filter(({ message }) => message.field === C_MOVE_RQ).map(({ association }) => association))
@@ -446,10 +464,11 @@ describe('a reader', () => {
         shared ??= await caller()
         const storage = shared
         if (scripted.received(C_MOVE_RQ).length === 1) {
-          const bytes = storage.bytes({ number: 1, size: 50_000 }, { originator, fragments: [20_000] })
-          await storage.peer.send(bytes.subarray(0, 30_000))
+          const bytes = storage.bytes({ number: 1, size: 50_000 }, { originator, fragments: [30_000] })
+          await storage.peer.send(bytes.subarray(0, 40_000))
           await association.next()
-          await storage.peer.send(bytes.subarray(30_000))
+          // Its last fragment, in one piece.
+          await storage.peer.send(bytes.subarray(40_000))
           statuses.push((await storage.peer.expect(4)).length > 0)
           await endMove(association, message, { status: 0xfe00 })
           return

@@ -53,7 +53,7 @@ async function archiveAt(
 async function demoWith(
   faults: Faults,
   enabled: boolean | 'auto' = true,
-): Promise<{ demo: DemoArchive; archive: Archive; ways(): [number, number] }> {
+): Promise<{ demo: DemoArchive; archive: Archive; ways: () => [number, number] }> {
   const port = await freePort()
   const demo = kept(await DemoArchive.start({ destinations: { DIMSEGATE: { host: '127.0.0.1', port } }, faults }))
   for (const file of series) await demo.put(file)
@@ -101,6 +101,19 @@ describe('an archive without C-GET', () => {
     demo.faults = {}
     expect(await fetched(archive)).toEqual(all)
     expect(ways()).toEqual([1, 2])
+  })
+
+  it('is not asked by C-GET again since somebody left', async () => {
+    const { demo, archive, ways } = await demoWith(noGet)
+    expect(await fetched(archive)).toEqual(all)
+    demo.faults = {}
+    const controller = new AbortController()
+    const reading = archive.retrieve({ study: S }, true, { signal: controller.signal })
+    await reading.next()
+    controller.abort(new Error('left'))
+    await expect(reading.next()).rejects.toThrow('left')
+    expect(await fetched(archive)).toEqual(all)
+    expect(ways()).toEqual([0, 3])
   })
 
   it('that does not know us either is told by what its C-MOVE says', async () => {

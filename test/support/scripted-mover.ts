@@ -8,6 +8,7 @@ import {
   EXPLICIT_LE,
   golden,
   moveResponse,
+  readItems,
   storeRequest,
   type Framing,
   type RequestBytes,
@@ -62,6 +63,13 @@ export class StorageCaller implements AsyncDisposable {
   /** Result, source and reason of a rejection (PS3.8 9.3.4); the type of the answer where it is none. */
   get rejection(): number[] | number | undefined {
     return this.answer?.[0] === 3 ? [...this.answer.subarray(7, 10)] : this.answer?.[0]
+  }
+
+  /** The result of each context that was offered: 0 is accepted (PS3.8 9.3.3.2). */
+  get results(): number[] {
+    if (this.answer?.[0] !== 2) return []
+    const items = readItems(this.answer.subarray(74)).filter(({ type }) => type === 0x21)
+    return items.map(({ value }) => value[2]!)
   }
 
   /** Stores one instance; the status of the response, or undefined when the association ends instead. */
