@@ -35,7 +35,7 @@ export class Catalog {
   }
 
   add(file: StoredFile): void {
-    this.#files.set(file.sopInstance, file)
+    this.#files.set(`${file.study} ${file.series} ${file.sopInstance}`, file)
   }
 
   /** Instances named by the unique keys of a retrieve; a key may be a list. */
@@ -59,9 +59,10 @@ export class Catalog {
   /** One match for each study, series or instance, with the keys that were asked for. */
   find(identifier: Dataset, options: { counts: boolean }): Dataset[] {
     const level = identifier.string(Attribute.QueryRetrieveLevel)?.toUpperCase()
-    const groups = new Map<Uid, StoredFile[]>()
+    const groups = new Map<string, StoredFile[]>()
     for (const file of this.#files.values()) {
-      const uid = level === 'STUDY' ? file.study : level === 'SERIES' ? file.series : file.sopInstance
+      const uid =
+        level === 'STUDY' ? file.study : level === 'SERIES' ? file.series : `${file.series} ${file.sopInstance}`
       const group = groups.get(uid)
       if (group) group.push(file)
       else groups.set(uid, [file])

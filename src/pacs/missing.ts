@@ -4,6 +4,7 @@ import type { Call } from './call.ts'
 import type { Selection } from './instance.ts'
 import { classesOfModality } from './modality-classes.ts'
 import { returnKey, selectionKeys } from './query.ts'
+import type { Received } from './received.ts'
 import type { RetrieveSource } from './retrieve-source.ts'
 
 /** What has not come of a series: its instances with their classes, and those likely for one whose class is not told. */
@@ -15,7 +16,7 @@ export interface MissingOfSeries {
 /** Of all that the archive lists, what has not come, by series. */
 export async function listMissing(
   selection: Selection,
-  received: ReadonlySet<Uid>,
+  received: Received,
   source: Pick<RetrieveSource, 'find'>,
   call: Call,
 ): Promise<Map<Uid, MissingOfSeries>> {
@@ -34,7 +35,7 @@ export async function listMissing(
     const instances = new Map<Uid, Uid | undefined>()
     for await (const match of source.find({ level: 'IMAGE', keys: inner }, call)) {
       const instance = match.string(Attribute.SOPInstanceUID)
-      if (instance !== undefined && !received.has(instance))
+      if (instance !== undefined && !received.has({ series: uid, sopInstance: instance }))
         instances.set(instance, match.string(Attribute.SOPClassUID))
     }
     if (instances.size > 0)

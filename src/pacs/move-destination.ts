@@ -10,7 +10,7 @@ import type { AcceptorPolicy } from '../network/negotiation.ts'
 import type { AssociateReject, AssociateRequest } from '../network/pdu.ts'
 import { listen, type Listening, type Transport } from '../network/transport.ts'
 import { belongsTo, identify, type Identity } from './identify.ts'
-import type { Instance, Selection } from './instance.ts'
+import type { Instance, InstanceUids, Selection } from './instance.ts'
 
 /** Our DICOM listener cannot be opened. */
 export class ListenerError extends Error {
@@ -61,7 +61,7 @@ export interface ExpectedMove {
   readonly messageId: number
   readonly selection: Selection
   /** It has not had this instance yet. */
-  lacks(sopInstance: Uid): boolean
+  lacks(instance: Pick<InstanceUids, 'series' | 'sopInstance'>): boolean
   /** Passes an instance on; resolves with the status of its C-STORE when it was read, or is not wanted. */
   deliver(instance: Instance): Promise<number>
 }
@@ -234,7 +234,15 @@ function chosen(
       messageId === moveOriginatorMessageId && (moveOriginatorAeTitle ?? callingAeTitle).trim() === callingAeTitle,
   )
   // Where the archive does not say, the same instance comes once for each move: each gets one of them.
-  return named ?? fitting.find((move) => move.lacks(identity.sopInstance ?? sopInstance)) ?? fitting[0]
+  return named ?? fitting.find((move) => move.lacks(placeOf(move, identity, sopInstance))) ?? fitting[0]
+}
+
+function placeOf(
+  { selection }: ExpectedMove,
+  identity: Identity,
+  sopInstance: Uid,
+): Pick<InstanceUids, 'series' | 'sopInstance'> {
+  return { series: identity.series ?? selection.series ?? '', sopInstance: identity.sopInstance ?? sopInstance }
 }
 
 /**

@@ -16,6 +16,7 @@ import type { Lease } from './pool.ts'
 import { listMissing } from './missing.ts'
 import { classesOfModality } from './modality-classes.ts'
 import { identifier, returnKey, selectionKeys, type Key, type Level, type Query } from './query.ts'
+import type { Received } from './received.ts'
 import { IncompleteRetrieveError, NoSuchInstanceError, type RetrieveSource } from './retrieve-source.ts'
 import { wasStale } from './stale.ts'
 
@@ -35,7 +36,7 @@ export async function* retrieveByGet(
   selection: Selection,
   compressed: boolean,
   source: RetrieveSource,
-  received: Set<Uid>,
+  received: Received,
   call: Call,
 ): AsyncGenerator<Instance> {
   const classes = await learnClasses(selection, source, call)
@@ -59,15 +60,16 @@ async function* retryMissing(
   selection: Selection,
   compressed: boolean,
   first: RetrieveEnd,
-  received: Set<Uid>,
+  received: Received,
   malformed: Malformed,
   source: RetrieveSource,
   call: Call,
 ): AsyncGenerator<Instance> {
-  const isLeft = (uid: Uid): boolean => !received.has(uid) && (malformed.get(uid)?.times ?? 0) < MAX_MALFORMED
   const size = source.singleUidLists ? 1 : UIDS_PER_RETRY
   const missing = await listMissing(selection, received, source, call)
   for (const [series, { likely, instances }] of missing) {
+    const isLeft = (uid: Uid): boolean =>
+      !received.has({ series, sopInstance: uid }) && (malformed.get(uid)?.times ?? 0) < MAX_MALFORMED
     const left = (): Uid[] => [...instances.keys()].filter(isLeft)
     const one = { study: selection.study, series }
     const attemptBatch = (
@@ -98,9 +100,12 @@ async function* retryMissing(
       }
     }
   }
-  const listed = [...missing.values()].flatMap(({ instances }) => [...instances.keys()])
+  const listed = [...missing].flatMap(([series, { instances }]) =>
+    [...instances.keys()].filter((sopInstance) => !received.has({ series, sopInstance })),
+  )
   // What came malformed was there, listed or not.
-  const absent = [...new Set([...listed, ...malformed.keys()])].filter((uid) => !received.has(uid))
+  const unread = [...malformed.keys()].filter((uid) => !received.hasInstance(uid) && !listed.includes(uid))
+  const absent = [...listed, ...unread]
   if (received.size === 0 && absent.length === 0) throw new NoSuchInstanceError()
   if (received.size === 0 && statusClass(first.status) === 'failure') throw new StatusError(first.response)
   if (absent.length === 0) return
@@ -138,7 +143,7 @@ type AttemptArguments = [
   selection: Selection,
   uids: readonly Uid[],
   plan: Pick<GetPlan, 'classes' | 'compressed' | 'others' | 'only'>,
-  received: Set<Uid>,
+  received: Received,
   malformed: Malformed,
   source: RetrieveSource,
   call: Call,
@@ -187,7 +192,8 @@ async function* attemptOnce(
       const asked = belongsTo(identity, selection) && (uids.length === 0 || uids.includes(sopInstance))
       if (asked) arrived++
       else foreign++
-      if (!asked || received.has(sopInstance)) {
+      const series = identity.series ?? selection.series ?? ''
+      if (!asked || received.has({ series, sopInstance })) {
         for await (const _ of body);
         continue
       }
@@ -196,12 +202,12 @@ async function* attemptOnce(
         sopClass: identity.sopClass ?? event.sopClass,
         sopInstance,
         study: selection.study,
-        series: identity.series ?? selection.series ?? '',
+        series,
         syntax: event.syntax,
         // The archive's word that it is whole is not enough: a data set that ends inside an element is not.
         body: counted(untruncated(body, event.syntax), () => (reading.complete = true)),
       }
-      if (reading.complete) received.add(sopInstance)
+      if (reading.complete) received.add({ series, sopInstance })
     }
     throw new NotSupportedByArchiveError(archive, 'C-GET')
   } finally {
@@ -236,7 +242,7 @@ async function* counted<T>(source: AsyncIterable<T>, done: () => void): AsyncGen
   done()
 }
 
-function isComplete(end: AttemptEnd, received: ReadonlySet<Uid>): boolean {
+function isComplete(end: AttemptEnd, received: Received): boolean {
   const kind = statusClass(end.status)
   // We did not cancel it.
   if (kind === 'failure' || kind === 'cancel' || end.malformed > 0) return false

@@ -9,6 +9,7 @@ import type { Instance, Selection } from './instance.ts'
 import { listMissing } from './missing.ts'
 import type { MoveDestination } from './move-destination.ts'
 import { identifier, selectionKeys, type Level } from './query.ts'
+import { Received } from './received.ts'
 import { IncompleteRetrieveError, NoSuchInstanceError, type RetrieveSource } from './retrieve-source.ts'
 import { wasStale } from './stale.ts'
 
@@ -39,7 +40,7 @@ const RETRIES = 2
 export async function* retrieveByMove(
   selection: Selection,
   source: MoveSource,
-  received: Set<Uid>,
+  received: Received,
   call: Call,
 ): AsyncGenerator<Instance> {
   let last: RetrieveEnd | undefined
@@ -79,7 +80,7 @@ function isFinal(status: number): boolean {
   return status === Status.moveDestinationUnknown || status === Status.notAuthorized
 }
 
-function isComplete(end: RetrieveEnd, received: ReadonlySet<Uid>): boolean {
+function isComplete(end: RetrieveEnd, received: Received): boolean {
   if (statusClass(end.status) !== 'success' || (end.failed ?? 0) > 0) return false
   return received.size > 0 && broughtBy(end) === received.size
 }
@@ -91,7 +92,7 @@ function broughtBy({ completed, warning = 0 }: RetrieveEnd): number | undefined 
 
 /** One C-MOVE, at the level asked and never above it; a pooled association that proves dead is replaced, once. */
 async function* move(
-  ...args: [Selection, readonly Uid[], MoveSource, Set<Uid>, Call]
+  ...args: [Selection, readonly Uid[], MoveSource, Received, Call]
 ): AsyncGenerator<Instance, RetrieveEnd> {
   for (let fresh = false; ; fresh = true) {
     const attempt = new Attempt(...args)
@@ -126,7 +127,7 @@ class Attempt {
   readonly #selection: Selection
   readonly #uids: readonly Uid[]
   readonly #source: MoveSource
-  readonly #received: Set<Uid>
+  readonly #received: Received
   readonly #call: Call
   readonly #waiting: { instance: Instance; answer: (status: number) => void }[] = []
   #lease: Awaited<ReturnType<MoveSource['pool']['lease']>> | undefined
@@ -134,7 +135,7 @@ class Attempt {
   #arrived = 0
   #over = false
   /** Delivered, read or not. */
-  readonly #taken = new Set<Uid>()
+  readonly #taken = new Received()
   /** An instance is being read, at its reader's pace. */
   #reading = false
   /** When the archive last delivered, or we last made it wait; by performance.now(). */
@@ -175,7 +176,7 @@ class Attempt {
       callingAeTitle,
       messageId,
       selection: this.#selection,
-      lacks: (sopInstance) => !this.#taken.has(sopInstance) && !this.#received.has(sopInstance),
+      lacks: (place) => !this.#taken.has(place) && !this.#received.has(place),
       deliver: (instance) => this.#deliver(instance),
     })
     const ending: Ending = {}
@@ -251,14 +252,13 @@ class Attempt {
     instance: Instance
     answer: (status: number) => void
   }): AsyncGenerator<Instance> {
-    const { sopInstance } = instance
     const reading: Reading = { complete: false, failed: false, pending: undefined }
     this.#reading = true
     try {
       const body = this.#read(instance.body, reading)
-      if (this.#received.has(sopInstance)) for await (const _ of body);
+      if (this.#received.has(instance)) for await (const _ of body);
       else yield { ...instance, body }
-      if (reading.complete) this.#received.add(sopInstance)
+      if (reading.complete) this.#received.add(instance)
     } finally {
       this.#reading = false
       this.#arrived++
@@ -318,7 +318,7 @@ class Attempt {
     const wanted = this.#uids.length === 0 || this.#uids.includes(instance.sopInstance)
     if (this.#over || !wanted) return Promise.resolve(Status.notAuthorized)
     const { promise, resolve } = Promise.withResolvers<number>()
-    this.#taken.add(instance.sopInstance)
+    this.#taken.add(instance)
     this.#waiting.push({ instance, answer: resolve })
     this.#tell()
     return promise

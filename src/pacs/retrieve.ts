@@ -1,8 +1,8 @@
-import type { Uid } from '../dicom/uids.ts'
 import { StatusError } from '../dimse/status.ts'
 import { AssociationAbortedError } from '../network/errors.ts'
 import { NotSupportedByArchiveError, type Call } from './call.ts'
 import type { Instance, Selection } from './instance.ts'
+import { Received } from './received.ts'
 import { retrieveByGet } from './retrieve-get.ts'
 import { retrieveByMove, type MoveSource } from './retrieve-move.ts'
 import { IncompleteRetrieveError } from './retrieve-source.ts'
@@ -26,7 +26,7 @@ export class Retrieval {
    * @throws as retrieveByGet and retrieveByMove
    */
   async *retrieve(selection: Selection, compressed: boolean, call: Call): AsyncGenerator<Instance> {
-    const received = new Set<Uid>()
+    const received = new Received()
     if (this.#way === 'move' || (this.#way === 'auto' && performance.now() < this.#moveUntil)) {
       yield* this.#byMove(selection, received, call)
       return
@@ -66,7 +66,7 @@ export class Retrieval {
    * C-GET is not there, or gave less than it should. The listener is opened for an archive that has no C-GET; what an
    * archive with C-GET could not send is asked for by C-MOVE only where that has been set up.
    */
-  #worthMoving(error: unknown, received: ReadonlySet<Uid>): boolean {
+  #worthMoving(error: unknown, received: Received): boolean {
     const { destination } = this.#source
     if (error instanceof NotSupportedByArchiveError) return destination.enabled
     // Some archives abort a C-GET that they do not allow.
@@ -76,4 +76,4 @@ export class Retrieval {
   }
 }
 
-type MoveArguments = [selection: Selection, received: Set<Uid>, call: Call]
+type MoveArguments = [selection: Selection, received: Received, call: Call]

@@ -76,8 +76,11 @@ export async function* search(request: SearchRequest, finder: Finder, call: Call
   for await (const match of results) {
     const uid = match.string(unique)
     // A match without the unique key of the level is of another level; some archives send doubles.
-    if (uid === undefined || seen.has(uid)) continue
-    seen.add(uid)
+    if (uid === undefined) continue
+    // Some archives hold one instance in several series.
+    const place = request.level === 'IMAGE' ? `${match.string(Attribute.SeriesInstanceUID) ?? ''} ${uid}` : uid
+    if (seen.has(place)) continue
+    seen.add(place)
     if (fits(match, request.match)) yield match
   }
 }

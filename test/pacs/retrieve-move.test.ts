@@ -288,3 +288,20 @@ describe('the way to fetch', () => {
     })
   })
 })
+
+describe('one SOP Instance UID in two series of a study', () => {
+  const twice = [
+    instanceFile({ instance: '1.2.7.7', series: '1.2.7.1' }),
+    instanceFile({ instance: '1.2.7.7', series: '1.2.7.2' }),
+  ]
+
+  it.each(['get', 'move'])('comes from both by C-%s', async (retrieve) => {
+    const { archive } = await started(twice, { settings: { retrieve } })
+    const found: string[] = []
+    for await (const { series: own, sopInstance, body } of archive.retrieve({ study: S }, true, call)) {
+      await collect(body)
+      found.push(`${own} ${sopInstance}`)
+    }
+    expect(found.sort()).toEqual(['1.2.7.1 1.2.7.7', '1.2.7.2 1.2.7.7'])
+  })
+})
