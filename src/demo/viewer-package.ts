@@ -123,7 +123,7 @@ function notFetched(exitCode: number | null, output: string): ViewerError {
   const code = /npm (?:error|ERR!) code (\w+)/.exec(output)?.[1]
   const advice =
     code === 'E404' || code === 'ETARGET'
-      ? `The registry that npm asks ("npm config get registry") does not have this package. Ask another: npm_config_registry=https://registry.npmjs.org`
+      ? `The registry that npm asks ("npm config get registry") does not have this package. Name one that has it by npm_config_registry.`
       : `The first start with --viewer needs the network. Look whether this machine has one, and whether npm knows the proxy ("npm config get proxy"), then start again.`
   const said =
     output.trim() === '' ? ` npm ended with ${exitCode ?? 'a signal'}.` : ` npm said:\n\n${indented(output)}\n`
