@@ -29,7 +29,7 @@ export interface Keeper {
 /** An instance that somebody reads while it comes, or after. */
 export interface Boarded {
   readonly instance: HeldInstance
-  /** It was read; once. */
+  /** It was read, or is not wanted any more; counts once. */
   leave(): void
 }
 
@@ -101,9 +101,9 @@ export class Flight {
     return this.#failure
   }
 
-  /** UIDs of what it brought. */
+  /** UIDs of what it brought, and nothing else: who keeps them keeps no instance alive. */
   get brought(): readonly InstanceUids[] {
-    return this.#passengers
+    return this.#passengers.map(({ study, series, sopInstance }) => ({ study, series, sopInstance }))
   }
 
   /**
@@ -144,15 +144,20 @@ export class Flight {
     this.#waiting++
     const onAbort = (): void => this.#tell()
     signal.addEventListener('abort', onAbort)
+    let left = false
+    const leave = (): void => {
+      if (!left) this.#leave(!signal.aborted || this.#isWide)
+      left = true
+    }
     let instance: HeldInstance | undefined
     try {
       instance = await this.#named(sopInstance, signal)
     } finally {
       signal.removeEventListener('abort', onAbort)
       this.#waiting--
-      if (!instance) this.#leave(!signal.aborted || this.#isWide)
+      if (!instance) leave()
     }
-    return instance && { instance, leave: () => this.#leave(!signal.aborted || this.#isWide) }
+    return instance && { instance, leave }
   }
 
   /** Of more than one instance: when the client of a part has gone, it is likely to ask for another. */

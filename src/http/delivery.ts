@@ -6,8 +6,8 @@ import type { HttpContext } from './environment.ts'
 import { RequestError } from './problem.ts'
 
 /** The status line waits for so much of the body, or so long: small retrievals can still say 206 or an error. */
-const HOLD_BYTES = 65_536
-const HOLD_MS = 1000
+export const HOLD_BYTES = 65_536
+export const HOLD_MS = 1000
 
 /** One part of a multipart body. */
 export interface Part {

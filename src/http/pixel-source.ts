@@ -60,8 +60,14 @@ function orNone(error: unknown): undefined {
 }
 
 async function pixelSource(instance: CachedInstance, representation: Representation): Promise<PixelSource> {
-  const layout = await layoutOf(instance)
-  if (!layout) throw new RequestError(404, 'NO_PIXEL_DATA', 'The instance has no pixel data.')
+  const layout = await layoutOf(instance).catch((error: unknown) => {
+    instance[Symbol.dispose]()
+    throw error
+  })
+  if (!layout) {
+    instance[Symbol.dispose]()
+    throw new RequestError(404, 'NO_PIXEL_DATA', 'The instance has no pixel data.')
+  }
   return {
     instance,
     source: littleEndian(instance),

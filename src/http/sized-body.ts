@@ -1,11 +1,9 @@
 import type { Bytes, ByteStream } from '../dicom/bytes.ts'
 import type { SizedBytes } from '../dicomweb/frames.ts'
 import { primed, sendStream } from './body.ts'
+import { HOLD_BYTES, HOLD_MS } from './delivery.ts'
 import type { HttpContext } from './environment.ts'
 import { RequestError } from './problem.ts'
-
-const HOLD_BYTES = 65_536
-const HOLD_MS = 1000
 
 /** A body came to another length than was said: to be cut, not ended. */
 class LengthError extends Error {
