@@ -1,5 +1,6 @@
 import { z } from 'zod'
 import {
+  addressBlock,
   aeTitle,
   archiveAeTitle,
   asciiUrl,
@@ -117,6 +118,17 @@ const store = z.strictObject({
   maxInstances: integer(1).nullable().default(null).describe('Most instances of one store request; null for no limit'),
 })
 
+const delivery = z.strictObject({
+  aeTitles: z
+    .array(aeTitle, { error: 'a list of AE titles' })
+    .default([])
+    .describe('AE titles the archive delivers with, by C-MOVE, besides aeTitle'),
+  addresses: z
+    .array(addressBlock, { error: 'a list of IP addresses and blocks of them' })
+    .default([])
+    .describe('Addresses the archive may deliver from; empty for any'),
+})
+
 const quirks = z.strictObject({
   maxContexts: integer(1, 128).optional().describe('Most presentation contexts the archive bears in one association'),
   getRoles: oneOf(['scp', 'both'])
@@ -137,6 +149,7 @@ const archive = z
     retrieve: oneOf(['auto', 'get', 'move'])
       .default('auto')
       .describe('How to fetch: C-GET, C-MOVE, or C-GET where the archive has it'),
+    delivery: delivery.prefault({}).describe('How the archive calls our listener, by C-MOVE'),
     metadata: oneOf(['retrieve', 'find'])
       .default('retrieve')
       .describe(

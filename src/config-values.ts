@@ -29,6 +29,9 @@ export const archiveAeTitle = aeTitle.refine((value) => value !== '.' && value !
 
 export const host = text('a host name or an IP address, without scheme or port', isHost)
 
+/** One address, or a block of them in CIDR notation. */
+export const addressBlock = text('an IP address, or a block such as 192.0.2.0/24', isAddressBlock)
+
 export const filePath = text(
   'a path to a PEM file',
   (value) => value.trim() !== '' && !/[\n\r\0]|-----BEGIN/.test(value),
@@ -110,6 +113,12 @@ function isWithin(value: number | undefined, min: number, max: number): boolean 
 
 function isHost(value: string): boolean {
   return isIP(value) !== 0 || (value.length <= 253 && /^\w(?:[\w.-]*\w)?\.?$/.test(value))
+}
+
+function isAddressBlock(value: string): boolean {
+  const [address, prefix, ...rest] = value.split('/')
+  const bits = { 0: -1, 4: 32, 6: 128 }[isIP(address!)] ?? -1
+  return rest.length === 0 && bits > 0 && (prefix === undefined || (/^\d{1,3}$/.test(prefix) && Number(prefix) <= bits))
 }
 
 function isWebAddress(value: string): boolean {

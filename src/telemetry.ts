@@ -94,7 +94,8 @@ function logAssociations(log: Logger, registry: Registry): () => void {
   return listen('dimsegate:association', (message) => {
     const { archive, event, error } = message as AssociationEvent
     events.inc({ archive, event })
-    log[event === 'failed' ? 'warn' : 'debug']({ archive, event, ...errorFields(error) }, 'association')
+    const isRoutine = event === 'opened' || event === 'closed'
+    log[isRoutine ? 'debug' : 'warn']({ archive, event, ...errorFields(error) }, 'association')
   })
 }
 

@@ -46,10 +46,10 @@ export class MessageReader {
   }
 
   /**
-   * The next message; undefined when the peer has released the association. `wait` also holds for its data set.
+   * The next message; undefined when the peer has released the association. `within` holds for its data set.
    * @throws what Association.read throws
    */
-  async next(wait: Wait): Promise<Message | undefined> {
+  async next(wait: Wait, within = wait): Promise<Message | undefined> {
     await this.#data?.skip(wait)
     this.#data = undefined
     const { association } = this.#pieces
@@ -77,7 +77,7 @@ export class MessageReader {
       if (piece.last) break
     }
     const command = this.#decode(chunks)
-    if (command.hasDataSet) this.#data = new IncomingData(this.#pieces, contextId, wait)
+    if (command.hasDataSet) this.#data = new IncomingData(this.#pieces, contextId, within)
     return { contextId, command, data: this.#data }
   }
 

@@ -54,8 +54,10 @@ export interface Handlers {
 }
 
 export interface ServeOptions {
-  /** Milliseconds an association may be silent between messages, and a message within. */
+  /** Milliseconds an association may be silent between messages. */
   readonly idleTimeout: number
+  /** Milliseconds it may be silent within a data set; `idleTimeout` unless told. */
+  readonly dataTimeout?: number | undefined
 }
 
 /** Bytes of an instance nobody wants that are passed over to answer it; a longer one is worth an A-ABORT. */
@@ -76,18 +78,20 @@ class Server {
   readonly #handlers: Handlers
   readonly #reader: MessageReader
   readonly #wait: Wait
+  readonly #within: Wait
 
-  constructor(association: Association, handlers: Handlers, options: ServeOptions) {
+  constructor(association: Association, handlers: Handlers, { idleTimeout, dataTimeout }: ServeOptions) {
     this.#association = association
     this.#handlers = handlers
     this.#reader = MessageReader.of(association)
-    this.#wait = { what: 'message', timeout: options.idleTimeout }
+    this.#wait = { what: 'message', timeout: idleTimeout }
+    this.#within = { what: 'data set', timeout: dataTimeout ?? idleTimeout }
   }
 
   async run(): Promise<void> {
     try {
       for (;;) {
-        const message = await this.#reader.next(this.#wait)
+        const message = await this.#reader.next(this.#wait, this.#within)
         if (!message) return
         await this.#dispatch(message)
       }

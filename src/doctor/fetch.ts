@@ -2,9 +2,12 @@ import { transferSyntax } from '../dicom/transfer-syntax.ts'
 import { SopClass } from '../dicom/uids.ts'
 import { Scu } from '../dimse/scu.ts'
 import { contextOf } from '../pacs/archive.ts'
+import { ContextLimit } from '../pacs/context-limit.ts'
 import { getProposal } from '../pacs/contexts.ts'
+import type { Proposal } from '../pacs/pool.ts'
 import { identifier, selectionKeys } from '../pacs/query.ts'
 import { MAX_CONTEXTS } from '../network/negotiation.ts'
+import { contextsLimited } from './findings-reach.ts'
 import * as findings from './findings-transfer.ts'
 import type { Probe } from './probe.ts'
 import type { Finding, Level } from './report.ts'
@@ -42,14 +45,20 @@ async function getWithin(
   signal: AbortSignal,
 ): Promise<Outcome> {
   const { quirks, timeouts, name } = probe.config
-  const proposal = getProposal({
-    classes: sopClass === undefined ? [] : [sopClass],
-    compressed: true,
-    others: sopClass === undefined,
-    maxContexts: quirks.maxContexts ?? MAX_CONTEXTS,
-    roles: quirks.getRoles ?? 'scp',
-  })
-  return probe.associated(proposal, signal, async (association) => {
+  const most = quirks.maxContexts ?? MAX_CONTEXTS
+  const propose = (maxContexts: number): Proposal =>
+    getProposal({
+      classes: sopClass === undefined ? [] : [sopClass],
+      compressed: true,
+      // As many contexts as a retrieve of a study has.
+      others: true,
+      maxContexts,
+      roles: quirks.getRoles ?? 'scp',
+    })
+  const opened = await new ContextLimit(name, most).open(propose, (proposal) => probe.open(proposal, signal))
+  return probe.using([opened], signal, async ([association = opened]) => {
+    const [proposed, stood] = [propose(most), association.requested].map(({ contexts }) => contexts.length)
+    if (stood! < proposed!) probe.add(contextsLimited(proposed!, stood!))
     const context = contextOf(association, SopClass.studyRootGet, name, 'C-GET')
     const isScp = association.peer.roles.some(
       (role) => (sopClass === undefined || role.sopClass === sopClass) && role.scp,

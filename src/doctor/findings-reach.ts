@@ -89,6 +89,18 @@ export function extendedNegotiationDropped(): Finding {
   return { level: 'note', code: 'EXTENDED_NEGOTIATION_DROPPED', text }
 }
 
+export function identityDropped(): Finding {
+  const text =
+    'The association came about only without user identity negotiation: the archive does not know on whose behalf we ask. Set archives[].identity to null, so that it is not tried each time, or have it supported there.'
+  return { level: 'note', code: 'IDENTITY_DROPPED', text }
+}
+
+/** Of an association with as many presentation contexts as a retrieve proposes. */
+export function contextsLimited(proposed: number, stood: number): Finding {
+  const text = `An association with ${proposed} presentation contexts does not stand, one with ${stood} does. Set archives[].quirks.maxContexts to ${stood}, so that more are not tried each time.`
+  return { level: 'note', code: 'CONTEXTS_LIMITED', text, facts: { proposed, stood } }
+}
+
 export function notAssociated(to: Parties, error: unknown, tls: boolean): Finding {
   const { aeTitle, host, port, callingAeTitle, ourHost } = to
   const letUsIn = `Please let the AE title ${callingAeTitle} at host ${ourHost} call ${aeTitle} (port ${port}) for C-ECHO, C-FIND, C-GET, C-MOVE and C-STORE.`

@@ -3,7 +3,7 @@ import { setTimeout as delay } from 'node:timers/promises'
 import { SopClass } from '../dicom/uids.ts'
 import { Scu, type RetrieveEnd } from '../dimse/scu.ts'
 import { Status, StatusError } from '../dimse/status.ts'
-import { contextOf } from '../pacs/archive.ts'
+import { contextOf, delivererOf } from '../pacs/archive.ts'
 import { moveProposal } from '../pacs/contexts.ts'
 import { ListenerError, MoveDestination, type RefusedStoreEvent } from '../pacs/move-destination.ts'
 import { identifier, selectionKeys } from '../pacs/query.ts'
@@ -30,6 +30,7 @@ export async function move(probe: Probe, sample: Sample): Promise<Outcome> {
   const seen: Seen = { bytes: 0, refusals: [] }
   const note = (event: unknown): void => void seen.refusals.push((event as RefusedStoreEvent).reason)
   subscribe('dimsegate:refused-store', note)
+  destination.know(delivererOf(probe.config))
   try {
     at.port = await destination.listen()
     let failure: unknown

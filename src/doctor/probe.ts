@@ -4,6 +4,7 @@ import { Association, type RequestOptions } from '../network/association.ts'
 import { AssociationRejectedError } from '../network/errors.ts'
 import type { TlsOptions } from '../network/transport.ts'
 import { requestOptions } from '../pacs/archive.ts'
+import { Concessions } from '../pacs/concessions.ts'
 import type { Proposal } from '../pacs/pool.ts'
 import type { Parties } from './findings-reach.ts'
 import { StepTimeoutError } from './reason.ts'
@@ -39,8 +40,7 @@ export class Probe {
   readonly tls: TlsOptions | undefined
   /** Where the archive sees us, as soon as a connection tells. */
   ourHost: string | undefined
-  /** The archive drops associations that offer extended negotiation. */
-  plain = false
+  readonly #concessions = new Concessions()
   readonly #signal: AbortSignal
   readonly #stepTimeout: number
   readonly #progress: (step: string) => void
@@ -125,11 +125,18 @@ export class Probe {
     }
   }
 
-  /** Tries again where the archive rejects for want of resources: the association before may not be gone yet. */
+  /** Without what the archive does not bear, as the service opens it. */
   async open(proposal: Proposal, signal: AbortSignal): Promise<Association> {
+    const { identity, ...request } = this.#request
+    const offer = { ...proposal, ...(identity && { identity }) }
+    return this.#concessions.open(offer, (one) => this.#again({ ...request, ...one }, signal))
+  }
+
+  /** Tries again where the archive rejects for want of resources: the association before may not be gone yet. */
+  async #again(options: RequestOptions, signal: AbortSignal): Promise<Association> {
     for (const pause of [...AGAIN_MS, undefined]) {
       try {
-        return await Association.request({ ...this.#request, ...proposal }, signal)
+        return await Association.request(options, signal)
       } catch (error) {
         if (!(error instanceof AssociationRejectedError) || !error.transient || pause === undefined) throw error
         await delay(pause, undefined, { signal }).catch(() => signal.throwIfAborted())

@@ -1,7 +1,6 @@
 import { SopClass, type Uid } from '../dicom/uids.ts'
 import { Scu } from '../dimse/scu.ts'
 import type { Association } from '../network/association.ts'
-import { AssociationAbortedError, AssociationRejectedError, ConnectionLostError } from '../network/errors.ts'
 import { Transport, type TlsOptions } from '../network/transport.ts'
 import { contextOf, negotiated, type QueryOptions } from '../pacs/archive.ts'
 import { findProposal, moveProposal } from '../pacs/contexts.ts'
@@ -60,21 +59,14 @@ export async function associate(probe: Probe): Promise<boolean> {
     'association',
     async (signal) => {
       const start = performance.now()
-      const ask = (proposal: Proposal): Promise<Association> => probe.open(proposal, signal)
-      const proposal = { contexts, ...(extended && { extended }) }
-      const dropped = await ask(proposal)
-        .then((association) => ({ association }))
-        .catch((error: unknown) => {
-          if (!extended || !mayComeOfExtended(error)) throw error
-          return undefined
-        })
-      probe.plain = dropped === undefined
-      const association = dropped?.association ?? (await ask({ contexts }))
+      const association = await probe.open({ contexts, ...(extended && { extended }) }, signal)
       const milliseconds = performance.now() - start
       return probe.using([association], signal, () => {
         report(probe, association, milliseconds)
-        if (!dropped) probe.add(findings.extendedNegotiationDropped())
+        const { user } = association.requested
+        if (extended && user.extended.length === 0) probe.add(findings.extendedNegotiationDropped())
         else probe.add(...options(granted(association, extended !== undefined)))
+        if (probe.config.identity && user.identity === undefined) probe.add(findings.identityDropped())
         return Promise.resolve(true)
       })
     },
@@ -84,19 +76,13 @@ export async function associate(probe: Probe): Promise<boolean> {
 }
 
 /** The proposal of a query, as the service makes it for this archive. */
-export function queryProposal({ config, plain }: Probe, fuzzy: boolean): Proposal {
+export function queryProposal({ config }: Probe, fuzzy: boolean): Proposal {
   const { search, quirks } = config
   return findProposal({
-    extendedNegotiation: !plain && search.extendedNegotiation && quirks.noExtendedNegotiation !== true,
+    extendedNegotiation: search.extendedNegotiation && quirks.noExtendedNegotiation !== true,
     relational: search.relational === 'negotiate',
     fuzzy,
   })
-}
-
-/** As the pool does: PS3.7 D.3.3.5 lets a peer ignore what it does not know; some reject or abort instead. */
-function mayComeOfExtended(error: unknown): boolean {
-  if (error instanceof AssociationRejectedError) return error.source === 1 && error.reason === 1
-  return error instanceof AssociationAbortedError || error instanceof ConnectionLostError
 }
 
 function report(probe: Probe, { peer, contexts }: Association, milliseconds: number): void {

@@ -1,5 +1,6 @@
 import { RESPONSE_ALREADY_SENT } from '@hono/node-server/utils/response'
 import type { Bytes } from '../dicom/bytes.ts'
+import { settlesWithin } from '../network/settles-within.ts'
 import { ClientGoneError, type HttpContext } from './environment.ts'
 
 /** Pieces below this size are gathered, by copying, before they are written: a write wakes the client. */
@@ -128,24 +129,6 @@ export async function* gathered(source: AsyncIterable<Bytes>): AsyncGenerator<By
     if (heldBytes > 0) yield take()
   } finally {
     await iterator.return?.()
-  }
-}
-
-async function settlesWithin(promise: Promise<unknown>, milliseconds: number): Promise<boolean> {
-  let timer: NodeJS.Timeout | undefined
-  const late = new Promise<boolean>((resolve) => {
-    timer = setTimeout(() => resolve(false), milliseconds)
-  })
-  try {
-    return await Promise.race([
-      promise.then(
-        () => true,
-        () => true,
-      ),
-      late,
-    ])
-  } finally {
-    clearTimeout(timer)
   }
 }
 

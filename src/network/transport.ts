@@ -175,14 +175,19 @@ export interface Listening extends AsyncDisposable {
   end(grace: number): Promise<void>
 }
 
-/** Accepts TCP connections; port 0 takes a free one. */
-export async function listen(address: Address, accept: (transport: Transport) => void): Promise<Listening> {
+/** Accepts TCP connections; port 0 takes a free one. Those beyond `maxConnections` are closed at once. */
+export async function listen(
+  address: Address,
+  accept: (transport: Transport) => void,
+  { maxConnections }: { readonly maxConnections?: number } = {},
+): Promise<Listening> {
   const sockets = new Set<Socket>()
   const server: Server = createServer({ noDelay: true }, (socket) => {
     sockets.add(socket)
     socket.once('close', () => sockets.delete(socket))
     accept(Transport.accepted(socket))
   })
+  if (maxConnections !== undefined) server.maxConnections = maxConnections
   const { promise, resolve, reject } = Promise.withResolvers<undefined>()
   server.once('error', reject)
   server.listen(address.port, address.host, () => resolve(undefined))

@@ -1,4 +1,5 @@
 import { readFile } from 'node:fs/promises'
+import { BlockList, isIPv6 } from 'node:net'
 import type { ArchiveConfig } from '../config.ts'
 import type { Dataset } from '../dicom/dataset.ts'
 import { SopClass } from '../dicom/uids.ts'
@@ -8,11 +9,12 @@ import { MAX_CONTEXTS } from '../network/negotiation.ts'
 import type { UserIdentity } from '../network/pdu.ts'
 import type { TlsOptions } from '../network/transport.ts'
 import { NotSupportedByArchiveError, type Call } from './call.ts'
+import { ContextLimit } from './context-limit.ts'
 import { findProposal } from './contexts.ts'
 import type { Instance, Selection } from './instance.ts'
 import { AssociationPool, type Lease, type PoolStats, type Proposal } from './pool.ts'
 import { identifier, withDefaultCharset, type Key, type Query } from './query.ts'
-import type { MoveDestination } from './move-destination.ts'
+import type { Deliverer, MoveDestination } from './move-destination.ts'
 import { Retrieval } from './retrieve.ts'
 import type { MoveSource } from './retrieve-move.ts'
 import { search, type SearchRequest } from './search.ts'
@@ -36,7 +38,7 @@ export class Archive implements AsyncDisposable {
   readonly #recent = new RecentPairs()
   readonly #find: Proposal
   readonly #fuzzyFind: Proposal
-  readonly #maxContexts: number
+  readonly #contexts: ContextLimit
   readonly #retrieval: Retrieval
 
   private constructor(config: ArchiveConfig, destination: MoveDestination, tls: TlsOptions | undefined) {
@@ -53,12 +55,12 @@ export class Archive implements AsyncDisposable {
     }
     this.#find = findProposal({ ...plan, fuzzy: false })
     this.#fuzzyFind = findProposal({ ...plan, fuzzy: true })
-    this.#maxContexts = config.quirks.maxContexts ?? MAX_CONTEXTS
+    this.#contexts = new ContextLimit(config.name, config.quirks.maxContexts ?? MAX_CONTEXTS)
     const source: MoveSource = {
       archive: config.name,
       pool: this.#pool,
       find: (query, call) => this.find(query, call),
-      maxContexts: this.#maxContexts,
+      contexts: this.#contexts,
       roles: config.quirks.getRoles ?? 'scp',
       singleUidLists: config.quirks.singleUidLists === true,
       timeout: config.timeouts.response,
@@ -68,7 +70,7 @@ export class Archive implements AsyncDisposable {
       moveTimeout: config.timeouts.move,
     }
     this.#retrieval = new Retrieval(source, config.retrieve)
-    destination.know(config.aeTitle)
+    destination.know(delivererOf(config))
   }
 
   /** Reads what TLS needs from its files. */
@@ -141,7 +143,7 @@ export class Archive implements AsyncDisposable {
   /** A run of C-STOREs; dispose of it when it is over. */
   storeBatch(call: Call): StoreBatch {
     const { response: timeout } = this.config.timeouts
-    return new StoreBatch({ pool: this.#pool, maxContexts: this.#maxContexts, timeout, recent: this.#recent }, call)
+    return new StoreBatch({ pool: this.#pool, contexts: this.#contexts, timeout, recent: this.#recent }, call)
   }
 
   /** Releases every association; operations under way end first if they are given the time. */
@@ -199,6 +201,19 @@ export function negotiated(association: Association): QueryOptions {
   if (!answer) return NO_OPTIONS
   const on = (byte: number): boolean => answer.information[byte - 1] === 1
   return { relational: on(1), fuzzy: on(3), emptyValue: on(6), multipleValue: on(7) }
+}
+
+/** How an archive calls our listener. */
+export function delivererOf({ aeTitle, delivery, timeouts }: ArchiveConfig): Deliverer {
+  const { aeTitles, addresses } = delivery
+  const blocks = new BlockList()
+  for (const block of addresses) {
+    const [address, prefix] = block.split('/')
+    const family = isIPv6(address!) ? 'ipv6' : 'ipv4'
+    if (prefix === undefined) blocks.addAddress(address!, family)
+    else blocks.addSubnet(address!, Number(prefix), family)
+  }
+  return { aeTitle, aeTitles, addresses: addresses.length > 0 ? blocks : undefined, timeout: timeouts.response }
 }
 
 /** How an association to an archive is asked for, but for its proposal. */

@@ -1,4 +1,5 @@
 import { channel } from 'node:diagnostics_channel'
+import { isIPv6, type BlockList } from 'node:net'
 import type { Config } from '../config.ts'
 import { isNative, isKnownTransferSyntax, transferSyntax } from '../dicom/transfer-syntax.ts'
 import { isUid, SopClass, STORAGE_ROOT, type Uid } from '../dicom/uids.ts'
@@ -37,7 +38,9 @@ const openings = channel('dimsegate:listener')
 
 /** Storage associations open at once, of all archives together. */
 export const MAX_STORAGE_ASSOCIATIONS = 64
-/** Milliseconds a storage association may be silent. */
+/** Connections open at once: there is room for those that have yet to say who they are. */
+export const MAX_CONNECTIONS = 4 * MAX_STORAGE_ASSOCIATIONS
+/** Milliseconds a storage association may be silent between instances, and within one of an archive that is not known. */
 const IDLE_TIMEOUT_MS = 120_000
 /** Milliseconds that peers have to close their connections when we stop. */
 const CLOSE_GRACE_MS = 1_000
@@ -50,6 +53,18 @@ export interface DestinationLimits {
   readonly artim?: number
   /** Milliseconds; IDLE_TIMEOUT_MS unless told. */
   readonly idle?: number
+}
+
+/** How an archive calls us. */
+export interface Deliverer {
+  /** What we call it: its moves name it so. */
+  readonly aeTitle: string
+  /** AE titles that it may call with besides. */
+  readonly aeTitles: readonly string[]
+  /** Addresses it may call from; undefined for any. */
+  readonly addresses: BlockList | undefined
+  /** Milliseconds it may be silent within an instance. */
+  readonly timeout: number
 }
 
 /** A move that waits for its instances. */
@@ -73,7 +88,7 @@ export interface ExpectedMove {
 export class MoveDestination implements AsyncDisposable {
   readonly aeTitle: string
   readonly #config: Config['dimse']
-  readonly #known = new Set<string>()
+  readonly #known = new Map<string, Deliverer>()
   readonly #moves = new Set<ExpectedMove>()
   readonly #associations = new Set<Association>()
   #listening: Promise<Listening> | undefined
@@ -100,7 +115,8 @@ export class MoveDestination implements AsyncDisposable {
   async listen(): Promise<number> {
     const { host, port } = this.#config
     if (!this.#listening) {
-      this.#listening = listen({ host, port }, (transport) => void this.#serve(transport))
+      const accept = (transport: Transport): void => void this.#serve(transport)
+      this.#listening = listen({ host, port }, accept, { maxConnections: MAX_CONNECTIONS })
       this.#listening.then(
         (listening) => openings.publish({ aeTitle: this.aeTitle, port: listening.port } satisfies ListenerEvent),
         () => undefined,
@@ -121,8 +137,8 @@ export class MoveDestination implements AsyncDisposable {
   }
 
   /** Lets an archive verify us (C-ECHO) at any time, as its administrators do when they enter us. */
-  know(archiveAeTitle: string): void {
-    this.#known.add(archiveAeTitle)
+  know(archive: Deliverer): void {
+    this.#known.set(archive.aeTitle, archive)
   }
 
   /** Takes the instances of a move from here on; call what it returns when the move is over. */
@@ -138,26 +154,32 @@ export class MoveDestination implements AsyncDisposable {
   }
 
   async #serve(transport: Transport): Promise<void> {
+    const { remoteAddress } = transport
     const association = await Association.accept(transport, {
       maxPduLength: 131_072,
-      decide: (request) => this.#decide(request),
+      decide: (request) => this.#decide(request, remoteAddress),
       ...(this.#limits.artim !== undefined && { artim: this.#limits.artim }),
     }).catch(() => undefined)
     if (!association) return
-    const caller = association.requested.callingAeTitle.trim()
+    const callers = this.#archivesAt(association.requested.callingAeTitle, remoteAddress)
     this.#associations.add(association)
     void association.closed.then(() => this.#associations.delete(association))
-    const handlers = { store: (instance: IncomingStore) => this.#store(instance, caller) }
+    const handlers = { store: (instance: IncomingStore) => this.#store(instance, callers) }
+    const timeouts = callers.flatMap((caller) => this.#known.get(caller)?.timeout ?? [])
+    const patience = {
+      idleTimeout: this.#limits.idle ?? IDLE_TIMEOUT_MS,
+      dataTimeout: timeouts.length > 0 ? Math.max(...timeouts) : undefined,
+    }
     // What goes wrong ends this association; the move finds out by what does not come.
-    const idleTimeout = this.#limits.idle ?? IDLE_TIMEOUT_MS
-    await serve(association, handlers, { idleTimeout }).catch(() => association.abort())
+    await serve(association, handlers, patience).catch(() => association.abort())
   }
 
   /** PS3.8 9.3.4: called AE title not recognized, calling AE title not recognized, local limit exceeded. */
-  #decide(request: AssociateRequest): AcceptorPolicy | Omit<AssociateReject, 'type'> {
+  #decide(request: AssociateRequest, address: string | undefined): AcceptorPolicy | Omit<AssociateReject, 'type'> {
     if (request.calledAeTitle.trim() !== this.aeTitle) return { result: 1, source: 1, reason: 7 }
-    const expected = this.#movesOf(request.callingAeTitle).length > 0
-    if (!expected && !this.#known.has(request.callingAeTitle.trim())) {
+    const callers = this.#archivesAt(request.callingAeTitle, address)
+    const expected = this.#movesOf(callers).length > 0
+    if (!expected && !callers.some((caller) => this.#known.has(caller))) {
       refusals.publish({ reason: 'unknown-caller' } satisfies RefusedStoreEvent)
       return { result: 1, source: 1, reason: 3 }
     }
@@ -172,12 +194,23 @@ export class MoveDestination implements AsyncDisposable {
     }
   }
 
-  #movesOf(callingAeTitle: string): ExpectedMove[] {
-    return [...this.#moves].filter(({ archiveAeTitle }) => archiveAeTitle === callingAeTitle.trim())
+  /** The archives that call with this AE title from this address: more than one may share a title for storing. */
+  #archivesAt(callingAeTitle: string, address: string | undefined): string[] {
+    const title = callingAeTitle.trim()
+    const known = [...this.#known.values()].filter(
+      ({ aeTitle, aeTitles, addresses }) =>
+        (aeTitle === title || aeTitles.includes(title)) && (!addresses || isAmong(address, addresses)),
+    )
+    const unknown = this.#known.has(title) ? [] : [title]
+    return [...known.map(({ aeTitle }) => aeTitle), ...unknown]
   }
 
-  async #store(incoming: IncomingStore, caller: string): Promise<number> {
-    const moves = this.#movesOf(caller)
+  #movesOf(archives: readonly string[]): ExpectedMove[] {
+    return [...this.#moves].filter(({ archiveAeTitle }) => archives.includes(archiveAeTitle))
+  }
+
+  async #store(incoming: IncomingStore, callers: readonly string[]): Promise<number> {
+    const moves = this.#movesOf(callers)
     if (moves.length === 0) return this.#refused('unknown-caller')
     let identified: { identity: Identity; body: Instance['body'] }
     try {
@@ -208,6 +241,10 @@ export class MoveDestination implements AsyncDisposable {
     refusals.publish({ reason } satisfies RefusedStoreEvent)
     return Status.notAuthorized
   }
+}
+
+function isAmong(address: string | undefined, addresses: BlockList): boolean {
+  return address !== undefined && addresses.check(address, isIPv6(address) ? 'ipv6' : 'ipv4')
 }
 
 /** Storage classes of the standard, and those of vendors, which are not told apart from other services. */

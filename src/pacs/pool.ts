@@ -1,9 +1,10 @@
 import { channel } from 'node:diagnostics_channel'
 import { setTimeout as delay } from 'node:timers/promises'
 import { Association, type RequestOptions } from '../network/association.ts'
-import { AssociationAbortedError, AssociationRejectedError, ConnectionLostError } from '../network/errors.ts'
+import { AssociationRejectedError } from '../network/errors.ts'
 import type { ExtendedNegotiation, ProposedContext, RoleSelection } from '../network/pdu.ts'
 import { PoolBusyError, PoolClosedError, type Call } from './call.ts'
+import { Concessions, type Offer } from './concessions.ts'
 
 /** What an association is opened for. Those with equal proposals can stand in for each other. */
 export interface Proposal {
@@ -43,18 +44,16 @@ const RELEASE_TIMEOUT_MS = 3_000
 /** Pauses before another try when the peer rejects for want of resources, in ms (PS3.8 9.3.4, result 2). */
 const BACKOFF_MS = [250, 750, 2_000]
 
-/** How long extended negotiation is left out for an archive that did not bear it, in ms: it may be set right meanwhile. */
-export const PLAIN_MS = 10 * 60_000
-/** A connection that is lost once may be lost for any reason. */
-const DROPS_THAT_TELL = 2
-
 /** How long a limit of the archive's own, found by a rejection, is kept to, in ms. */
 export const CEILING_MS = 60_000
 
-/** Published when an association is opened, could not be, or has ended; and when extended negotiation is given up for a while. */
+/**
+ * Published when an association is opened, could not be, or has ended; and when something is given up for a while:
+ * extended negotiation (plain), user identity (anonymous), the number of contexts.
+ */
 export interface AssociationEvent {
   readonly archive: string
-  readonly event: 'opened' | 'failed' | 'closed' | 'plain'
+  readonly event: 'opened' | 'failed' | 'closed' | 'plain' | 'anonymous' | 'fewer-contexts'
   /** Why it could not be opened. */
   readonly error?: unknown
 }
@@ -86,10 +85,9 @@ export class AssociationPool {
   #closed = false
   /** What the archive takes at once, found by a rejection. */
   #ceiling = { size: Infinity, until: 0 }
-  /** Associations in a row that were dropped with extended negotiation, and opened without. */
-  #drops = 0
-  /** Until then (performance.now) it is left out. */
-  #plainUntil = -Infinity
+  readonly #concessions = new Concessions((what, error) =>
+    this.#publish(what === 'extended' ? 'plain' : 'anonymous', error),
+  )
 
   constructor(options: PoolOptions) {
     this.#options = options
@@ -279,33 +277,17 @@ export class AssociationPool {
     if (this.#slots.delete(slot)) this.#serve()
   }
 
-  async #open(proposal: Proposal, call: Call): Promise<Association> {
-    const { extended = [], ...plain } = proposal
-    if (extended.length === 0 || performance.now() < this.#plainUntil) return this.#request(plain, call)
-    try {
-      const association = await this.#request(proposal, call)
-      this.#drops = 0
-      return association
-    } catch (error) {
-      // PS3.7 D.3.3.5 lets a peer ignore what it does not know; some reject or abort instead.
-      const dropped = error instanceof AssociationAbortedError || error instanceof ConnectionLostError
-      const rejected = error instanceof AssociationRejectedError && error.source === 1 && error.reason === 1
-      if (!dropped && !rejected) throw error
-      const association = await this.#request(plain, call)
-      if (rejected || ++this.#drops >= DROPS_THAT_TELL) {
-        this.#drops = 0
-        this.#plainUntil = performance.now() + PLAIN_MS
-        this.#publish('plain', error)
-      }
-      return association
-    }
+  #open(proposal: Proposal, call: Call): Promise<Association> {
+    const { identity } = this.#options.request
+    return this.#concessions.open({ ...proposal, ...(identity && { identity }) }, (offer) => this.#request(offer, call))
   }
 
-  async #request(proposal: Proposal, call: Call): Promise<Association> {
+  async #request(offer: Offer, call: Call): Promise<Association> {
+    const { identity: _, ...request } = this.#options.request
     // With others of ours open there is something better to wait for.
     for (const pause of [...(this.#slots.size > 1 ? [] : BACKOFF_MS), undefined]) {
       try {
-        return await Association.request({ ...this.#options.request, ...proposal }, call.signal)
+        return await Association.request({ ...request, ...offer }, call.signal)
       } catch (error) {
         const again = error instanceof AssociationRejectedError && error.transient && pause !== undefined
         if (!again) throw error

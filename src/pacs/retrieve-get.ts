@@ -12,7 +12,7 @@ import { NotSupportedByArchiveError, type Call } from './call.ts'
 import { getProposal, type GetPlan } from './contexts.ts'
 import { belongsTo, identify, type Identity } from './identify.ts'
 import type { Instance, Selection } from './instance.ts'
-import type { Lease } from './pool.ts'
+import type { Lease, Proposal } from './pool.ts'
 import { listMissing } from './missing.ts'
 import { classesOfModality } from './modality-classes.ts'
 import { identifier, returnKey, selectionKeys, type Key, type Level, type Query } from './query.ts'
@@ -160,11 +160,12 @@ interface Progress {
 async function* attemptOnce(
   ...[selection, uids, plan, received, malformed, source, call, progress]: [...AttemptArguments, progress: Progress]
 ): AsyncGenerator<Instance, AttemptEnd> {
-  const { maxContexts, roles, timeout, archive } = source
+  const { pool, contexts, roles, timeout, archive } = source
   const wanted = selection.instance === undefined ? uids : [selection.instance]
   const level: Level = wanted.length > 0 ? 'IMAGE' : selection.series === undefined ? 'STUDY' : 'SERIES'
-  const proposal = getProposal({ ...plan, maxContexts, roles })
-  const lease = await source.pool.lease(proposal, call, { fresh: progress.fresh === true })
+  const propose = (maxContexts: number): Proposal => getProposal({ ...plan, maxContexts, roles })
+  const fresh = progress.fresh === true
+  const lease = await contexts.open(propose, (proposal) => pool.lease(proposal, call, { fresh }))
   progress.lease = lease
   try {
     const context = [...lease.association.contexts.values()].find((c) => c.abstractSyntax === SopClass.studyRootGet)

@@ -3,6 +3,7 @@ import { SopClass, type Uid } from '../dicom/uids.ts'
 import { Scu, type RetrieveEnd } from '../dimse/scu.ts'
 import { Status, statusClass, StatusError } from '../dimse/status.ts'
 import type { AcceptedContext } from '../network/negotiation.ts'
+import { settlesWithin } from '../network/settles-within.ts'
 import { NotSupportedByArchiveError, type Call } from './call.ts'
 import { moveProposal } from './contexts.ts'
 import type { Instance, Selection } from './instance.ts'
@@ -230,7 +231,7 @@ class Attempt {
       if (ending.error !== undefined) return
       if (ending.end) {
         const grace = this.#graceAfter(ending.end)
-        if (grace === 0 || !(await this.#somethingWithin(grace))) return
+        if (grace === 0 || !(await settlesWithin(this.#news.promise, grace))) return
         continue
       }
       await this.#news.promise
@@ -322,18 +323,6 @@ class Attempt {
     this.#waiting.push({ instance, answer: resolve })
     this.#tell()
     return promise
-  }
-
-  async #somethingWithin(milliseconds: number): Promise<boolean> {
-    let timer: NodeJS.Timeout | undefined
-    const late = new Promise<boolean>((resolve) => {
-      timer = setTimeout(() => resolve(false), milliseconds)
-    })
-    try {
-      return await Promise.race([this.#news.promise.then(() => true), late])
-    } finally {
-      clearTimeout(timer)
-    }
   }
 
   #tell(): void {

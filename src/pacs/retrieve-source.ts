@@ -1,5 +1,6 @@
 import type { Dataset } from '../dicom/dataset.ts'
 import type { Call } from './call.ts'
+import type { ContextLimit } from './context-limit.ts'
 import type { AssociationPool } from './pool.ts'
 import type { Query } from './query.ts'
 
@@ -8,7 +9,7 @@ export interface RetrieveSource {
   readonly archive: string
   readonly pool: AssociationPool
   find(query: Query, call: Call): AsyncIterable<Dataset>
-  readonly maxContexts: number
+  readonly contexts: ContextLimit
   readonly roles: 'scp' | 'both'
   /** The archive cannot match lists of UIDs. */
   readonly singleUidLists: boolean

@@ -8,9 +8,10 @@ import { Scu } from '../dimse/scu.ts'
 import { Status, statusClass } from '../dimse/status.ts'
 import type { AcceptedContext } from '../network/negotiation.ts'
 import type { Call } from './call.ts'
+import type { ContextLimit } from './context-limit.ts'
 import { storeProposal, type StoragePair } from './contexts.ts'
 import type { Instance } from './instance.ts'
-import type { AssociationPool, Lease } from './pool.ts'
+import type { AssociationPool, Lease, Proposal } from './pool.ts'
 
 /** What became of one instance. */
 export type StoreOutcome =
@@ -24,7 +25,7 @@ export type StoreOutcome =
 
 export interface StoreTarget {
   readonly pool: AssociationPool
-  readonly maxContexts: number
+  readonly contexts: ContextLimit
   readonly timeout: number
   /** Pairs stored lately, offered together so that a mixed batch needs one association. */
   readonly recent: RecentPairs
@@ -112,27 +113,32 @@ export class StoreBatch implements AsyncDisposable {
 
   async #open(pair: StoragePair): Promise<Lease> {
     this.#scu = undefined
-    const { recent, maxContexts, pool } = this.#target
+    const { recent, contexts, pool } = this.#target
     recent.add(pair)
-    // The pair at hand must be among the contexts, whatever else there is no room for.
-    const others = recent.list().filter((other) => other.sopClass !== pair.sopClass || other.syntax !== pair.syntax)
-    const classes = new Set<Uid>([pair.sopClass])
-    const pairs: StoragePair[] = [pair]
-    for (const other of others) {
-      const room = pairs.length + classes.size + (classes.has(other.sopClass) ? 1 : 2)
-      if (room > maxContexts) break
-      pairs.push(other)
-      classes.add(other.sopClass)
-    }
-    pairs.sort((a, b) => (`${a.sopClass} ${a.syntax}` < `${b.sopClass} ${b.syntax}` ? -1 : 1))
     if (this.#unreachable) throw this.#unreachable
+    const propose = (maxContexts: number): Proposal =>
+      storeProposal(pairsAround(pair, recent, maxContexts), maxContexts)
     try {
-      return await pool.lease(storeProposal(pairs, maxContexts), this.#call)
+      return await contexts.open(propose, (proposal) => pool.lease(proposal, this.#call))
     } catch (error) {
       this.#unreachable = error as Error
       throw error
     }
   }
+}
+
+/** A pair, which must be among the contexts, and of the recent ones what there is room for beside it. */
+function pairsAround(pair: StoragePair, recent: RecentPairs, maxContexts: number): StoragePair[] {
+  const others = recent.list().filter((other) => other.sopClass !== pair.sopClass || other.syntax !== pair.syntax)
+  const classes = new Set<Uid>([pair.sopClass])
+  const pairs: StoragePair[] = [pair]
+  for (const other of others) {
+    const room = pairs.length + classes.size + (classes.has(other.sopClass) ? 1 : 2)
+    if (room > maxContexts) break
+    pairs.push(other)
+    classes.add(other.sopClass)
+  }
+  return pairs.sort((a, b) => (`${a.sopClass} ${a.syntax}` < `${b.sopClass} ${b.syntax}` ? -1 : 1))
 }
 
 /** Its own syntax first; a native object goes in any native one. */

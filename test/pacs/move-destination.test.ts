@@ -231,7 +231,7 @@ describe('a caller of our listener', () => {
 
   it('that is an archive of ours may verify us at any time, and store nothing', async () => {
     const { destination, port } = await listening()
-    destination.know('PACS')
+    destination.know({ aeTitle: 'PACS', aeTitles: [], addresses: undefined, timeout: 5_000 })
     const verification = { id: 3, abstractSyntax: VERIFICATION, transferSyntaxes: [IMPLICIT_LE] }
     const caller = await calling(port, { contexts: [CT_CONTEXT, verification] })
     expect(caller.results).toEqual([3, 0])

@@ -8,10 +8,10 @@ import { SopClass } from '../../src/dicom/uids.ts'
 import { Scu } from '../../src/dimse/scu.ts'
 import { AssociationRejectedError, ConnectError, PeerTimeoutError } from '../../src/network/errors.ts'
 import { PoolBusyError, PoolClosedError } from '../../src/pacs/call.ts'
+import { CONCEDED_MS } from '../../src/pacs/concessions.ts'
 import { findProposal } from '../../src/pacs/contexts.ts'
 import {
   AssociationPool,
-  PLAIN_MS,
   type AssociationEvent,
   type Lease,
   type PoolOptions,
@@ -444,7 +444,7 @@ describe('extended negotiation', () => {
     ])
     offers.length = 0
     const now = performance.now.bind(performance)
-    vi.spyOn(performance, 'now').mockImplementation(() => now() + PLAIN_MS)
+    vi.spyOn(performance, 'now').mockImplementation(() => now() + CONCEDED_MS)
     await open(fixture.pool, 1)
     expect(offers).toEqual([true, false])
   })
