@@ -136,6 +136,7 @@ const quirks = z.strictObject({
     .describe('Role selection offered for storage classes in C-GET: SCP only, or SCU and SCP'),
   singleUidLists: bool.optional().describe('The archive cannot match lists of UIDs'),
   uppercaseNames: bool.optional().describe('The archive matches person names in capitals only'),
+  looseMatching: bool.optional().describe('Matches of the archive that do not fit the keys are wanted: show them'),
   noExtendedNegotiation: bool.optional().describe('The archive drops associations that offer extended negotiation'),
 })
 

@@ -1,7 +1,9 @@
 import { InstanceCache } from './cache/instance-cache.ts'
 import { ConfigError, type Config, type ConfigFault } from './config.ts'
+import type { Examination } from './http/readiness.ts'
 import { startServer, type HttpServer, type ServerOptions } from './http/server.ts'
 import { Archive } from './pacs/archive.ts'
+import type { Call } from './pacs/call.ts'
 import { MoveDestination } from './pacs/move-destination.ts'
 import { startTelemetry, type Telemetry } from './telemetry.ts'
 
@@ -36,7 +38,14 @@ export async function startGateway(config: Config, { pages }: Pick<ServerOptions
   try {
     const moves = config.archives.some(({ retrieve }) => retrieve === 'move')
     if (config.dimse.enabled === true || moves) await destination.listen()
-    server = await startServer({ config, archives, cache, metrics: () => telemetry.metrics(), pages })
+    server = await startServer({
+      config,
+      archives,
+      cache,
+      metrics: () => telemetry.metrics(),
+      examine: (archive, signal) => examined(archive, { config, destination, signal }),
+      pages,
+    })
   } catch (error) {
     await release()
     throw error
@@ -56,6 +65,19 @@ export async function startGateway(config: Config, { pages }: Pick<ServerOptions
     stop: () => stop(config.http.shutdownGrace),
     [Symbol.asyncDispose]: () => stop(0),
   }
+}
+
+/** What the doctor finds at an archive that is being served. */
+async function examined(
+  archive: Archive,
+  { config, destination, signal }: { config: Config; destination: MoveDestination; signal: AbortSignal },
+): Promise<Examination> {
+  const { examine } = await import('./doctor/examine.ts')
+  const service = { reserve: (call: Call) => archive.reserve(call), destination }
+  const examinedAt = new Date().toISOString()
+  const report = await examine({ config: archive.config, dimse: config.dimse, signal, service })
+  const { name: _, aeTitle: __, findings, ...rest } = report
+  return { examinedAt, ...rest, findings: findings as Examination['findings'] }
 }
 
 /** What the configuration knows and this version does not do: taken in silence it would be a promise. */

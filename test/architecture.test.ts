@@ -127,8 +127,9 @@ describe('main.ts, config.ts, telemetry.ts, demo/', () => {
     expect(violations(file, source)).toEqual([expect.stringContaining('demo')])
   })
 
-  test('the doctor is imported by main.ts only', () => {
+  test('the doctor is imported by main.ts and gateway.ts only, when it is needed', () => {
     expect(violations('main.ts', "const { runDoctor } = await import('./doctor/run.ts')")).toEqual([])
+    expect(violations('gateway.ts', "const { examine } = await import('./doctor/examine.ts')")).toEqual([])
     expect(violations('gateway.ts', "import { examine } from './doctor/examine.ts'")).toHaveLength(1)
     expect(violations('http/app.ts', "import { examine } from '../doctor/examine.ts'")).toHaveLength(1)
     expect(violations('doctor/store.ts', "import { cache } from '../cache/instances.ts'")).toHaveLength(1)
@@ -238,7 +239,9 @@ function importFault(file: string, { specifier, typeOnly, dynamic, names }: Impo
   if (to === 'demo' && from !== 'demo')
     return file === 'main.ts' && (dynamic || typeOnly) ? undefined : 'only main.ts imports demo/, by import()'
   if (to === 'doctor' && from !== 'doctor')
-    return file === 'main.ts' && (dynamic || typeOnly) ? undefined : 'only main.ts imports doctor/, by import()'
+    return ['main.ts', 'gateway.ts'].includes(file) && (dynamic || typeOnly)
+      ? undefined
+      : 'only main.ts and gateway.ts import doctor/, by import()'
   if (from === undefined || from === to) return undefined
   if (to === undefined) {
     if (!CONFIG.test(target)) return 'files at the root of src are parts of main.ts'

@@ -36,7 +36,8 @@ export async function examine(options: ProbeOptions): Promise<ArchiveReport> {
     else probe.add(fetchNotTried())
     await storable(probe)
     if (probe.storeTest) await storeOne(probe)
-    await limit(probe)
+    // It would take more associations than the service may have.
+    if (!probe.service) await limit(probe)
   }
   const { name, aeTitle, host, port, callingAeTitle } = options.config
   const { findings, ourHost } = probe
@@ -45,8 +46,17 @@ export async function examine(options: ProbeOptions): Promise<ArchiveReport> {
     ...(ourHost !== undefined && { ourHost }),
     level: worst(findings),
     milliseconds: Math.round(performance.now() - start),
-    findings,
+    findings: findings.map(rounded),
   }
+}
+
+/** Times to a tenth of a millisecond. */
+function rounded(finding: Finding): Finding {
+  if (!finding.facts) return finding
+  const facts = Object.entries(finding.facts).map(
+    ([name, value]) => [name, typeof value === 'number' ? Math.round(value * 10) / 10 : value] as const,
+  )
+  return { ...finding, facts: Object.fromEntries(facts) }
 }
 
 /** One way to fetch is enough, unless the configuration asks for the other. */

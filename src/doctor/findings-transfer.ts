@@ -87,7 +87,7 @@ export function nothingArrived(listener: Listener, level: Level, status: number 
 /** Somebody called our listener, not by the archive's AE title. */
 export function movedByStranger(parties: Parties, level: Level): Finding {
   const { aeTitle } = parties
-  const text = `Our listener was called, but not by the AE title ${aeTitle}, and so refused what came.${instead(level, 'C-GET')}`
+  const text = `Our listener was called, but neither by the AE title ${aeTitle} nor by another of archives[].delivery, and so refused what came.${instead(level, 'C-GET')}`
   const ask = `Please have the archive store to us under the AE title ${aeTitle}, under which we call it.`
   return { level, code: 'MOVE_CALLER_UNKNOWN', text, ask }
 }
@@ -123,6 +123,13 @@ export function listenerLocal({ host }: Listener, level: Level): Finding {
 export function listenerOff(): Finding {
   const text = 'C-MOVE is not tried: dimse.enabled is false.'
   return { level: 'note', code: 'MOVE_OFF', text }
+}
+
+/** In a running service, which opens it when it is needed. */
+export function listenerNotOpen(): Finding {
+  const text =
+    'C-MOVE is not tried: the listener of the running service is not open. Run dimsegate doctor while the service is stopped, or set dimse.enabled to true.'
+  return { level: 'note', code: 'MOVE_LISTENER_NOT_OPEN', text }
 }
 
 function begun({ bytes = 0 }: Failure): string {

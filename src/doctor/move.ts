@@ -19,9 +19,23 @@ const STRAGGLER_MS = 2_000
 /** After a C-CANCEL, in ms. */
 const CANCEL_MS = 2_000
 
-/** C-MOVE of one instance to our own listener, which is opened for it and closed again. */
+/**
+ * C-MOVE of one instance to our own listener: that of the service where it is open, else one that is opened for it and
+ * closed again.
+ */
 export async function move(probe: Probe, sample: Sample): Promise<Outcome> {
-  const destination = new MoveDestination(probe.dimse)
+  if (!probe.service) {
+    await using own = new MoveDestination(probe.dimse)
+    own.know(delivererOf(probe.config))
+    return await moveTo(own, probe, sample)
+  }
+  const { destination } = probe.service
+  // Opened, it would stay open, and change what the service tries.
+  if (destination.enabled && !destination.isOpen) return { works: false, finding: () => findings.listenerNotOpen() }
+  return moveTo(destination, probe, sample)
+}
+
+async function moveTo(destination: MoveDestination, probe: Probe, sample: Sample): Promise<Outcome> {
   if (!destination.enabled) return { works: false, finding: () => findings.listenerOff() }
   const at = { aeTitle: probe.dimse.aeTitle, host: probe.listenerHost, port: probe.dimse.port }
   if (isLoopback(at.host) && !isLoopback(probe.config.host) && !isLoopback(probe.ourHost ?? '')) {
@@ -30,7 +44,6 @@ export async function move(probe: Probe, sample: Sample): Promise<Outcome> {
   const seen: Seen = { bytes: 0, refusals: [] }
   const note = (event: unknown): void => void seen.refusals.push((event as RefusedStoreEvent).reason)
   subscribe('dimsegate:refused-store', note)
-  destination.know(delivererOf(probe.config))
   try {
     at.port = await destination.listen()
     let failure: unknown
@@ -51,7 +64,6 @@ export async function move(probe: Probe, sample: Sample): Promise<Outcome> {
     return { works: false, finding }
   } finally {
     unsubscribe('dimsegate:refused-store', note)
-    await destination[Symbol.asyncDispose]()
   }
 }
 

@@ -26,10 +26,5 @@ export function summaryText(reports: readonly ArchiveReport[]): string {
 
 /** All reports as one JSON document; its form is described in docs/connecting.md. */
 export function reportsJson(reports: readonly ArchiveReport[], version: string): string {
-  return `${JSON.stringify({ dimsegate: version, level: worst(reports), archives: reports }, rounded, 2)}\n`
-}
-
-/** Times to a tenth of a millisecond. */
-function rounded(_key: string, value: unknown): unknown {
-  return typeof value === 'number' ? Math.round(value * 10) / 10 : value
+  return `${JSON.stringify({ dimsegate: version, level: worst(reports), archives: reports }, null, 2)}\n`
 }

@@ -4,11 +4,20 @@ import { Association, type RequestOptions } from '../network/association.ts'
 import { AssociationRejectedError } from '../network/errors.ts'
 import type { TlsOptions } from '../network/transport.ts'
 import { requestOptions } from '../pacs/archive.ts'
+import { PoolBusyError, type Call } from '../pacs/call.ts'
 import { Concessions } from '../pacs/concessions.ts'
+import type { MoveDestination } from '../pacs/move-destination.ts'
 import type { Proposal } from '../pacs/pool.ts'
 import type { Parties } from './findings-reach.ts'
 import { StepTimeoutError } from './reason.ts'
 import type { Finding } from './report.ts'
+
+/** What a running service must not be disturbed in. */
+export interface Service {
+  /** A place among the associations that it may have open; what is returned gives it back. */
+  reserve(call: Call): Promise<() => void>
+  readonly destination: MoveDestination
+}
 
 export interface ProbeOptions {
   readonly config: ArchiveConfig
@@ -16,6 +25,8 @@ export interface ProbeOptions {
   readonly dimse: Config['dimse']
   /** Ends everything at once. */
   readonly signal: AbortSignal
+  /** The service that examines what it serves; without one, whoever examines has the archive for himself. */
+  readonly service?: Service
   /** Store one synthetic image. */
   readonly storeTest?: boolean
   /** Milliseconds a step may take; STEP_MS unless told. */
@@ -35,19 +46,26 @@ const AGAIN_MS = [250, 1_000, 1_500]
 export class Probe {
   readonly config: ArchiveConfig
   readonly dimse: Config['dimse']
+  readonly service: Service | undefined
   readonly storeTest: boolean
   readonly findings: Finding[] = []
   readonly tls: TlsOptions | undefined
   /** Where the archive sees us, as soon as a connection tells. */
   ourHost: string | undefined
   readonly #concessions = new Concessions()
+  /** What the step is at: it may wait for a place among the associations of the service. */
+  #at: 'archive' | 'queue' = 'archive'
   readonly #signal: AbortSignal
   readonly #stepTimeout: number
   readonly #progress: (step: string) => void
 
-  constructor({ config, dimse, signal, storeTest, stepTimeout, progress }: ProbeOptions, tls: TlsOptions | undefined) {
+  constructor(
+    { config, dimse, signal, service, storeTest, stepTimeout, progress }: ProbeOptions,
+    tls: TlsOptions | undefined,
+  ) {
     this.config = config
     this.dimse = dimse
+    this.service = service
     this.storeTest = storeTest === true
     this.tls = tls
     this.#signal = signal
@@ -87,7 +105,8 @@ export class Probe {
     this.#signal.throwIfAborted()
     this.#progress(name)
     const late = new AbortController()
-    const timer = setTimeout(() => late.abort(new StepTimeoutError(this.#stepTimeout)), this.#stepTimeout)
+    const timer = setTimeout(() => late.abort(this.#lateness()), this.#stepTimeout)
+    this.#at = 'archive'
     try {
       return await work(AbortSignal.any([this.#signal, late.signal]))
     } catch (error) {
@@ -97,6 +116,13 @@ export class Probe {
     } finally {
       clearTimeout(timer)
     }
+  }
+
+  /** Whose fault it is that a step was not over in time. */
+  #lateness(): Error {
+    return this.#at === 'queue'
+      ? new PoolBusyError(this.config.name, this.#stepTimeout)
+      : new StepTimeoutError(this.#stepTimeout)
   }
 
   /** Opens an association for something and releases it. */
@@ -129,7 +155,23 @@ export class Probe {
   async open(proposal: Proposal, signal: AbortSignal): Promise<Association> {
     const { identity, ...request } = this.#request
     const offer = { ...proposal, ...(identity && { identity }) }
-    return this.#concessions.open(offer, (one) => this.#again({ ...request, ...one }, signal))
+    const leave = await this.#place(signal)
+    try {
+      const association = await this.#concessions.open(offer, (one) => this.#again({ ...request, ...one }, signal))
+      void association.closed.then(leave)
+      return association
+    } catch (error) {
+      leave()
+      throw error
+    }
+  }
+
+  async #place(signal: AbortSignal): Promise<() => void> {
+    if (!this.service) return () => undefined
+    this.#at = 'queue'
+    const leave = await this.service.reserve({ signal })
+    this.#at = 'archive'
+    return leave
   }
 
   /** Tries again where the archive rejects for want of resources: the association before may not be gone yet. */

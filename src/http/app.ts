@@ -98,7 +98,9 @@ export function createApp(options: AppOptions): Hono<HttpEnv> {
   app.use(sameOriginStores(config.http.cors.origins))
   app.get('/livez', (c) => c.text('ok'))
   app.get('/readyz', async (c) => {
-    const answer = await readiness.ask()
+    const verbose = c.req.query('verbose')
+    const isBrief = verbose === undefined || verbose === 'false'
+    const answer = await (isBrief ? readiness.ask() : readiness.askInDetail())
     return c.json(answer, answer.status === 'ready' ? 200 : 503)
   })
   app.get('/metrics', async (c) => {

@@ -564,7 +564,9 @@ export interface paths {
     }
     /**
      * Does the service take requests?
-     * @description Readiness probe, with the state of each archive.
+     * @description Readiness probe, with the state of each archive. With `verbose` each archive is examined too, as
+     *     `dimsegate doctor` does it but for what would disturb the service; that takes some seconds the first time, and is
+     *     kept for 10 minutes.
      */
     get: operations['ready']
     put?: never
@@ -945,8 +947,43 @@ export interface components {
         ready: boolean
         /** @description Why it could not. */
         error?: components['schemas']['ErrorCode']
+        examination?: components['schemas']['Examination']
       }[]
     }
+    /** @description What was found at an archive, step by step, as by `dimsegate doctor`. It holds nothing of patients. */
+    Examination: {
+      /** Format: date-time */
+      examinedAt: string
+      /** @description Where the archive listens, as configured. */
+      host: string
+      port: number
+      /** @description What we call ourselves. */
+      callingAeTitle: string
+      /** @description The address we call from; missing where there was no connection. */
+      ourHost?: string
+      level: components['schemas']['FindingLevel']
+      /** @description How long it took. */
+      milliseconds: number
+      /** @description In the order of the steps. */
+      findings: {
+        level: components['schemas']['FindingLevel']
+        /** @description Stays the same between versions. */
+        code: string
+        /** @description A sentence for people, which may change. */
+        text: string
+        /** @description What to ask the administrator of the archive for. */
+        ask?: string
+        /** @description The values in the sentences. */
+        facts?: {
+          [key: string]: string | number | boolean | string[]
+        }
+      }[]
+    }
+    /**
+     * @description As it should be, good to know, or something that keeps users from what they want. Of several the worst.
+     * @enum {string}
+     */
+    FindingLevel: 'ok' | 'note' | 'problem'
     /** @description An OpenAPI 3.1 document. */
     OpenApiDocument: {
       openapi: string
@@ -3440,7 +3477,10 @@ export interface operations {
   }
   ready: {
     parameters: {
-      query?: never
+      query?: {
+        /** @description Examine the archives too. Any value but `false` says so, also none. */
+        verbose?: string
+      }
       header?: never
       path?: never
       cookie?: never

@@ -1,34 +1,76 @@
 import type { Archive } from '../pacs/archive.ts'
+import { PoolClosedError } from '../pacs/call.ts'
 import type { components } from './openapi.d.ts'
 import { problemOf } from './problem.ts'
 
 export type Readiness = components['schemas']['Readiness']
+export type Examination = components['schemas']['Examination']
+
+/** How long examinations are kept, in ms: each moves an instance or two. */
+export const EXAMINED_MS = 10 * 60_000
+
+export interface ReadinessOptions {
+  readonly archives: readonly Archive[]
+  /** Milliseconds. */
+  readonly cache: number
+  /** Looks at one archive step by step. */
+  readonly examine: (archive: Archive, signal: AbortSignal) => Promise<Examination>
+}
 
 /** Asks each archive by C-ECHO; answers are kept `cacheMs`, and one question is under way at a time. */
 export class ReadinessCheck {
   readonly #archives: readonly Archive[]
   readonly #cacheMs: number
-  #stopping = false
+  readonly #examine: ReadinessOptions['examine']
+  readonly #stop = new AbortController()
+  #examining: Promise<void> | undefined
+  #examined: { readonly at: number; readonly examinations: ReadonlyMap<Archive, Examination> } | undefined
   #pending: Promise<Readiness> | undefined
   #answer: { readonly at: number; readonly readiness: Readiness } | undefined
   readonly #reached = new Set<Archive>()
 
-  constructor(archives: readonly Archive[], cacheMs: number) {
+  constructor({ archives, cache, examine }: ReadinessOptions) {
     this.#archives = archives
-    this.#cacheMs = cacheMs
+    this.#cacheMs = cache
+    this.#examine = examine
   }
 
   /** From now on the service is not ready: it is stopping. */
   stop(): void {
-    this.#stopping = true
+    this.#stop.abort(new PoolClosedError())
   }
 
   /** Ready when at least one archive answers: those that do can be served. */
   async ask(): Promise<Readiness> {
-    if (this.#stopping) return { status: 'unready', archives: [] }
+    if (this.#stop.signal.aborted) return { status: 'unready', archives: [] }
     if (this.#answer && performance.now() - this.#answer.at <= this.#cacheMs) return this.#answer.readiness
     this.#pending ??= this.#ask().finally(() => (this.#pending = undefined))
     return this.#pending
+  }
+
+  /** The same, with what was found at each archive: one examination is under way at a time, and kept EXAMINED_MS. */
+  async askInDetail(): Promise<Readiness> {
+    if (!this.#examined || performance.now() - this.#examined.at > EXAMINED_MS) {
+      this.#examining ??= this.#examineAll().finally(() => (this.#examining = undefined))
+      await this.#examining.catch((error: unknown) => {
+        if (!this.#stop.signal.aborted) throw error
+      })
+    }
+    const { status, archives } = await this.ask()
+    const detailed = archives.map((archive, index) => {
+      const examination = this.#examined?.examinations.get(this.#archives[index]!)
+      return examination ? { ...archive, examination } : archive
+    })
+    return { status, archives: detailed }
+  }
+
+  /** One after another: they share our listener. */
+  async #examineAll(): Promise<void> {
+    const examinations = new Map<Archive, Examination>()
+    for (const archive of this.#archives) {
+      examinations.set(archive, await this.#examine(archive, this.#stop.signal))
+    }
+    this.#examined = { at: performance.now(), examinations }
   }
 
   /** Its answer is as old as its end: an archive that is slow to answer is not asked all the time. */

@@ -4,7 +4,7 @@ import { getRequestListener } from '@hono/node-server'
 import type { Config } from '../config.ts'
 import { createApp, type AppOptions } from './app.ts'
 import { readContract } from './contract.ts'
-import { ReadinessCheck } from './readiness.ts'
+import { ReadinessCheck, type ReadinessOptions } from './readiness.ts'
 
 /** How long a client may take to send its headers, in ms. */
 const HEADERS_TIMEOUT_MS = 30_000
@@ -22,13 +22,13 @@ export interface HttpServer extends AsyncDisposable {
 }
 
 /** What is served. */
-export type ServerOptions = Omit<AppOptions, 'readiness' | 'contract' | 'stop'>
+export type ServerOptions = Omit<AppOptions, 'readiness' | 'contract' | 'stop'> & Pick<ReadinessOptions, 'examine'>
 
 /** Starts the web server in front of the archives. @throws when the port is taken */
 export async function startServer(options: ServerOptions): Promise<HttpServer> {
-  const { config, archives } = options
+  const { config, archives, examine } = options
   const stop = new AbortController()
-  const readiness = new ReadinessCheck(archives, config.http.readyCache)
+  const readiness = new ReadinessCheck({ archives, cache: config.http.readyCache, examine })
   const app = createApp({ ...options, readiness, contract: await readContract(), stop: stop.signal })
   const server = createServer(
     // A study may take as long to upload as its client's line needs: there is no limit on a whole request.

@@ -82,6 +82,11 @@ export class Archive implements AsyncDisposable {
     return this.#pool.stats
   }
 
+  /** A place among `maxAssociations` for an association that is not of the pool; what is returned gives it back. */
+  reserve(call: Call): Promise<() => void> {
+    return this.#pool.reserve(call)
+  }
+
   /** C-ECHO. @throws StatusError, and what opening or losing an association throws */
   async echo(call: Call): Promise<void> {
     await this.#retrying(this.#find, call, async (lease) => {
@@ -130,6 +135,7 @@ export class Archive implements AsyncDisposable {
     const finder = {
       find: (query: Query, inner: Call) => this.find(query, inner),
       relational: options.relational,
+      loose: this.config.quirks.looseMatching === true,
       maxParents: this.config.search.maxParents,
     }
     yield* search(request, finder, call)

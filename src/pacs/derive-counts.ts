@@ -3,8 +3,9 @@ import type { Dataset } from '../dicom/dataset.ts'
 import type { Tag } from '../dicom/tag.ts'
 import type { Archive } from './archive.ts'
 import type { Call } from './call.ts'
+import { fits } from './post-filter.ts'
 import { returnKey, selectionKeys } from './query.ts'
-import { fits, SearchTooBroadError, type SearchRequest } from './search.ts'
+import { SearchTooBroadError, type SearchRequest } from './search.ts'
 
 /** Studies of one answer whose counts are derived, the first ones: each costs a query. Behind them the archive's word holds. */
 export const MAX_DERIVED = 200
@@ -58,8 +59,8 @@ export async function* fittingModalities(
   call: Call,
 ): AsyncGenerator<Dataset> {
   const { deriveCounts: mode, maxParents } = archive.config.search
-  const isAsked = request.match.some((key) => key.tag === Attribute.ModalitiesInStudy && key.values.length > 0)
-  if (request.level !== 'STUDY' || mode === 'never' || !isAsked) {
+  const asked = request.match.filter((key) => key.tag === Attribute.ModalitiesInStudy && key.values.length > 0)
+  if (request.level !== 'STUDY' || mode === 'never' || asked.length === 0) {
     yield* results
     return
   }
@@ -70,7 +71,8 @@ export async function* fittingModalities(
   }
   for (const study of unknown) {
     await fillIn(archive, study, missing(study), call)
-    if (study.string(Attribute.ModalitiesInStudy) !== undefined && fits(study, request.match)) yield study
+    const isKnown = study.string(Attribute.ModalitiesInStudy) !== undefined
+    if (isKnown && fits(study, asked, { fuzzy: false, loose: false })) yield study
   }
 }
 

@@ -137,6 +137,15 @@ export class AssociationPool {
     }
   }
 
+  /**
+   * A place for an association that somebody opens by himself; what is returned gives it back.
+   * @throws PoolBusyError, PoolClosedError, the signal's reason
+   */
+  async reserve(call: Call): Promise<() => void> {
+    const slot = await this.#slot('', true, call)
+    return () => this.#drop(slot)
+  }
+
   /** As many as configured, or as the archive has lately taken. */
   get #limit(): number {
     const { maxAssociations } = this.#options

@@ -3,9 +3,9 @@ import { Dataset, vrFor } from '../dicom/dataset.ts'
 import type { Tag } from '../dicom/tag.ts'
 import type { Uid } from '../dicom/uids.ts'
 import { representation } from '../dicom/vr.ts'
-import { matchesWildcard } from '../dicom/wildcard.ts'
 import { defaultKeys, depthOf, levelOf, levels } from './attribute-levels.ts'
 import type { Call } from './call.ts'
+import { fits, type Leniency } from './post-filter.ts'
 import { returnKey, selectionKeys, uniqueKeys, type Key, type Level, type Query } from './query.ts'
 
 /** A search as the web asks for it: at one level, with keys and return attributes of that level and above. */
@@ -25,6 +25,8 @@ export interface Finder {
   find(query: Query, call: Call): AsyncIterable<Dataset>
   /** The archive negotiated relational queries (PS3.4 C.4.1.3.2). */
   readonly relational: boolean
+  /** Its matches need not fit the keys as the standard has it. */
+  readonly loose?: boolean
   /** Most studies or series whose children a search may ask for. */
   readonly maxParents: number
 }
@@ -72,6 +74,7 @@ export async function* search(request: SearchRequest, finder: Finder, call: Call
   }
   const results = finder.relational ? relational(request, finder, call) : hierarchical(request, finder, call)
   const unique = uniqueKeys[request.level]
+  const leniency = leniencyOf(request, finder)
   const seen = new Set<string>()
   for await (const match of results) {
     const uid = match.string(unique)
@@ -81,7 +84,7 @@ export async function* search(request: SearchRequest, finder: Finder, call: Call
     const place = request.level === 'IMAGE' ? `${match.string(Attribute.SeriesInstanceUID) ?? ''} ${uid}` : uid
     if (seen.has(place)) continue
     seen.add(place)
-    if (fits(match, request.match)) yield match
+    if (fits(match, request.match, leniency)) yield match
   }
 }
 
@@ -108,6 +111,7 @@ async function* hierarchical(request: SearchRequest, finder: Finder, call: Call)
   if (target > 0 && request.study === undefined && !request.match.some((key) => keyLevel(key, request) === 'STUDY')) {
     throw new SearchNotNarrowedError()
   }
+  const leniency = leniencyOf(request, finder)
   let visited = 0
   async function* below(depth: number, parent: Dataset): AsyncGenerator<Dataset> {
     const level = levels[depth]!
@@ -123,13 +127,17 @@ async function* hierarchical(request: SearchRequest, finder: Finder, call: Call)
     // Parents are gathered first: an association is never held while another is waited for.
     const parents: Dataset[] = []
     for await (const match of finder.find(query, call)) {
-      if (match.string(uniqueKeys[level]) === undefined || !fits(match, request.match)) continue
+      if (match.string(uniqueKeys[level]) === undefined || !fits(match, request.match, leniency)) continue
       if (++visited > finder.maxParents) throw new SearchTooBroadError(finder.maxParents)
       parents.push(withParent(match, parent))
     }
     for (const found of parents) yield* below(depth + 1, found)
   }
   yield* below(0, withSelection(new Dataset(), request))
+}
+
+function leniencyOf({ fuzzy }: SearchRequest, { loose }: Finder): Leniency {
+  return { fuzzy: fuzzy === true, loose: loose === true }
 }
 
 /** A level above the target need not be asked when its UID is known and nothing of it is matched or shown. */
@@ -215,18 +223,4 @@ function switchToUtf8(match: Dataset): void {
     .map(([t, { vr }]) => ({ t, vr, values: match.values(t) }))
   match.set(Attribute.SpecificCharacterSet, 'ISO_IR 192')
   for (const { t, vr, values } of texts) match.set(t, values, vr)
-}
-
-/** Post-filter for archives that ignore a key: only where the answer has a value to look at. */
-export function fits(match: Dataset, keys: readonly Key[]): boolean {
-  return keys.every((key) => {
-    if (key.item || key.values.length === 0) return true
-    if (key.vr !== 'UI' && key.tag !== Attribute.ModalitiesInStudy) return true
-    const found = match.strings(key.tag)
-    return found.length === 0 || found.some((value) => matchesAny(value, key.values.map(String)))
-  })
-}
-
-function matchesAny(value: string, patterns: readonly string[]): boolean {
-  return patterns.some((pattern) => matchesWildcard(pattern, value))
 }

@@ -4,8 +4,9 @@ import { DemoArchive, type DemoArchiveOptions } from '../../src/demo/demo-archiv
 import { encapsulatedSyntaxes } from '../../src/dicom/transfer-syntax.ts'
 import { SopClass } from '../../src/dicom/uids.ts'
 import { eventually } from '../support/eventually.ts'
+import { getResponse, readRequest } from '../support/golden.ts'
 import { freePort } from '../support/ports.ts'
-import { ScriptedArchive } from '../support/scripted-archive.ts'
+import { listing, ScriptedArchive, storeAll } from '../support/scripted-archive.ts'
 import { sliceFile } from '../support/slices.ts'
 import { examined } from './examination.ts'
 
@@ -325,6 +326,24 @@ describe('an archive that cannot be reached', () => {
     expect(result.codes.slice(0, 3)).toEqual(['CONNECTED', 'ASSOCIATED', 'EXTENDED_NEGOTIATION_DROPPED'])
     expect(result.at('problem')).toEqual([])
   })
+})
+
+test('one that drops user identity, or has room for few contexts, is asked as it bears, and says so', async () => {
+  await using archive = await ScriptedArchive.start({
+    associate: (request) =>
+      request.includes(Buffer.from([0x58, 0x00])) || readRequest(request).contexts.length > 50 ? 'abort' : undefined,
+    find: listing([{ number: 1 }]),
+    get: async (association, { contextId, messageId }) => {
+      await storeAll(association, [{ shape: { number: 1 } }])
+      await association.peer.send(getResponse({ contextId, messageId, completed: 1, failed: 0 }))
+    },
+  })
+  const settings = { identity: { type: 'username', username: 'gateway' }, retrieve: 'get' }
+  const result = await examined(archive.address, settings, { stepTimeout: 5_000, dimse: { enabled: false } })
+  expect(result.at('problem')).toEqual([])
+  expect(result.codes).toContain('IDENTITY_DROPPED')
+  expect(result.finding('CONTEXTS_LIMITED').facts).toEqual({ proposed: 97, stood: 32 })
+  expect(result.codes).toContain('GET_OK')
 })
 
 test('an archive that falls silent ends no step later than it may', async () => {

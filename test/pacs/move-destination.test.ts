@@ -5,9 +5,12 @@ import { parseConfig } from '../../src/config.ts'
 import { Attribute } from '../../src/dicom/attributes.ts'
 import { MAX_PASSED_OVER_BYTES } from '../../src/dimse/scp.ts'
 import { DATA_PDU_SLACK_BYTES } from '../../src/network/pdu-decode.ts'
+import { delivererOf } from '../../src/pacs/archive.ts'
 import {
+  MAX_CONNECTIONS,
   MAX_STORAGE_ASSOCIATIONS,
   MoveDestination,
+  type Deliverer,
   type DestinationLimits,
   type ExpectedMove,
   type RefusedStoreEvent,
@@ -30,6 +33,7 @@ import {
   STUDY_ROOT_FIND,
   VERIFICATION,
 } from '../support/golden.ts'
+import { configOf } from '../support/gateway-to.ts'
 import { failOnLeaks } from '../support/leaks.ts'
 import { freePort } from '../support/ports.ts'
 import { StorageCaller, type StoreOptions } from '../support/scripted-mover.ts'
@@ -298,6 +302,68 @@ describe('a caller of our listener', () => {
     expect(await (await calling(port)).store({})).toBe(0)
     expect(delivered).toEqual([sliceUid(1)])
     expect(refused.filter((reason) => reason !== 'unreadable')).toEqual([])
+  })
+})
+
+describe('an archive that delivers otherwise than it is called', () => {
+  const delivererOfConfig = (delivery: object): Deliverer =>
+    delivererOf(configOf({ host: '127.0.0.1', port: 104 }, { delivery }))
+
+  it('is known by the AE titles that the configuration gives it besides', async () => {
+    const { destination, port } = await listening()
+    destination.know(delivererOfConfig({ aeTitles: ['STORE1', 'STORE2'] }))
+    const delivered = expecting(destination)
+    for (const [n, callingAeTitle] of ['STORE1', 'PACS', 'STORE2'].entries()) {
+      const caller = await calling(port, { callingAeTitle })
+      expect(await caller.store({ number: n + 1 })).toBe(0)
+    }
+    expect(delivered).toEqual([sliceUid(1), sliceUid(2), sliceUid(3)])
+    expect((await calling(port, { callingAeTitle: 'STORE3' })).rejection).toEqual([1, 1, 3])
+  })
+
+  it.each([
+    [['127.0.0.1'], true],
+    [['127.0.0.0/8', '::1'], true],
+    [['192.0.2.1', '2001:db8::/32'], false],
+  ])('from %j is let in: %s (fault 13)', async (addresses, isLetIn) => {
+    const { destination, port } = await listening()
+    destination.know(delivererOfConfig({ addresses }))
+    const delivered = expecting(destination)
+    const caller = await calling(port)
+    expect(caller.rejection).toEqual(isLetIn ? 2 : [1, 1, 3])
+    expect(refused).toEqual(isLetIn ? [] : ['unknown-caller'])
+    if (isLetIn) expect(await caller.store({})).toBe(0)
+    expect(delivered).toHaveLength(isLetIn ? 1 : 0)
+  })
+
+  it('and stalls within an instance is ended in its own time, not in that between instances', async () => {
+    const { destination, port } = await listening({ idle: 60_000 })
+    destination.know({ ...delivererOfConfig({}), timeout: 200 })
+    const broken: unknown[] = []
+    expecting(destination, {
+      deliver: async ({ body }) => {
+        await collect(body).catch((error: unknown) => broken.push(error))
+        return 0xc000
+      },
+    })
+    const caller = await calling(port)
+    const bytes = caller.bytes({ size: 300_000 })
+    await caller.peer.send(bytes.subarray(0, bytes.length - 1_000))
+    expect(await answersOf(caller.peer)).toEqual([ABORT])
+    expect(broken).toMatchObject([{ code: 'PEER_TIMEOUT' }])
+  })
+})
+
+describe('connections beyond the limit', () => {
+  it('are closed at once, before they say who they are', async () => {
+    const { port } = await listening()
+    const peers = await Promise.all(Array.from({ length: MAX_CONNECTIONS }, () => connected(port)))
+    await vi.waitFor(async () => {
+      const late = await connected(port)
+      expect(await late.next()).toBeUndefined()
+    })
+    peers[0]!.socket.destroy()
+    await vi.waitFor(async () => expect((await calling(port)).rejection).toEqual([1, 1, 3]))
   })
 })
 

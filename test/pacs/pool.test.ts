@@ -7,6 +7,7 @@ import { Attribute } from '../../src/dicom/attributes.ts'
 import { SopClass } from '../../src/dicom/uids.ts'
 import { Scu } from '../../src/dimse/scu.ts'
 import { AssociationRejectedError, ConnectError, PeerTimeoutError } from '../../src/network/errors.ts'
+import type { UserIdentity } from '../../src/network/pdu.ts'
 import { PoolBusyError, PoolClosedError } from '../../src/pacs/call.ts'
 import { CONCEDED_MS } from '../../src/pacs/concessions.ts'
 import { findProposal } from '../../src/pacs/contexts.ts'
@@ -27,6 +28,7 @@ import { ScriptedArchive, type ArchiveScript } from '../support/scripted-archive
 failOnLeaks()
 
 const EXTENDED_ITEM = 0x56
+const IDENTITY_ITEM = 0x58
 
 /** Proposals that cannot stand in for each other. */
 const proposals: readonly Proposal[] = [EXPLICIT_LE, IMPLICIT_LE].map((syntax) => ({
@@ -42,7 +44,14 @@ interface Fixture extends AsyncDisposable {
 }
 
 async function start(
-  options: { max?: number; idle?: number; queue?: number; associate?: number; script?: ArchiveScript } = {},
+  options: {
+    max?: number
+    idle?: number
+    queue?: number
+    associate?: number
+    script?: ArchiveScript
+    identity?: UserIdentity
+  } = {},
 ): Promise<Fixture> {
   const archive = await ScriptedArchive.start(options.script)
   const pool = poolTo(archive.address, options)
@@ -58,9 +67,17 @@ async function start(
 
 function poolTo(
   address: { host: string; port: number },
-  options: { max?: number; idle?: number; queue?: number; associate?: number; connect?: number; tls?: object } = {},
+  options: {
+    max?: number
+    idle?: number
+    queue?: number
+    associate?: number
+    connect?: number
+    tls?: object
+    identity?: UserIdentity
+  } = {},
 ): AssociationPool {
-  const { max = 2, idle = 60_000, queue = 5_000, associate = 5_000, connect = 5_000, tls } = options
+  const { max = 2, idle = 60_000, queue = 5_000, associate = 5_000, connect = 5_000, tls, identity } = options
   const request: PoolOptions['request'] = {
     address,
     calledAeTitle: 'PACS',
@@ -68,6 +85,7 @@ function poolTo(
     maxPduLength: 16384,
     timeouts: { connect, associate },
     ...(tls && { tls }),
+    ...(identity && { identity }),
   }
   return new AssociationPool({ archive: 'main', maxAssociations: max, timeouts: { idle, queue }, request })
 }
@@ -475,6 +493,66 @@ describe('extended negotiation', () => {
     const { archive, pool } = fixture
     await expect(pool.lease(find, never)).rejects.toMatchObject({ reason: 3 })
     expect(archive.connections).toHaveLength(1)
+  })
+})
+
+describe('user identity', () => {
+  const none = new Uint8Array(0)
+  const identity: UserIdentity = {
+    type: 1,
+    positiveResponseRequested: false,
+    primary: Buffer.from('gateway'),
+    secondary: none,
+  }
+  const find = findProposal({ extendedNegotiation: true, relational: true, fuzzy: false })
+
+  /** What of both is offered, as letters; the archive drops or rejects what it does not bear. */
+  function bearing(
+    bears: string,
+    answer: Answer,
+  ): { offers: string[]; associate: NonNullable<ArchiveScript['associate']> } {
+    const offers: string[] = []
+    const associate = (request: Buffer): Answer => {
+      const isThere = (type: number): boolean => request.includes(Buffer.of(type, 0, 0))
+      const offer = `${isThere(EXTENDED_ITEM) ? 'e' : ''}${isThere(IDENTITY_ITEM) ? 'i' : ''}`
+      offers.push(offer)
+      return ['e', 'i'].every((one) => !offer.includes(one) || bears.includes(one)) ? undefined : answer
+    }
+    return { offers, associate }
+  }
+
+  type Answer = ReturnType<NonNullable<ArchiveScript['associate']>>
+
+  async function open(pool: AssociationPool, proposal: Proposal, count: number): Promise<void> {
+    for (let index = 0; index < count; index++) (await pool.lease(proposal, never)).discard()
+  }
+
+  test.each(['abort', 'close'] as const)('is left out for an archive that drops it by %s', async (answer) => {
+    const { offers, associate } = bearing('e', answer)
+    const events: AssociationEvent[] = []
+    const note = (event: unknown): void => void events.push(event as AssociationEvent)
+    subscribe('dimsegate:association', note)
+    await using fixture = await start({ max: 2, script: { associate }, identity })
+    await open(fixture.pool, echo, 3)
+    await open(fixture.pool, find, 1)
+    unsubscribe('dimsegate:association', note)
+    expect(offers).toEqual(['i', '', 'i', '', '', 'e'])
+    expect(events.filter(({ event }) => event === 'anonymous')).toHaveLength(1)
+  })
+
+  test('and extended negotiation are left out one by one, then both', async () => {
+    const { offers, associate } = bearing('', 'abort')
+    await using fixture = await start({ max: 2, script: { associate }, identity })
+    await open(fixture.pool, find, 3)
+    expect(offers).toEqual(['ei', 'i', 'e', '', 'ei', 'i', 'e', '', ''])
+  })
+
+  test('is never left out for an archive that rejects: it may not want our user', async () => {
+    const { offers, associate } = bearing('e', [1, 1, 1])
+    await using fixture = await start({ max: 2, script: { associate }, identity })
+    await expect(fixture.pool.lease(echo, never)).rejects.toMatchObject({ code: 'ASSOCIATION_REJECTED' })
+    await expect(fixture.pool.lease(find, never)).rejects.toMatchObject({ code: 'ASSOCIATION_REJECTED' })
+    expect(offers).toEqual(['i', 'ei', 'i'])
   })
 })
 
