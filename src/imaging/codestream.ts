@@ -1,0 +1,144 @@
+import type { Bytes } from '../dicom/bytes.ts'
+import { CodestreamError } from './codec-error.ts'
+import type { ImageDescription } from './image-description.ts'
+
+/** What a codestream says of itself. */
+export interface CodestreamHeader {
+  readonly rows: number
+  readonly columns: number
+  readonly components: number
+  readonly bits: number
+}
+
+const EOI = Buffer.of(0xff, 0xd9)
+const MAX_TILES = 65_535
+
+/** The frame header (SOFn, or SOF55 of JPEG-LS) of ITU-T T.81 B.2.2. */
+export function jpegHeader(bytes: Bytes): CodestreamHeader | undefined {
+  for (let at = 2; at + 9 < bytes.length;) {
+    if (bytes[at] !== 0xff) {
+      at++
+      continue
+    }
+    const marker = bytes[at + 1]!
+    if (isFrameMarker(marker)) {
+      return {
+        bits: bytes[at + 4]!,
+        rows: (bytes[at + 5]! << 8) | bytes[at + 6]!,
+        columns: (bytes[at + 7]! << 8) | bytes[at + 8]!,
+        components: bytes[at + 9]!,
+      }
+    }
+    if (marker === 0xff) at++
+    // SOI and RSTm stand alone.
+    else if (marker === 0xd8 || (marker >= 0xd0 && marker <= 0xd7)) at += 2
+    else at += 2 + ((bytes[at + 2]! << 8) | bytes[at + 3]!)
+  }
+  return undefined
+}
+
+function isFrameMarker(marker: number): boolean {
+  const isSof = marker >= 0xc0 && marker <= 0xcf && marker !== 0xc4 && marker !== 0xc8 && marker !== 0xcc
+  return isSof || marker === 0xf7
+}
+
+/** The SIZ segment of ITU-T T.800 A.5.1, of a codestream or of a JP2 file around one. */
+export function jpeg2000Header(bytes: Bytes): CodestreamHeader | undefined {
+  const start = jpeg2000Start(bytes)
+  if (start === undefined || bytes.length < start + 45) return undefined
+  const view = new DataView(bytes.buffer, bytes.byteOffset + start, bytes.length - start)
+  const [width, height, left, top, tileWidth, tileHeight] = [8, 12, 16, 20, 24, 28].map((at) => view.getUint32(at))
+  const tiles = Math.ceil(width! / tileWidth!) * Math.ceil(height! / tileHeight!)
+  // Components of other sizes than the image's have no place in a frame.
+  const isSubsampled = view.getUint8(43) !== 1 || view.getUint8(44) !== 1
+  if (!(tiles <= MAX_TILES) || isSubsampled) return undefined
+  return {
+    columns: width! - left!,
+    rows: height! - top!,
+    components: view.getUint16(40),
+    bits: (view.getUint8(42) & 0x7f) + 1,
+  }
+}
+
+/** Where SOC and SIZ are. */
+function jpeg2000Start(bytes: Bytes): number | undefined {
+  const at = Buffer.from(bytes.buffer, bytes.byteOffset, bytes.length).indexOf(Buffer.of(0xff, 0x4f, 0xff, 0x51))
+  return at < 0 ? undefined : at
+}
+
+/**
+ * Checks that a codestream is of the image: a decoder allocates what its header says, before it sees that it is wrong.
+ * @throws CodestreamError
+ */
+export function checkHeader(header: CodestreamHeader | undefined, image: ImageDescription): CodestreamHeader {
+  if (!header) throw new CodestreamError('it has no header')
+  const { rows, columns, components, bits } = header
+  if (rows !== image.rows || columns !== image.columns || components !== image.samplesPerPixel) {
+    throw new CodestreamError(
+      `it has ${columns} x ${rows} x ${components} samples, the attributes say ${image.columns} x ${image.rows} x ${image.samplesPerPixel}`,
+    )
+  }
+  if (bits < 1 || bits > 16 || bits > Math.max(image.bitsAllocated, 8)) {
+    throw new CodestreamError(`it has ${bits} bits a sample, ${image.bitsAllocated} are allocated`)
+  }
+  return header
+}
+
+/** With an EOI marker at its end, and no padding behind that: some decoders look for it for seconds. */
+export function withEndOfImage(bytes: Bytes): Bytes {
+  const trimmed = withoutZeros(bytes)
+  return hasEndOfImage(trimmed) ? trimmed : Buffer.concat([trimmed, EOI])
+}
+
+function hasEndOfImage(bytes: Bytes): boolean {
+  const trimmed = withoutZeros(bytes)
+  return trimmed.at(-2) === 0xff && trimmed.at(-1) === 0xd9
+}
+
+function withoutZeros(bytes: Bytes): Bytes {
+  let end = bytes.length
+  while (end > 2 && bytes[end - 1] === 0) end--
+  return bytes.subarray(0, end)
+}
+
+/** Whether all tile-parts are there (ITU-T T.800 A.4.2): a decoder that gets fewer draws what it has, in silence. */
+export function isWholeJpeg2000(bytes: Bytes): boolean {
+  const start = jpeg2000Start(bytes)
+  if (start === undefined) return false
+  const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.length)
+  let at = start + 2
+  while (at + 4 <= bytes.length) {
+    const marker = view.getUint16(at)
+    if (marker === 0xffd9) return true
+    if (marker !== 0xff90) {
+      at += 2 + view.getUint16(at + 2)
+      continue
+    }
+    if (at + 12 > bytes.length) return false
+    const length = view.getUint32(at + 6)
+    // Psot of 0: the last tile-part goes on to the EOC marker.
+    if (length === 0) return hasEndOfImage(bytes)
+    at += length
+  }
+  if (at + 2 <= bytes.length && view.getUint16(at) === 0xffd9) return true
+  // Behind the last of them EOC may be missing.
+  return at === bytes.length || (at < bytes.length && bytes.subarray(at).every((byte) => byte === 0))
+}
+
+/**
+ * A JPEG stream whose markers say how its colours are coded, in place of what they said: 0 as they are, 1 YCbCr (Adobe's
+ * APP14 segment, ITU-T T.872 6.5.3). What the attributes of the image say holds (PS3.5 8.2.1).
+ */
+export function withColorTransform(bytes: Bytes, transform: 0 | 1): Bytes {
+  const adobe = Buffer.from([0xff, 0xee, 0, 14, 0x41, 0x64, 0x6f, 0x62, 0x65, 0, 100, 0, 0, 0, 0, transform])
+  const parts: Bytes[] = [bytes.subarray(0, 2), adobe]
+  let at = 2
+  while (at + 3 < bytes.length && bytes[at] === 0xff && bytes[at + 1] !== 0xda) {
+    const length = 2 + ((bytes[at + 2]! << 8) | bytes[at + 3]!)
+    const isApp = bytes[at + 1] === 0xe0 || bytes[at + 1] === 0xee
+    if (!isApp) parts.push(bytes.subarray(at, at + length))
+    at += length
+  }
+  parts.push(bytes.subarray(at))
+  return Buffer.concat(parts)
+}

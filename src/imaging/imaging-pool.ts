@@ -1,0 +1,133 @@
+import { availableParallelism } from 'node:os'
+import { Piscina } from 'piscina'
+import type { Bytes } from '../dicom/bytes.ts'
+import type { Uid } from '../dicom/uids.ts'
+import { CodestreamError } from './codec-error.ts'
+import type { Picture } from './draw-frame.ts'
+import type { Drawing } from './drawing.ts'
+import { UnusableImageError, type ImageDescription } from './image-description.ts'
+import type { Outcome, Task } from './worker.ts'
+
+export interface ImagingOptions {
+  /** Threads that decode, encode and draw; one for each processor but one unless told. */
+  readonly threads: number | null
+  /** Milliseconds a frame may take. */
+  readonly timeout: number
+}
+
+/** A frame took too long, or more memory than there is for it. */
+export class CodecStoppedError extends Error {
+  readonly code = 'CODEC_STOPPED'
+  constructor(options?: ErrorOptions) {
+    super('A frame took too long to decode, encode or draw, or took too much memory', options)
+    this.name = 'CodecStoppedError'
+  }
+}
+
+/** Memory of a thread besides that of codecs, in MiB. */
+const THREAD_HEAP_MIB = 512
+/** How long a thread is kept that has nothing to do, in ms: it holds compiled codecs. */
+const THREAD_IDLE_MS = 60_000
+
+interface Waiter {
+  readonly resolve: () => void
+}
+
+/** Threads in which frames are decoded, encoded and drawn, one frame at a time each, so that no request waits for a codec. */
+export class ImagingPool implements AsyncDisposable {
+  readonly #options: ImagingOptions
+  readonly #threads: number
+  #piscina: Piscina<Task, Outcome<Bytes | Picture>> | undefined
+  #running = 0
+  readonly #waiters: Waiter[] = []
+
+  constructor(options: ImagingOptions) {
+    this.#options = options
+    this.#threads = options.threads ?? Math.max(1, availableParallelism() - 1)
+  }
+
+  get stats(): { readonly running: number; readonly waiting: number } {
+    return { running: this.#running, waiting: this.#waiters.length }
+  }
+
+  /**
+   * A native frame from one of encapsulated pixel data; see decodeFrame.
+   * @throws CodestreamError, CodecStoppedError, the signal's reason while it waits for a thread
+   */
+  decode(frame: Bytes, image: ImageDescription, syntax: Uid, signal: AbortSignal): Promise<Bytes> {
+    return this.#run({ kind: 'decode', frame, image, syntax }, signal) as Promise<Bytes>
+  }
+
+  /** A frame of encapsulated pixel data from a native one; see encodeFrame. @throws as decode */
+  encode(frame: Bytes, image: ImageDescription, syntax: Uid, signal: AbortSignal): Promise<Bytes> {
+    return this.#run({ kind: 'encode', frame, image, syntax }, signal) as Promise<Bytes>
+  }
+
+  /** The picture of a frame, native or encapsulated in `syntax`. @throws as decode; UnusableImageError */
+  draw(frame: Bytes, drawing: Drawing, syntax: Uid | undefined, signal: AbortSignal): Promise<Picture> {
+    return this.#run({ kind: 'draw', frame, drawing, syntax }, signal) as Promise<Picture>
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.#piscina?.destroy()
+  }
+
+  async #run(task: Task, signal: AbortSignal): Promise<Bytes | Picture> {
+    await this.#turn(signal)
+    try {
+      // Its time begins here: waiting for a thread is no fault of the frame.
+      const late = AbortSignal.timeout(this.#options.timeout)
+      const frame = Uint8Array.from(task.frame)
+      const transferList = [frame.buffer]
+      const outcome = await this.#pool.run({ ...task, frame }, { signal: late, transferList, name: 'run' })
+      if ('result' in outcome) return outcome.result
+      throw outcome.fault === 'image' ? new UnusableImageError(outcome.problem) : new CodestreamError(outcome.problem)
+    } catch (error) {
+      if (error instanceof CodestreamError || error instanceof UnusableImageError) throw error
+      throw new CodecStoppedError({ cause: error })
+    } finally {
+      const next = this.#waiters.shift()
+      // The place is handed on, not freed: nobody overtakes.
+      if (next) next.resolve()
+      else this.#running--
+    }
+  }
+
+  /** One task a thread, in the order they came. */
+  async #turn(signal: AbortSignal): Promise<void> {
+    signal.throwIfAborted()
+    if (this.#running < this.#threads) {
+      this.#running++
+      return
+    }
+    const { promise, resolve, reject } = Promise.withResolvers<undefined>()
+    const waiter: Waiter = { resolve: () => resolve(undefined) }
+    const aborted = (): void => {
+      const at = this.#waiters.indexOf(waiter)
+      if (at < 0) return
+      this.#waiters.splice(at, 1)
+      reject(signal.reason as Error)
+    }
+    this.#waiters.push(waiter)
+    signal.addEventListener('abort', aborted)
+    try {
+      await promise
+    } finally {
+      signal.removeEventListener('abort', aborted)
+    }
+  }
+
+  get #pool(): Piscina<Task, Outcome<Bytes | Picture>> {
+    // TypeScript rewrites imports, not URLs.
+    const file = import.meta.url.endsWith('.ts') ? './worker.ts' : './worker.js'
+    this.#piscina ??= new Piscina({
+      filename: new URL(file, import.meta.url).href,
+      minThreads: 0,
+      maxThreads: this.#threads,
+      concurrentTasksPerWorker: 1,
+      idleTimeout: THREAD_IDLE_MS,
+      resourceLimits: { maxOldGenerationSizeMb: THREAD_HEAP_MIB },
+    })
+    return this.#piscina
+  }
+}
