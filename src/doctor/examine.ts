@@ -63,7 +63,7 @@ function rounded(finding: Finding): Finding {
 function addFetching(probe: Probe, byGet: Outcome, byMove: Outcome): void {
   const { retrieve } = probe.config
   const levelOf = (way: 'get' | 'move', other: Outcome): Level => {
-    if (retrieve === 'auto') return other.works ? 'note' : 'problem'
+    if (retrieve === 'auto') return other.works === false ? 'problem' : 'note'
     return retrieve === way ? 'problem' : 'note'
   }
   probe.add(byGet.finding(levelOf('get', byMove)), byMove.finding(levelOf('move', byGet)))

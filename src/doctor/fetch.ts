@@ -1,41 +1,39 @@
 import { transferSyntax } from '../dicom/transfer-syntax.ts'
 import { SopClass } from '../dicom/uids.ts'
 import { Scu } from '../dimse/scu.ts'
-import { contextOf } from '../pacs/archive.ts'
-import { ContextLimit } from '../pacs/context-limit.ts'
-import { getProposal } from '../pacs/contexts.ts'
+import { contextOf, getProposal } from '../pacs/contexts.ts'
 import type { Proposal } from '../pacs/pool.ts'
-import { identifier, selectionKeys } from '../pacs/query.ts'
-import { MAX_CONTEXTS } from '../network/negotiation.ts'
+import { identifier, selectionKeys, UIDS_ONLY } from '../pacs/query.ts'
 import { contextsLimited } from './findings-reach.ts'
 import * as findings from './findings-transfer.ts'
-import type { Probe } from './probe.ts'
+import { CANCEL_MS, type Probe } from './probe.ts'
 import type { Finding, Level } from './report.ts'
 import type { Sample } from './sample.ts'
 
 /** How a way to fetch an instance did: how grave a failure is depends on the other way. */
 export interface Outcome {
-  readonly works: boolean
-  finding(level: Level): Finding
+  /** Undefined where it was not tried. */
+  readonly works: boolean | undefined
+  /** What is to be said, where it is not said already. */
+  finding(level: Level): Finding | undefined
 }
+
+/** What is found already says that it was not tried. */
+export const NOT_TRIED: Outcome = { works: undefined, finding: () => undefined }
 
 /** C-GET of one instance, as it is stored or uncompressed. */
 export async function get(probe: Probe, sample: Sample): Promise<Outcome> {
-  const failure: { error?: unknown; bytes: number } = { bytes: 0 }
+  let failure: Outcome = NOT_TRIED
+  let bytes = 0
   const outcome = await probe.step(
     'C-GET',
-    (signal) => getWithin(probe, sample, (count) => (failure.bytes += count), signal),
+    (signal) => getWithin(probe, sample, (count) => (bytes += count), signal),
     (error) => {
-      failure.error = error
+      failure = { works: false, finding: (level) => findings.notGot(probe.parties, level, { error, bytes }) }
       return undefined
     },
   )
-  return (
-    outcome ?? {
-      works: false,
-      finding: (level) => findings.notGot(probe.parties, level, { error: undefined, ...failure }),
-    }
-  )
+  return outcome ?? failure
 }
 
 async function getWithin(
@@ -45,7 +43,7 @@ async function getWithin(
   signal: AbortSignal,
 ): Promise<Outcome> {
   const { quirks, timeouts, name } = probe.config
-  const most = quirks.maxContexts ?? MAX_CONTEXTS
+  const most = probe.contexts.size
   const propose = (maxContexts: number): Proposal =>
     getProposal({
       classes: sopClass === undefined ? [] : [sopClass],
@@ -55,7 +53,7 @@ async function getWithin(
       maxContexts,
       roles: quirks.getRoles ?? 'scp',
     })
-  const opened = await new ContextLimit(name, most).open(propose, (proposal) => probe.open(proposal, signal))
+  const opened = await probe.contexts.open(propose, (proposal) => probe.open(proposal, signal), { signal })
   return probe.using([opened], signal, async ([association = opened]) => {
     const [proposed, stood] = [propose(most), association.requested].map(({ contexts }) => contexts.length)
     if (stood! < proposed!) probe.add(contextsLimited(proposed!, stood!))
@@ -63,10 +61,7 @@ async function getWithin(
     const isScp = association.peer.roles.some(
       (role) => (sopClass === undefined || role.sopClass === sopClass) && role.scp,
     )
-    const request = identifier(
-      { level: 'IMAGE', keys: selectionKeys(study, series, [instance]) },
-      { query: 'ISO_IR 192', always: false },
-    )
+    const request = identifier({ level: 'IMAGE', keys: selectionKeys(study, series, [instance]) }, UIDS_ONLY)
     const start = performance.now()
     const operation = { timeout: probe.within(timeouts.response), signal }
     let arrival: findings.Arrival | undefined
@@ -86,6 +81,3 @@ async function getWithin(
     throw new Error('A C-GET without an end')
   })
 }
-
-/** After a C-CANCEL, in ms. */
-const CANCEL_MS = 2_000

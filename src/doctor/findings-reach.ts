@@ -89,6 +89,14 @@ export function extendedNegotiationDropped(): Finding {
   return { level: 'note', code: 'EXTENDED_NEGOTIATION_DROPPED', text }
 }
 
+/** Of a service whose associations were all at work: no fault of the archive. */
+export function notTried(step: string): Finding {
+  const text = `${step} is not tried: all the associations that archives[].maxAssociations allows are in use. Ask again when there is less to do.`
+  return { level: 'note', code: NOT_TRIED_BUSY, text, facts: { step } }
+}
+
+export const NOT_TRIED_BUSY = 'NOT_TRIED_BUSY'
+
 export function identityDropped(): Finding {
   const text =
     'The association came about only without user identity negotiation: the archive does not know on whose behalf we ask. Set archives[].identity to null, so that it is not tried each time, or have it supported there.'

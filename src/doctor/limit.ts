@@ -1,7 +1,7 @@
 import type { Association } from '../network/association.ts'
+import { queryProposal } from '../pacs/archive.ts'
 import { limited } from './findings-reach.ts'
 import type { Probe } from './probe.ts'
-import { queryProposal } from './reach.ts'
 
 /** How many associations stand at once, up to one more than the configuration wants. */
 export async function limit(probe: Probe): Promise<void> {
@@ -13,7 +13,7 @@ export async function limit(probe: Probe): Promise<void> {
       await probe.using(open, signal, async () => {
         let error: unknown
         while (open.length <= configured && error === undefined) {
-          await probe.open(queryProposal(probe, false), signal).then(
+          await probe.open(queryProposal(probe.config, false), signal).then(
             (association) => open.push(association),
             (reason: unknown) => (error = reason),
           )

@@ -3,21 +3,19 @@ import { setTimeout as delay } from 'node:timers/promises'
 import { SopClass } from '../dicom/uids.ts'
 import { Scu, type RetrieveEnd } from '../dimse/scu.ts'
 import { Status, StatusError } from '../dimse/status.ts'
-import { contextOf, delivererOf } from '../pacs/archive.ts'
-import { moveProposal } from '../pacs/contexts.ts'
+import { delivererOf } from '../pacs/archive.ts'
+import { contextOf, moveProposal } from '../pacs/contexts.ts'
 import { ListenerError, MoveDestination, type RefusedStoreEvent } from '../pacs/move-destination.ts'
-import { identifier, selectionKeys } from '../pacs/query.ts'
-import type { Outcome } from './fetch.ts'
+import { identifier, selectionKeys, UIDS_ONLY } from '../pacs/query.ts'
+import { NOT_TRIED, type Outcome } from './fetch.ts'
 import * as findings from './findings-transfer.ts'
-import type { Probe } from './probe.ts'
+import { CANCEL_MS, type Probe } from './probe.ts'
 import { isTimeout, systemCode } from './reason.ts'
 import type { Level } from './report.ts'
 import type { Sample } from './sample.ts'
 
 /** After the final response the instance may still be under way, in ms. */
 const STRAGGLER_MS = 2_000
-/** After a C-CANCEL, in ms. */
-const CANCEL_MS = 2_000
 
 /**
  * C-MOVE of one instance to our own listener: that of the service where it is open, else one that is opened for it and
@@ -31,7 +29,7 @@ export async function move(probe: Probe, sample: Sample): Promise<Outcome> {
   }
   const { destination } = probe.service
   // Opened, it would stay open, and change what the service tries.
-  if (destination.enabled && !destination.isOpen) return { works: false, finding: () => findings.listenerNotOpen() }
+  if (destination.enabled && !destination.isOpen) return { works: undefined, finding: () => findings.listenerNotOpen() }
   return moveTo(destination, probe, sample)
 }
 
@@ -42,20 +40,26 @@ async function moveTo(destination: MoveDestination, probe: Probe, sample: Sample
     return { works: false, finding: (level) => findings.listenerLocal(at, level) }
   }
   const seen: Seen = { bytes: 0, refusals: [] }
-  const note = (event: unknown): void => void seen.refusals.push((event as RefusedStoreEvent).reason)
+  // In a service others may call meanwhile.
+  const note = (event: unknown): void => {
+    const { reason, address } = event as RefusedStoreEvent
+    const isTheirs = !probe.service || address?.replace(/^::ffff:/, '') === probe.theirHost
+    if (isTheirs) seen.refusals.push(reason)
+  }
   subscribe('dimsegate:refused-store', note)
   try {
     at.port = await destination.listen()
-    let failure: unknown
+    let failure: { readonly error: unknown } | undefined
     const end = await probe.step(
       'C-MOVE',
       (signal) => moveWithin(probe, destination, sample, seen, signal),
       (error) => {
-        failure = error
+        failure = { error }
         return undefined
       },
     )
-    return outcomeOf(probe, at, seen, end ?? { error: failure })
+    const how = end ?? failure
+    return how ? outcomeOf(probe, at, seen, how) : NOT_TRIED
   } catch (error) {
     if (!(error instanceof ListenerError)) throw error
     const system = systemCode(error)
@@ -106,7 +110,7 @@ async function moveWithin(
     })
     try {
       const keys = selectionKeys(study, series, [instance])
-      const request = identifier({ level: 'IMAGE', keys }, { query: 'ISO_IR 192', always: false })
+      const request = identifier({ level: 'IMAGE', keys }, UIDS_ONLY)
       const target = { destination: destination.aeTitle, messageId }
       const operation = { timeout: probe.within(timeouts.move), signal }
       const end = await new Scu(association, { cancelGrace: CANCEL_MS }).move(context, request, target, operation)
@@ -135,14 +139,17 @@ function outcomeOf(
 ): Outcome {
   if (arrival) return { works: true, finding: () => findings.moved(arrival, at) }
   const failed = (finding: Outcome['finding']): Outcome => ({ works: false, finding })
+  if ('status' in end && end.status === Status.moveDestinationUnknown) {
+    return failed((level) => findings.destinationUnknown(at, level))
+  }
   if (refusals.includes('unknown-caller')) return failed((level) => findings.movedByStranger(probe.parties, level))
   if ('error' in end) {
     if (isTimeout(end.error) && bytes === 0) return failed((level) => findings.nothingArrived(at, level, undefined))
     return failed((level) => findings.moveFailed(probe.parties, at, level, { error: end.error, bytes }))
   }
-  if (end.status === Status.moveDestinationUnknown) return failed((level) => findings.destinationUnknown(at, level))
-  if (refusing.includes(end.status)) {
-    return failed((level) => findings.moveFailed(probe.parties, at, level, { error: new StatusError(end.response) }))
+  if (refusing.includes(end.status) || bytes > 0) {
+    const error = new StatusError(end.response)
+    return failed((level) => findings.moveFailed(probe.parties, at, level, { error, bytes }))
   }
   return failed((level) => findings.nothingArrived(at, level, end.status))
 }

@@ -2,13 +2,15 @@ import { setTimeout as delay } from 'node:timers/promises'
 import type { ArchiveConfig, Config } from '../config.ts'
 import { Association, type RequestOptions } from '../network/association.ts'
 import { AssociationRejectedError } from '../network/errors.ts'
+import { MAX_CONTEXTS } from '../network/negotiation.ts'
 import type { TlsOptions } from '../network/transport.ts'
 import { requestOptions } from '../pacs/archive.ts'
 import { PoolBusyError, type Call } from '../pacs/call.ts'
-import { Concessions } from '../pacs/concessions.ts'
+import { Concessions, type Wanted } from '../pacs/concessions.ts'
+import { ContextLimit } from '../pacs/context-limit.ts'
 import type { MoveDestination } from '../pacs/move-destination.ts'
 import type { Proposal } from '../pacs/pool.ts'
-import type { Parties } from './findings-reach.ts'
+import { notTried, type Parties } from './findings-reach.ts'
 import { StepTimeoutError } from './reason.ts'
 import type { Finding } from './report.ts'
 
@@ -37,6 +39,8 @@ export interface ProbeOptions {
 
 /** No step takes longer, in ms, whatever the archive's timeouts. */
 export const STEP_MS = 15_000
+/** How long an operation may go on after its C-CANCEL, in ms. */
+export const CANCEL_MS = 2_000
 /** How long a peer may take to answer a release, in ms. */
 const RELEASE_MS = 2_000
 /** A released association keeps its place at some archives for a second: pauses before another try, in ms. */
@@ -50,9 +54,13 @@ export class Probe {
   readonly storeTest: boolean
   readonly findings: Finding[] = []
   readonly tls: TlsOptions | undefined
-  /** Where the archive sees us, as soon as a connection tells. */
+  /** Where the archive is, and where it sees us, as soon as a connection tells. */
+  theirHost: string | undefined
   ourHost: string | undefined
   readonly #concessions = new Concessions()
+  /** What gives back the place of each association that is open. */
+  readonly #places = new Map<Association, () => void>()
+  readonly contexts: ContextLimit
   /** What the step is at: it may wait for a place among the associations of the service. */
   #at: 'archive' | 'queue' = 'archive'
   readonly #signal: AbortSignal
@@ -66,6 +74,7 @@ export class Probe {
     this.config = config
     this.dimse = dimse
     this.service = service
+    this.contexts = new ContextLimit(config.quirks.maxContexts ?? MAX_CONTEXTS)
     this.storeTest = storeTest === true
     this.tls = tls
     this.#signal = signal
@@ -111,7 +120,8 @@ export class Probe {
       return await work(AbortSignal.any([this.#signal, late.signal]))
     } catch (error) {
       this.#signal.throwIfAborted()
-      this.add(failed(late.signal.aborted ? late.signal.reason : error))
+      const reason: unknown = late.signal.aborted ? late.signal.reason : error
+      this.add(reason instanceof PoolBusyError ? notTried(name) : failed(reason))
       return undefined
     } finally {
       clearTimeout(timer)
@@ -147,6 +157,8 @@ export class Probe {
       return await use(associations)
     } finally {
       await Promise.all(associations.map((association) => association.release(RELEASE_MS)))
+      // One that does not close is no longer ours, as in the pool.
+      for (const association of associations) this.#places.get(association)?.()
       signal.removeEventListener('abort', abort)
     }
   }
@@ -154,11 +166,12 @@ export class Probe {
   /** Without what the archive does not bear, as the service opens it. */
   async open(proposal: Proposal, signal: AbortSignal): Promise<Association> {
     const { identity, ...request } = this.#request
-    const offer = { ...proposal, ...(identity && { identity }) }
+    const wanted = { ...proposal, ...(identity && { identity }) }
     const leave = await this.#place(signal)
     try {
-      const association = await this.#concessions.open(offer, (one) => this.#again({ ...request, ...one }, signal))
-      void association.closed.then(leave)
+      const again = (one: Wanted): Promise<Association> => this.#again({ ...request, ...one }, signal)
+      const association = await this.#concessions.open(wanted, again, { signal })
+      this.#places.set(association, leave)
       return association
     } catch (error) {
       leave()

@@ -2,9 +2,8 @@ import { SopClass, type Uid } from '../dicom/uids.ts'
 import { Scu } from '../dimse/scu.ts'
 import type { Association } from '../network/association.ts'
 import { Transport, type TlsOptions } from '../network/transport.ts'
-import { contextOf, negotiated, type QueryOptions } from '../pacs/archive.ts'
-import { findProposal, moveProposal } from '../pacs/contexts.ts'
-import type { Proposal } from '../pacs/pool.ts'
+import { negotiated, queryProposal, type QueryOptions } from '../pacs/archive.ts'
+import { contextOf, moveProposal } from '../pacs/contexts.ts'
 import * as findings from './findings-reach.ts'
 import { options } from './findings-query.ts'
 import type { Probe } from './probe.ts'
@@ -29,6 +28,7 @@ async function connect(probe: Probe, tls: TlsOptions | undefined): Promise<boole
       const milliseconds = performance.now() - start
       // An IPv4 address on a socket that takes both kinds.
       probe.ourHost = transport.localAddress?.replace(/^::ffff:/, '')
+      probe.theirHost = transport.remoteAddress?.replace(/^::ffff:/, '')
       transport.destroy()
       probe.add(tls ? findings.tlsConnected(milliseconds) : findings.connected(probe.parties, milliseconds))
       return true
@@ -54,7 +54,7 @@ export async function associate(probe: Probe): Promise<boolean> {
     abstractSyntax,
     transferSyntaxes: syntaxes ?? [],
   }))
-  const { extended } = queryProposal(probe, true)
+  const { extended } = queryProposal(probe.config, true)
   const stood = await probe.step(
     'association',
     async (signal) => {
@@ -73,16 +73,6 @@ export async function associate(probe: Probe): Promise<boolean> {
     (error) => findings.notAssociated(probe.parties, error, probe.tls !== undefined),
   )
   return stood === true
-}
-
-/** The proposal of a query, as the service makes it for this archive. */
-export function queryProposal({ config }: Probe, fuzzy: boolean): Proposal {
-  const { search, quirks } = config
-  return findProposal({
-    extendedNegotiation: search.extendedNegotiation && quirks.noExtendedNegotiation !== true,
-    relational: search.relational === 'negotiate',
-    fuzzy,
-  })
 }
 
 function report(probe: Probe, { peer, contexts }: Association, milliseconds: number): void {
@@ -118,7 +108,7 @@ export async function echo(probe: Probe): Promise<void> {
   await probe.step(
     'C-ECHO',
     (signal) =>
-      probe.associated(queryProposal(probe, false), signal, async (association) => {
+      probe.associated(queryProposal(probe.config, false), signal, async (association) => {
         const context = contextOf(association, SopClass.verification, probe.config.name, 'C-ECHO')
         const scu = new Scu(association)
         const times: number[] = []

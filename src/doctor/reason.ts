@@ -7,7 +7,7 @@ import {
   PeerTimeoutError,
   ProtocolError,
 } from '../network/errors.ts'
-import { NotSupportedByArchiveError, PoolBusyError } from '../pacs/call.ts'
+import { NotSupportedByArchiveError } from '../pacs/call.ts'
 
 /** A step was not over in its time. */
 export class StepTimeoutError extends Error {
@@ -34,7 +34,6 @@ export function reasonOf(error: unknown): string {
   if (error instanceof PeerTimeoutError || error instanceof StepTimeoutError) {
     return `did not answer within ${seconds(error.milliseconds)}`
   }
-  if (error instanceof PoolBusyError) return 'was not asked: all the associations we may have with it are in use'
   if (error instanceof ProtocolError) return 'broke the DICOM protocol'
   const code = error instanceof Error && 'code' in error && typeof error.code === 'string' ? error.code : 'UNKNOWN'
   return `answered with something that cannot be used (${code})`

@@ -2,11 +2,11 @@ import { Attribute } from '../dicom/attributes.ts'
 import type { Dataset } from '../dicom/dataset.ts'
 import { SopClass, isUid, type Uid } from '../dicom/uids.ts'
 import { Scu } from '../dimse/scu.ts'
-import { contextOf } from '../pacs/archive.ts'
+import { queryProposal } from '../pacs/archive.ts'
+import { contextOf } from '../pacs/contexts.ts'
 import { identifier, returnKey, selectionKeys, type Key, type Level, type Query } from '../pacs/query.ts'
 import * as findings from './findings-query.ts'
-import type { Probe } from './probe.ts'
-import { queryProposal } from './reach.ts'
+import { CANCEL_MS, type Probe } from './probe.ts'
 
 /** An instance to fetch. Its UIDs tell of a patient: they are not to be printed. */
 export interface Sample {
@@ -19,8 +19,6 @@ export interface Sample {
 
 /** A query is ended behind so many matches: enough to choose a small one from. */
 const MAX_MATCHES = 10
-/** After a C-CANCEL, in ms. */
-const CANCEL_MS = 2_000
 /** Days back from today that studies are looked for in, the first that has any; at last all of them. */
 const SPANS = [7, 365, undefined]
 /** Modalities whose instances tend to be small. */
@@ -138,7 +136,7 @@ async function query(
   signal: AbortSignal,
   charset = probe.config.charset,
 ): Promise<{ matches: Dataset[]; cut: boolean }> {
-  return probe.associated(queryProposal(probe, false), signal, async (association) => {
+  return probe.associated(queryProposal(probe.config, false), signal, async (association) => {
     const context = contextOf(association, SopClass.studyRootFind, probe.config.name, 'Study Root C-FIND')
     const timeout = probe.within(probe.config.timeouts.response)
     const matches: Dataset[] = []

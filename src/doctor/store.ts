@@ -7,8 +7,9 @@ import { STORAGE_ROOT, type Uid } from '../dicom/uids.ts'
 import { Scu } from '../dimse/scu.ts'
 import { statusClass } from '../dimse/status.ts'
 import { MAX_CONTEXTS, type AcceptedContext } from '../network/negotiation.ts'
-import { contextOf } from '../pacs/archive.ts'
-import { storeProposal } from '../pacs/contexts.ts'
+import type { Association } from '../network/association.ts'
+import { contextOf, storeProposal } from '../pacs/contexts.ts'
+import type { Proposal } from '../pacs/pool.ts'
 import * as findings from './findings-transfer.ts'
 import type { Probe } from './probe.ts'
 
@@ -37,21 +38,26 @@ const WITHOUT_PIXELS: readonly string[] = ['Basic Text SR', 'Key Object Selectio
 
 /** Which classes the archive would take, and in which compressed syntaxes. Nothing is stored. */
 export async function storable(probe: Probe): Promise<void> {
-  const maxContexts = probe.config.quirks.maxContexts ?? MAX_CONTEXTS
   const entries = Object.entries(classes).map(([name, suffix]) => ({ name, sopClass: STORAGE_ROOT + suffix }))
-  const size = Math.max(1, Math.floor(maxContexts / (syntaxes.length + 1)))
   await probe.step(
     'C-STORE contexts',
     async (signal) => {
       const taken = new Map<string, readonly Uid[]>()
-      for (let at = 0; at < entries.length; at += size) {
-        const some = entries.slice(at, at + size)
-        const pairs = some.flatMap(({ sopClass }) => syntaxes.map(({ uid }) => ({ sopClass, syntax: uid })))
-        await probe.associated(storeProposal(pairs, maxContexts), signal, (association) => {
+      for (let at = 0; at < entries.length;) {
+        let some: typeof entries = []
+        const propose = (maxContexts: number): Proposal => {
+          some = entries.slice(at, at + Math.max(1, Math.floor(maxContexts / (syntaxes.length + 1))))
+          const pairs = some.flatMap(({ sopClass }) => syntaxes.map(({ uid }) => ({ sopClass, syntax: uid })))
+          return storeProposal(pairs, maxContexts)
+        }
+        const open = (proposal: Proposal): Promise<Association> => probe.open(proposal, signal)
+        const association = await probe.contexts.open(propose, open, { signal })
+        await probe.using([association], signal, () => {
           const accepted = [...association.contexts.values()]
           for (const { name, sopClass } of some) taken.set(name, syntaxesOf(accepted, sopClass))
           return Promise.resolve()
         })
+        at += some.length
       }
       probe.add(...findings.storable(probe.parties, summary(taken)))
     },

@@ -9,6 +9,9 @@ export type Examination = components['schemas']['Examination']
 /** How long examinations are kept, in ms: each moves an instance or two. */
 export const EXAMINED_MS = 10 * 60_000
 
+/** The code of what an examination left out, since the service had no association to spare. */
+const BUSY = 'NOT_TRIED_BUSY'
+
 export interface ReadinessOptions {
   readonly archives: readonly Archive[]
   /** Milliseconds. */
@@ -52,9 +55,7 @@ export class ReadinessCheck {
   async askInDetail(): Promise<Readiness> {
     if (!this.#examined || performance.now() - this.#examined.at > EXAMINED_MS) {
       this.#examining ??= this.#examineAll().finally(() => (this.#examining = undefined))
-      await this.#examining.catch((error: unknown) => {
-        if (!this.#stop.signal.aborted) throw error
-      })
+      await this.#examining
     }
     const { status, archives } = await this.ask()
     const detailed = archives.map((archive, index) => {
@@ -68,9 +69,12 @@ export class ReadinessCheck {
   async #examineAll(): Promise<void> {
     const examinations = new Map<Archive, Examination>()
     for (const archive of this.#archives) {
-      examinations.set(archive, await this.#examine(archive, this.#stop.signal))
+      const examination = await this.#examine(archive, this.#stop.signal).catch(() => undefined)
+      if (examination) examinations.set(archive, examination)
     }
-    this.#examined = { at: performance.now(), examinations }
+    const isBusy = [...examinations.values()].some(({ findings }) => findings.some(({ code }) => code === BUSY))
+    // What was not tried since there was too much to do is tried the next time.
+    this.#examined = { at: isBusy ? -Infinity : performance.now(), examinations }
   }
 
   /** Its answer is as old as its end: an archive that is slow to answer is not asked all the time. */

@@ -8,11 +8,11 @@ import type { Association, RequestOptions } from '../network/association.ts'
 import { MAX_CONTEXTS } from '../network/negotiation.ts'
 import type { UserIdentity } from '../network/pdu.ts'
 import type { TlsOptions } from '../network/transport.ts'
-import { NotSupportedByArchiveError, type Call } from './call.ts'
+import type { Call } from './call.ts'
 import { ContextLimit } from './context-limit.ts'
-import { findProposal } from './contexts.ts'
+import { contextOf, findProposal } from './contexts.ts'
 import type { Instance, Selection } from './instance.ts'
-import { AssociationPool, type Lease, type PoolStats, type Proposal } from './pool.ts'
+import { AssociationPool, publishAssociation, type Lease, type PoolStats, type Proposal } from './pool.ts'
 import { identifier, withDefaultCharset, type Key, type Query } from './query.ts'
 import type { Deliverer, MoveDestination } from './move-destination.ts'
 import { Retrieval } from './retrieve.ts'
@@ -49,13 +49,11 @@ export class Archive implements AsyncDisposable {
       timeouts: config.timeouts,
       request: requestOptions(config, tls),
     })
-    const plan = {
-      extendedNegotiation: config.search.extendedNegotiation && config.quirks.noExtendedNegotiation !== true,
-      relational: config.search.relational === 'negotiate',
-    }
-    this.#find = findProposal({ ...plan, fuzzy: false })
-    this.#fuzzyFind = findProposal({ ...plan, fuzzy: true })
-    this.#contexts = new ContextLimit(config.name, config.quirks.maxContexts ?? MAX_CONTEXTS)
+    this.#find = queryProposal(config, false)
+    this.#fuzzyFind = queryProposal(config, true)
+    this.#contexts = new ContextLimit(config.quirks.maxContexts ?? MAX_CONTEXTS, (error) =>
+      publishAssociation({ archive: config.name, event: 'fewer-contexts', error }),
+    )
     const source: MoveSource = {
       archive: config.name,
       pool: this.#pool,
@@ -189,24 +187,21 @@ function uppercased(key: Key): Key {
   return { ...key, values: key.values.map((value) => (typeof value === 'string' ? value.toUpperCase() : value)) }
 }
 
-/** The accepted context of a service. @throws NotSupportedByArchiveError */
-export function contextOf(
-  association: Association,
-  abstractSyntax: string,
-  archive: string,
-  what: string,
-): ReturnType<Association['contexts']['get']> & object {
-  const context = [...association.contexts.values()].find((candidate) => candidate.abstractSyntax === abstractSyntax)
-  if (!context) throw new NotSupportedByArchiveError(archive, what)
-  return context
-}
-
 /** What the archive granted of the options of findProposal; it may ignore them all. */
 export function negotiated(association: Association): QueryOptions {
   const answer = association.peer.extended.find(({ sopClass }) => sopClass === SopClass.studyRootFind)
   if (!answer) return NO_OPTIONS
   const on = (byte: number): boolean => answer.information[byte - 1] === 1
   return { relational: on(1), fuzzy: on(3), emptyValue: on(6), multipleValue: on(7) }
+}
+
+/** The proposal of a query to an archive; `fuzzy`: names are to be matched by meaning. */
+export function queryProposal({ search, quirks }: ArchiveConfig, fuzzy: boolean): Proposal {
+  return findProposal({
+    extendedNegotiation: search.extendedNegotiation && quirks.noExtendedNegotiation !== true,
+    relational: search.relational === 'negotiate',
+    fuzzy,
+  })
 }
 
 /** How an archive calls our listener. */

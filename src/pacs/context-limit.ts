@@ -1,24 +1,24 @@
-import { channel } from 'node:diagnostics_channel'
+import type { Call } from './call.ts'
 import { Intolerance, isDropped, isRejection } from './intolerance.ts'
-import type { AssociationEvent, Proposal } from './pool.ts'
+import type { Proposal } from './pool.ts'
 
 /** How long it is remembered that an archive bears few presentation contexts, in ms. */
 export const LIMITED_MS = 4 * 60 * 60_000
 /** Contexts that are tried where more are not borne. */
 const SMALLER = [64, 32, 16]
-
-const associations = channel('dimsegate:association')
+const MOST_TRIED = 64
 
 /** Presentation contexts that an archive bears in one association: as configured, or fewer as it shows. */
 export class ContextLimit {
-  readonly #archive: string
   readonly #configured: number
+  readonly #limited: (error: unknown) => void
   #found = Infinity
   readonly #intolerance = new Intolerance(LIMITED_MS)
 
-  constructor(archive: string, configured: number) {
-    this.#archive = archive
+  /** `limited` is told when fewer are proposed from now on, and how the archive took more. */
+  constructor(configured: number, limited: (error: unknown) => void = () => undefined) {
     this.#configured = configured
+    this.#limited = limited
   }
 
   get size(): number {
@@ -27,9 +27,14 @@ export class ContextLimit {
 
   /**
    * Opens an association for as many contexts as the archive bears; `plan` proposes at most so many.
-   * @throws what `open` threw for the most contexts
+   * @throws what `open` threw for the most contexts; the signal's reason
    */
-  async open<T>(plan: (maxContexts: number) => Proposal, open: (proposal: Proposal) => Promise<T>): Promise<T> {
+  async open<T>(
+    plan: (maxContexts: number) => Proposal,
+    open: (proposal: Proposal) => Promise<T>,
+    { signal }: Call,
+  ): Promise<T> {
+    const began = performance.now()
     let first: unknown
     let proposed = Infinity
     for (const size of [this.size, ...SMALLER]) {
@@ -38,9 +43,10 @@ export class ContextLimit {
       proposed = proposal.contexts.length
       try {
         const opened = await open(proposal)
-        this.#learn(size, first)
+        this.#learn({ size, proposed, first, began })
         return opened
       } catch (error) {
+        signal.throwIfAborted()
         first ??= error
         if (!isDropped(error) && !isRejection(error)) throw first
       }
@@ -48,9 +54,13 @@ export class ContextLimit {
     throw first
   }
 
-  #learn(size: number, error: unknown): void {
-    if (error === undefined || !this.#intolerance.suspect(error)) return
-    this.#found = size
-    associations.publish({ archive: this.#archive, event: 'fewer-contexts', error } satisfies AssociationEvent)
+  #learn(stood: { size: number; proposed: number; first: unknown; began: number }): void {
+    const { size, proposed, first, began } = stood
+    if (first === undefined) {
+      if (proposed > MOST_TRIED) this.#intolerance.disprove()
+    } else if (this.#intolerance.suspect(first, began)) {
+      this.#found = size
+      this.#limited(first)
+    }
   }
 }

@@ -1,6 +1,8 @@
 import { encapsulatedSyntaxes, EXPLICIT_VR_LITTLE_ENDIAN, IMPLICIT_VR_LITTLE_ENDIAN } from '../dicom/transfer-syntax.ts'
 import { frequentStorageClasses, SopClass, type Uid } from '../dicom/uids.ts'
+import type { Association } from '../network/association.ts'
 import type { ExtendedNegotiation, ProposedContext } from '../network/pdu.ts'
+import { NotSupportedByArchiveError } from './call.ts'
 import type { Proposal } from './pool.ts'
 
 /** Every AE takes Implicit VR Little Endian (PS3.5 10.1); Explicit is asked for first. */
@@ -13,6 +15,18 @@ function numbered(list: readonly (readonly [Uid, readonly Uid[]])[]): ProposedCo
     abstractSyntax,
     transferSyntaxes,
   }))
+}
+
+/** The accepted context of a service. @throws NotSupportedByArchiveError */
+export function contextOf(
+  association: Association,
+  abstractSyntax: string,
+  archive: string,
+  what: string,
+): ReturnType<Association['contexts']['get']> & object {
+  const context = [...association.contexts.values()].find((candidate) => candidate.abstractSyntax === abstractSyntax)
+  if (!context) throw new NotSupportedByArchiveError(archive, what)
+  return context
 }
 
 export interface FindPlan {
@@ -44,11 +58,24 @@ export const moveProposal: Proposal = { contexts: numbered([[SopClass.studyRootM
 /** Of the contexts, how many known classes may take where room is kept for others. */
 const KNOWN_SHARE = 2 / 3
 
+const ALL_ENCAPSULATED: readonly Uid[] = encapsulatedSyntaxes.map(({ uid }) => uid)
+
+/** The encapsulated syntaxes in runs of which each fits beside one class into `maxContexts`. */
+export function syntaxRuns(maxContexts: number): (readonly Uid[])[] {
+  // The service and the class itself, in native syntaxes, take a context each.
+  const size = Math.max(1, maxContexts - 2)
+  const runs: (readonly Uid[])[] = []
+  for (let at = 0; at < ALL_ENCAPSULATED.length; at += size) runs.push(ALL_ENCAPSULATED.slice(at, at + size))
+  return runs
+}
+
 export interface GetPlan {
   /** Classes the selection is known to hold, the likeliest first. */
   readonly classes: readonly Uid[]
   /** Compressed objects may come as stored; otherwise the archive is to decompress. */
   readonly compressed: boolean
+  /** The encapsulated syntaxes to propose, of all; the ones most often stored come first there. */
+  readonly syntaxes?: readonly Uid[]
   /** Add the frequent classes, for what is in the selection besides. */
   readonly others: boolean
   /** One syntax and no other: some archives use just the first context of a class that they accepted. */
@@ -63,13 +90,13 @@ export interface GetPlan {
  * frequent classes. Each class has its role selection (PS3.4 C.5.3).
  */
 export function getProposal(plan: GetPlan): Proposal {
-  const { classes, compressed, others, only, maxContexts, roles } = plan
+  const { classes, compressed, others, only, maxContexts, roles, syntaxes = ALL_ENCAPSULATED } = plan
   const list: (readonly [Uid, readonly Uid[]])[] = [[SopClass.studyRootGet, nativeSyntaxes]]
   const known = classes.slice(0, maxContexts - 1)
   for (const sopClass of known) list.push([sopClass, only === undefined ? nativeSyntaxes : [only]])
   if (compressed && only === undefined) {
     const room = others ? Math.ceil(maxContexts * KNOWN_SHARE) : maxContexts
-    for (const { uid } of encapsulatedSyntaxes) {
+    for (const uid of syntaxes) {
       for (const sopClass of known) if (list.length < room) list.push([sopClass, [uid]])
     }
   }

@@ -8,6 +8,8 @@ export class Intolerance {
   readonly #rememberedMs: number
   /** Associations in a row that were dropped with it, and opened without. */
   #drops = 0
+  /** When the last of them was noted; by performance.now(). */
+  #lastDrop = -Infinity
   /** By performance.now(). */
   #until = -Infinity
 
@@ -24,18 +26,26 @@ export class Intolerance {
     this.#drops = 0
   }
 
-  /** An association stands without it, after one with it had failed. True when that is remembered from now on. */
-  suspect(error: unknown): boolean {
-    if (!isRejection(error) && ++this.#drops < DROPS_THAT_TELL) return false
+  /**
+   * An association stands without it, after one with it, asked for at `began` (performance.now()), had failed. True when
+   * that is remembered from now on.
+   */
+  suspect(error: unknown, began: number): boolean {
+    if (!isRejection(error)) {
+      // Several that one event ended are one drop.
+      if (began < this.#lastDrop) return false
+      this.#lastDrop = performance.now()
+      if (++this.#drops < DROPS_THAT_TELL) return false
+    }
     this.#drops = 0
     this.#until = performance.now() + this.#rememberedMs
     return true
   }
 }
 
-/** The peer ended the association in place of an answer to its request. */
+/** The peer ended the association in place of an answer. */
 export function isDropped(error: unknown): boolean {
-  return error instanceof AssociationAbortedError || error instanceof ConnectionLostError
+  return (error instanceof AssociationAbortedError && error.by === 'peer') || error instanceof ConnectionLostError
 }
 
 /** Rejected without a reason (PS3.8 9.3.4): a reason that is told has nothing to do with what was offered. */

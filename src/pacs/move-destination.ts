@@ -24,6 +24,8 @@ export class ListenerError extends Error {
 
 /** Published for each instance that is stored to us and that nobody asked for. */
 export interface RefusedStoreEvent {
+  /** Of who called. */
+  readonly address?: string | undefined
   readonly reason: 'unknown-caller' | 'unexpected' | 'unreadable'
 }
 
@@ -40,7 +42,7 @@ const openings = channel('dimsegate:listener')
 export const MAX_STORAGE_ASSOCIATIONS = 64
 /** Connections open at once: there is room for those that have yet to say who they are. */
 export const MAX_CONNECTIONS = 4 * MAX_STORAGE_ASSOCIATIONS
-/** Milliseconds a storage association may be silent between instances, and within one of an archive that is not known. */
+/** Milliseconds a storage association may be silent between instances. */
 const IDLE_TIMEOUT_MS = 120_000
 /** Milliseconds that peers have to close their connections when we stop. */
 const CLOSE_GRACE_MS = 1_000
@@ -136,7 +138,10 @@ export class MoveDestination implements AsyncDisposable {
     return this.#messageId
   }
 
-  /** Lets an archive verify us (C-ECHO) at any time, as its administrators do when they enter us. */
+  /**
+   * Says how an archive calls us. It may verify us (C-ECHO) at any time, as its administrators do when they enter us, and
+   * store what its moves ask for.
+   */
   know(archive: Deliverer): void {
     this.#known.set(archive.aeTitle, archive)
   }
@@ -165,10 +170,10 @@ export class MoveDestination implements AsyncDisposable {
     this.#associations.add(association)
     void association.closed.then(() => this.#associations.delete(association))
     const handlers = { store: (instance: IncomingStore) => this.#store(instance, callers) }
-    const timeouts = callers.flatMap((caller) => this.#known.get(caller)?.timeout ?? [])
+    const timeouts = callers.map((caller) => this.#known.get(caller)!.timeout)
     const patience = {
       idleTimeout: this.#limits.idle ?? IDLE_TIMEOUT_MS,
-      dataTimeout: timeouts.length > 0 ? Math.max(...timeouts) : undefined,
+      dataTimeout: Math.max(...timeouts),
     }
     // What goes wrong ends this association; the move finds out by what does not come.
     await serve(association, handlers, patience).catch(() => association.abort())
@@ -179,8 +184,8 @@ export class MoveDestination implements AsyncDisposable {
     if (request.calledAeTitle.trim() !== this.aeTitle) return { result: 1, source: 1, reason: 7 }
     const callers = this.#archivesAt(request.callingAeTitle, address)
     const expected = this.#movesOf(callers).length > 0
-    if (!expected && !callers.some((caller) => this.#known.has(caller))) {
-      refusals.publish({ reason: 'unknown-caller' } satisfies RefusedStoreEvent)
+    if (callers.length === 0) {
+      refusals.publish({ reason: 'unknown-caller', address } satisfies RefusedStoreEvent)
       return { result: 1, source: 1, reason: 3 }
     }
     if (this.#associations.size >= MAX_STORAGE_ASSOCIATIONS) return { result: 2, source: 3, reason: 2 }
@@ -197,12 +202,11 @@ export class MoveDestination implements AsyncDisposable {
   /** The archives that call with this AE title from this address: more than one may share a title for storing. */
   #archivesAt(callingAeTitle: string, address: string | undefined): string[] {
     const title = callingAeTitle.trim()
-    const known = [...this.#known.values()].filter(
+    const callers = [...this.#known.values()].filter(
       ({ aeTitle, aeTitles, addresses }) =>
         (aeTitle === title || aeTitles.includes(title)) && (!addresses || isAmong(address, addresses)),
     )
-    const unknown = this.#known.has(title) ? [] : [title]
-    return [...known.map(({ aeTitle }) => aeTitle), ...unknown]
+    return callers.map(({ aeTitle }) => aeTitle)
   }
 
   #movesOf(archives: readonly string[]): ExpectedMove[] {

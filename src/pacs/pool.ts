@@ -4,7 +4,7 @@ import { Association, type RequestOptions } from '../network/association.ts'
 import { AssociationRejectedError } from '../network/errors.ts'
 import type { ExtendedNegotiation, ProposedContext, RoleSelection } from '../network/pdu.ts'
 import { PoolBusyError, PoolClosedError, type Call } from './call.ts'
-import { Concessions, type Offer } from './concessions.ts'
+import { Concessions, type Wanted } from './concessions.ts'
 
 /** What an association is opened for. Those with equal proposals can stand in for each other. */
 export interface Proposal {
@@ -60,9 +60,15 @@ export interface AssociationEvent {
 
 const associations = channel('dimsegate:association')
 
+/** Tells who listens. */
+export function publishAssociation(event: AssociationEvent): void {
+  if (associations.hasSubscribers) associations.publish(event)
+}
+
 interface Slot {
   readonly key: string
-  state: 'opening' | 'leased' | 'idle' | 'closing'
+  state: 'opening' | 'leased' | 'idle' | 'closing' | 'reserved'
+  proposal?: Proposal
   association?: Association
   timer?: NodeJS.Timeout
   uses: number
@@ -120,6 +126,7 @@ export class AssociationPool {
       if (slot.association) return this.#lease(slot)
       try {
         slot.association = await this.#open(proposal, call)
+        slot.proposal = proposal
       } catch (error) {
         const others = this.#slots.size - 1
         const isFull = error instanceof AssociationRejectedError && error.transient && others > 0
@@ -143,6 +150,7 @@ export class AssociationPool {
    */
   async reserve(call: Call): Promise<() => void> {
     const slot = await this.#slot('', true, call)
+    slot.state = 'reserved'
     return () => this.#drop(slot)
   }
 
@@ -244,6 +252,8 @@ export class AssociationPool {
 
   #giveBack(slot: Slot): void {
     if (!slot.association!.idle) return this.#abandon(slot)
+    // Opened without something that another try may bring: not for who comes next.
+    if (this.#concessions.isLess(slot.association!.requested, this.#wanted(slot.proposal!))) return this.#retire(slot)
     slot.state = 'idle'
     if (this.#closed) return this.#retire(slot)
     slot.timer = setTimeout(() => this.#retire(slot), this.#options.timeouts.idle)
@@ -270,9 +280,7 @@ export class AssociationPool {
   }
 
   #publish(event: AssociationEvent['event'], error?: unknown): void {
-    if (!associations.hasSubscribers) return
-    const { archive } = this.#options
-    associations.publish({ archive, event, error } satisfies AssociationEvent)
+    publishAssociation({ archive: this.#options.archive, event, error })
   }
 
   #onClosed(slot: Slot): void {
@@ -287,16 +295,20 @@ export class AssociationPool {
   }
 
   #open(proposal: Proposal, call: Call): Promise<Association> {
-    const { identity } = this.#options.request
-    return this.#concessions.open({ ...proposal, ...(identity && { identity }) }, (offer) => this.#request(offer, call))
+    return this.#concessions.open(this.#wanted(proposal), (one) => this.#request(one, call), call)
   }
 
-  async #request(offer: Offer, call: Call): Promise<Association> {
+  #wanted(proposal: Proposal): Wanted {
+    const { identity } = this.#options.request
+    return { ...proposal, ...(identity && { identity }) }
+  }
+
+  async #request(wanted: Wanted, call: Call): Promise<Association> {
     const { identity: _, ...request } = this.#options.request
     // With others of ours open there is something better to wait for.
     for (const pause of [...(this.#slots.size > 1 ? [] : BACKOFF_MS), undefined]) {
       try {
-        return await Association.request({ ...request, ...offer }, call.signal)
+        return await Association.request({ ...request, ...wanted }, call.signal)
       } catch (error) {
         const again = error instanceof AssociationRejectedError && error.transient && pause !== undefined
         if (!again) throw error

@@ -42,7 +42,7 @@ function fitsOne(vr: Vr, key: string, value: string): boolean {
       return Number.isNaN(Number(value)) || Number(key) === Number(value)
     case 'PN':
       // Archives differ in case, in what delimits components, and in whether a part of the name will do.
-      return fitsText(`*${nameText(key)}*`, nameText(value))
+      return fitsText(key, value) || fitsText(`*${nameText(key)}*`, nameText(value))
     case 'AE':
     case 'AS':
     case 'CS':
@@ -61,7 +61,7 @@ function fitsText(pattern: string, value: string): boolean {
 }
 
 function nameText(name: string): string {
-  return name.replace(/[\^=, ]+/g, ' ').trim()
+  return name.replace(/[\^=, ]+/g, '')
 }
 
 /** PS3.4 C.2.2.2.5: one value, or two of which one may be left out; each as exact as it is written. */

@@ -51,6 +51,9 @@ export class InvalidKeyError extends Error {
   }
 }
 
+/** Of identifiers whose keys are UIDs: no character set need be named. */
+export const UIDS_ONLY: Charsets = { query: 'ISO_IR 192', always: false }
+
 /** The unique key of each level (PS3.4 C.6.2.1). */
 export const uniqueKeys: Readonly<Record<Level, Tag>> = {
   STUDY: Attribute.StudyInstanceUID,

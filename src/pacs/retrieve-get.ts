@@ -9,19 +9,17 @@ import { Scu, type RetrieveEnd, type SubOperation } from '../dimse/scu.ts'
 import { Status, statusClass, StatusError } from '../dimse/status.ts'
 import type { AcceptedContext } from '../network/negotiation.ts'
 import { NotSupportedByArchiveError, type Call } from './call.ts'
-import { getProposal, type GetPlan } from './contexts.ts'
+import { contextOf, getProposal, syntaxRuns, type GetPlan } from './contexts.ts'
 import { belongsTo, identify, type Identity } from './identify.ts'
 import type { Instance, Selection } from './instance.ts'
 import type { Lease, Proposal } from './pool.ts'
 import { listMissing } from './missing.ts'
 import { classesOfModality } from './modality-classes.ts'
-import { identifier, returnKey, selectionKeys, type Key, type Level, type Query } from './query.ts'
+import { identifier, returnKey, selectionKeys, type Key, type Level, type Query, UIDS_ONLY } from './query.ts'
 import type { Received } from './received.ts'
-import { IncompleteRetrieveError, NoSuchInstanceError, type RetrieveSource } from './retrieve-source.ts'
+import { IncompleteRetrieveError, NoSuchInstanceError, UIDS_PER_RETRY, type RetrieveSource } from './retrieve-source.ts'
 import { wasStale } from './stale.ts'
 
-/** UIDs in one identifier: some archives bound its length, and a miss costs a whole try. */
-const UIDS_PER_RETRY = 100
 /** How often an instance may come malformed: as it was first sent, by itself, and once more in another syntax. */
 const MAX_MALFORMED = 3
 
@@ -74,10 +72,23 @@ async function* retryMissing(
     const one = { study: selection.study, series }
     const attemptBatch = (
       uids: readonly Uid[],
-      plan: { compressed: boolean; only?: Uid },
+      plan: Pick<GetPlan, 'compressed' | 'only' | 'syntaxes'>,
     ): ReturnType<typeof attempt> => {
       const classes = [...new Set(uids.flatMap((uid) => instances.get(uid) ?? likely))]
       return attempt(one, uids, { classes, others: false, ...plan }, received, malformed, source, call)
+    }
+    async function* attemptClass(
+      uids: readonly Uid[],
+      sopClass: Uid,
+      syntaxes: readonly Uid[],
+    ): AsyncGenerator<Instance> {
+      if (uids.length === 0) return
+      const plan = { classes: [sopClass], compressed: true, others: false }
+      const { accepted } = yield* attempt(one, uids, { ...plan, syntaxes }, received, malformed, source, call)
+      for (const syntax of accepted) {
+        const missed = uids.filter(isLeft)
+        if (missed.length > 0) yield* attempt(one, missed, { ...plan, only: syntax }, received, malformed, source, call)
+      }
     }
     for (let at = 0, uids = left(); at < uids.length; at += size) {
       const batch = uids.slice(at, at + size)
@@ -92,6 +103,13 @@ async function* retryMissing(
       const { accepted } = yield* attemptBatch(remaining(), { compressed: true })
       for (const syntax of accepted) {
         if (remaining().length > 0) yield* attemptBatch(remaining(), { compressed: true, only: syntax })
+      }
+      // Where there was no room for all, the others class by class.
+      for (const syntaxes of remaining().length > 0 ? syntaxRuns(source.contexts.size) : []) {
+        for (const [sopClass, uids] of byClass(remaining(), instances, likely)) {
+          const offered = syntaxes.filter((syntax) => !accepted.includes(syntax))
+          if (offered.length > 0) yield* attemptClass(uids.filter(isLeft), sopClass, offered)
+        }
       }
       const unknown = remaining().filter((uid) => instances.get(uid) === undefined)
       if (unknown.length > 0) {
@@ -111,6 +129,22 @@ async function* retryMissing(
   if (absent.length === 0) return
   const cause = absent.map((uid) => malformed.get(uid)?.error).find((error) => error !== undefined)
   throw new IncompleteRetrieveError(received.size, absent.length, first.status, cause && { cause })
+}
+
+/** Instances by their class, or by each that is likely for one whose class is not told. */
+function byClass(
+  uids: readonly Uid[],
+  instances: ReadonlyMap<Uid, Uid | undefined>,
+  likely: readonly Uid[],
+): Map<Uid, Uid[]> {
+  const found = new Map<Uid, Uid[]>()
+  for (const uid of uids) {
+    const known = instances.get(uid)
+    for (const sopClass of known === undefined ? likely : [known]) {
+      found.set(sopClass, [...(found.get(sopClass) ?? []), uid])
+    }
+  }
+  return found
 }
 
 interface AttemptEnd extends RetrieveEnd {
@@ -142,7 +176,7 @@ type Malformed = Map<Uid, { readonly times: number; readonly error: Error }>
 type AttemptArguments = [
   selection: Selection,
   uids: readonly Uid[],
-  plan: Pick<GetPlan, 'classes' | 'compressed' | 'others' | 'only'>,
+  plan: Pick<GetPlan, 'classes' | 'compressed' | 'others' | 'only' | 'syntaxes'>,
   received: Received,
   malformed: Malformed,
   source: RetrieveSource,
@@ -165,13 +199,12 @@ async function* attemptOnce(
   const level: Level = wanted.length > 0 ? 'IMAGE' : selection.series === undefined ? 'STUDY' : 'SERIES'
   const propose = (maxContexts: number): Proposal => getProposal({ ...plan, maxContexts, roles })
   const fresh = progress.fresh === true
-  const lease = await contexts.open(propose, (proposal) => pool.lease(proposal, call, { fresh }))
+  const lease = await contexts.open(propose, (proposal) => pool.lease(proposal, call, { fresh }), call)
   progress.lease = lease
   try {
-    const context = [...lease.association.contexts.values()].find((c) => c.abstractSyntax === SopClass.studyRootGet)
-    if (!context) throw new NotSupportedByArchiveError(archive, 'C-GET')
+    const context = contextOf(lease.association, SopClass.studyRootGet, archive, 'C-GET')
     const keys = selectionKeys(selection.study, selection.series, wanted)
-    const request = identifier({ level, keys }, { query: 'ISO_IR 192', always: false })
+    const request = identifier({ level, keys }, UIDS_ONLY)
     let arrived = 0
     let foreign = 0
     let unread = 0

@@ -4,14 +4,14 @@ import { Scu, type RetrieveEnd } from '../dimse/scu.ts'
 import { Status, statusClass, StatusError } from '../dimse/status.ts'
 import type { AcceptedContext } from '../network/negotiation.ts'
 import { settlesWithin } from '../network/settles-within.ts'
-import { NotSupportedByArchiveError, type Call } from './call.ts'
-import { moveProposal } from './contexts.ts'
+import type { Call } from './call.ts'
+import { contextOf, moveProposal } from './contexts.ts'
 import type { Instance, Selection } from './instance.ts'
 import { listMissing } from './missing.ts'
 import type { MoveDestination } from './move-destination.ts'
-import { identifier, selectionKeys, type Level } from './query.ts'
+import { identifier, selectionKeys, type Level, UIDS_ONLY } from './query.ts'
 import { Received } from './received.ts'
-import { IncompleteRetrieveError, NoSuchInstanceError, type RetrieveSource } from './retrieve-source.ts'
+import { IncompleteRetrieveError, NoSuchInstanceError, UIDS_PER_RETRY, type RetrieveSource } from './retrieve-source.ts'
 import { wasStale } from './stale.ts'
 
 /** What a retrieve by C-MOVE needs besides. */
@@ -27,8 +27,6 @@ export interface MoveSource extends RetrieveSource {
 export const STRAGGLER_GRACE_MS = 5_000
 /** The same where the archive does not count, or counts less than came: what is listed is then compared in any case. */
 export const UNCOUNTED_GRACE_MS = 1_000
-/** UIDs in one identifier: some archives bound its length. */
-const UIDS_PER_RETRY = 100
 /** How often what is missing is asked for again. */
 const RETRIES = 2
 
@@ -163,8 +161,7 @@ class Attempt {
     const lease = await pool.lease(moveProposal, this.#call, { fresh })
     this.#lease = lease
     try {
-      this.#context = [...lease.association.contexts.values()].find((c) => c.abstractSyntax === SopClass.studyRootMove)
-      if (!this.#context) throw new NotSupportedByArchiveError(archive, 'C-MOVE')
+      this.#context = contextOf(lease.association, SopClass.studyRootMove, archive, 'C-MOVE')
       await destination.listen()
     } catch (error) {
       lease.release()
@@ -212,7 +209,7 @@ class Attempt {
     const wanted = instance === undefined ? this.#uids : [instance]
     const level: Level = wanted.length > 0 ? 'IMAGE' : series === undefined ? 'STUDY' : 'SERIES'
     const keys = selectionKeys(study, series, wanted)
-    const request = identifier({ level, keys }, { query: 'ISO_IR 192', always: false })
+    const request = identifier({ level, keys }, UIDS_ONLY)
     const target = { destination: destination.aeTitle, messageId }
     // Some archives send no Pending response: that they deliver is a sign of life, and waiting for us is no silence.
     const alive = (): number => (this.#reading || this.#waiting.length > 0 ? performance.now() : this.#seen)

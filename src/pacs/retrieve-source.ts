@@ -4,6 +4,9 @@ import type { ContextLimit } from './context-limit.ts'
 import type { AssociationPool } from './pool.ts'
 import type { Query } from './query.ts'
 
+/** UIDs in one identifier: some archives bound its length, and a miss costs a whole try. */
+export const UIDS_PER_RETRY = 100
+
 /** What a retrieve needs of an archive. */
 export interface RetrieveSource {
   readonly archive: string

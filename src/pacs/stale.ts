@@ -1,4 +1,4 @@
-import { AssociationAbortedError, ConnectionLostError } from '../network/errors.ts'
+import { isDropped } from './intolerance.ts'
 import type { Lease } from './pool.ts'
 
 /**
@@ -6,6 +6,5 @@ import type { Lease } from './pool.ts'
  * checked by use, and the operation tried once more on a fresh one.
  */
 export function wasStale(lease: Lease, error: unknown): boolean {
-  const lost = error instanceof ConnectionLostError || (error instanceof AssociationAbortedError && error.by === 'peer')
-  return lease.reused && lost
+  return lease.reused && isDropped(error)
 }

@@ -119,7 +119,7 @@ export class StoreBatch implements AsyncDisposable {
     const propose = (maxContexts: number): Proposal =>
       storeProposal(pairsAround(pair, recent, maxContexts), maxContexts)
     try {
-      return await contexts.open(propose, (proposal) => pool.lease(proposal, this.#call))
+      return await contexts.open(propose, (proposal) => pool.lease(proposal, this.#call), this.#call)
     } catch (error) {
       this.#unreachable = error as Error
       throw error

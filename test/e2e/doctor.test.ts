@@ -2,7 +2,9 @@ import { beforeAll, describe, expect, test } from 'vitest'
 import { mkdtemp, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
+import type { Readiness } from '../../src/http/readiness.ts'
 import { startDcmqrscp } from '../support/dcmqrscp.ts'
+import { gatewayTo } from '../support/gateway-to.ts'
 import { startOrthanc } from '../support/orthanc.ts'
 import { skipWithoutPeers } from '../support/peers.ts'
 import { freePort } from '../support/ports.ts'
@@ -63,6 +65,24 @@ describe.skipIf(skipWithoutPeers())('the doctor', () => {
     expect(result.at('problem')).toEqual([])
     expect(result.codes).toEqual(expect.arrayContaining(['ECHO_OK', 'CHARSET_TAKEN', 'GET_OK', 'MOVE_OK', 'LIMIT_OK']))
     expect(result.codes).not.toContain('FIND_ATTRIBUTES_MISSING')
+  })
+
+  test.each([
+    ['dcmqrscp', startDcmqrscp],
+    ['Orthanc', startOrthanc],
+  ])('at /readyz?verbose of a service in front of %s, by C-MOVE too', async (_, start) => {
+    const port = await freePort()
+    await using peer = await start({ files, peers: [{ aeTitle: 'DIMSEGATE', host: HOST, port }] })
+    const dimse = { host: HOST, port }
+    await using gateway = await gatewayTo(peer, { aeTitle: peer.aeTitle, retrieve: 'move' }, { dimse })
+    const response = await fetch(`http://${HOST}:${gateway.port}/readyz?verbose`)
+    const { archives } = (await response.json()) as Readiness
+    const { level, findings } = archives[0]!.examination!
+    expect([response.status, level === 'problem']).toEqual([200, false])
+    expect(findings.map(({ code }) => code)).toEqual(
+      expect.arrayContaining(['ECHO_OK', 'FIND_OK', 'GET_OK', 'MOVE_OK']),
+    )
+    expect(gateway.archives[0]!.stats.leased).toBe(0)
   })
 
   test('Orthanc that lets strangers in, but does not know where to move to', async () => {

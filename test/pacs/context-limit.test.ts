@@ -1,7 +1,9 @@
 import { subscribe, unsubscribe } from 'node:diagnostics_channel'
 import { afterEach, expect, test, vi } from 'vitest'
+import { encapsulatedSyntaxes } from '../../src/dicom/transfer-syntax.ts'
 import { ContextLimit, LIMITED_MS } from '../../src/pacs/context-limit.ts'
 import type { AssociationEvent } from '../../src/pacs/pool.ts'
+import { ConnectionLostError } from '../../src/network/errors.ts'
 import { collect } from '../support/byte-stream.ts'
 import { openArchive } from '../support/gateway-to.ts'
 import { getResponse, readRequest } from '../support/golden.ts'
@@ -89,8 +91,52 @@ test('an archive that bears none is told by what became of the most, and nothing
   expect(counts).toEqual([128, 64, 32, 16, 128, 64, 32, 16])
 })
 
+test('now and then a lost connection changes nothing', async () => {
+  const limit = new ContextLimit(128)
+  const plan = (maxContexts: number) => ({
+    contexts: Array.from({ length: maxContexts }, (_, n) => ({
+      id: 2 * n + 1,
+      abstractSyntax: '',
+      transferSyntaxes: [],
+    })),
+  })
+  for (let n = 0; n < 3; n++) {
+    let isLost = false
+    const losing = (): Promise<void> => {
+      if (isLost) return Promise.resolve()
+      isLost = true
+      return Promise.reject(new ConnectionLostError('gone'))
+    }
+    await limit.open(plan, losing, call)
+    expect(limit.size).toBe(128)
+    await limit.open(plan, () => Promise.resolve(), call)
+  }
+})
+
+test('of what there is no room for at first, each syntax is proposed in the end', async () => {
+  const syntax = '1.2.840.10008.1.2.4.203'
+  const proposed = new Set<string>()
+  const script: ArchiveScript = {
+    associate(request) {
+      for (const { transferSyntaxes } of readRequest(request).contexts)
+        transferSyntaxes.forEach((uid) => proposed.add(uid))
+      return undefined
+    },
+    find: listing([{ number: 1 }]),
+    get: async (association, { contextId, messageId }) => {
+      await association.peer.send(getResponse({ contextId, messageId, status: 0xb000, completed: 0, failed: 1 }))
+    },
+  }
+  await using scripted = await ScriptedArchive.start(script)
+  await using archive = await openArchive(scripted.address, { retrieve: 'get', quirks: { maxContexts: 8 } })
+  const retrieved = archive.retrieve({ study: STUDY }, true, call).next()
+  await expect(retrieved).rejects.toMatchObject({ code: 'INCOMPLETE_RETRIEVE' })
+  expect(proposed).toContain(syntax)
+  for (const { uid } of encapsulatedSyntaxes) expect(proposed).toContain(uid)
+})
+
 test('what is configured is never passed', async () => {
-  const limit = new ContextLimit('main', 20)
+  const limit = new ContextLimit(20)
   const sizes: number[] = []
   const plan = (maxContexts: number) => ({
     contexts: Array.from({ length: maxContexts }, (_, n) => ({
@@ -99,6 +145,16 @@ test('what is configured is never passed', async () => {
       transferSyntaxes: [],
     })),
   })
-  await limit.open(plan, async ({ contexts }) => sizes.push(contexts.length))
+  await limit.open(plan, async ({ contexts }) => sizes.push(contexts.length), call)
   expect(sizes).toEqual([20])
+  const drops = limit.open(
+    plan,
+    ({ contexts }) => {
+      sizes.push(contexts.length)
+      return Promise.reject(new ConnectionLostError('gone'))
+    },
+    call,
+  )
+  await expect(drops).rejects.toBeInstanceOf(ConnectionLostError)
+  expect(sizes).toEqual([20, 20, 16])
 })

@@ -536,7 +536,7 @@ describe('user identity', () => {
     await open(fixture.pool, echo, 3)
     await open(fixture.pool, find, 1)
     unsubscribe('dimsegate:association', note)
-    expect(offers).toEqual(['i', '', 'i', '', '', 'e'])
+    expect(offers).toEqual(['i', 'i', '', 'i', 'i', '', '', 'e'])
     expect(events.filter(({ event }) => event === 'anonymous')).toHaveLength(1)
   })
 
@@ -553,6 +553,88 @@ describe('user identity', () => {
     await expect(fixture.pool.lease(echo, never)).rejects.toMatchObject({ code: 'ASSOCIATION_REJECTED' })
     await expect(fixture.pool.lease(find, never)).rejects.toMatchObject({ code: 'ASSOCIATION_REJECTED' })
     expect(offers).toEqual(['i', 'ei', 'i'])
+  })
+})
+
+describe('an association that stands with less than was wanted', () => {
+  const find = findProposal({ extendedNegotiation: true, relational: true, fuzzy: false })
+
+  test('is not kept for who comes next, unless the archive is known not to bear more', async () => {
+    const offers: boolean[] = []
+    const associate: ArchiveScript['associate'] = (request) => {
+      offers.push(request.includes(Buffer.of(EXTENDED_ITEM, 0, 0)))
+      return offers.at(-1) === true ? 'abort' : undefined
+    }
+    await using fixture = await start({ max: 1, script: { associate } })
+    const use = async (): Promise<boolean> => {
+      const lease = await fixture.pool.lease(find, never)
+      const { reused } = lease
+      lease.release()
+      return reused
+    }
+    expect([await use(), await use(), await use()]).toEqual([false, false, true])
+    expect(offers).toEqual([true, false, true, false])
+  })
+
+  test('is one drop where one event ended several that were asked for at once', async () => {
+    let drops = 3
+    const associate: ArchiveScript['associate'] = (request) =>
+      request.includes(Buffer.of(EXTENDED_ITEM, 0, 0)) && drops-- > 0 ? 'close' : undefined
+    const events: AssociationEvent[] = []
+    const note = (event: unknown): void => void events.push(event as AssociationEvent)
+    subscribe('dimsegate:association', note)
+    await using fixture = await start({ max: 3, script: { associate } })
+    const leases = await Promise.all([1, 2, 3].map(() => fixture.pool.lease(find, never)))
+    for (const lease of leases) lease.release()
+    unsubscribe('dimsegate:association', note)
+    expect(events.map(({ event }) => event)).not.toContain('plain')
+  })
+
+  test('never lacks identity where it was refused in one turn and dropped in others', async () => {
+    const identity: UserIdentity = {
+      type: 1,
+      positiveResponseRequested: false,
+      primary: Buffer.from('gateway'),
+      secondary: new Uint8Array(0),
+    }
+    const offers: string[] = []
+    const associate: ArchiveScript['associate'] = (request) => {
+      const isThere = (type: number): boolean => request.includes(Buffer.of(type, 0, 0))
+      offers.push(`${isThere(EXTENDED_ITEM) ? 'e' : ''}${isThere(IDENTITY_ITEM) ? 'i' : ''}`)
+      return isThere(EXTENDED_ITEM) ? 'abort' : isThere(IDENTITY_ITEM) ? [1, 1, 1] : undefined
+    }
+    await using fixture = await start({ max: 1, script: { associate }, identity })
+    await expect(fixture.pool.lease(find, never)).rejects.toMatchObject({ code: 'ASSOCIATION_ABORTED' })
+    expect(offers).toEqual(['ei', 'i'])
+  })
+})
+
+describe('a place that is reserved', () => {
+  test('counts like an association, waits its turn, and makes room by what is idle', async () => {
+    await using fixture = await start({ max: 1 })
+    const { pool } = fixture
+    ;(await pool.lease(echo, never)).release()
+    const leave = await pool.reserve(never)
+    expect(pool.stats).toMatchObject({ open: 1, leased: 0, idle: 0 })
+    const waiting = pool.lease(echo, never)
+    await until(() => pool.stats.waiting === 1)
+    leave()
+    leave()
+    ;(await waiting).release()
+    expect(pool.stats).toMatchObject({ open: 1, idle: 1, waiting: 0 })
+  })
+
+  test('is not had when the caller goes, nor of a pool that is closed', async () => {
+    await using fixture = await start({ max: 1 })
+    const { pool } = fixture
+    const lease = await pool.lease(echo, never)
+    const gone = new AbortController()
+    const waiting = pool.reserve({ signal: gone.signal })
+    gone.abort(new Error('gone'))
+    await expect(waiting).rejects.toThrow('gone')
+    lease.release()
+    await pool.close()
+    await expect(pool.reserve(never)).rejects.toBeInstanceOf(PoolClosedError)
   })
 })
 
