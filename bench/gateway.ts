@@ -27,6 +27,7 @@ export interface GatewayTarget {
   readonly cache?: object
   readonly dimse?: object
   readonly retrieve?: 'auto' | 'move'
+  readonly maxAssociations?: number
 }
 
 const NO_CACHE = { maxBytes: 0 }
@@ -77,12 +78,22 @@ export async function startMeasured(args: readonly string[], port: number): Prom
 }
 
 function configuration(target: GatewayTarget, httpPort: number): object {
-  const { aeTitle, host, port, cache = NO_CACHE, dimse = { enabled: false }, retrieve = 'auto' } = target
+  const {
+    aeTitle,
+    host,
+    port,
+    cache = NO_CACHE,
+    dimse = { enabled: false },
+    retrieve = 'auto',
+    maxAssociations = 4,
+  } = target
   return {
     http: { port: httpPort },
     dimse,
     cache,
-    archives: [{ aeTitle, host, port, retrieve, search: { maxResults: 10_000, deriveCounts: 'never' } }],
+    archives: [
+      { aeTitle, host, port, retrieve, maxAssociations, search: { maxResults: 10_000, deriveCounts: 'never' } },
+    ],
     log: { level: 'warn' },
   }
 }

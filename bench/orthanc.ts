@@ -5,15 +5,17 @@ import { dicomWebPlugin } from '../test/support/orthanc.ts'
 import { requireProgram } from '../test/support/peers.ts'
 import { freePort } from '../test/support/ports.ts'
 import { startProcess } from '../test/support/process.ts'
-import { type BenchData, once } from './data.ts'
+import { once } from './data.ts'
 import type { BenchPeer } from './peers.ts'
 
 export const ORTHANC_TITLE = 'ORTHANC'
 
-/** Starts Orthanc with all studies and headers; what it holds is kept from run to run. */
-export async function startOrthanc(data: BenchData): Promise<BenchPeer & { readonly dicomWebUrl: string }> {
-  const files = [...Object.values(data.studies).flatMap((study) => study.files), ...data.headers]
-  const folder = await once('orthanc', async (into) => {
+/** Starts Orthanc with files in it; under its name what it holds is kept from run to run. */
+export async function startOrthanc(
+  name: string,
+  files: readonly string[],
+): Promise<BenchPeer & { readonly dicomWebUrl: string }> {
+  const folder = await once(name, async (into) => {
     await using orthanc = await start(into)
     await load(files, orthanc.httpPort)
   })
@@ -66,6 +68,8 @@ function configuration(folder: string, port: number, httpPort: number): object {
     AuthenticationEnabled: false,
     DicomPort: port,
     DicomAet: ORTHANC_TITLE,
+    // Of associations at once; 4 unless told.
+    DicomThreadsCount: 32,
     DicomCheckModalityHost: false,
     DicomAlwaysAllowFind: true,
     DicomAlwaysAllowGet: true,

@@ -4,6 +4,7 @@ import { join } from 'node:path'
 import { requireProgram } from '../test/support/peers.ts'
 import { freePort } from '../test/support/ports.ts'
 import { startProcess } from '../test/support/process.ts'
+import { compressedFiles } from './compressed.ts'
 import type { BenchData, BenchStudy } from './data.ts'
 import { startDcmqrscp } from './dcmqrscp.ts'
 import { startOrthanc } from './orthanc.ts'
@@ -46,7 +47,14 @@ export class Peers implements AsyncDisposable {
   }
 
   orthanc(): ReturnType<typeof startOrthanc> {
-    return this.#once('orthanc', () => startOrthanc(this.data))
+    const { studies, headers } = this.data
+    const files = Object.values(studies).flatMap((study) => study.files)
+    return this.#once('orthanc', () => startOrthanc('orthanc', [...files, ...headers]))
+  }
+
+  /** Orthanc with compressed studies. */
+  compressedOrthanc(): ReturnType<typeof startOrthanc> {
+    return this.#once('orthanc-compressed', async () => startOrthanc('orthanc-compressed', await compressedFiles()))
   }
 
   /** Throws away what it receives. */

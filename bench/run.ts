@@ -5,6 +5,7 @@ import { prepareData } from './data.ts'
 import { unbuilt } from './gateway.ts'
 import { describeMachine } from './machine.ts'
 import { Peers } from './peers.ts'
+import { imagingScenarios } from './imaging.ts'
 import { moveScenarios } from './move.ts'
 import { relayScenarios } from './relay.ts'
 import { table } from './report.ts'
@@ -19,6 +20,7 @@ const scenarios: readonly Scenario[] = [
   ...searchScenarios,
   ...storeScenarios,
   ...viewerScenarios,
+  ...imagingScenarios,
   ...relayScenarios,
 ]
 

@@ -115,6 +115,11 @@ const search = z.strictObject({
 })
 
 const store = z.strictObject({
+  decompress: oneOf(['lossless', 'always', 'never'])
+    .default('lossless')
+    .describe(
+      'Whether to store uncompressed what the archive does not take compressed: what was compressed without loss, all, nothing',
+    ),
   maxInstances: integer(1).nullable().default(null).describe('Most instances of one store request; null for no limit'),
 })
 
@@ -195,6 +200,13 @@ export const configSchema = z
       ttl: duration('10m').describe('How long an instance is kept'),
       backend: oneOf(['memory', 'valkey']).default('memory').describe('Where instances are kept'),
     }).describe('What has been fetched already'),
+    imaging: group({
+      threads: integer(1, 64)
+        .nullable()
+        .default(null)
+        .describe('Threads that decode, encode and draw frames; null for one a processor but one'),
+      timeout: duration('30s').describe('How long a frame may take to decode, encode or draw'),
+    }).describe('Converting and drawing images'),
     auth: auth.nullable().default(null).describe('Who may use the API, by JWT; null for everyone'),
     log: group({
       level: oneOf(['fatal', 'error', 'warn', 'info', 'debug', 'trace', 'silent'])

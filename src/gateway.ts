@@ -3,6 +3,7 @@ import { ConfigError, type Config, type ConfigFault } from './config.ts'
 import type { Examination } from './http/readiness.ts'
 import { startServer, type HttpServer, type ServerOptions } from './http/server.ts'
 import { Archive } from './pacs/archive.ts'
+import { ImagingPool } from './imaging/imaging-pool.ts'
 import type { Call } from './pacs/call.ts'
 import { MoveDestination } from './pacs/move-destination.ts'
 import { startTelemetry, type Telemetry } from './telemetry.ts'
@@ -27,9 +28,11 @@ export async function startGateway(config: Config, { pages }: Pick<ServerOptions
   const destination = new MoveDestination(config.dimse)
   const archives = await Promise.all(config.archives.map((archive) => Archive.open(archive, destination)))
   const cache = new InstanceCache(config.cache)
+  const imaging = new ImagingPool(config.imaging)
   const telemetry = startTelemetry(config.log, () => archives, cache)
   const release = async (): Promise<void> => {
     await cache[Symbol.asyncDispose]()
+    await imaging[Symbol.asyncDispose]()
     await Promise.all(archives.map((archive) => archive[Symbol.asyncDispose]()))
     await destination[Symbol.asyncDispose]()
     telemetry.stop()
@@ -42,6 +45,7 @@ export async function startGateway(config: Config, { pages }: Pick<ServerOptions
       config,
       archives,
       cache,
+      imaging,
       metrics: () => telemetry.metrics(),
       examine: (archive, signal) => examined(archive, { config, destination, signal }),
       pages,

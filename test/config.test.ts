@@ -180,12 +180,13 @@ describe('defaults', () => {
             relational: 'negotiate',
             extendedNegotiation: true,
           },
-          store: { maxInstances: null },
+          store: { decompress: 'lossless', maxInstances: null },
           delivery: { aeTitles: [], addresses: [] },
           quirks: {},
         },
       ],
       cache: { maxBytes: 512 * 1024 ** 2, ttl: 600_000, backend: 'memory' },
+      imaging: { threads: null, timeout: 30_000 },
       auth: null,
       log: { level: 'info', format: 'json' },
     })
@@ -500,7 +501,7 @@ describe('faults', () => {
       '  http.port: is 99999; expected a whole number from 0 to 65535',
       '  http.basepath: is not a known key; did you mean basePath?',
       '  archives[0].port: is missing; expected a whole number from 1 to 65535',
-      '  colour: is not a known key; expected one of: http, dimse, archives, cache, auth, log',
+      '  colour: is not a known key; expected one of: http, dimse, archives, cache, imaging, auth, log',
     ])
   })
 
@@ -796,7 +797,7 @@ describe('the environment', () => {
     ['DIMSEGATE_ARCHIVES__FIRST__HOST', 'expected DIMSEGATE_ARCHIVES__ and an index from 0'],
     ['DIMSEGATE_ARCHIVES__99999__HOST', 'is not a known variable'],
     ['DIMSEGATE_LOG__LEVEL__OF__DETAIL', 'expected nothing after DIMSEGATE_LOG__LEVEL'],
-    ['DIMSEGATE_SOMETHING', 'expected DIMSEGATE_ and then one of: HTTP, DIMSE, ARCHIVES, CACHE, AUTH, LOG'],
+    ['DIMSEGATE_SOMETHING', 'expected DIMSEGATE_ and then one of: HTTP, DIMSE, ARCHIVES, CACHE, IMAGING, AUTH, LOG'],
     ['DIMSEGATE_', 'is not a known variable'],
     ['DIMSEGATE___PROTO__', 'is not a known variable'],
     ['DIMSEGATE_CONFIG__X', 'is not a known variable'],

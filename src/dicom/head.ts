@@ -6,13 +6,13 @@ import { replay } from './part10.ts'
 import type { Tag } from './tag.ts'
 import type { TransferSyntax } from './transfer-syntax.ts'
 
-/** What is held of a data set to find its identity: the elements up to group 0020 are far smaller in practice. */
+/** What is held of a data set to find its identity, unless told: the elements up to group 0020 are far smaller in practice. */
 export const MAX_HEAD_BYTES = 1024 * 1024
 
 export class HeadTooLargeError extends Error {
   readonly code = 'HEAD_TOO_LARGE'
-  constructor() {
-    super(`The attributes that identify the instance are not within its first ${MAX_HEAD_BYTES} bytes`)
+  constructor(maxBytes: number) {
+    super(`The attributes that are looked for are not within the first ${maxBytes} bytes of the instance`)
     this.name = 'HeadTooLargeError'
   }
 }
@@ -24,8 +24,9 @@ export class HeadTooLargeError extends Error {
 export async function readHead(
   body: ByteStream,
   syntax: TransferSyntax,
-  wanted: { readonly until: Tag; readonly only?: ReadonlySet<Tag> },
+  wanted: { readonly until: Tag; readonly only?: ReadonlySet<Tag>; readonly maxBytes?: number },
 ): Promise<{ head: Dataset; body: ByteStream }> {
+  const { maxBytes = MAX_HEAD_BYTES } = wanted
   const iterator: AsyncIterator<Bytes, unknown> = body[Symbol.asyncIterator]()
   const chunks: Bytes[] = []
   const reader = new DatasetReader(syntax, wanted)
@@ -35,7 +36,7 @@ export async function readHead(
   const follow = (piece: Bytes): void => {
     reader.push(piece)
     read += piece.length
-    if (read > MAX_HEAD_BYTES && !reader.complete) throw new HeadTooLargeError()
+    if (read > maxBytes && !reader.complete) throw new HeadTooLargeError(maxBytes)
   }
   const inflated = async (pieces: AsyncIterable<Bytes>): Promise<void> => {
     for await (const piece of pieces) {
@@ -43,7 +44,7 @@ export async function readHead(
       if (reader.complete) return
     }
     // A deflated stream may go on without giving anything.
-    if (held > MAX_HEAD_BYTES) throw new HeadTooLargeError()
+    if (held > maxBytes) throw new HeadTooLargeError(maxBytes)
   }
   try {
     while (!reader.complete) {

@@ -43,7 +43,10 @@ export async function frameOf(source: DataSetSource, layout: PixelLayout, frame:
 }
 
 /** The whole pixel data: native, or all fragments one after the other, as of a video. */
-export async function wholePixelData(source: DataSetSource, layout: PixelLayout): Promise<SizedBytes> {
+export async function wholePixelData(
+  source: DataSetSource,
+  layout: Pick<PixelLayout, 'offset' | 'length'>,
+): Promise<SizedBytes> {
   if (layout.length !== undefined) return run(source, layout.offset, layout.length)
   const fragments: Fragment[] = []
   for await (const fragment of fragmentsOf(source, layout.offset)) fragments.push(fragment)

@@ -1,4 +1,10 @@
-import { EXPLICIT_VR_LITTLE_ENDIAN, type TransferSyntax } from '../dicom/transfer-syntax.ts'
+import {
+  EXPLICIT_VR_LITTLE_ENDIAN,
+  isKnownTransferSyntax,
+  isWebSyntax,
+  transferSyntax,
+  type TransferSyntax,
+} from '../dicom/transfer-syntax.ts'
 import type { Accept, MediaRange } from './accept.ts'
 import { defaultSyntaxOf, mediaTypeOf, OCTET_STREAM, withoutAlias } from './bulk-media.ts'
 import { choose, isAnyOf, isMultipartRelated, payloadOf, syntaxParameter, type Negotiable } from './negotiate.ts'
@@ -10,6 +16,8 @@ export interface BulkOffer {
   readonly media: string
   /** Transfer syntax UID; `*` as stored. Undefined where the media type has none. */
   readonly syntax: string | undefined
+  /** How much it is wanted (RFC 9110 12.4.2). */
+  readonly q: number
 }
 
 /** What an offer makes of bulk data that is stored in some way. */
@@ -32,24 +40,26 @@ const oneValue = bulkResource(['multipart', 'single'])
 
 /** @param forms the forms the resource has, its default first */
 function bulkResource(forms: readonly BulkOffer['form'][]): Negotiable<BulkOffer> {
-  const offered = (form: BulkOffer['form'], media: string, syntax: string | undefined): BulkOffer[] =>
-    forms.includes(form) ? [{ form, media, syntax: syntax ?? defaultSyntaxOf(media) }] : []
+  const offered = (form: BulkOffer['form'], media: string, syntax: string | undefined, q: number): BulkOffer[] =>
+    forms.includes(form) ? [{ form, media, syntax: syntax ?? defaultSyntaxOf(media), q }] : []
   return {
     named(range) {
       if (isMultipartRelated(range)) {
         const media = withoutAlias(payloadOf(range) ?? '*/*')
-        return media.endsWith('*') ? undefined : offered('multipart', media, syntaxParameter(range))[0]
+        return media.endsWith('*') ? undefined : offered('multipart', media, syntaxParameter(range), range.q)[0]
       }
       if (range.subtype === '*' || range.type === 'multipart') return undefined
-      return offered('single', withoutAlias(`${range.type}/${range.subtype}`), syntaxParameter(range))[0]
+      return offered('single', withoutAlias(`${range.type}/${range.subtype}`), syntaxParameter(range), range.q)[0]
     },
     defaults(range) {
       const syntax = syntaxParameter(range)
-      if (isMultipartRelated(range)) return offered('multipart', payloadOf(range) ?? '*/*', syntax ?? '*')
+      if (isMultipartRelated(range)) return offered('multipart', payloadOf(range) ?? '*/*', syntax ?? '*', range.q)
       if (range.type === '*' || range.type === 'multipart') {
-        return forms.flatMap((form) => (form === 'single' && range.type !== '*' ? [] : offered(form, '*/*', '*')))
+        return forms.flatMap((form) =>
+          form === 'single' && range.type !== '*' ? [] : offered(form, '*/*', '*', range.q),
+        )
       }
-      return offered('single', `${range.type}/*`, syntax ?? '*')
+      return offered('single', `${range.type}/*`, syntax ?? '*', range.q)
     },
     covers: (range, offer) => isCovered(range, offer),
     same: (a, b) => a.form === b.form && a.media === b.media && a.syntax === b.syntax,
@@ -85,6 +95,31 @@ export function representPixelData(
     if ((fits && exact) || onlyWithLoss) return { form, contentType: `${given}; transfer-syntax=${uid}` }
   }
   return undefined
+}
+
+/** The offers that are wanted alike, the most wanted first. */
+export function byWish(offers: readonly BulkOffer[]): readonly (readonly BulkOffer[])[] {
+  const runs: BulkOffer[][] = []
+  for (const offer of offers) {
+    const last = runs.at(-1)
+    if (last && last[0]!.q === offer.q) last.push(offer)
+    else runs.push([offer])
+  }
+  return runs
+}
+
+/** The syntaxes that the client names, each with how pixel data is given in it; in the order of the offers. */
+export function wantedSyntaxes(
+  offers: readonly BulkOffer[],
+): readonly (Representation & { readonly syntax: TransferSyntax })[] {
+  return offers.flatMap(({ form, media, syntax: uid }) => {
+    if (uid === undefined || !isKnownTransferSyntax(uid)) return []
+    const syntax = transferSyntax(uid)
+    const isOctets = media === OCTET_STREAM
+    const isWanted = isOctets ? isWebSyntax(syntax) && !syntax.deflated : matches(media, mediaTypeOf(syntax))
+    if (!isWanted) return []
+    return [{ form, contentType: `${isOctets ? media : mediaTypeOf(syntax)}; transfer-syntax=${uid}`, syntax }]
+  })
 }
 
 /** The first offer under which a value that is no pixel data can be given: as bytes, or in its own media type. */

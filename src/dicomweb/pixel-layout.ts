@@ -10,12 +10,17 @@ import { isPixelData } from './bulk-attributes.ts'
 export interface PixelLayout {
   readonly tag: Tag
   readonly vr: Vr
+  /** The attributes that describe the samples (PS3.3 C.7.6.3). */
+  readonly header: Dataset
   /** Of its value in the data set; of its first item where it is encapsulated. */
   readonly offset: number
   /** Undefined: encapsulated (PS3.5 A.4). */
   readonly length: number | undefined
   /** At least 1. */
   readonly frames: number
+  /** 0 where it does not say. */
+  readonly rows: number
+  readonly columns: number
   /** Of one frame of native pixel data: 1 bit a pixel makes frames that begin within a byte (PS3.5 8.1.1). */
   readonly frameBits: number
   /** Extended Offset Table, where there is one for each frame (PS3.3 C.7.6.3.1.8). */
@@ -25,10 +30,14 @@ export interface PixelLayout {
 const WANTED: ReadonlySet<Tag> = new Set([
   Attribute.SamplesPerPixel,
   Attribute.PhotometricInterpretation,
+  Attribute.PlanarConfiguration,
   Attribute.NumberOfFrames,
   Attribute.Rows,
   Attribute.Columns,
   Attribute.BitsAllocated,
+  Attribute.BitsStored,
+  Attribute.HighBit,
+  Attribute.PixelRepresentation,
   Attribute.ExtendedOffsetTable,
   Attribute.ExtendedOffsetTableLengths,
 ])
@@ -56,9 +65,12 @@ export async function readPixelLayout(source: DataSetSource): Promise<PixelLayou
   return {
     tag,
     vr,
+    header: dataset,
     offset: at.offset,
     length,
     frames,
+    rows: dataset.number(Attribute.Rows) ?? 0,
+    columns: dataset.number(Attribute.Columns) ?? 0,
     frameBits: frameBitsOf(dataset, tag),
     extended: length === undefined ? extendedTable(dataset, frames) : undefined,
   }

@@ -3,6 +3,7 @@ import { Hono } from 'hono'
 import { routePath } from 'hono/route'
 import type { InstanceCache } from '../cache/instance-cache.ts'
 import type { Config } from '../config.ts'
+import type { ImagingPool } from '../imaging/imaging-pool.ts'
 import type { Archive } from '../pacs/archive.ts'
 import { publicOrigin } from './base-url.ts'
 import { crossOrigin, sameOriginStores } from './cors.ts'
@@ -13,14 +14,18 @@ import { retrieveMetadata } from './metadata.ts'
 import type { operations } from './openapi.d.ts'
 import { problemOf, RequestError } from './problem.ts'
 import type { ReadinessCheck } from './readiness.ts'
+import { renderFrames, renderOneInstance, renderSelection } from './rendered.ts'
 import { retrieveInstances } from './retrieve.ts'
 import { searchResource } from './search.ts'
 import { storeInstances } from './store.ts'
+import { thumbnail } from './thumbnail.ts'
+import { retrieveByUri } from './wado-uri.ts'
 
 export interface AppOptions {
   readonly config: Config
   readonly archives: readonly Archive[]
   readonly cache: InstanceCache
+  readonly imaging: ImagingPool
   readonly readiness: ReadinessCheck
   readonly contract: object
   /** The text of /metrics. */
@@ -78,6 +83,15 @@ const routes: Readonly<
   retrieveStudyPixelData: get('/studies/:study/pixeldata', retrievePixelData),
   retrieveSeriesPixelData: get('/studies/:study/series/:series/pixeldata', retrievePixelData),
   retrieveInstancePixelData: get(`${INSTANCE}/pixeldata`, retrievePixelData),
+  renderStudy: get('/studies/:study/rendered', renderSelection),
+  renderSeries: get('/studies/:study/series/:series/rendered', renderSelection),
+  renderInstance: get(`${INSTANCE}/rendered`, renderOneInstance),
+  renderFrames: get(`${INSTANCE}/frames/:frames/rendered`, renderFrames),
+  thumbnailOfStudy: get('/studies/:study/thumbnail', thumbnail),
+  thumbnailOfSeries: get('/studies/:study/series/:series/thumbnail', thumbnail),
+  thumbnailOfInstance: get(`${INSTANCE}/thumbnail`, thumbnail),
+  thumbnailOfFrames: get(`${INSTANCE}/frames/:frames/thumbnail`, thumbnail),
+  retrieveByUri: get('/wado', retrieveByUri),
   storeInstances: { method: 'POST', path: '/studies', handle: storeInstances },
   storeStudyInstances: { method: 'POST', path: '/studies/:study', handle: storeInstances },
 }
@@ -159,7 +173,11 @@ function select(c: HttpContext, root: string, find: (c: HttpContext) => Archive 
 }
 
 /** Gives handlers their variables and reports the request when its response is over. */
-async function prepare(c: HttpContext, next: () => Promise<void>, { config, cache, stop }: AppOptions): Promise<void> {
+async function prepare(
+  c: HttpContext,
+  next: () => Promise<void>,
+  { config, cache, imaging, stop }: AppOptions,
+): Promise<void> {
   const started = performance.now()
   const { outgoing } = c.env
   const gone = new AbortController()
@@ -181,6 +199,7 @@ async function prepare(c: HttpContext, next: () => Promise<void>, { config, cach
   })
   c.set('config', config)
   c.set('cache', cache)
+  c.set('imaging', imaging)
   c.set('signal', AbortSignal.any([gone.signal, stop]))
   await next()
 }

@@ -165,7 +165,8 @@ export async function primed(source: AsyncIterable<Bytes>, bytes: number, millis
   }
 }
 
-async function* resumed(
+/** A stream of which some was read already. */
+export async function* resumed(
   held: Bytes[],
   iterator: AsyncIterator<Bytes>,
   pending?: Promise<IteratorResult<Bytes>>,

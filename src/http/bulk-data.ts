@@ -1,15 +1,12 @@
 import type { CachedInstance } from '../cache/cached-instance.ts'
 import { Attribute } from '../dicom/attributes.ts'
 import { littleEndian, type DataSetSource } from '../dicom/data-set-source.ts'
-import { DatasetReader } from '../dicom/dataset-codec.ts'
 import { walkElements, type WalkedElement } from '../dicom/element-walk.ts'
 import { formatTag } from '../dicom/tag.ts'
-import { transferSyntax } from '../dicom/transfer-syntax.ts'
-import { isBulkData, isPixelData } from '../dicomweb/bulk-attributes.ts'
-import { isVideo, OCTET_STREAM } from '../dicomweb/bulk-media.ts'
+import { isBulkData } from '../dicomweb/bulk-attributes.ts'
+import { OCTET_STREAM } from '../dicomweb/bulk-media.ts'
 import { isOmitted } from '../dicomweb/encoded-model.ts'
-import { frameOf, run, wholePixelData, type SizedBytes } from '../dicomweb/frames.ts'
-import { isMediaType } from '../dicomweb/content-type.ts'
+import { run, wholePixelData, type SizedBytes } from '../dicomweb/frames.ts'
 import {
   negotiateBulkData,
   representPixelData,
@@ -17,13 +14,14 @@ import {
   type BulkOffer,
   type Representation,
 } from '../dicomweb/negotiate-bulk.ts'
-import type { PixelLayout } from '../dicomweb/pixel-layout.ts'
 import { resourceUrl } from '../dicomweb/resource.ts'
 import { Delivery, notAcceptable, notFound, type Part } from './delivery.ts'
 import type { HttpContext } from './environment.ts'
+import { documentOf } from './encapsulated-document.ts'
 import { frameParts } from './frames.ts'
 import { acceptHeader, pathInstance, pathSelection } from './path.ts'
-import { layoutOf, openPixelData } from './pixel-source.ts'
+import { isUndrawable } from './decompress.ts'
+import { givenPixels, layoutOf, openPixelData } from './pixel-source.ts'
 import { exactly, sendSized } from './sized-body.ts'
 
 const PATH = /^[0-9A-F]{8}(\/\d{1,6}\/[0-9A-F]{8})*$/
@@ -42,7 +40,7 @@ export async function retrieveBulkDataElement(c: HttpContext): Promise<Response>
   const source = littleEndian(instance)
   const element = await find(source, path)
   if (!element) throw notFound()
-  const own = path === DOCUMENT ? await documentOf(source) : undefined
+  const own = path === DOCUMENT ? await documentOf(instance) : undefined
   const representation = representElement(offers, element, instance, own?.type)
   if (!representation) throw notAcceptable()
   const value = await valueOf(source, element, own?.length)
@@ -54,29 +52,25 @@ async function retrieveOnePixelData(c: HttpContext, path?: string): Promise<Resp
   const uids = pathInstance(c)
   const offers = offersFor(c, true)
   using pixels = await openPixelData(c, uids, offers)
-  const { source, layout, instance } = pixels
+  const { layout, instance } = pixels
   if (path !== undefined && path !== formatTag(layout.tag)) throw notFound()
   const url = urlOf(c, instance)
-  if (isOneValue(layout, instance)) {
+  const value = pixels.value()
+  if (value) {
     const location = `${url}/bulkdata/${formatTag(layout.tag)}`
-    return await sendValue(c, await pixelValue(source, layout, instance), pixels.representation, location)
+    return await sendValue(c, await value, pixels.representation, location)
   }
-  const inParts = offers.filter(({ form }) => form === 'multipart')
-  const representation = representPixelData(inParts, instance.syntax, true)
-  if (!representation) throw notAcceptable()
-  const [media = ''] = representation.contentType.split(';')
-  const parts = frameParts({ source, layout, representation }, numbersTo(layout.frames), url)
+  const inParts = givenPixels(
+    c,
+    instance,
+    layout,
+    offers.filter(({ form }) => form === 'multipart'),
+    true,
+  )
+  if (!inParts) throw notAcceptable()
+  const [media = ''] = inParts.representation.contentType.split(';')
+  const parts = frameParts(inParts, numbersTo(layout.frames), url)
   return await new Delivery().sendMultipart(c, media, parts, {})
-}
-
-/** The frames of compressed pixel data are bitstreams of their own; those of a video are one. */
-function isOneValue(layout: PixelLayout, { syntax }: CachedInstance): boolean {
-  return layout.length !== undefined || layout.frames === 1 || isVideo(syntax)
-}
-
-function pixelValue(source: DataSetSource, layout: PixelLayout, { syntax }: CachedInstance): Promise<SizedBytes> {
-  const isFrame = layout.length === undefined && !isVideo(syntax)
-  return isFrame ? frameOf(source, layout, 1) : wholePixelData(source, layout)
 }
 
 /** All bulk data of a study, a series or an instance, each value a part. */
@@ -92,10 +86,7 @@ export async function retrievePixelData(c: HttpContext): Promise<Response> {
 async function retrieveAll(c: HttpContext, pixelsOnly: boolean): Promise<Response> {
   const offers = offersFor(c, false)
   const { archive, cache, signal } = c.var
-  const first = offers[0]!.syntax
-  // As of whole instances: an archive that can is asked to decompress.
-  const compressed = first === undefined || first === '*' || transferSyntax(first).encapsulated
-  const instances = cache.retrieve(archive, pathSelection(c), { compressed, lingers: false }, { signal })
+  const instances = cache.retrieve(archive, pathSelection(c), { compressed: true, lingers: false }, { signal })
   const delivery = new Delivery()
   const parts = delivery.parts(instances, (instance) => partsOf(c, instance, offers, pixelsOnly, delivery))
   const { media } = offers[0]!
@@ -115,7 +106,7 @@ async function* partsOf(
   if (!pixelsOnly) {
     for await (const element of walkElements(source)) {
       if (!isBulkData(element.header) || isOmitted(element.header.tag) || PIXELS.includes(element.path)) continue
-      const own = element.path === DOCUMENT ? await documentOf(source) : undefined
+      const own = element.path === DOCUMENT ? await documentOf(instance) : undefined
       const representation = representElement(offers, element, instance, own?.type)
       if (!representation) delivery.leaveOut()
       else {
@@ -126,12 +117,21 @@ async function* partsOf(
   }
   const layout = await layoutOf(instance)
   if (!layout) return
-  const pixels = representPixelData(offers, instance.syntax, true)
-  if (!pixels) delivery.leaveOut()
-  else if (isOneValue(layout, instance)) {
-    const value = await pixelValue(source, layout, instance)
-    yield part(value, pixels, `${url}/bulkdata/${formatTag(layout.tag)}`)
-  } else yield* frameParts({ source, layout, representation: pixels }, numbersTo(layout.frames), url)
+  const pixels = givenPixels(c, instance, layout, offers, true)
+  if (!pixels) {
+    delivery.leaveOut()
+    return
+  }
+  // One that is damaged is left out of the others.
+  const fault = await pixels.ready().catch((error: unknown) => error)
+  if (fault !== undefined) {
+    if (!isUndrawable(fault)) throw fault as Error
+    delivery.leaveOut(fault as Error)
+    return
+  }
+  const value = pixels.value()
+  if (value) yield part(await value, pixels.representation, `${url}/bulkdata/${formatTag(layout.tag)}`)
+  else yield* frameParts(pixels, numbersTo(layout.frames), url)
 }
 
 function part({ length, bytes }: SizedBytes, { contentType }: Representation, location: string): Part {
@@ -182,22 +182,7 @@ function representElement(
 async function valueOf(source: DataSetSource, element: WalkedElement, length?: number): Promise<SizedBytes> {
   const { header, offset } = element
   if (header.length !== undefined) return run(source, offset, Math.min(length ?? header.length, header.length))
-  const layout = { tag: header.tag, vr: header.vr, offset, length: undefined, frames: 1, frameBits: 0 }
-  return wholePixelData(source, { ...layout, extended: undefined })
-}
-
-/** What an encapsulated document says of itself, which stands behind it (PS3.3 C.24.2). */
-async function documentOf(source: DataSetSource): Promise<{ type: string | undefined; length: number | undefined }> {
-  const only = new Set([Attribute.MIMETypeOfEncapsulatedDocument, Attribute.EncapsulatedDocumentLength])
-  const reader = new DatasetReader(source.syntax, { only, until: isPixelData })
-  for await (const chunk of source.bytes()) {
-    reader.push(chunk)
-    if (reader.complete) break
-  }
-  if (!reader.complete) reader.end()
-  const type = reader.dataset.string(Attribute.MIMETypeOfEncapsulatedDocument)?.toLowerCase()
-  const length = reader.dataset.number(Attribute.EncapsulatedDocumentLength)
-  return { type: type !== undefined && isMediaType(type) ? type : undefined, length }
+  return wholePixelData(source, { offset, length: undefined })
 }
 
 function* numbersTo(last: number): Generator<number> {

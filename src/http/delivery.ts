@@ -24,10 +24,12 @@ export class Delivery {
   #partial = false
   #given = 0
   #refused = 0
+  #reason: Error | undefined
 
-  /** Something of an instance exists in no form that the client accepts. */
-  leaveOut(): void {
+  /** Something of an instance exists in no form that the client accepts, or cannot be made for the reason told. */
+  leaveOut(reason?: Error): void {
     this.#refused++
+    this.#reason ??= reason
   }
 
   /** The parts that become of each instance; of one that has nothing of the kind, as a report has no pixels, none. */
@@ -43,9 +45,9 @@ export class Delivery {
       if (!(error instanceof IncompleteRetrieveError) || this.#committed || this.#given === 0) throw error
       this.#partial = true
     }
-    if (this.#given === 0 && this.#refused > 0) throw notAcceptable()
+    if (this.#given === 0 && this.#refused > 0) throw this.#reason ?? notAcceptable()
     if (this.#refused > 0) {
-      if (this.#committed) throw notAcceptable()
+      if (this.#committed) throw this.#reason ?? notAcceptable()
       this.#partial = true
     }
   }
@@ -85,12 +87,10 @@ async function* multipart(parts: AsyncIterable<Part>, boundary: string): AsyncGe
   yield closing(boundary)
 }
 
-export function notAcceptable(): RequestError {
-  return new RequestError(
-    406,
-    'NOT_ACCEPTABLE',
-    'No representation that the Accept header allows can be made. As it is stored everything is given to who accepts multipart/related with transfer-syntax=*.',
-  )
+export function notAcceptable(
+  detail = 'No representation that the Accept header allows can be made. As it is stored everything is given to who accepts multipart/related with transfer-syntax=*.',
+): RequestError {
+  return new RequestError(406, 'NOT_ACCEPTABLE', detail)
 }
 
 export function notFound(): RequestError {

@@ -2,6 +2,7 @@ import type { HttpBindings } from '@hono/node-server'
 import type { Context } from 'hono'
 import type { InstanceCache } from '../cache/instance-cache.ts'
 import type { Config } from '../config.ts'
+import type { ImagingPool } from '../imaging/imaging-pool.ts'
 import type { Archive } from '../pacs/archive.ts'
 
 /** What every request handler can reach. */
@@ -10,6 +11,7 @@ export interface HttpEnv {
   Variables: {
     readonly config: Config
     readonly cache: InstanceCache
+    readonly imaging: ImagingPool
     /** The archive that the path names. */
     readonly archive: Archive
     /** Absolute URL of the DICOMweb root of that archive, without a trailing slash. */

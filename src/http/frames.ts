@@ -1,11 +1,11 @@
 import { isVideo } from '../dicomweb/bulk-media.ts'
-import { frameOf, NoSuchFrameError } from '../dicomweb/frames.ts'
+import { NoSuchFrameError } from '../dicomweb/frames.ts'
 import { negotiateBulkData } from '../dicomweb/negotiate-bulk.ts'
 import { resourceUrl } from '../dicomweb/resource.ts'
 import { Delivery, notAcceptable, type Part } from './delivery.ts'
 import type { HttpContext } from './environment.ts'
 import { acceptHeader, pathInstance } from './path.ts'
-import { openPixelData, type PixelSource } from './pixel-source.ts'
+import { openPixelData, type GivenPixels } from './pixel-source.ts'
 import { RequestError } from './problem.ts'
 import { exactly, sendSized } from './sized-body.ts'
 
@@ -32,7 +32,7 @@ export async function retrieveFrames(c: HttpContext): Promise<Response> {
   if (missing !== undefined) throw new NoSuchFrameError(missing, layout.frames)
   const url = resourceUrl(c.var.base, { study: uids.study, series: uids.series, instance: uids.sopInstance })
   if (representation.form === 'single') {
-    const frame = await frameOf(pixels.source, layout, frames[0]!)
+    const frame = await pixels.frame(frames[0]!)
     return await sendSized(c, frame, {
       'Content-Type': representation.contentType,
       'Content-Location': `${url}/frames/${frames[0]!}`,
@@ -44,12 +44,12 @@ export async function retrieveFrames(c: HttpContext): Promise<Response> {
 
 /** One part for each frame. */
 export async function* frameParts(
-  { source, layout, representation }: Pick<PixelSource, 'source' | 'layout' | 'representation'>,
+  { frame: frameOf, representation }: Pick<GivenPixels, 'frame' | 'representation'>,
   frames: Iterable<number>,
   url: string,
 ): AsyncGenerator<Part> {
   for (const frame of frames) {
-    const { length, bytes } = await frameOf(source, layout, frame)
+    const { length, bytes } = await frameOf(frame)
     const headers = {
       'Content-Type': representation.contentType,
       'Content-Length': length,
@@ -60,7 +60,7 @@ export async function* frameParts(
 }
 
 /** A list of frame numbers from 1, each once. @throws RequestError 400 */
-function frameList(text: string): number[] {
+export function frameList(text: string): number[] {
   const items = text.split(',')
   const frames = items.map((item) => (/^[1-9]\d{0,8}$/.test(item) ? Number(item) : undefined))
   if (items.length > MAX_FRAMES_LISTED || frames.includes(undefined) || new Set(frames).size < frames.length) {

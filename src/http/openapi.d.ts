@@ -535,6 +535,249 @@ export interface paths {
     patch?: never
     trace?: never
   }
+  '/studies/{study}/rendered': {
+    parameters: {
+      query?: never
+      header?: never
+      path: {
+        /** @description Study Instance UID (0020,000D). */
+        study: components['parameters']['study']
+      }
+      cookie?: never
+    }
+    /**
+     * Render a study
+     * @description Each instance of the study as it is shown to people, one part each (PS3.18 10.4.1.3).
+     */
+    get: operations['renderStudy']
+    put?: never
+    post?: never
+    delete?: never
+    options?: never
+    head?: never
+    patch?: never
+    trace?: never
+  }
+  '/studies/{study}/series/{series}/rendered': {
+    parameters: {
+      query?: never
+      header?: never
+      path: {
+        /** @description Study Instance UID (0020,000D). */
+        study: components['parameters']['study']
+        /** @description Series Instance UID (0020,000E). */
+        series: components['parameters']['series']
+      }
+      cookie?: never
+    }
+    /**
+     * Render a series
+     * @description Each instance of the series as it is shown to people, one part each (PS3.18 10.4.1.3).
+     */
+    get: operations['renderSeries']
+    put?: never
+    post?: never
+    delete?: never
+    options?: never
+    head?: never
+    patch?: never
+    trace?: never
+  }
+  '/studies/{study}/series/{series}/instances/{instance}/rendered': {
+    parameters: {
+      query?: never
+      header?: never
+      path: {
+        /** @description Study Instance UID (0020,000D). */
+        study: components['parameters']['study']
+        /** @description Series Instance UID (0020,000E). */
+        series: components['parameters']['series']
+        /** @description SOP Instance UID (0008,0018). */
+        instance: components['parameters']['instance']
+      }
+      cookie?: never
+    }
+    /**
+     * Render an instance
+     * @description An image as JPEG, PNG or GIF, of several frames as an animated GIF or its first frame; a report as HTML or text; a PDF
+     *     document and a video as they are (PS3.18 10.4.1.3).
+     */
+    get: operations['renderInstance']
+    put?: never
+    post?: never
+    delete?: never
+    options?: never
+    head?: never
+    patch?: never
+    trace?: never
+  }
+  '/studies/{study}/series/{series}/instances/{instance}/frames/{frames}/rendered': {
+    parameters: {
+      query?: never
+      header?: never
+      path: {
+        /** @description Study Instance UID (0020,000D). */
+        study: components['parameters']['study']
+        /** @description Series Instance UID (0020,000E). */
+        series: components['parameters']['series']
+        /** @description SOP Instance UID (0008,0018). */
+        instance: components['parameters']['instance']
+        /**
+         * @description Frame numbers from 1, each once, separated by commas (PS3.18 10.4.1.1.3). At most 10,000.
+         * @example [
+         *       1,
+         *       3,
+         *       2
+         *     ]
+         */
+        frames: components['parameters']['frames']
+      }
+      cookie?: never
+    }
+    /**
+     * Render frames of an instance
+     * @description One frame as a picture; several as a part each, or together as an animated GIF (PS3.18 10.4.1.3).
+     */
+    get: operations['renderFrames']
+    put?: never
+    post?: never
+    delete?: never
+    options?: never
+    head?: never
+    patch?: never
+    trace?: never
+  }
+  '/studies/{study}/thumbnail': {
+    parameters: {
+      query?: never
+      header?: never
+      path: {
+        /** @description Study Instance UID (0020,000D). */
+        study: components['parameters']['study']
+      }
+      cookie?: never
+    }
+    /**
+     * Thumbnail of a study
+     * @description The middle instance of the first series that has images, its middle frame, as a small picture (PS3.18 10.4.1.4).
+     */
+    get: operations['thumbnailOfStudy']
+    put?: never
+    post?: never
+    delete?: never
+    options?: never
+    head?: never
+    patch?: never
+    trace?: never
+  }
+  '/studies/{study}/series/{series}/thumbnail': {
+    parameters: {
+      query?: never
+      header?: never
+      path: {
+        /** @description Study Instance UID (0020,000D). */
+        study: components['parameters']['study']
+        /** @description Series Instance UID (0020,000E). */
+        series: components['parameters']['series']
+      }
+      cookie?: never
+    }
+    /**
+     * Thumbnail of a series
+     * @description The middle instance of the series, its middle frame, as a small picture (PS3.18 10.4.1.4).
+     */
+    get: operations['thumbnailOfSeries']
+    put?: never
+    post?: never
+    delete?: never
+    options?: never
+    head?: never
+    patch?: never
+    trace?: never
+  }
+  '/studies/{study}/series/{series}/instances/{instance}/thumbnail': {
+    parameters: {
+      query?: never
+      header?: never
+      path: {
+        /** @description Study Instance UID (0020,000D). */
+        study: components['parameters']['study']
+        /** @description Series Instance UID (0020,000E). */
+        series: components['parameters']['series']
+        /** @description SOP Instance UID (0008,0018). */
+        instance: components['parameters']['instance']
+      }
+      cookie?: never
+    }
+    /**
+     * Thumbnail of a instance
+     * @description The middle frame of the instance as a small picture (PS3.18 10.4.1.4).
+     */
+    get: operations['thumbnailOfInstance']
+    put?: never
+    post?: never
+    delete?: never
+    options?: never
+    head?: never
+    patch?: never
+    trace?: never
+  }
+  '/studies/{study}/series/{series}/instances/{instance}/frames/{frames}/thumbnail': {
+    parameters: {
+      query?: never
+      header?: never
+      path: {
+        /** @description Study Instance UID (0020,000D). */
+        study: components['parameters']['study']
+        /** @description Series Instance UID (0020,000E). */
+        series: components['parameters']['series']
+        /** @description SOP Instance UID (0008,0018). */
+        instance: components['parameters']['instance']
+        /**
+         * @description Frame numbers from 1, each once, separated by commas (PS3.18 10.4.1.1.3). At most 10,000.
+         * @example [
+         *       1,
+         *       3,
+         *       2
+         *     ]
+         */
+        frames: components['parameters']['frames']
+      }
+      cookie?: never
+    }
+    /**
+     * Thumbnail of a frame
+     * @description The frame, of several the first, as a small picture (PS3.18 10.4.1.4).
+     */
+    get: operations['thumbnailOfFrames']
+    put?: never
+    post?: never
+    delete?: never
+    options?: never
+    head?: never
+    patch?: never
+    trace?: never
+  }
+  '/wado': {
+    parameters: {
+      query?: never
+      header?: never
+      path?: never
+      cookie?: never
+    }
+    /**
+     * Retrieve an instance by the URI service
+     * @description An instance as a DICOM file, or as it is shown to people (WADO-URI, PS3.18 9).
+     */
+    get: operations['retrieveByUri']
+    put?: never
+    post?: never
+    delete?: never
+    options?: never
+    head?: never
+    patch?: never
+    trace?: never
+  }
   '/livez': {
     parameters: {
       query?: never
@@ -1842,6 +2085,150 @@ export interface components {
         'application/problem+json': components['schemas']['Problem']
       }
     }
+    /** @description As it is shown to people. */
+    Rendered: {
+      headers: {
+        Warning: components['headers']['Warning']
+        'Content-Location': components['headers']['ContentLocation']
+        'Accept-Ranges': components['headers']['AcceptRanges']
+        [name: string]: unknown
+      }
+      content: {
+        'multipart/related': components['schemas']['BulkDataParts']
+        'image/jpeg': components['schemas']['BulkDataValue']
+        'image/png': components['schemas']['BulkDataValue']
+        'image/gif': components['schemas']['BulkDataValue']
+        'text/html': components['schemas']['BulkDataValue']
+        'text/plain': components['schemas']['BulkDataValue']
+        'application/pdf': components['schemas']['BulkDataValue']
+        'video/mp4': components['schemas']['BulkDataValue']
+        'video/mpeg': components['schemas']['BulkDataValue']
+        'video/H265': components['schemas']['BulkDataValue']
+      }
+    }
+    /** @description The range of it that was asked for. */
+    RenderedRange: {
+      headers: {
+        Warning: components['headers']['Warning']
+        'Content-Location': components['headers']['ContentLocation']
+        'Accept-Ranges': components['headers']['AcceptRanges']
+        'Content-Range': components['headers']['ContentRange']
+        [name: string]: unknown
+      }
+      content: {
+        'image/jpeg': components['schemas']['BulkDataValue']
+        'image/png': components['schemas']['BulkDataValue']
+        'image/gif': components['schemas']['BulkDataValue']
+        'text/html': components['schemas']['BulkDataValue']
+        'text/plain': components['schemas']['BulkDataValue']
+        'application/pdf': components['schemas']['BulkDataValue']
+        'video/mp4': components['schemas']['BulkDataValue']
+        'video/mpeg': components['schemas']['BulkDataValue']
+        'video/H265': components['schemas']['BulkDataValue']
+      }
+    }
+    /** @description Each instance as it is shown to people, one part each. */
+    RenderedParts: {
+      headers: {
+        Warning: components['headers']['Warning']
+        [name: string]: unknown
+      }
+      content: {
+        'multipart/related': components['schemas']['BulkDataParts']
+      }
+    }
+    /** @description The instances that can be shown, or that could be had, one part each. */
+    SomeRenderedParts: {
+      headers: {
+        Warning: components['headers']['Warning']
+        [name: string]: unknown
+      }
+      content: {
+        'multipart/related': components['schemas']['BulkDataParts']
+      }
+    }
+    /** @description A small picture. */
+    Thumbnail: {
+      headers: {
+        Warning: components['headers']['Warning']
+        'Content-Location': components['headers']['ContentLocation']
+        'Accept-Ranges': components['headers']['AcceptRanges']
+        [name: string]: unknown
+      }
+      content: {
+        'image/jpeg': components['schemas']['BulkDataValue']
+        'image/png': components['schemas']['BulkDataValue']
+        'image/gif': components['schemas']['BulkDataValue']
+      }
+    }
+    /** @description The instance as a DICOM file, or as it is shown to people. */
+    ByUri: {
+      headers: {
+        Warning: components['headers']['Warning']
+        'Content-Location': components['headers']['ContentLocation']
+        [name: string]: unknown
+      }
+      content: {
+        'application/dicom': components['schemas']['DicomFile']
+        'image/jpeg': components['schemas']['BulkDataValue']
+        'image/png': components['schemas']['BulkDataValue']
+        'image/gif': components['schemas']['BulkDataValue']
+        'text/html': components['schemas']['BulkDataValue']
+        'text/plain': components['schemas']['BulkDataValue']
+        'application/pdf': components['schemas']['BulkDataValue']
+        'video/mp4': components['schemas']['BulkDataValue']
+        'video/mpeg': components['schemas']['BulkDataValue']
+        'video/H265': components['schemas']['BulkDataValue']
+      }
+    }
+    /** @description A UID, a frame list, a media type or a parameter is malformed, or a region is not within the image. */
+    RenderedBadRequest: {
+      headers: {
+        [name: string]: unknown
+      }
+      content: {
+        'application/problem+json': components['schemas']['Problem']
+      }
+    }
+    /**
+     * @description There is no such study, series, instance or frame, or nothing in it that could be a picture. Or no archive with the AE
+     *     title in the path is configured.
+     */
+    RenderedNotFound: {
+      headers: {
+        [name: string]: unknown
+      }
+      content: {
+        'application/problem+json': components['schemas']['Problem']
+      }
+    }
+    /** @description It cannot be shown, or in no media type that the client accepts. */
+    RenderedNotAcceptable: {
+      headers: {
+        [name: string]: unknown
+      }
+      content: {
+        'application/problem+json': components['schemas']['Problem']
+      }
+    }
+    /** @description The picture, the animation or the report would be larger than the service makes them. */
+    RenderedTooLarge: {
+      headers: {
+        [name: string]: unknown
+      }
+      content: {
+        'application/problem+json': components['schemas']['Problem']
+      }
+    }
+    /** @description The archive offers neither C-GET nor C-MOVE, or a parameter asks for what is not done here. */
+    UriNotSupported: {
+      headers: {
+        [name: string]: unknown
+      }
+      content: {
+        'application/problem+json': components['schemas']['Problem']
+      }
+    }
     /** @description A UID in the path or a media type in `accept` is malformed. */
     RetrieveBadRequest: {
       headers: {
@@ -2003,6 +2390,66 @@ export interface components {
     }
   }
   parameters: {
+    /**
+     * @description Media types separated by commas, with the grammar of the Accept header and before it (PS3.18 8.3.3.1):
+     *     `image/jpeg` (the default of images), `image/png`, `image/gif` (that of several frames), `text/html` (of reports),
+     *     `text/plain`, `application/pdf`, `video/mp4`; in `multipart/related; type="..."` for studies and series.
+     */
+    acceptRendered: string
+    /**
+     * @description Media types separated by commas, with the grammar of the Accept header and before it: `image/jpeg` (the default),
+     *     `image/png`, `image/gif`.
+     */
+    acceptThumbnail: string
+    /**
+     * @description `center,width,function` with the function `linear`, `linear-exact` or `sigmoid` (PS3.18 8.3.5.1.4). Without it the
+     *     first window or table of the instance holds, else all values that occur are shown.
+     */
+    window: string
+    /**
+     * @description `width,height` that the picture is fitted into, its aspect ratio kept, and behind them `left,top,width,height` of the
+     *     region of the image that is shown; a negative size turns the picture round (PS3.18 8.3.5.1.3).
+     */
+    viewport: string
+    /** @description `width,height` that the picture is fitted into; 128,128 unless told. */
+    thumbnailViewport: string
+    /** @description Of JPEG, 1 to 100; 90 unless told (PS3.18 8.3.5.1.2). */
+    quality: number
+    /** @description `patient`, `technique`, or both with a comma between them. Not supported: a Warning says so (PS3.18 8.3.5.1.1). */
+    annotation: string
+    /** @description `yes` and `srgb` put the profile of sRGB into pictures with colours (PS3.18 8.3.5.1.5). */
+    iccprofile: 'no' | 'yes' | 'srgb'
+    /** @description The service. */
+    requestType: 'WADO'
+    /** @description Study Instance UID. */
+    studyUID: components['schemas']['Uid']
+    /** @description Series Instance UID. */
+    seriesUID: components['schemas']['Uid']
+    /** @description SOP Instance UID. */
+    objectUID: components['schemas']['Uid']
+    /**
+     * @description Media types separated by commas, before those of the Accept header: `application/dicom`, and those of rendered
+     *     instances. Without one an image is given as `image/jpeg`, all else as `application/dicom`.
+     */
+    contentType: string
+    /** @description Of `application/dicom`; Explicit VR Little Endian unless told. */
+    transferSyntax: components['schemas']['Uid']
+    /** @description The frame that is shown, from 1; the first unless told. */
+    frameNumber: number
+    /** @description Height that the picture is fitted into, with `columns`. */
+    rows: number
+    /** @description Width that the picture is fitted into, with `rows`. */
+    columns: number
+    /** @description `xmin,ymin,xmax,ymax` of the part of the image that is shown, as fractions of its width and height. */
+    uriRegion: string
+    /** @description Of a linear window, with `windowWidth`. */
+    windowCenter: number
+    /** @description Of a linear window, with `windowCenter`. */
+    windowWidth: number
+    /** @description Of JPEG, 1 to 100. */
+    imageQuality: number
+    /** @description Not supported: 501. */
+    anonymize: string
     /** @description Study Instance UID (0020,000D). */
     study: components['schemas']['Uid']
     /** @description Series Instance UID (0020,000E). */
@@ -3450,6 +3897,518 @@ export interface operations {
       406: components['responses']['RetrieveNotAcceptable']
       416: components['responses']['RangeNotSatisfiable']
       501: components['responses']['RetrieveNotSupported']
+      502: components['responses']['BadGateway']
+      503: components['responses']['ServiceUnavailable']
+      504: components['responses']['GatewayTimeout']
+    }
+  }
+  renderStudy: {
+    parameters: {
+      query?: {
+        /**
+         * @description Media types separated by commas, with the grammar of the Accept header and before it (PS3.18 8.3.3.1):
+         *     `image/jpeg` (the default of images), `image/png`, `image/gif` (that of several frames), `text/html` (of reports),
+         *     `text/plain`, `application/pdf`, `video/mp4`; in `multipart/related; type="..."` for studies and series.
+         */
+        accept?: components['parameters']['acceptRendered']
+        /**
+         * @description `center,width,function` with the function `linear`, `linear-exact` or `sigmoid` (PS3.18 8.3.5.1.4). Without it the
+         *     first window or table of the instance holds, else all values that occur are shown.
+         */
+        window?: components['parameters']['window']
+        /**
+         * @description `width,height` that the picture is fitted into, its aspect ratio kept, and behind them `left,top,width,height` of the
+         *     region of the image that is shown; a negative size turns the picture round (PS3.18 8.3.5.1.3).
+         */
+        viewport?: components['parameters']['viewport']
+        /** @description Of JPEG, 1 to 100; 90 unless told (PS3.18 8.3.5.1.2). */
+        quality?: components['parameters']['quality']
+        /** @description `patient`, `technique`, or both with a comma between them. Not supported: a Warning says so (PS3.18 8.3.5.1.1). */
+        annotation?: components['parameters']['annotation']
+        /** @description `yes` and `srgb` put the profile of sRGB into pictures with colours (PS3.18 8.3.5.1.5). */
+        iccprofile?: components['parameters']['iccprofile']
+      }
+      header?: never
+      path: {
+        /** @description Study Instance UID (0020,000D). */
+        study: components['parameters']['study']
+      }
+      cookie?: never
+    }
+    requestBody?: never
+    responses: {
+      200: components['responses']['RenderedParts']
+      206: components['responses']['SomeRenderedParts']
+      400: components['responses']['RenderedBadRequest']
+      403: components['responses']['Forbidden']
+      404: components['responses']['RenderedNotFound']
+      406: components['responses']['RenderedNotAcceptable']
+      501: components['responses']['RetrieveNotSupported']
+      502: components['responses']['BadGateway']
+      503: components['responses']['ServiceUnavailable']
+      504: components['responses']['GatewayTimeout']
+    }
+  }
+  renderSeries: {
+    parameters: {
+      query?: {
+        /**
+         * @description Media types separated by commas, with the grammar of the Accept header and before it (PS3.18 8.3.3.1):
+         *     `image/jpeg` (the default of images), `image/png`, `image/gif` (that of several frames), `text/html` (of reports),
+         *     `text/plain`, `application/pdf`, `video/mp4`; in `multipart/related; type="..."` for studies and series.
+         */
+        accept?: components['parameters']['acceptRendered']
+        /**
+         * @description `center,width,function` with the function `linear`, `linear-exact` or `sigmoid` (PS3.18 8.3.5.1.4). Without it the
+         *     first window or table of the instance holds, else all values that occur are shown.
+         */
+        window?: components['parameters']['window']
+        /**
+         * @description `width,height` that the picture is fitted into, its aspect ratio kept, and behind them `left,top,width,height` of the
+         *     region of the image that is shown; a negative size turns the picture round (PS3.18 8.3.5.1.3).
+         */
+        viewport?: components['parameters']['viewport']
+        /** @description Of JPEG, 1 to 100; 90 unless told (PS3.18 8.3.5.1.2). */
+        quality?: components['parameters']['quality']
+        /** @description `patient`, `technique`, or both with a comma between them. Not supported: a Warning says so (PS3.18 8.3.5.1.1). */
+        annotation?: components['parameters']['annotation']
+        /** @description `yes` and `srgb` put the profile of sRGB into pictures with colours (PS3.18 8.3.5.1.5). */
+        iccprofile?: components['parameters']['iccprofile']
+      }
+      header?: never
+      path: {
+        /** @description Study Instance UID (0020,000D). */
+        study: components['parameters']['study']
+        /** @description Series Instance UID (0020,000E). */
+        series: components['parameters']['series']
+      }
+      cookie?: never
+    }
+    requestBody?: never
+    responses: {
+      200: components['responses']['RenderedParts']
+      206: components['responses']['SomeRenderedParts']
+      400: components['responses']['RenderedBadRequest']
+      403: components['responses']['Forbidden']
+      404: components['responses']['RenderedNotFound']
+      406: components['responses']['RenderedNotAcceptable']
+      501: components['responses']['RetrieveNotSupported']
+      502: components['responses']['BadGateway']
+      503: components['responses']['ServiceUnavailable']
+      504: components['responses']['GatewayTimeout']
+    }
+  }
+  renderInstance: {
+    parameters: {
+      query?: {
+        /**
+         * @description Media types separated by commas, with the grammar of the Accept header and before it (PS3.18 8.3.3.1):
+         *     `image/jpeg` (the default of images), `image/png`, `image/gif` (that of several frames), `text/html` (of reports),
+         *     `text/plain`, `application/pdf`, `video/mp4`; in `multipart/related; type="..."` for studies and series.
+         */
+        accept?: components['parameters']['acceptRendered']
+        /**
+         * @description `center,width,function` with the function `linear`, `linear-exact` or `sigmoid` (PS3.18 8.3.5.1.4). Without it the
+         *     first window or table of the instance holds, else all values that occur are shown.
+         */
+        window?: components['parameters']['window']
+        /**
+         * @description `width,height` that the picture is fitted into, its aspect ratio kept, and behind them `left,top,width,height` of the
+         *     region of the image that is shown; a negative size turns the picture round (PS3.18 8.3.5.1.3).
+         */
+        viewport?: components['parameters']['viewport']
+        /** @description Of JPEG, 1 to 100; 90 unless told (PS3.18 8.3.5.1.2). */
+        quality?: components['parameters']['quality']
+        /** @description `patient`, `technique`, or both with a comma between them. Not supported: a Warning says so (PS3.18 8.3.5.1.1). */
+        annotation?: components['parameters']['annotation']
+        /** @description `yes` and `srgb` put the profile of sRGB into pictures with colours (PS3.18 8.3.5.1.5). */
+        iccprofile?: components['parameters']['iccprofile']
+      }
+      header?: {
+        /**
+         * @description One range of the bytes of a body that is not multipart (RFC 9110 14.2). Where the answer is multipart, or several
+         *     ranges or another unit are asked for, the whole is returned.
+         * @example bytes=0-65535
+         */
+        Range?: components['parameters']['range']
+      }
+      path: {
+        /** @description Study Instance UID (0020,000D). */
+        study: components['parameters']['study']
+        /** @description Series Instance UID (0020,000E). */
+        series: components['parameters']['series']
+        /** @description SOP Instance UID (0008,0018). */
+        instance: components['parameters']['instance']
+      }
+      cookie?: never
+    }
+    requestBody?: never
+    responses: {
+      200: components['responses']['Rendered']
+      206: components['responses']['RenderedRange']
+      400: components['responses']['RenderedBadRequest']
+      403: components['responses']['Forbidden']
+      404: components['responses']['RenderedNotFound']
+      406: components['responses']['RenderedNotAcceptable']
+      413: components['responses']['RenderedTooLarge']
+      416: components['responses']['RangeNotSatisfiable']
+      501: components['responses']['RetrieveNotSupported']
+      502: components['responses']['BadGateway']
+      503: components['responses']['ServiceUnavailable']
+      504: components['responses']['GatewayTimeout']
+    }
+  }
+  renderFrames: {
+    parameters: {
+      query?: {
+        /**
+         * @description Media types separated by commas, with the grammar of the Accept header and before it (PS3.18 8.3.3.1):
+         *     `image/jpeg` (the default of images), `image/png`, `image/gif` (that of several frames), `text/html` (of reports),
+         *     `text/plain`, `application/pdf`, `video/mp4`; in `multipart/related; type="..."` for studies and series.
+         */
+        accept?: components['parameters']['acceptRendered']
+        /**
+         * @description `center,width,function` with the function `linear`, `linear-exact` or `sigmoid` (PS3.18 8.3.5.1.4). Without it the
+         *     first window or table of the instance holds, else all values that occur are shown.
+         */
+        window?: components['parameters']['window']
+        /**
+         * @description `width,height` that the picture is fitted into, its aspect ratio kept, and behind them `left,top,width,height` of the
+         *     region of the image that is shown; a negative size turns the picture round (PS3.18 8.3.5.1.3).
+         */
+        viewport?: components['parameters']['viewport']
+        /** @description Of JPEG, 1 to 100; 90 unless told (PS3.18 8.3.5.1.2). */
+        quality?: components['parameters']['quality']
+        /** @description `patient`, `technique`, or both with a comma between them. Not supported: a Warning says so (PS3.18 8.3.5.1.1). */
+        annotation?: components['parameters']['annotation']
+        /** @description `yes` and `srgb` put the profile of sRGB into pictures with colours (PS3.18 8.3.5.1.5). */
+        iccprofile?: components['parameters']['iccprofile']
+      }
+      header?: {
+        /**
+         * @description One range of the bytes of a body that is not multipart (RFC 9110 14.2). Where the answer is multipart, or several
+         *     ranges or another unit are asked for, the whole is returned.
+         * @example bytes=0-65535
+         */
+        Range?: components['parameters']['range']
+      }
+      path: {
+        /** @description Study Instance UID (0020,000D). */
+        study: components['parameters']['study']
+        /** @description Series Instance UID (0020,000E). */
+        series: components['parameters']['series']
+        /** @description SOP Instance UID (0008,0018). */
+        instance: components['parameters']['instance']
+        /**
+         * @description Frame numbers from 1, each once, separated by commas (PS3.18 10.4.1.1.3). At most 10,000.
+         * @example [
+         *       1,
+         *       3,
+         *       2
+         *     ]
+         */
+        frames: components['parameters']['frames']
+      }
+      cookie?: never
+    }
+    requestBody?: never
+    responses: {
+      200: components['responses']['Rendered']
+      206: components['responses']['RenderedRange']
+      400: components['responses']['RenderedBadRequest']
+      403: components['responses']['Forbidden']
+      404: components['responses']['RenderedNotFound']
+      406: components['responses']['RenderedNotAcceptable']
+      413: components['responses']['RenderedTooLarge']
+      416: components['responses']['RangeNotSatisfiable']
+      501: components['responses']['RetrieveNotSupported']
+      502: components['responses']['BadGateway']
+      503: components['responses']['ServiceUnavailable']
+      504: components['responses']['GatewayTimeout']
+    }
+  }
+  thumbnailOfStudy: {
+    parameters: {
+      query?: {
+        /**
+         * @description Media types separated by commas, with the grammar of the Accept header and before it: `image/jpeg` (the default),
+         *     `image/png`, `image/gif`.
+         */
+        accept?: components['parameters']['acceptThumbnail']
+        /**
+         * @description `center,width,function` with the function `linear`, `linear-exact` or `sigmoid` (PS3.18 8.3.5.1.4). Without it the
+         *     first window or table of the instance holds, else all values that occur are shown.
+         */
+        window?: components['parameters']['window']
+        /** @description `width,height` that the picture is fitted into; 128,128 unless told. */
+        viewport?: components['parameters']['thumbnailViewport']
+        /** @description Of JPEG, 1 to 100; 90 unless told (PS3.18 8.3.5.1.2). */
+        quality?: components['parameters']['quality']
+        /** @description `patient`, `technique`, or both with a comma between them. Not supported: a Warning says so (PS3.18 8.3.5.1.1). */
+        annotation?: components['parameters']['annotation']
+        /** @description `yes` and `srgb` put the profile of sRGB into pictures with colours (PS3.18 8.3.5.1.5). */
+        iccprofile?: components['parameters']['iccprofile']
+      }
+      header?: {
+        /**
+         * @description One range of the bytes of a body that is not multipart (RFC 9110 14.2). Where the answer is multipart, or several
+         *     ranges or another unit are asked for, the whole is returned.
+         * @example bytes=0-65535
+         */
+        Range?: components['parameters']['range']
+      }
+      path: {
+        /** @description Study Instance UID (0020,000D). */
+        study: components['parameters']['study']
+      }
+      cookie?: never
+    }
+    requestBody?: never
+    responses: {
+      200: components['responses']['Thumbnail']
+      206: components['responses']['RenderedRange']
+      400: components['responses']['RenderedBadRequest']
+      403: components['responses']['Forbidden']
+      404: components['responses']['RenderedNotFound']
+      406: components['responses']['RenderedNotAcceptable']
+      416: components['responses']['RangeNotSatisfiable']
+      501: components['responses']['RetrieveNotSupported']
+      502: components['responses']['BadGateway']
+      503: components['responses']['ServiceUnavailable']
+      504: components['responses']['GatewayTimeout']
+    }
+  }
+  thumbnailOfSeries: {
+    parameters: {
+      query?: {
+        /**
+         * @description Media types separated by commas, with the grammar of the Accept header and before it: `image/jpeg` (the default),
+         *     `image/png`, `image/gif`.
+         */
+        accept?: components['parameters']['acceptThumbnail']
+        /**
+         * @description `center,width,function` with the function `linear`, `linear-exact` or `sigmoid` (PS3.18 8.3.5.1.4). Without it the
+         *     first window or table of the instance holds, else all values that occur are shown.
+         */
+        window?: components['parameters']['window']
+        /** @description `width,height` that the picture is fitted into; 128,128 unless told. */
+        viewport?: components['parameters']['thumbnailViewport']
+        /** @description Of JPEG, 1 to 100; 90 unless told (PS3.18 8.3.5.1.2). */
+        quality?: components['parameters']['quality']
+        /** @description `patient`, `technique`, or both with a comma between them. Not supported: a Warning says so (PS3.18 8.3.5.1.1). */
+        annotation?: components['parameters']['annotation']
+        /** @description `yes` and `srgb` put the profile of sRGB into pictures with colours (PS3.18 8.3.5.1.5). */
+        iccprofile?: components['parameters']['iccprofile']
+      }
+      header?: {
+        /**
+         * @description One range of the bytes of a body that is not multipart (RFC 9110 14.2). Where the answer is multipart, or several
+         *     ranges or another unit are asked for, the whole is returned.
+         * @example bytes=0-65535
+         */
+        Range?: components['parameters']['range']
+      }
+      path: {
+        /** @description Study Instance UID (0020,000D). */
+        study: components['parameters']['study']
+        /** @description Series Instance UID (0020,000E). */
+        series: components['parameters']['series']
+      }
+      cookie?: never
+    }
+    requestBody?: never
+    responses: {
+      200: components['responses']['Thumbnail']
+      206: components['responses']['RenderedRange']
+      400: components['responses']['RenderedBadRequest']
+      403: components['responses']['Forbidden']
+      404: components['responses']['RenderedNotFound']
+      406: components['responses']['RenderedNotAcceptable']
+      416: components['responses']['RangeNotSatisfiable']
+      501: components['responses']['RetrieveNotSupported']
+      502: components['responses']['BadGateway']
+      503: components['responses']['ServiceUnavailable']
+      504: components['responses']['GatewayTimeout']
+    }
+  }
+  thumbnailOfInstance: {
+    parameters: {
+      query?: {
+        /**
+         * @description Media types separated by commas, with the grammar of the Accept header and before it: `image/jpeg` (the default),
+         *     `image/png`, `image/gif`.
+         */
+        accept?: components['parameters']['acceptThumbnail']
+        /**
+         * @description `center,width,function` with the function `linear`, `linear-exact` or `sigmoid` (PS3.18 8.3.5.1.4). Without it the
+         *     first window or table of the instance holds, else all values that occur are shown.
+         */
+        window?: components['parameters']['window']
+        /** @description `width,height` that the picture is fitted into; 128,128 unless told. */
+        viewport?: components['parameters']['thumbnailViewport']
+        /** @description Of JPEG, 1 to 100; 90 unless told (PS3.18 8.3.5.1.2). */
+        quality?: components['parameters']['quality']
+        /** @description `patient`, `technique`, or both with a comma between them. Not supported: a Warning says so (PS3.18 8.3.5.1.1). */
+        annotation?: components['parameters']['annotation']
+        /** @description `yes` and `srgb` put the profile of sRGB into pictures with colours (PS3.18 8.3.5.1.5). */
+        iccprofile?: components['parameters']['iccprofile']
+      }
+      header?: {
+        /**
+         * @description One range of the bytes of a body that is not multipart (RFC 9110 14.2). Where the answer is multipart, or several
+         *     ranges or another unit are asked for, the whole is returned.
+         * @example bytes=0-65535
+         */
+        Range?: components['parameters']['range']
+      }
+      path: {
+        /** @description Study Instance UID (0020,000D). */
+        study: components['parameters']['study']
+        /** @description Series Instance UID (0020,000E). */
+        series: components['parameters']['series']
+        /** @description SOP Instance UID (0008,0018). */
+        instance: components['parameters']['instance']
+      }
+      cookie?: never
+    }
+    requestBody?: never
+    responses: {
+      200: components['responses']['Thumbnail']
+      206: components['responses']['RenderedRange']
+      400: components['responses']['RenderedBadRequest']
+      403: components['responses']['Forbidden']
+      404: components['responses']['RenderedNotFound']
+      406: components['responses']['RenderedNotAcceptable']
+      416: components['responses']['RangeNotSatisfiable']
+      501: components['responses']['RetrieveNotSupported']
+      502: components['responses']['BadGateway']
+      503: components['responses']['ServiceUnavailable']
+      504: components['responses']['GatewayTimeout']
+    }
+  }
+  thumbnailOfFrames: {
+    parameters: {
+      query?: {
+        /**
+         * @description Media types separated by commas, with the grammar of the Accept header and before it: `image/jpeg` (the default),
+         *     `image/png`, `image/gif`.
+         */
+        accept?: components['parameters']['acceptThumbnail']
+        /**
+         * @description `center,width,function` with the function `linear`, `linear-exact` or `sigmoid` (PS3.18 8.3.5.1.4). Without it the
+         *     first window or table of the instance holds, else all values that occur are shown.
+         */
+        window?: components['parameters']['window']
+        /** @description `width,height` that the picture is fitted into; 128,128 unless told. */
+        viewport?: components['parameters']['thumbnailViewport']
+        /** @description Of JPEG, 1 to 100; 90 unless told (PS3.18 8.3.5.1.2). */
+        quality?: components['parameters']['quality']
+        /** @description `patient`, `technique`, or both with a comma between them. Not supported: a Warning says so (PS3.18 8.3.5.1.1). */
+        annotation?: components['parameters']['annotation']
+        /** @description `yes` and `srgb` put the profile of sRGB into pictures with colours (PS3.18 8.3.5.1.5). */
+        iccprofile?: components['parameters']['iccprofile']
+      }
+      header?: {
+        /**
+         * @description One range of the bytes of a body that is not multipart (RFC 9110 14.2). Where the answer is multipart, or several
+         *     ranges or another unit are asked for, the whole is returned.
+         * @example bytes=0-65535
+         */
+        Range?: components['parameters']['range']
+      }
+      path: {
+        /** @description Study Instance UID (0020,000D). */
+        study: components['parameters']['study']
+        /** @description Series Instance UID (0020,000E). */
+        series: components['parameters']['series']
+        /** @description SOP Instance UID (0008,0018). */
+        instance: components['parameters']['instance']
+        /**
+         * @description Frame numbers from 1, each once, separated by commas (PS3.18 10.4.1.1.3). At most 10,000.
+         * @example [
+         *       1,
+         *       3,
+         *       2
+         *     ]
+         */
+        frames: components['parameters']['frames']
+      }
+      cookie?: never
+    }
+    requestBody?: never
+    responses: {
+      200: components['responses']['Thumbnail']
+      206: components['responses']['RenderedRange']
+      400: components['responses']['RenderedBadRequest']
+      403: components['responses']['Forbidden']
+      404: components['responses']['RenderedNotFound']
+      406: components['responses']['RenderedNotAcceptable']
+      416: components['responses']['RangeNotSatisfiable']
+      501: components['responses']['RetrieveNotSupported']
+      502: components['responses']['BadGateway']
+      503: components['responses']['ServiceUnavailable']
+      504: components['responses']['GatewayTimeout']
+    }
+  }
+  retrieveByUri: {
+    parameters: {
+      query: {
+        /** @description The service. */
+        requestType: components['parameters']['requestType']
+        /** @description Study Instance UID. */
+        studyUID: components['parameters']['studyUID']
+        /** @description Series Instance UID. */
+        seriesUID: components['parameters']['seriesUID']
+        /** @description SOP Instance UID. */
+        objectUID: components['parameters']['objectUID']
+        /**
+         * @description Media types separated by commas, before those of the Accept header: `application/dicom`, and those of rendered
+         *     instances. Without one an image is given as `image/jpeg`, all else as `application/dicom`.
+         */
+        contentType?: components['parameters']['contentType']
+        /** @description Of `application/dicom`; Explicit VR Little Endian unless told. */
+        transferSyntax?: components['parameters']['transferSyntax']
+        /** @description The frame that is shown, from 1; the first unless told. */
+        frameNumber?: components['parameters']['frameNumber']
+        /** @description Height that the picture is fitted into, with `columns`. */
+        rows?: components['parameters']['rows']
+        /** @description Width that the picture is fitted into, with `rows`. */
+        columns?: components['parameters']['columns']
+        /** @description `xmin,ymin,xmax,ymax` of the part of the image that is shown, as fractions of its width and height. */
+        region?: components['parameters']['uriRegion']
+        /** @description Of a linear window, with `windowWidth`. */
+        windowCenter?: components['parameters']['windowCenter']
+        /** @description Of a linear window, with `windowCenter`. */
+        windowWidth?: components['parameters']['windowWidth']
+        /** @description Of JPEG, 1 to 100. */
+        imageQuality?: components['parameters']['imageQuality']
+        /** @description `patient`, `technique`, or both with a comma between them. Not supported: a Warning says so (PS3.18 8.3.5.1.1). */
+        annotation?: components['parameters']['annotation']
+        /** @description Not supported: 501. */
+        anonymize?: components['parameters']['anonymize']
+      }
+      header?: {
+        /**
+         * @description One range of the bytes of a body that is not multipart (RFC 9110 14.2). Where the answer is multipart, or several
+         *     ranges or another unit are asked for, the whole is returned.
+         * @example bytes=0-65535
+         */
+        Range?: components['parameters']['range']
+      }
+      path?: never
+      cookie?: never
+    }
+    requestBody?: never
+    responses: {
+      200: components['responses']['ByUri']
+      206: components['responses']['RenderedRange']
+      400: components['responses']['RenderedBadRequest']
+      403: components['responses']['Forbidden']
+      404: components['responses']['RenderedNotFound']
+      406: components['responses']['RenderedNotAcceptable']
+      413: components['responses']['RenderedTooLarge']
+      416: components['responses']['RangeNotSatisfiable']
+      501: components['responses']['UriNotSupported']
       502: components['responses']['BadGateway']
       503: components['responses']['ServiceUnavailable']
       504: components['responses']['GatewayTimeout']

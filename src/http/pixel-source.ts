@@ -1,26 +1,48 @@
 import type { CachedInstance } from '../cache/cached-instance.ts'
-import { littleEndian, type DataSetSource } from '../dicom/data-set-source.ts'
+import { Attribute } from '../dicom/attributes.ts'
+import { concat, type Bytes } from '../dicom/bytes.ts'
+import { littleEndian } from '../dicom/data-set-source.ts'
 import { EXPLICIT_VR_LITTLE_ENDIAN } from '../dicom/transfer-syntax.ts'
-import { OCTET_STREAM } from '../dicomweb/bulk-media.ts'
-import { representPixelData, type BulkOffer, type Representation } from '../dicomweb/negotiate-bulk.ts'
+import { isVideo } from '../dicomweb/bulk-media.ts'
+import { frameOf, wholePixelData, type SizedBytes } from '../dicomweb/frames.ts'
+import {
+  byWish,
+  representPixelData,
+  wantedSyntaxes,
+  type BulkOffer,
+  type Representation,
+} from '../dicomweb/negotiate-bulk.ts'
 import { readPixelLayout, type PixelLayout } from '../dicomweb/pixel-layout.ts'
+import { BitJoiner } from '../imaging/bit-joiner.ts'
+import { frameBits } from '../imaging/image-description.ts'
+import { isDecodable } from '../imaging/decode-frame.ts'
+import { convertFrame, planTranscoding, type Transcoding } from '../imaging/transcode.ts'
 import type { InstanceUids } from '../pacs/instance.ts'
 import { IncompleteRetrieveError } from '../pacs/retrieve-source.ts'
 import { notAcceptable } from './delivery.ts'
 import type { HttpContext } from './environment.ts'
 import { RequestError } from './problem.ts'
 
-/** The pixel data of an instance, and how it is given to the client. To be disposed of. */
-export interface PixelSource extends Disposable {
-  readonly instance: CachedInstance
-  readonly source: DataSetSource
-  readonly layout: PixelLayout
+/** Pixel data in the form in which it is given to the client. */
+export interface GivenPixels {
   readonly representation: Representation
+  /** One frame, counted from 1. @throws NoSuchFrameError, and what reading and converting it throw */
+  frame(number: number): Promise<SizedBytes>
+  /** All of it as one value; undefined where its frames are bitstreams of their own. */
+  value(): Promise<SizedBytes> | undefined
+  /** Sees to it that there is something to give: resolves when the first frame is converted. @throws as `frame` */
+  ready(): Promise<void>
+}
+
+/** The pixel data of an instance, and how it is given to the client. To be disposed of. */
+export interface PixelSource extends GivenPixels, Disposable {
+  readonly instance: CachedInstance
+  readonly layout: PixelLayout
 }
 
 /**
- * Opens the pixel data of an instance in a form that the client accepts: as it is stored; else, where uncompressed was
- * asked for, as the archive decompresses it; else as it is if it exists only with loss (PS3.18 8.7.3).
+ * Opens the pixel data of an instance in a form that the client accepts: as it is stored; else converted; else as the
+ * archive decompresses it, where there is no decoder here; else as it is if it exists only with loss (PS3.18 8.7.3).
  * @throws RequestError 404 without pixel data, 406; what a retrieval throws
  */
 export async function openPixelData(
@@ -33,22 +55,29 @@ export async function openPixelData(
     cache.instance(archive, uids, { compressed, part: true }, { signal })
   const stored = await open(true)
   try {
-    const asStored = representPixelData(offers, stored.syntax, false)
-    if (asStored) return await pixelSource(stored, asStored)
-    if (offers.some(({ media, syntax }) => media === OCTET_STREAM && syntax === EXPLICIT_VR_LITTLE_ENDIAN.uid)) {
+    const found = await pixelSource(c, stored, offers)
+    if (found) return found
+    if (stored.syntax.encapsulated && !isDecodable(stored.syntax.uid) && !isVideo(stored.syntax)) {
       const native = await open(false).catch(orNone)
-      const asked = native && representPixelData(offers, native.syntax, false)
-      if (native && asked) {
+      const asked = native && (await pixelSource(c, native, offers).catch(disposed(native)))
+      if (asked) {
         stored[Symbol.dispose]()
-        return await pixelSource(native, asked)
+        return asked
       }
       native?.[Symbol.dispose]()
     }
-    const lossy = representPixelData(offers, stored.syntax, true)
-    if (lossy) return await pixelSource(stored, lossy)
+    const lossy = await pixelSource(c, stored, offers, true)
+    if (lossy) return lossy
     throw notAcceptable()
   } catch (error) {
     stored[Symbol.dispose]()
+    throw error
+  }
+}
+
+function disposed(instance: CachedInstance): (error: unknown) => never {
+  return (error) => {
+    instance[Symbol.dispose]()
     throw error
   }
 }
@@ -59,21 +88,121 @@ function orNone(error: unknown): undefined {
   return undefined
 }
 
-async function pixelSource(instance: CachedInstance, representation: Representation): Promise<PixelSource> {
-  const layout = await layoutOf(instance).catch((error: unknown) => {
-    instance[Symbol.dispose]()
-    throw error
-  })
-  if (!layout) {
-    instance[Symbol.dispose]()
-    throw new RequestError(404, 'NO_PIXEL_DATA', 'The instance has no pixel data.')
+async function pixelSource(
+  c: HttpContext,
+  instance: CachedInstance,
+  offers: readonly BulkOffer[],
+  lossyToo = false,
+): Promise<PixelSource | undefined> {
+  const layout = await layoutOf(instance)
+  if (!layout) throw new RequestError(404, 'NO_PIXEL_DATA', 'The instance has no pixel data.')
+  const given = givenPixels(c, instance, layout, offers, lossyToo)
+  return given && { ...given, instance, layout, [Symbol.dispose]: () => instance[Symbol.dispose]() }
+}
+
+/**
+ * The pixel data of an instance in the form that the client wants most; of what is wanted alike as it is stored, else in
+ * the first that can be made of it.
+ */
+export function givenPixels(
+  c: HttpContext,
+  instance: CachedInstance,
+  layout: PixelLayout,
+  offers: readonly BulkOffer[],
+  lossyToo: boolean,
+): GivenPixels | undefined {
+  const from = instance.syntax.encapsulated ? instance.syntax : EXPLICIT_VR_LITTLE_ENDIAN
+  for (const alike of byWish(offers)) {
+    const asStored = representPixelData(alike, instance.syntax, false)
+    if (asStored) return storedPixels(instance, layout, asStored)
+    for (const { syntax, ...representation } of wantedSyntaxes(alike)) {
+      const plan = layout.tag === Attribute.PixelData && planTranscoding(layout.header, from, syntax)
+      if (plan) return convertedPixels(c, instance, layout, representation, plan)
+    }
   }
+  const lossy = lossyToo ? representPixelData(offers, instance.syntax, true) : undefined
+  return lossy && storedPixels(instance, layout, lossy)
+}
+
+function storedPixels(instance: CachedInstance, layout: PixelLayout, representation: Representation): GivenPixels {
+  const source = littleEndian(instance)
+  const isStream = isVideo(instance.syntax)
   return {
-    instance,
-    source: littleEndian(instance),
-    layout,
     representation,
-    [Symbol.dispose]: () => instance[Symbol.dispose](),
+    frame: (number) => frameOf(source, layout, number),
+    value() {
+      // The frames of a video are one bitstream.
+      if (layout.length !== undefined || isStream) return wholePixelData(source, layout)
+      return layout.frames === 1 ? frameOf(source, layout, 1) : undefined
+    },
+    ready: () => Promise.resolve(),
+  }
+}
+
+function convertedPixels(
+  c: HttpContext,
+  instance: CachedInstance,
+  layout: PixelLayout,
+  representation: Representation,
+  plan: Transcoding,
+): GivenPixels {
+  const { imaging, signal } = c.var
+  const source = littleEndian(instance)
+  /** Kept until it is given. */
+  let first: Bytes | undefined
+  const converted = async (number: number): Promise<Bytes> => {
+    const kept = number === 1 ? first : undefined
+    if (kept) {
+      first = undefined
+      return kept
+    }
+    const stored = await frameOf(source, layout, number)
+    const pieces: Bytes[] = []
+    for await (const piece of stored.bytes()) pieces.push(piece)
+    return convertFrame(concat(pieces), plan, imaging, signal)
+  }
+  const frame = async (number: number): Promise<SizedBytes> => sizedBytes(await converted(number))
+  return {
+    representation,
+    frame,
+    value() {
+      if (!plan.to.encapsulated) return Promise.resolve(joinedFrames(plan, converted))
+      return plan.frames === 1 ? frame(1) : undefined
+    },
+    async ready() {
+      first ??= await converted(1)
+    },
+  }
+}
+
+function sizedBytes(bytes: Bytes): SizedBytes {
+  return {
+    length: bytes.length,
+    async *bytes(from = 0, to = bytes.length) {
+      yield bytes.subarray(from, to)
+    },
+  }
+}
+
+/** Native frames one behind the other, each made when its turn comes. */
+function joinedFrames({ native, frames }: Transcoding, frame: (number: number) => Promise<Bytes>): SizedBytes {
+  const bits = frameBits(native)
+  const length = Math.ceil((bits * frames) / 8)
+  return {
+    length,
+    async *bytes(from = 0, to = length) {
+      const joiner = new BitJoiner()
+      // Frames that begin within a byte are joined from the first one on.
+      const first = bits % 8 === 0 ? Math.floor((from * 8) / bits) : 0
+      let at = (first * bits) / 8
+      for (let n = first; n < frames && at < to; n++) {
+        const one = await frame(n + 1)
+        const bytes = bits % 8 === 0 ? one : joiner.join(one, bits, n === frames - 1)
+        const piece = bytes.subarray(Math.max(0, from - at), Math.max(0, to - at))
+        if (piece.length > 0) yield piece
+        at += bytes.length
+      }
+    },
   }
 }
 

@@ -73,6 +73,26 @@ const faults: Readonly<Record<string, Fault>> = {
     detail: 'The archive sent a malformed data set.',
   },
   HEAD_TOO_LARGE: { status: 502, title: 'Malformed data set', detail: 'The archive sent a malformed data set.' },
+  CORRUPT_CODESTREAM: {
+    status: 502,
+    title: 'Damaged image',
+    detail: 'A compressed frame of the archive is damaged, or is not what its attributes say.',
+  },
+  INVALID_PARAMETER: { status: 400, title: 'Invalid parameter' },
+  UNSUPPORTED_PARAMETER: { status: 501, title: 'Parameter not supported' },
+  REGION_OUTSIDE: { status: 400, title: 'Region outside of the image' },
+  ANIMATION_TOO_LARGE: {
+    status: 413,
+    title: 'Animation too large',
+    detail: 'The frames together are too large for an animation. Ask for a viewport, or for single frames.',
+  },
+  FRAME_NOT_ENCODED: { status: 406, title: 'Not acceptable' },
+  UNUSABLE_IMAGE: { status: 406, title: 'Not an image that can be drawn' },
+  CODEC_STOPPED: {
+    status: 502,
+    title: 'Image too demanding',
+    detail: 'A frame took too long, or too much memory, to decode. As it is stored it is given to who accepts that.',
+  },
   PEER_TIMEOUT: { status: 504, title: 'Archive timeout', detail: 'The archive did not answer in time.' },
   POOL_BUSY: {
     status: 503,

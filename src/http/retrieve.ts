@@ -1,4 +1,5 @@
-import type { Bytes } from '../dicom/bytes.ts'
+import type { CachedInstance } from '../cache/cached-instance.ts'
+import type { Bytes, ByteStream } from '../dicom/bytes.ts'
 import { part10Header } from '../dicom/part10.ts'
 import { recode } from '../dicom/recode.ts'
 import {
@@ -10,10 +11,12 @@ import {
 } from '../dicom/transfer-syntax.ts'
 import { negotiateInstances, type InstanceOffer } from '../dicomweb/negotiate.ts'
 import { resourceUrl } from '../dicomweb/resource.ts'
-import type { Instance } from '../pacs/instance.ts'
+import { isStreamable, planTranscoding } from '../imaging/transcode.ts'
+import { converted, isUndrawable } from './decompress.ts'
 import { Delivery, notAcceptable, type Part } from './delivery.ts'
 import type { HttpContext } from './environment.ts'
 import { acceptHeader, pathSelection } from './path.ts'
+import { layoutOf } from './pixel-source.ts'
 
 /** WADO-RS of a study, a series or an instance as DICOM files (PS3.18 10.4). */
 export async function retrieveInstances(c: HttpContext): Promise<Response> {
@@ -23,11 +26,9 @@ export async function retrieveInstances(c: HttpContext): Promise<Response> {
   if (!best) throw notAcceptable()
   const offers = all.filter(({ form }) => form === best.form)
   const { archive, cache, signal } = c.var
-  // Uncompressed first choice: the archive is asked to decompress, by what is proposed to it (PS3.18 8.7.3).
-  const compressed = best.syntax === '*' || transferSyntax(best.syntax).encapsulated
-  const instances = cache.retrieve(archive, selection, { compressed, lingers: false }, { signal })
+  const instances = cache.retrieve(archive, selection, { compressed: true, lingers: false }, { signal })
   const delivery = new Delivery()
-  const parts = delivery.parts(instances, (instance) => fileParts(instance, offers, delivery))
+  const parts = delivery.parts(instances, (instance) => fileParts(c, instance, offers, delivery))
   const location = { 'Content-Location': resourceUrl(c.var.base, selection) }
   if (best.form === 'multipart') return delivery.sendMultipart(c, 'application/dicom', parts, location)
   return delivery.send(c, bodies(parts), { 'Content-Type': 'application/dicom', ...location })
@@ -39,31 +40,95 @@ async function* bodies(parts: AsyncIterable<Part>): AsyncGenerator<Bytes> {
 
 /** The file of an instance, in the first syntax that the client accepts and that it can be given in. */
 async function* fileParts(
-  instance: Instance,
+  c: HttpContext,
+  instance: CachedInstance,
   offers: readonly InstanceOffer[],
   delivery: Delivery,
 ): AsyncGenerator<Part> {
-  const syntax = choose(instance.syntax, offers)
-  if (!syntax) {
-    delivery.leaveOut()
+  let file: DataSetFile | undefined
+  let reason: Error | undefined
+  try {
+    file = await fileOf(c, instance, offers)
+  } catch (error) {
+    if (!isUndrawable(error)) throw error
+    reason = error as Error
+  }
+  if (!file) {
+    delivery.leaveOut(reason)
     return
   }
+  const { syntax, body } = file
   const type = `application/dicom; transfer-syntax=${syntax.uid}`
-  yield { headers: { 'Content-Type': type }, body: file(instance, syntax) }
+  yield { headers: { 'Content-Type': type }, body: withHeader(instance, syntax, body) }
 }
 
-function choose(stored: TransferSyntax, offers: readonly InstanceOffer[]): TransferSyntax | undefined {
+/** A data set, and the syntax it is in. */
+export interface DataSetFile {
+  readonly syntax: TransferSyntax
+  readonly body: ByteStream
+}
+
+/**
+ * An instance in the first of the syntaxes offered that it can be given in: as it is, rewritten, or with its pixel data
+ * converted; undefined where there is none. PS3.18 8.7.3: what exists only with loss, and cannot be decoded, is given as
+ * it is to who asked for the default.
+ * @throws as transcode, where the only forms it could have had fail
+ */
+export async function fileOf(
+  c: HttpContext,
+  instance: CachedInstance,
+  offers: readonly Pick<InstanceOffer, 'syntax'>[],
+): Promise<DataSetFile | undefined> {
+  const { syntax: stored } = instance
+  let fault: unknown
   for (const { syntax: wanted } of offers) {
     const syntax = wanted === '*' ? stored : transferSyntax(wanted)
-    if (isNative(stored) && isNative(syntax)) return isWebSyntax(syntax) ? syntax : EXPLICIT_VR_LITTLE_ENDIAN
-    if (syntax.uid === stored.uid) return syntax
-    // PS3.18 8.7.3: what exists only with loss is given as it is to who asked for the default.
-    if (syntax.uid === EXPLICIT_VR_LITTLE_ENDIAN.uid && stored.lossy) return stored
+    if (isNative(stored) && isNative(syntax)) {
+      const target = isWebSyntax(syntax) ? syntax : EXPLICIT_VR_LITTLE_ENDIAN
+      return { syntax: target, body: recode(instance.body, stored, target) }
+    }
+    if (syntax.uid === stored.uid) return { syntax, body: instance.body }
+    try {
+      const file = await convertedFile(c, instance, syntax)
+      if (file) return file
+    } catch (error) {
+      if (!isUndrawable(error)) throw error
+      fault ??= error
+    }
+    const isDefault = syntax.uid === EXPLICIT_VR_LITTLE_ENDIAN.uid
+    if (isDefault && stored.lossy) return { syntax: stored, body: instance.body }
   }
+  if (fault !== undefined) throw fault as Error
   return undefined
 }
 
-async function* file(instance: Instance, syntax: TransferSyntax): AsyncGenerator<Bytes> {
-  yield part10Header(instance.sopClass, instance.sopInstance, syntax)
-  yield* recode(instance.body, instance.syntax, syntax)
+async function convertedFile(
+  c: HttpContext,
+  instance: CachedInstance,
+  syntax: TransferSyntax,
+): Promise<DataSetFile | undefined> {
+  const layout = await layoutOf(instance)
+  if (!layout) return withoutPixels(instance, syntax)
+  const from = instance.syntax.encapsulated ? instance.syntax : EXPLICIT_VR_LITTLE_ENDIAN
+  const target = syntax.deflated ? EXPLICIT_VR_LITTLE_ENDIAN : syntax
+  const plan = planTranscoding(layout.header, from, target)
+  if (!plan || !isStreamable(plan)) return undefined
+  const body = await converted(c, recode(instance.body, instance.syntax, from), plan)
+  return { syntax, body: recode(body, target, syntax) }
+}
+
+/** PS3.5 10: any syntax for images does for what has no pixel data, but an encapsulated one says more than there is. */
+function withoutPixels(instance: CachedInstance, syntax: TransferSyntax): DataSetFile | undefined {
+  if (!instance.syntax.encapsulated || syntax.encapsulated) return undefined
+  // Encapsulated syntaxes are Explicit VR Little Endian but for pixel data (PS3.5 A.4).
+  return { syntax, body: recode(instance.body, EXPLICIT_VR_LITTLE_ENDIAN, syntax) }
+}
+
+async function* withHeader(
+  { sopClass, sopInstance }: CachedInstance,
+  syntax: TransferSyntax,
+  body: ByteStream,
+): AsyncGenerator<Bytes> {
+  yield part10Header(sopClass, sopInstance, syntax)
+  yield* body
 }

@@ -8,6 +8,7 @@ import type { Instance, InstanceUids } from '../pacs/instance.ts'
 import type { StoreBatch } from '../pacs/store.ts'
 import type { HttpContext } from './environment.ts'
 import { pathUid } from './path.ts'
+import { decompressed } from './decompress.ts'
 import { problemOf, refusalOf, RequestError } from './problem.ts'
 import { storeParts, type StorePart } from './store-parts.ts'
 
@@ -19,7 +20,7 @@ export async function storeInstances(c: HttpContext): Promise<Response> {
   const study = pathUid(c, 'study')
   const { archive, cache, signal, base } = c.var
   const report = new Report()
-  await using batch = archive.storeBatch({ signal })
+  await using batch = archive.storeBatch({ signal }, (instance) => decompressed(c, instance))
   try {
     const { maxInstances } = archive.config.store
     for await (const part of storeParts(c)) {

@@ -1,6 +1,7 @@
 import type { Bytes } from '../dicom/bytes.ts'
 import type { Uid } from '../dicom/uids.ts'
-import { charls, openjpeg, openjph, turbo } from './codecs.ts'
+import sharp from 'sharp'
+import { charls, openjpeg, openjph } from './codecs.ts'
 import type { ImageDescription } from './image-description.ts'
 import { encodeRle } from './rle.ts'
 import type { Encoder } from './wasm-codec.ts'
@@ -31,14 +32,12 @@ const fitsWavelets = (image: ImageDescription): boolean =>
 const encoders = new Map<Uid, FrameEncoder>(
   Object.entries({
     '.4.50': {
-      fits: (image) => image.bitsAllocated === 8 && image.bitsStored === 8 && isGreyOrRgb(image) && !image.signed,
-      encode: (frame, image) =>
-        wasm(turbo, frame, image, (encoder) => {
-          encoder.setQuality?.(JPEG_QUALITY)
-          encoder.setProgressive?.(false)
-          // Colours at full size; 3 is grey.
-          encoder.setSubSampling?.(image.samplesPerPixel === 3 ? 0 : 3)
-        }),
+      fits: (image) =>
+        image.bitsAllocated === 8 &&
+        image.bitsStored === 8 &&
+        !image.signed &&
+        ['MONOCHROME1', 'MONOCHROME2', 'RGB'].includes(image.photometricInterpretation),
+      encode: jpeg,
       rgbAs: 'YBR_FULL',
     },
     '.4.80': {
@@ -56,6 +55,7 @@ const encoders = new Map<Uid, FrameEncoder>(
         wasm(openjpeg, frame, image, (encoder) => {
           encoder.setQuality?.(true, 0)
           encoder.setCompressionRatio?.(0, 0)
+          encoder.setDecompositions?.(decompositions(image))
         }),
       rgbAs: 'YBR_RCT',
     },
@@ -74,9 +74,22 @@ export function isEncodable(image: ImageDescription, syntax: Uid): boolean {
   return encoders.get(syntax)?.fits(image) === true
 }
 
-/** Encodes a native, interleaved frame. @throws CodestreamError; only for images that `isEncodable` */
+/** A frame could not be encoded. */
+export class FrameNotEncodedError extends Error {
+  readonly code = 'FRAME_NOT_ENCODED'
+  constructor(options?: ErrorOptions) {
+    super('A frame cannot be given in the syntax asked for', options)
+    this.name = 'FrameNotEncodedError'
+  }
+}
+
+/** Encodes a native, interleaved frame. @throws FrameNotEncodedError; only for images that `isEncodable` */
 export async function encodeFrame(frame: Bytes, image: ImageDescription, syntax: Uid): Promise<Bytes> {
-  return encoders.get(syntax)!.encode(frame, image)
+  try {
+    return await encoders.get(syntax)!.encode(frame, image)
+  } catch (error) {
+    throw new FrameNotEncodedError({ cause: error })
+  }
 }
 
 /** What the attributes of an image become when its frames are encoded (PS3.5 8.2). */
@@ -86,15 +99,33 @@ export function encodedDescription(image: ImageDescription, syntax: Uid): ImageD
   return { ...image, planarConfiguration: 0, photometricInterpretation: stored === 'RGB' ? rgbAs : stored }
 }
 
+/** Colours at full size: nothing is lost but by quantisation. */
+async function jpeg(frame: Bytes, { columns, rows, samplesPerPixel }: ImageDescription): Promise<Bytes> {
+  const channels = samplesPerPixel === 3 ? 3 : 1
+  const picture = sharp(frame, { raw: { width: columns, height: rows, channels }, limitInputPixels: false })
+  const bytes = await picture
+    .toColourspace(channels === 1 ? 'b-w' : 'srgb')
+    .jpeg({ quality: JPEG_QUALITY, chromaSubsampling: '4:4:4', progressive: false })
+    .toBuffer()
+  // Memory of libvips cannot be moved to another thread.
+  return Uint8Array.from(bytes)
+}
+
+/** Times that an image can be halved: five, or as often as its shorter side allows (ITU-T T.800 A.6.1). */
+function decompositions({ rows, columns }: ImageDescription): number {
+  return Math.min(5, Math.floor(Math.log2(Math.min(rows, columns))))
+}
+
 function htj2k(frame: Bytes, image: ImageDescription, order?: number): Promise<Bytes> {
   return wasm(openjph, frame, image, (encoder) => {
     encoder.setQuality?.(true, 0)
+    encoder.setDecompositions?.(decompositions(image))
     if (order !== undefined) encoder.setProgressionOrder?.(order)
   })
 }
 
 async function wasm(
-  codec: typeof turbo,
+  codec: typeof charls,
   frame: Bytes,
   image: ImageDescription,
   setUp: (encoder: Encoder) => void,

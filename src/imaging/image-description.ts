@@ -60,7 +60,8 @@ export function describeImage(dataset: Dataset): ImageDescription {
     samplesPerPixel,
     photometricInterpretation:
       dataset.string(Attribute.PhotometricInterpretation) ?? (samplesPerPixel === 1 ? 'MONOCHROME2' : 'RGB'),
-    planarConfiguration: dataset.number(Attribute.PlanarConfiguration) === 1 ? 1 : 0,
+    // Of one sample there are no planes.
+    planarConfiguration: samplesPerPixel > 1 && dataset.number(Attribute.PlanarConfiguration) === 1 ? 1 : 0,
     bitsAllocated,
     bitsStored,
     highBit: high >= bitsStored - 1 && high < bitsAllocated ? high : bitsStored - 1,

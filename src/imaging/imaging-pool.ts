@@ -5,6 +5,7 @@ import type { Uid } from '../dicom/uids.ts'
 import { CodestreamError } from './codec-error.ts'
 import type { Picture } from './draw-frame.ts'
 import type { Drawing } from './drawing.ts'
+import { FrameNotEncodedError } from './encode-frame.ts'
 import { UnusableImageError, type ImageDescription } from './image-description.ts'
 import type { Outcome, Task } from './worker.ts'
 
@@ -58,7 +59,7 @@ export class ImagingPool implements AsyncDisposable {
     return this.#run({ kind: 'decode', frame, image, syntax }, signal) as Promise<Bytes>
   }
 
-  /** A frame of encapsulated pixel data from a native one; see encodeFrame. @throws as decode */
+  /** A frame of encapsulated pixel data from a native one; see encodeFrame. @throws as decode; FrameNotEncodedError */
   encode(frame: Bytes, image: ImageDescription, syntax: Uid, signal: AbortSignal): Promise<Bytes> {
     return this.#run({ kind: 'encode', frame, image, syntax }, signal) as Promise<Bytes>
   }
@@ -74,17 +75,16 @@ export class ImagingPool implements AsyncDisposable {
 
   async #run(task: Task, signal: AbortSignal): Promise<Bytes | Picture> {
     await this.#turn(signal)
+    // Its time begins here: waiting for a thread is no fault of the frame.
+    const late = AbortSignal.timeout(this.#options.timeout)
     try {
-      // Its time begins here: waiting for a thread is no fault of the frame.
-      const late = AbortSignal.timeout(this.#options.timeout)
       const frame = Uint8Array.from(task.frame)
       const transferList = [frame.buffer]
       const outcome = await this.#pool.run({ ...task, frame }, { signal: late, transferList, name: 'run' })
       if ('result' in outcome) return outcome.result
-      throw outcome.fault === 'image' ? new UnusableImageError(outcome.problem) : new CodestreamError(outcome.problem)
+      throw faultOf(outcome)
     } catch (error) {
-      if (error instanceof CodestreamError || error instanceof UnusableImageError) throw error
-      throw new CodecStoppedError({ cause: error })
+      throw late.aborted || isOutOfMemory(error) ? new CodecStoppedError({ cause: error }) : error
     } finally {
       const next = this.#waiters.shift()
       // The place is handed on, not freed: nobody overtakes.
@@ -130,4 +130,22 @@ export class ImagingPool implements AsyncDisposable {
     })
     return this.#piscina
   }
+}
+
+/** The errors of worker.ts with their class. */
+function faultOf({ fault, problem }: Exclude<Outcome<unknown>, { result: unknown }>): Error {
+  switch (fault) {
+    case 'codestream':
+      return new CodestreamError(problem)
+    case 'image':
+      return new UnusableImageError(problem)
+    case 'encoding':
+      return new FrameNotEncodedError()
+  }
+}
+
+/** A thread ended for want of memory, or a buffer could not be had. */
+function isOutOfMemory(error: unknown): boolean {
+  if (error instanceof RangeError) return true
+  return error instanceof Error && 'code' in error && String(error.code).startsWith('ERR_WORKER')
 }

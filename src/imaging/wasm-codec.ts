@@ -49,8 +49,7 @@ export interface Encoder {
   setProgressionOrder?(order: number): void
   setNearLossless?(bound: number): void
   setInterleaveMode?(mode: number): void
-  setProgressive?(progressive: boolean): void
-  setSubSampling?(mode: number): void
+  setDecompositions?(levels: number): void
 }
 
 interface Module {
@@ -93,7 +92,7 @@ export class WasmCodec {
         throw new CodestreamError('it does not hold the whole frame')
       }
       const planar = componentCount > 1 && decoder.getInterleaveMode?.() === 0
-      return { bits: bitsPerSample, signed: isSigned, planar, data: data.slice() }
+      return { bits: bitsPerSample, signed: isSigned, planar, data: copyOf(data) }
     })
   }
 
@@ -111,7 +110,7 @@ export class WasmCodec {
       }
       encoder.getDecodedBuffer(info).set(samples.data)
       encoder.encode()
-      return encoder.getEncodedBuffer().slice()
+      return copyOf(encoder.getEncodedBuffer())
     })
   }
 
@@ -148,4 +147,9 @@ export class WasmCodec {
       },
     })
   }
+}
+
+/** Bytes out of a codec's memory, which may be seen there by an array of another kind. */
+function copyOf({ buffer, byteOffset, byteLength }: Uint8Array): Bytes {
+  return new Uint8Array(buffer, byteOffset, byteLength).slice()
 }

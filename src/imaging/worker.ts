@@ -5,7 +5,7 @@ import { CodestreamError } from './codec-error.ts'
 import { decodedDescription, decodeFrame } from './decode-frame.ts'
 import { drawFrame, type Picture } from './draw-frame.ts'
 import type { Drawing } from './drawing.ts'
-import { encodeFrame } from './encode-frame.ts'
+import { encodeFrame, FrameNotEncodedError } from './encode-frame.ts'
 import { UnusableImageError, type ImageDescription } from './image-description.ts'
 
 // What runs in a thread of ImagingPool. Errors cross threads without their class: they are told as values.
@@ -17,7 +17,8 @@ export type Task =
   /** `syntax` of an encapsulated frame; undefined for a native one. */
   | { readonly kind: 'draw'; readonly frame: Bytes; readonly drawing: Drawing; readonly syntax: Uid | undefined }
 
-export type Outcome<T> = { readonly result: T } | { readonly fault: 'codestream' | 'image'; readonly problem: string }
+export type Outcome<T> =
+  { readonly result: T } | { readonly fault: 'codestream' | 'image' | 'encoding'; readonly problem: string }
 
 /** Does one task. */
 export async function run(task: Task): Promise<Outcome<Bytes | Picture>> {
@@ -26,6 +27,7 @@ export async function run(task: Task): Promise<Outcome<Bytes | Picture>> {
   } catch (error) {
     if (error instanceof CodestreamError) return { fault: 'codestream', problem: error.problem }
     if (error instanceof UnusableImageError) return { fault: 'image', problem: error.problem }
+    if (error instanceof FrameNotEncodedError) return { fault: 'encoding', problem: error.message }
     throw error
   }
 }

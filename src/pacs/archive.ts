@@ -19,7 +19,7 @@ import { Retrieval } from './retrieve.ts'
 import type { MoveSource } from './retrieve-move.ts'
 import { search, type SearchRequest } from './search.ts'
 import { wasStale } from './stale.ts'
-import { RecentPairs, StoreBatch } from './store.ts'
+import { RecentPairs, StoreBatch, type Decompress } from './store.ts'
 
 /** What an archive agreed to for queries, by the bytes of PS3.4 C.5.1.1. */
 export interface QueryOptions {
@@ -144,10 +144,13 @@ export class Archive implements AsyncDisposable {
     return this.#retrieval.retrieve(selection, compressed, call)
   }
 
-  /** A run of C-STOREs; dispose of it when it is over. */
-  storeBatch(call: Call): StoreBatch {
+  /** A run of C-STOREs; dispose of it when it is over. `decompress`: for what the archive takes uncompressed only. */
+  storeBatch(call: Call, decompress?: Decompress): StoreBatch {
     const { response: timeout } = this.config.timeouts
-    return new StoreBatch({ pool: this.#pool, contexts: this.#contexts, timeout, recent: this.#recent }, call)
+    return new StoreBatch(
+      { pool: this.#pool, contexts: this.#contexts, timeout, recent: this.#recent, decompress },
+      call,
+    )
   }
 
   /** Releases every association; operations under way end first if they are given the time. */

@@ -1,7 +1,7 @@
 import { LRUCache } from 'lru-cache'
 import type { Bytes, ByteStream } from '../dicom/bytes.ts'
 import { recode } from '../dicom/recode.ts'
-import { isNative, transferSyntax, type TransferSyntax } from '../dicom/transfer-syntax.ts'
+import { EXPLICIT_VR_LITTLE_ENDIAN, isNative, transferSyntax, type TransferSyntax } from '../dicom/transfer-syntax.ts'
 import type { Uid } from '../dicom/uids.ts'
 import { verified } from '../dicom/verify.ts'
 import { Scu } from '../dimse/scu.ts'
@@ -23,7 +23,12 @@ export type StoreOutcome =
   /** The data set itself could not be read to its end. */
   | { readonly kind: 'broken'; readonly error: unknown }
 
+/** The data set of an instance without compression, in Explicit VR Little Endian; undefined where that cannot be had. */
+export type Decompress = (instance: Instance) => Promise<ByteStream | undefined>
+
 export interface StoreTarget {
+  /** For what the archive takes uncompressed only. */
+  readonly decompress?: Decompress | undefined
   readonly pool: AssociationPool
   readonly contexts: ContextLimit
   readonly timeout: number
@@ -66,7 +71,9 @@ export class StoreBatch implements AsyncDisposable {
     try {
       const context = await this.#contextFor(instance)
       if (typeof context === 'number') return { kind: 'refused', status: context }
-      const body = recode(source, instance.syntax, transferSyntax(context.transferSyntax))
+      const target = transferSyntax(context.transferSyntax)
+      const body = await this.#bodyFor(instance, source, target)
+      if (!body) return { kind: 'refused', status: Status.transferSyntaxNotSupported }
       const { sopClass, sopInstance } = instance
       const { timeout } = this.#target
       const operation = { timeout, signal: this.#call.signal }
@@ -78,6 +85,13 @@ export class StoreBatch implements AsyncDisposable {
       this.#call.signal.throwIfAborted()
       return source.complete || source.failure === undefined ? failedOrBroken(error) : { kind: 'broken', error }
     }
+  }
+
+  /** The data set as it goes out: rewritten, or decompressed where the archive does not take it as it is. */
+  async #bodyFor(instance: Instance, source: ByteStream, target: TransferSyntax): Promise<ByteStream | undefined> {
+    if (isNative(instance.syntax) || instance.syntax.uid === target.uid) return recode(source, instance.syntax, target)
+    const plain = await this.#target.decompress?.({ ...instance, body: source })
+    return plain && recode(plain, EXPLICIT_VR_LITTLE_ENDIAN, target)
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
@@ -141,17 +155,23 @@ function pairsAround(pair: StoragePair, recent: RecentPairs, maxContexts: number
   return pairs.sort((a, b) => (`${a.sopClass} ${a.syntax}` < `${b.sopClass} ${b.syntax}` ? -1 : 1))
 }
 
-/** Its own syntax first; a native object goes in any native one. */
+/** Its own syntax first; any object goes in a native one, if it is or can be made so. */
 function chooseContext(contexts: readonly AcceptedContext[], syntax: TransferSyntax): AcceptedContext | undefined {
   const same = contexts.find((context) => context.transferSyntax === syntax.uid)
-  if (same || !isNative(syntax)) return same
-  return contexts.find((context) => isNative(transferSyntax(context.transferSyntax)))
+  return same ?? contexts.find((context) => isNative(transferSyntax(context.transferSyntax)))
 }
+
+/** Codes of errors that are faults of the data set. */
+const BROKEN: readonly unknown[] = [
+  'MALFORMED_DATA_SET',
+  'MALFORMED_DEFLATED_DATA_SET',
+  'CORRUPT_CODESTREAM',
+  'CODEC_STOPPED',
+]
 
 function failedOrBroken(error: unknown): StoreOutcome {
   const code = error instanceof Error && 'code' in error ? error.code : undefined
-  const broken = code === 'MALFORMED_DATA_SET' || code === 'MALFORMED_DEFLATED_DATA_SET'
-  return { kind: broken ? 'broken' : 'failed', error }
+  return { kind: BROKEN.includes(code) ? 'broken' : 'failed', error }
 }
 
 /** Tells a failure of the body from one of the association that takes it. */

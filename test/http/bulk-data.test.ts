@@ -5,6 +5,9 @@ import { Dataset } from '../../src/dicom/dataset.ts'
 import { encodeDataset } from '../../src/dicom/dataset-codec.ts'
 import { part10Header } from '../../src/dicom/part10.ts'
 import { EXPLICIT_VR_LITTLE_ENDIAN, transferSyntax } from '../../src/dicom/transfer-syntax.ts'
+import { encodeFrame } from '../../src/imaging/encode-frame.ts'
+import type { ImageDescription } from '../../src/imaging/image-description.ts'
+import { even } from '../support/conversion.ts'
 import { deflate } from '../support/deflated.ts'
 import {
   CT,
@@ -25,7 +28,19 @@ const ELE = `${OCTETS}; transfer-syntax=${Syntax.explicit}`
 const RELATED = `multipart/related; type="${OCTETS}"`
 const STORED = `${RELATED}; transfer-syntax=*`
 const PATH = `/studies/${S}/series/${E}/instances/${I}`
-const JLS = '1.2.840.10008.1.2.4.80'
+const JLS = Syntax.jpegLs
+/** Of the images of instanceFile. */
+const IMAGE: ImageDescription = {
+  rows: 4,
+  columns: 4,
+  samplesPerPixel: 1,
+  photometricInterpretation: 'MONOCHROME2',
+  planarConfiguration: 0,
+  bitsAllocated: 16,
+  bitsStored: 16,
+  highBit: 15,
+  signed: false,
+}
 const H264 = '1.2.840.10008.1.2.4.102'
 
 const setups: Setup[] = []
@@ -204,7 +219,7 @@ describe('every BulkDataURI of the metadata', () => {
     )
   })
 
-  it.each(['image/jpeg', 'application/dicom', `${OCTETS};q=0`, `${RELATED}; transfer-syntax=${Syntax.jpeg2000}`])(
+  it.each(['image/jpeg', 'application/dicom', `${OCTETS};q=0`, `${RELATED}; transfer-syntax=${Syntax.jpegXlLossless}`])(
     'is not given as %s',
     async (accept) => {
       const setup = await started(file({ change: withBulk }))
@@ -315,10 +330,35 @@ describe('compressed pixel data', () => {
     expect(part!.body).toEqual(Buffer.concat(FRAMES))
   })
 
-  it('is not given as if it were not compressed', async () => {
-    const setup = await started(compressed(1))
+  it('that nothing here decodes is not given as if it were not compressed', async () => {
+    const setup = await started(compressed(1, Syntax.jpegXlLossless))
     expect(code(await get(setup.url + uri, RELATED))).toBe('406 NOT_ACCEPTABLE')
     expect(code(await get(setup.url + uri, OCTETS))).toBe('406 NOT_ACCEPTABLE')
+  })
+
+  it('is given as one value, decoded, to who takes octets', async () => {
+    const pixels = [blob(32, 1), blob(32, 2), blob(32, 3)]
+    const bitstreams = await Promise.all(pixels.map((one) => encodeFrame(one, IMAGE, JLS)))
+    const setup = await started(compressed(3, JLS, bitstreams.map(even)))
+    for (const path of [uri, `${PATH}/pixeldata`]) {
+      const [part, ...others] = parts(await get(setup.url + path, RELATED))
+      expect(others).toEqual([])
+      expect(part!.body).toEqual(Buffer.concat(pixels))
+      expect(Object.fromEntries(part!.headers)).toEqual({
+        'content-type': ELE,
+        'content-length': '96',
+        'content-location': setup.url + uri,
+      })
+      const single = await get(setup.url + path, OCTETS)
+      expect(single).toMatchObject({ status: 200, type: ELE, body: Buffer.concat(pixels) })
+    }
+  })
+
+  it('that is damaged is a 502 to who wants it decoded, and is given as it is to who takes that', async () => {
+    const setup = await started(compressed(1))
+    expect(code(await get(setup.url + uri, RELATED))).toBe('502 CORRUPT_CODESTREAM')
+    expect(code(await get(setup.url + uri, OCTETS))).toBe('502 CORRUPT_CODESTREAM')
+    expect(parts(await get(setup.url + uri, STORED))[0]!.body).toEqual(Buffer.concat(FRAMES))
   })
 
   it('of one frame has the length that its offset table tells', async () => {
@@ -442,15 +482,15 @@ describe('all bulk data', () => {
     expect(parts(await get(`${setup.url}${PATH}/bulkdata`))).toHaveLength(1)
   })
 
-  it('has a part for each frame of what is compressed, and is a 206 where some cannot be given', async () => {
+  it('has a part for each frame of what is compressed, and is a 206 where some cannot be decoded', async () => {
     const frames = [blob(10, 1), blob(12, 2)]
-    const jls = file({
+    const jxl = file({
       instance: `${E}.1`,
-      syntax: JLS,
+      syntax: Syntax.jpegXlLossless,
       fragments: [Buffer.alloc(0), ...frames],
       change: (dataset) => dataset.set(Attribute.NumberOfFrames, '2'),
     })
-    const setup = await started(jls, file({ instance: `${E}.2` }))
+    const setup = await started(jxl, file({ instance: `${E}.2` }))
     const stored = parts(await get(`${setup.url}/studies/${S}/bulkdata`, STORED))
     expect(
       stored

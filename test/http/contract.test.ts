@@ -24,7 +24,7 @@ const APPLICATION_DICOM = 'multipart/related; type="application/dicom"'
 const DICOM_XML = 'multipart/related; type="application/dicom+xml"'
 const AS_STORED = 'multipart/related; type="application/octet-stream"; transfer-syntax=*'
 const OCTETS = 'application/octet-stream'
-const JPEG = 'image/jpeg; transfer-syntax=*'
+const JXL = 'image/jxl; transfer-syntax=*'
 
 const SERIES = `/studies/${S}/series/${E}`
 const INSTANCE = `${SERIES}/instances/${I}`
@@ -35,13 +35,23 @@ const DOCUMENT_BYTES = 11
 /** A study of what is not plain images, each in a series of its own. */
 const K = '1.2.10'
 const jpeg = (length: number): Buffer => Buffer.concat([Buffer.from('ffd8', 'hex'), Buffer.alloc(length - 2)])
+/** A frame of 4x4 pixels of 16 bits: two segments, each a run of 16 zeros (PS3.5 Annex G). */
+function rleOfZeros(): Buffer {
+  const frame = Buffer.alloc(68)
+  frame.writeUInt32LE(2, 0)
+  frame.writeUInt32LE(64, 4)
+  frame.writeUInt32LE(66, 8)
+  frame.set([0xf1, 0, 0xf1, 0], 64)
+  return frame
+}
 const kinds: Readonly<Record<string, InstanceOptions>> = {
   native: {},
-  lossy: { syntax: Syntax.jpegBaseline, fragments: [Buffer.alloc(0), jpeg(20)] },
-  lossless: { syntax: Syntax.jpegLossless, fragments: [Buffer.alloc(0), jpeg(20)] },
+  // What there is no decoder for.
+  lossy: { syntax: Syntax.jpegXl, fragments: [Buffer.alloc(0), jpeg(20)] },
+  lossless: { syntax: Syntax.jpegXlLossless, fragments: [Buffer.alloc(0), jpeg(20)] },
   // Two frames, the second of two fragments.
   frames: {
-    syntax: Syntax.jpegBaseline,
+    syntax: Syntax.jpegXl,
     fragments: [Buffer.alloc(0), jpeg(20), jpeg(30), Buffer.alloc(10)],
     change: (dataset) => dataset.set(Attribute.NumberOfFrames, '2'),
   },
@@ -52,6 +62,9 @@ const kinds: Readonly<Record<string, InstanceOptions>> = {
     fragments: [Buffer.alloc(0), jpeg(20)],
     change: (dataset) => dataset.set(Attribute.NumberOfFrames, '2'),
   },
+  // What there is a decoder for; and what it does not decode, which would fail the study.
+  decodable: { syntax: Syntax.rle, fragments: [Buffer.alloc(0), rleOfZeros()] },
+  damaged: { study: '1.2.11', syntax: Syntax.rle, fragments: [Buffer.alloc(0), rleOfZeros().subarray(0, 66)] },
   video: { syntax: '1.2.840.10008.1.2.4.102', fragments: [Buffer.alloc(0), Buffer.alloc(50), Buffer.alloc(50)] },
   bigEndian: { syntax: Syntax.bigEndian },
   document: {
@@ -149,6 +162,8 @@ class Service implements AsyncDisposable {
   }
 }
 
+const JPEG_PARTS = 'multipart/related; type="image/jpeg"'
+
 const endless = 'the archive would have to answer with 100,000 matches before the first result is sent'
 
 function searchProbes(path: string, query: string, broad: string | undefined): Record<number, Probe> {
@@ -196,6 +211,36 @@ function retrieveProbes(path: string, accept: string, some?: Some): Record<numbe
     502: ask('/aets/DOWN'),
     503: ask('', { faults: { acceptsSyntax: nativeOnly, getFails: () => true } }),
     504: ask('/aets/SILENT'),
+  }
+}
+
+/** Of pictures: what is different from other retrieves. */
+function renderedProbes(
+  path: string,
+  accept: string,
+  kind: 'parts' | 'single' | 'thumbnail' | 'uri',
+): Record<number, Probe> {
+  const and = path.includes('?') ? '&' : '?'
+  const ask =
+    (root: string, more = '', options = {}) =>
+    (service: Service) =>
+      service.get(root + path + more, options)
+  const oneFails: Faults = { acceptsSyntax: nativeOnly, getFails: (uid: string) => uid === `${E}.2` }
+  const isSingle = kind !== 'parts'
+  return {
+    200: ask('', '', { accept }),
+    206: isSingle ? ask('', '', { accept, range: 'bytes=2-5' }) : ask('', '', { accept, faults: oneFails }),
+    400: kind === 'uri' ? ask('', '&rows=1', { accept }) : ask('', `${and}window=40,400`, { accept }),
+    403: ask('', '', { accept, faults: { findStatus: 0x0124 } }),
+    404: (service) => service.get(path.replaceAll(S, '9.9'), { accept }),
+    406: ask('', '', { accept: 'image/tiff' }),
+    ...(kind === 'single' && { 413: ask('', `${and}viewport=16384,16384`, { accept }) }),
+    ...(kind === 'uri' && { 413: ask('', '&rows=16384&columns=16384', { accept }) }),
+    ...(isSingle && { 416: ask('', '', { accept, range: 'bytes=99999999-' }) }),
+    501: ask('/aets/BARE', '', { accept }),
+    502: ask('/aets/DOWN', '', { accept }),
+    503: ask('', '', { accept, faults: { acceptsSyntax: nativeOnly, getFails: () => true } }),
+    504: ask('/aets/SILENT', '', { accept }),
   }
 }
 
@@ -264,6 +309,19 @@ const probes: Record<string, Record<number, Probe>> = {
   retrieveStudyPixelData: retrieveProbes(`/studies/${S}/pixeldata`, AS_STORED, 'instances'),
   retrieveSeriesPixelData: retrieveProbes(`${SERIES}/pixeldata`, AS_STORED, 'instances'),
   retrieveInstancePixelData: retrieveProbes(`${INSTANCE}/pixeldata`, OCTETS, 'range'),
+  renderStudy: renderedProbes(`/studies/${S}/rendered`, JPEG_PARTS, 'parts'),
+  renderSeries: renderedProbes(`${SERIES}/rendered`, JPEG_PARTS, 'parts'),
+  renderInstance: renderedProbes(`${INSTANCE}/rendered`, 'image/jpeg', 'single'),
+  renderFrames: renderedProbes(`${INSTANCE}/frames/1/rendered`, 'image/png', 'single'),
+  thumbnailOfStudy: renderedProbes(`/studies/${S}/thumbnail`, 'image/jpeg', 'thumbnail'),
+  thumbnailOfSeries: renderedProbes(`${SERIES}/thumbnail`, 'image/gif', 'thumbnail'),
+  thumbnailOfInstance: renderedProbes(`${INSTANCE}/thumbnail`, 'image/png', 'thumbnail'),
+  thumbnailOfFrames: renderedProbes(`${INSTANCE}/frames/1/thumbnail`, 'image/jpeg', 'thumbnail'),
+  retrieveByUri: renderedProbes(
+    `/wado?requestType=WADO&studyUID=${S}&seriesUID=${E}&objectUID=${I}`,
+    'image/jpeg',
+    'uri',
+  ),
   storeInstances: storeProbes('/studies'),
   storeStudyInstances: storeProbes(`/studies/${S}`),
   live: { 200: (service) => service.root('/livez') },
@@ -307,7 +365,8 @@ async function violations(operation: Operation, response: Response): Promise<str
   }
   const pointer = [...described.content].find(([name]) => isOfType(type ?? '', name))?.[1]
   if (pointer === undefined) return [...found, `${type ?? 'no Content-Type'} is not described`]
-  return [...found, ...bodyFaults(type!, pointer, body)]
+  const isShown = /^(render|thumbnail|retrieveByUri)/.test(operation.operationId)
+  return [...found, ...bodyFaults(type!, pointer, body, isShown)]
 }
 
 /** Whether a Content-Type is the media type described: its essence, and the parameters that the description has. */
@@ -322,16 +381,17 @@ function isOfType(type: string, described: string): boolean {
   return parts(type)[0] === essence && parameters.every((parameter) => parts(type).includes(parameter))
 }
 
-function bodyFaults(type: string, pointer: string, body: Buffer): string[] {
+function bodyFaults(type: string, pointer: string, body: Buffer, isShown: boolean): string[] {
   if (type.startsWith('multipart/related')) {
     const parts = readParts(type, body)
     if (type.includes('application/dicom+xml')) return parts.flatMap(xmlFaults)
     if (parts.length === 0) return ['no part']
+    if (isShown) return parts.flatMap(pictureFaults)
     return parts.flatMap(type.includes('application/dicom') ? fileFaults : valueFaults)
   }
   if (type === 'application/dicom') return hasPrefix(body) ? [] : ['not a DICOM file']
   if (pointer.endsWith('json/schema')) return faults(pointer, JSON.parse(body.toString('utf8')))
-  return [...typeFaults(type), ...faults(pointer, body.toString('utf8'))]
+  return [...(isShown ? [] : typeFaults(type)), ...faults(pointer, body.toString('utf8'))]
 }
 
 function fileFaults({ headers, body }: Part): string[] {
@@ -354,6 +414,13 @@ function valueFaults({ headers, body }: Part): string[] {
       ? []
       : [`a part at ${location || 'no place'}`]),
   ]
+}
+
+/** A picture in a part: it has no transfer syntax (PS3.18 8.7.4). */
+function pictureFaults({ headers, body }: Part): string[] {
+  const isTyped = /^image\/(jpeg|png|gif)$/.test(headers.get('content-type') ?? '')
+  const isPlaced = /\/instances\/[0-9.]+(\/frames\/\d+)?\/rendered$/.test(headers.get('content-location') ?? '')
+  return isTyped && isPlaced && body.length > 0 ? [] : ['a part that is no picture']
 }
 
 /** Pixel data tells its transfer syntax; documents have none. */
@@ -424,9 +491,19 @@ describe('the contract', () => {
     ['a frame of Big Endian', 'retrieveFrames', `${pathOf('bigEndian')}/frames/1`, OCTETS],
     ['compressed frames', 'retrieveFrames', `${pathOf('frames')}/frames/2,1`, '*/*'],
     ['compressed frames as bytes', 'retrieveFrames', `${pathOf('frames')}/frames/2%2C1`, AS_STORED],
-    ['a compressed frame', 'retrieveFrames', `${pathOf('frames')}/frames/2`, JPEG],
-    ['a frame that is only there with loss', 'retrieveFrames', `${pathOf('lossy')}/frames/1`, 'image/jpeg'],
+    ['a compressed frame', 'retrieveFrames', `${pathOf('frames')}/frames/2`, JXL],
+    ['a frame that is only there with loss', 'retrieveFrames', `${pathOf('lossy')}/frames/1`, 'image/jxl'],
     ['a frame that cannot be decompressed', 'retrieveFrames', `${pathOf('lossy')}/frames/1`, OCTETS],
+    ['a frame that is decompressed', 'retrieveFrames', `${pathOf('decodable')}/frames/1`, OCTETS],
+    ['a frame that is compressed', 'retrieveFrames', `${INSTANCE}/frames/1`, 'image/dicom-rle'],
+    ['an instance that is decompressed', 'retrieveInstance', pathOf('decodable'), 'application/dicom'],
+    [
+      'an instance that is compressed',
+      'retrieveInstance',
+      INSTANCE,
+      `${APPLICATION_DICOM}; transfer-syntax=${Syntax.rle}`,
+    ],
+    ['pixel data that is decompressed', 'retrieveInstancePixelData', `${pathOf('decodable')}/pixeldata`, OCTETS],
     ['bulk data of an image', 'retrieveInstanceBulkData', `${pathOf('native')}/bulkdata`, '*/*'],
     ['bulk data of a document', 'retrieveInstanceBulkData', `${pathOf('document')}/bulkdata`, '*/*'],
     ['bulk data of frames', 'retrieveSeriesBulkData', `/studies/${K}/series/${seriesOf('frames')}/bulkdata`, '*/*'],
@@ -435,7 +512,7 @@ describe('the contract', () => {
     ['a document as bytes', 'retrieveBulkDataElement', `${pathOf('document')}/bulkdata/00420011`, OCTETS],
     ['a value of compressed frames', 'retrieveBulkDataElement', `${pathOf('frames')}/bulkdata/7FE00010`, AS_STORED],
     ['pixel data of compressed frames', 'retrieveInstancePixelData', `${pathOf('frames')}/pixeldata`, '*/*'],
-    ['pixel data of a compressed image', 'retrieveInstancePixelData', `${pathOf('lossless')}/pixeldata`, 'image/jpeg'],
+    ['pixel data of a compressed image', 'retrieveInstancePixelData', `${pathOf('lossless')}/pixeldata`, 'image/jxl'],
     ['a video', 'retrieveInstancePixelData', `${pathOf('video')}/pixeldata`, 'video/mp4'],
     ['a video in a part', 'retrieveInstancePixelData', `${pathOf('video')}/pixeldata`, '*/*'],
   ])('is kept to by %s', async (_, operationId, path, accept) => {
@@ -446,10 +523,10 @@ describe('the contract', () => {
   })
 
   it.each([
-    ['bytes of what is compressed without loss', 406, 'retrieveFrames', `${pathOf('lossless')}/frames/1`, OCTETS],
+    ['bytes of what nothing decompresses', 406, 'retrieveFrames', `${pathOf('lossless')}/frames/1`, OCTETS],
     ['a frame of a video', 406, 'retrieveFrames', `${pathOf('video')}/frames/1`, '*/*'],
-    ['several frames without parts', 406, 'retrieveFrames', `${pathOf('frames')}/frames/1,2`, JPEG],
-    ['frames without parts', 406, 'retrieveInstancePixelData', `${pathOf('frames')}/pixeldata`, JPEG],
+    ['several frames without parts', 406, 'retrieveFrames', `${pathOf('frames')}/frames/1,2`, JXL],
+    ['frames without parts', 406, 'retrieveInstancePixelData', `${pathOf('frames')}/pixeldata`, JXL],
     ['bulk data without parts', 406, 'retrieveInstanceBulkData', `${INSTANCE}/bulkdata`, OCTETS],
     ['another type of document', 406, 'retrieveBulkDataElement', `${pathOf('document')}/bulkdata/00420011`, 'text/xml'],
     [
@@ -457,14 +534,21 @@ describe('the contract', () => {
       406,
       'retrieveSeriesPixelData',
       `${SERIES}/pixeldata`,
-      'multipart/related; type=image/jls',
+      'multipart/related; type=image/jls; transfer-syntax=1.2.840.10008.1.2.4.81',
     ],
     [
-      'a study of which no image is like that',
+      'a study of which no image can be made that',
       406,
       'retrieveStudyPixelData',
       `/studies/${K}/pixeldata`,
-      'multipart/related; type=image/jls',
+      'multipart/related; type=image/jls; transfer-syntax=1.2.840.10008.1.2.4.81',
+    ],
+    [
+      'a study of which some images can be made that',
+      206,
+      'retrieveStudyPixelData',
+      `/studies/${K}/pixeldata`,
+      'multipart/related; type=image/dicom-rle',
     ],
     [
       'a study that is bytes in part',
@@ -494,9 +578,11 @@ describe('the contract', () => {
     ['CORRUPT_FRAGMENTS', 502, 'retrieveFrames', `${pathOf('corrupt')}/frames/1`],
     ['CORRUPT_FRAGMENTS', 502, 'retrieveInstancePixelData', `${pathOf('corrupt')}/pixeldata`],
     ['CORRUPT_FRAGMENTS', 502, 'retrieveInstanceBulkData', `${pathOf('corrupt')}/bulkdata`],
-  ])('is kept to by %s', async (code, status, operationId, path) => {
+    ['CORRUPT_CODESTREAM', 502, 'retrieveFrames', `${pathOf('damaged')}/frames/1`, OCTETS],
+    ['CORRUPT_CODESTREAM', 502, 'retrieveInstancePixelData', `${pathOf('damaged')}/pixeldata`, OCTETS],
+  ] as const)('is kept to by %s', async (code, status, operationId, path, accept?: string) => {
     const { operation } = operations.find((one) => one.operation.operationId === operationId)!
-    const response = await service.get(path)
+    const response = await service.get(path, accept === undefined ? {} : { accept })
     expect(await violations(operation, response.clone())).toEqual([])
     expect(response.status).toBe(status)
     expect(await response.json()).toMatchObject({ code, status })

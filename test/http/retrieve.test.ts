@@ -143,7 +143,7 @@ describe('a study of two series', () => {
   it.each([
     `${MULTIPART}; transfer-syntax=${Syntax.implicit}`,
     `${MULTIPART}; transfer-syntax=${Syntax.bigEndian}`,
-    `${MULTIPART}; transfer-syntax=${Syntax.jpeg2000}`,
+    `${MULTIPART}; transfer-syntax=${Syntax.jpegXlLossless}`,
     'image/jpeg',
     'multipart/related; type="image/jpeg"',
     'text/html',
@@ -227,32 +227,43 @@ describe('what an archive has compressed', () => {
     const setup = await started({ files: [compressed(Syntax.jpeg2000)] })
     const named = `${MULTIPART}; transfer-syntax=${Syntax.jpeg2000}`
     for (const accept of [named, `${named};q=0.5, ${MULTIPART}; transfer-syntax=${Syntax.explicit}`]) {
-      // Case 8, without a decoder.
+      // Case 8.
       expect(files(await get(`${setup.url}/studies/${S}`, accept))[0]!.syntax).toBe(Syntax.jpeg2000)
     }
     expect((await get(`${setup.url}${path}`, `application/dicom; transfer-syntax=${Syntax.jpeg2000}`)).status).toBe(200)
   })
 
-  it('without loss is not acceptable to who asks for Explicit VR: nothing here decodes', async () => {
-    const setup = await started({ files: [compressed(Syntax.jpeg2000)] })
+  it('without loss is not acceptable to who asks for Explicit VR, where nothing here decodes it', async () => {
+    const setup = await started({ files: [compressed(Syntax.jpegXlLossless)] })
     for (const accept of [undefined, MULTIPART, `${MULTIPART}; transfer-syntax=${Syntax.jpegLossless}`]) {
       expect((await get(`${setup.url}/studies/${S}`, accept)).status).toBe(406)
     }
     expect((await get(`${setup.url}${path}`, 'application/dicom')).status).toBe(406)
   })
 
-  it('with loss comes as it is, and says so, to who asks for the default (case 15)', async () => {
-    const setup = await started({ files: [compressed(Syntax.jpegBaseline)] })
-    const [file] = files(await get(`${setup.url}/studies/${S}`, MULTIPART))
-    expect(file!.type).toBe(`application/dicom; transfer-syntax=${Syntax.jpegBaseline}`)
-    expect(file!.syntax).toBe(Syntax.jpegBaseline)
-    expect(splitPart10((await get(`${setup.url}${path}`, 'application/dicom')).body).syntax).toBe(Syntax.jpegBaseline)
-  })
+  it.each([
+    ['JPEG XL', Syntax.jpegXl],
+    ['video', '1.2.840.10008.1.2.4.102'],
+  ])(
+    'with loss, as nothing here decodes it, comes as it is, and says so, to who asks for the default: %s (case 15)',
+    async (_, syntax) => {
+      const setup = await started({ files: [compressed(syntax)] })
+      const [file] = files(await get(`${setup.url}/studies/${S}`, MULTIPART))
+      expect(file!.type).toBe(`application/dicom; transfer-syntax=${syntax}`)
+      expect(file!.syntax).toBe(syntax)
+      const pixels = parseDataset(file!.data, transferSyntax(syntax)).get(Attribute.PixelData)!
+      expect((pixels.value as { fragments: Uint8Array[] }).fragments.map((one) => Buffer.from(one))).toEqual(FRAGMENTS)
+      expect(splitPart10((await get(`${setup.url}${path}`, 'application/dicom')).body).syntax).toBe(syntax)
+      // Nothing is lost where the client says what else it takes.
+      const lossless = await get(`${setup.url}${path}`, `application/dicom; transfer-syntax=${Syntax.jpeg2000}`)
+      expect(lossless.status).toBe(406)
+    },
+  )
 
   it('in part is a 206 of what the client takes', async () => {
     const setup = await started({
-      files: [compressed(Syntax.jpegLossless, `${E}.1`), instanceFile({ instance: `${E}.2` })],
-      archive: { faults: { acceptsSyntax: (uid) => !uid.includes('.4.') || uid === Syntax.jpegLossless } },
+      files: [compressed(Syntax.jpegXlLossless, `${E}.1`), instanceFile({ instance: `${E}.2` })],
+      archive: { faults: { acceptsSyntax: (uid) => !uid.includes('.4.') || uid === Syntax.jpegXlLossless } },
     })
     const answer = await get(`${setup.url}/studies/${S}`, MULTIPART)
     expect(answer.status).toBe(206)

@@ -17,6 +17,11 @@ export const Syntax = {
   jpegBaseline: '1.2.840.10008.1.2.4.50',
   jpegLossless: '1.2.840.10008.1.2.4.70',
   jpeg2000: '1.2.840.10008.1.2.4.90',
+  jpegLs: '1.2.840.10008.1.2.4.80',
+  rle: '1.2.840.10008.1.2.5',
+  /** There is no decoder for JPEG XL here. */
+  jpegXlLossless: '1.2.840.10008.1.2.4.110',
+  jpegXl: '1.2.840.10008.1.2.4.112',
 } as const
 
 export interface InstanceOptions {

@@ -1,0 +1,70 @@
+import type { CachedInstance } from '../cache/cached-instance.ts'
+import { Attribute } from '../dicom/attributes.ts'
+import { concat, type Bytes } from '../dicom/bytes.ts'
+import type { Dataset } from '../dicom/dataset.ts'
+import { littleEndian } from '../dicom/data-set-source.ts'
+import { isPixelData } from '../dicomweb/bulk-attributes.ts'
+import { frameOf } from '../dicomweb/frames.ts'
+import type { PixelLayout } from '../dicomweb/pixel-layout.ts'
+import type { WindowParam } from '../dicomweb/rendered-params.ts'
+import type { Picture } from '../imaging/draw-frame.ts'
+import { DRAWN, readDrawing, type Drawing } from '../imaging/drawing.ts'
+import type { HttpContext } from './environment.ts'
+import { readAttributes } from './read-attributes.ts'
+
+/** What is read of a header for it to be drawn, and for how long a frame is shown. */
+const HEADER: ReadonlySet<number> = new Set([
+  ...DRAWN,
+  Attribute.RecommendedDisplayFrameRate,
+  Attribute.CineRate,
+  Attribute.FrameTime,
+])
+/** Milliseconds a frame of an animation is shown where its instance does not say. */
+const FRAME_MS = 100
+
+/** A viewer asks for many frames of an instance: its header is read once. */
+const headers = new WeakMap<object, Dataset>()
+
+/** The attributes of an instance by which its frames are drawn. @throws MalformedDataSetError, and what reading it throws */
+export async function drawingHeader(instance: CachedInstance): Promise<Dataset> {
+  const { identity } = instance
+  const known = headers.get(identity)
+  if (known) return known
+  const header = await readAttributes(instance, { until: isPixelData, only: HEADER })
+  headers.set(identity, header)
+  return header
+}
+
+/**
+ * Draws one frame, counted from 1.
+ * @throws NoSuchFrameError, UnusableImageError, CodestreamError, CodecStoppedError, and what reading it throws
+ */
+export async function drawInstance(
+  c: HttpContext,
+  instance: CachedInstance,
+  layout: PixelLayout,
+  frame: number,
+  window: WindowParam | undefined,
+): Promise<Picture> {
+  const source = littleEndian(instance)
+  const stored = await frameOf(source, layout, frame)
+  const drawing = readDrawing(await drawingHeader(instance), frame, floatBits(layout))
+  const shown: Drawing = window ? { ...drawing, voi: { kind: 'window', ...window } } : drawing
+  const pieces: Bytes[] = []
+  for await (const piece of stored.bytes()) pieces.push(piece)
+  const syntax = layout.length === undefined ? instance.syntax.uid : undefined
+  return c.var.imaging.draw(concat(pieces), shown, syntax, c.var.signal)
+}
+
+function floatBits({ tag }: PixelLayout): 32 | 64 | undefined {
+  if (tag === Attribute.FloatPixelData) return 32
+  return tag === Attribute.DoubleFloatPixelData ? 64 : undefined
+}
+
+/** Milliseconds that each frame of an instance is shown (PS3.3 C.7.6.5). */
+export function frameTime(header: Dataset): number {
+  const time = header.number(Attribute.FrameTime)
+  const rate = header.number(Attribute.RecommendedDisplayFrameRate) ?? header.number(Attribute.CineRate)
+  const perFrame = time !== undefined && time > 0 ? time : rate !== undefined && rate > 0 ? 1000 / rate : FRAME_MS
+  return Math.round(perFrame)
+}

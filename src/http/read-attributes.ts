@@ -1,0 +1,16 @@
+import type { CachedInstance } from '../cache/cached-instance.ts'
+import type { Dataset } from '../dicom/dataset.ts'
+import { DatasetReader, type ReadOptions } from '../dicom/dataset-codec.ts'
+import { littleEndian } from '../dicom/data-set-source.ts'
+
+/** Some attributes of an instance, or all. @throws MalformedDataSetError, and what reading it throws */
+export async function readAttributes(instance: CachedInstance, options: ReadOptions): Promise<Dataset> {
+  const source = littleEndian(instance)
+  const reader = new DatasetReader(source.syntax, options)
+  for await (const chunk of source.bytes()) {
+    reader.push(chunk)
+    if (reader.complete) break
+  }
+  if (!reader.complete) reader.end()
+  return reader.dataset
+}

@@ -1,0 +1,179 @@
+import type { CachedInstance } from '../cache/cached-instance.ts'
+import { Attribute } from '../dicom/attributes.ts'
+import type { Dataset } from '../dicom/dataset.ts'
+import { littleEndian } from '../dicom/data-set-source.ts'
+import { STORAGE_ROOT } from '../dicom/uids.ts'
+import type { Accept } from '../dicomweb/accept.ts'
+import { isVideo, mediaTypeOf } from '../dicomweb/bulk-media.ts'
+import { NoSuchFrameError, run, wholePixelData, type SizedBytes } from '../dicomweb/frames.ts'
+import { isPixelData } from '../dicomweb/bulk-attributes.ts'
+import { walkElements } from '../dicom/element-walk.ts'
+import {
+  IMAGE_TYPES,
+  negotiateRendered,
+  type ImageType,
+  type RenderedOffer,
+  type RenderedType,
+} from '../dicomweb/negotiate-rendered.ts'
+import type { PixelLayout } from '../dicomweb/pixel-layout.ts'
+import { MAX_PIXELS, type RenderedParams } from '../dicomweb/rendered-params.ts'
+import { reportHtml, reportText } from '../dicomweb/report.ts'
+import { formatTag } from '../dicom/tag.ts'
+import type { Picture } from '../imaging/draw-frame.ts'
+import { encodeAnimation, encodePicture } from '../imaging/encode-picture.ts'
+import { placePicture, type Placement } from '../imaging/place-picture.ts'
+import { drawingHeader, drawInstance, frameTime } from './draw.ts'
+import { documentOf } from './encapsulated-document.ts'
+import type { HttpContext } from './environment.ts'
+import { layoutOf } from './pixel-source.ts'
+import { RequestError } from './problem.ts'
+import { readAttributes } from './read-attributes.ts'
+
+/** Something as it is shown to people. */
+export interface Rendering {
+  readonly media: RenderedType
+  readonly form: RenderedOffer['form']
+  readonly value: SizedBytes
+}
+
+export interface RenderRequest {
+  readonly params: RenderedParams
+  readonly accept: Accept
+  readonly forms: readonly RenderedOffer['form'][]
+  /** Frames to show, counted from 1; all unless told. */
+  readonly frames?: readonly number[]
+}
+
+/** Of the content of a report: a longer one is given as DICOM only. */
+export const MAX_REPORT_BYTES = 16 * 1024 * 1024
+const REPORT_ROOT = `${STORAGE_ROOT}88.`
+const PDF = 'application/pdf'
+
+/**
+ * Renders an instance as the client wants it (PS3.18 8.7.4); undefined where nothing that can be made of it is
+ * acceptable. Of many frames JPEG and PNG show the first that is asked for, GIF all.
+ * @throws UnusableImageError, CodestreamError, CodecStoppedError, NoSuchFrameError, RenderedParamError, and what reading
+ *   it throws
+ */
+export async function renderInstance(
+  c: HttpContext,
+  instance: CachedInstance,
+  request: RenderRequest,
+): Promise<Rendering | undefined> {
+  const { accept, forms } = request
+  const layout = await layoutOf(instance)
+  if (!layout && request.frames) throw new RequestError(404, 'NO_PIXEL_DATA', 'The instance has no pixel data.')
+  const frames = request.frames ?? numbersTo(layout?.frames ?? 0)
+  const media = await renderedTypes(instance, layout, frames.length)
+  const [offer] = negotiateRendered(accept, { media, forms })
+  if (!offer) return undefined
+  if (layout && isVideo(instance.syntax)) {
+    return { ...offer, value: await wholePixelData(littleEndian(instance), layout) }
+  }
+  if (layout) {
+    const missing = frames.find((frame) => frame > layout.frames)
+    if (missing !== undefined) throw new NoSuchFrameError(missing, layout.frames)
+    return { ...offer, value: await renderImage(c, instance, layout, frames, offer.media as ImageType, request) }
+  }
+  if (offer.media === PDF) return { ...offer, value: await pdfOf(instance) }
+  return { ...offer, value: bytesValue(Buffer.from(await renderReport(instance, offer.media), 'utf8')) }
+}
+
+/** What can be made of an instance, its default first. */
+export async function renderedTypes(
+  instance: CachedInstance,
+  layout: PixelLayout | undefined,
+  frames: number,
+): Promise<readonly RenderedType[]> {
+  if (layout && isVideo(instance.syntax)) return [mediaTypeOf(instance.syntax) as RenderedType]
+  if (layout) return frames > 1 ? ANIMATED_FIRST : IMAGE_TYPES
+  if (instance.sopClass.startsWith(REPORT_ROOT)) return ['text/html', 'text/plain']
+  const { type } = await documentOf(instance)
+  return type === PDF ? [PDF] : []
+}
+
+const ANIMATED_FIRST: readonly RenderedType[] = ['image/gif', 'image/jpeg', 'image/png']
+
+function numbersTo(count: number): number[] {
+  return Array.from({ length: count }, (_, n) => n + 1)
+}
+
+/** One picture of an instance, or of several frames an animation. */
+async function renderImage(
+  c: HttpContext,
+  instance: CachedInstance,
+  layout: PixelLayout,
+  frames: readonly number[],
+  type: ImageType,
+  { params }: RenderRequest,
+): Promise<SizedBytes> {
+  if (type !== 'image/gif' || frames.length === 1) {
+    return bytesValue(await drawPicture(c, instance, layout, frames[0]!, type, params))
+  }
+  const { window, viewport } = params
+  const header = await drawingHeader(instance)
+  async function* pictures(): AsyncGenerator<Picture> {
+    for (const frame of frames) yield await drawInstance(c, instance, layout, frame, window)
+  }
+  const placement = within(placePicture(layout.columns, layout.rows, viewport))
+  return bytesValue(await encodeAnimation(pictures(), placement, frameTime(header)))
+}
+
+/** One frame as a picture. */
+export async function drawPicture(
+  c: HttpContext,
+  instance: CachedInstance,
+  layout: PixelLayout,
+  frame: number,
+  type: ImageType,
+  { window, viewport, quality, iccProfile }: RenderedParams,
+): Promise<Uint8Array> {
+  const picture = await drawInstance(c, instance, layout, frame, window)
+  const placement = within(placePicture(picture.width, picture.height, viewport))
+  return encodePicture(picture, placement, { type, quality, profile: iccProfile !== 'no' })
+}
+
+function within(placement: Placement): Placement {
+  if (placement.width * placement.height <= MAX_PIXELS) return placement
+  throw new RequestError(413, 'PICTURE_TOO_LARGE', `A picture has at most ${MAX_PIXELS} pixels. Ask for a viewport.`)
+}
+
+async function renderReport(instance: CachedInstance, media: RenderedType): Promise<string> {
+  const dataset = await readReport(instance)
+  return media === 'text/html' ? reportHtml(dataset) : reportText(dataset)
+}
+
+async function readReport(instance: CachedInstance): Promise<Dataset> {
+  let size = 0
+  return readAttributes(instance, {
+    until: isPixelData,
+    omit: ({ length }) => {
+      size += length ?? 0
+      if (size > MAX_REPORT_BYTES) {
+        throw new RequestError(413, 'REPORT_TOO_LARGE', `A report of over ${MAX_REPORT_BYTES} bytes is not rendered.`)
+      }
+      return false
+    },
+  })
+}
+
+async function pdfOf(instance: CachedInstance): Promise<SizedBytes> {
+  const source = littleEndian(instance)
+  const path = formatTag(Attribute.EncapsulatedDocument)
+  for await (const { header, offset, path: at } of walkElements(source)) {
+    if (at !== path || header.length === undefined) continue
+    // The length without the pad, where it is told.
+    const { length = header.length } = await documentOf(instance)
+    return run(source, offset, Math.min(length, header.length))
+  }
+  throw new RequestError(404, 'NO_SUCH_BULK_DATA', 'The instance has no document.')
+}
+
+export function bytesValue(bytes: Uint8Array): SizedBytes {
+  return {
+    length: bytes.length,
+    async *bytes(from = 0, to = bytes.length) {
+      yield bytes.subarray(from, to)
+    },
+  }
+}

@@ -1,0 +1,85 @@
+import sharp, { type Sharp } from 'sharp'
+import { concat, type Bytes } from '../dicom/bytes.ts'
+import type { Picture } from './draw-frame.ts'
+import type { Placement } from './place-picture.ts'
+
+// libvips works in threads of its own: the event loop goes on. One at a time for each picture, and nothing kept.
+sharp.concurrency(1)
+sharp.cache(false)
+
+export type PictureType = 'image/jpeg' | 'image/png' | 'image/gif'
+
+export interface PictureOptions {
+  readonly type: PictureType
+  /** Of JPEG, 1 to 100; QUALITY unless told. */
+  readonly quality?: number | undefined
+  /** An ICC profile in colour pictures: that of sRGB. */
+  readonly profile?: boolean
+  /** What is laid over the picture when it has its size: an image with transparency. */
+  readonly overlay?: Bytes | undefined
+}
+
+/** Of JPEG where nothing is said. */
+export const QUALITY = 90
+/** Bytes of all pictures of an animation together: an animation is made of all of them at once. */
+export const MAX_ANIMATION_BYTES = 192 * 1024 * 1024
+/** GIF counts in hundredths of a second; viewers take less than two of them for ten. */
+const LEAST_DELAY_MS = 20
+
+/** The frames of an animation are too many, or too large. */
+export class AnimationTooLargeError extends Error {
+  readonly code = 'ANIMATION_TOO_LARGE'
+  constructor() {
+    super(`The frames of the animation have together more than ${MAX_ANIMATION_BYTES} bytes`)
+    this.name = 'AnimationTooLargeError'
+  }
+}
+
+/** A picture as a file, in its place. */
+export async function encodePicture(picture: Picture, placement: Placement, options: PictureOptions): Promise<Bytes> {
+  const placed = placePixels(picture, placement)
+  const { type, quality = QUALITY, profile = false, overlay } = options
+  // An overlay is laid over what has its size already.
+  const shown = overlay ? sharp(await placed.png().toBuffer()).composite([{ input: Buffer.from(overlay) }]) : placed
+  const coloured = picture.channels === 1 ? shown.toColourspace('b-w') : shown.toColourspace('srgb')
+  const tagged = profile && picture.channels === 3 ? coloured.withIccProfile('srgb') : coloured
+  switch (type) {
+    case 'image/jpeg':
+      return tagged.jpeg({ quality, chromaSubsampling: quality >= QUALITY ? '4:4:4' : '4:2:0' }).toBuffer()
+    case 'image/png':
+      return tagged.png({ compressionLevel: 6 }).toBuffer()
+    case 'image/gif':
+      return tagged.gif({ dither: 0 }).toBuffer()
+  }
+}
+
+/**
+ * Pictures of one size as an animation (GIF) that begins anew at its end; each is shown for `delay` ms.
+ * @throws AnimationTooLargeError
+ */
+export async function encodeAnimation(
+  pictures: AsyncIterable<Picture>,
+  placement: Placement,
+  delay: number,
+): Promise<Bytes> {
+  const { width, height } = placement
+  const frames: Bytes[] = []
+  for await (const picture of pictures) {
+    if ((frames.length + 1) * width * height * 3 > MAX_ANIMATION_BYTES) throw new AnimationTooLargeError()
+    frames.push(await placePixels(picture, placement).toColourspace('srgb').removeAlpha().raw().toBuffer())
+  }
+  const raw = { width, height: height * frames.length, channels: 3, pageHeight: height } as const
+  return sharp(concat(frames), { raw, limitInputPixels: false })
+    .gif({ delay: frames.map(() => Math.max(delay, LEAST_DELAY_MS)), loop: 0, dither: 0, effort: 1 })
+    .toBuffer()
+}
+
+function placePixels({ data, width, height, channels }: Picture, placement: Placement): Sharp {
+  const { region, flipHorizontally, flipVertically } = placement
+  const isScaled = placement.width !== region.width || placement.height !== region.height
+  return sharp(data, { raw: { width, height, channels }, limitInputPixels: false })
+    .extract(region)
+    .flop(flipHorizontally)
+    .flip(flipVertically)
+    .resize(isScaled ? { width: placement.width, height: placement.height, fit: 'fill' } : undefined)
+}
