@@ -107,7 +107,7 @@ function readViewport(text: string | undefined, thumbnail: boolean): ViewportPar
 function readWindow(text: string | undefined): WindowParam | undefined {
   if (text === undefined) return undefined
   const [center = '', width = '', kind = '', ...rest] = text.split(',')
-  const isNumber = (one: string): boolean => /^[+-]?(\d+(\.\d*)?|\.\d+)([eE][+-]?\d{1,3})?$/.test(one)
+  const isNumber = (one: string): boolean => /^[+-]?(\d+(\.\d*)?|\.\d+)([eE][+-]?\d{1,2})?$/.test(one)
   if (!isNumber(center) || !isNumber(width) || rest.length > 0 || !isFunction(kind)) {
     throw new RenderedParamError('window', 'is not center,width,function with linear, linear-exact or sigmoid')
   }

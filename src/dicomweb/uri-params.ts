@@ -99,7 +99,7 @@ function whole(name: string, text: string, most: number): number {
 }
 
 function decimal(name: string, text: string): number {
-  if (!/^[+-]?(\d+(\.\d*)?|\.\d+)([eE][+-]?\d{1,3})?$/.test(text)) throw new UriParamError(name, 'is no number')
+  if (!/^[+-]?(\d+(\.\d*)?|\.\d+)([eE][+-]?\d{1,2})?$/.test(text)) throw new UriParamError(name, 'is no number')
   return Number(text)
 }
 

@@ -710,7 +710,7 @@ export interface paths {
       cookie?: never
     }
     /**
-     * Thumbnail of a instance
+     * Thumbnail of an instance
      * @description The middle frame of the instance as a small picture (PS3.18 10.4.1.4).
      */
     get: operations['thumbnailOfInstance']

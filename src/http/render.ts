@@ -2,6 +2,7 @@ import type { CachedInstance } from '../cache/cached-instance.ts'
 import { Attribute } from '../dicom/attributes.ts'
 import type { Dataset } from '../dicom/dataset.ts'
 import { littleEndian } from '../dicom/data-set-source.ts'
+import type { TransferSyntax } from '../dicom/transfer-syntax.ts'
 import { STORAGE_ROOT } from '../dicom/uids.ts'
 import type { Accept } from '../dicomweb/accept.ts'
 import { isVideo, mediaTypeOf } from '../dicomweb/bulk-media.ts'
@@ -20,6 +21,7 @@ import { MAX_PIXELS, type RenderedParams } from '../dicomweb/rendered-params.ts'
 import { reportHtml, reportText } from '../dicomweb/report.ts'
 import { formatTag } from '../dicom/tag.ts'
 import type { Picture } from '../imaging/draw-frame.ts'
+import { isDecodable } from '../imaging/decode-frame.ts'
 import { encodeAnimation, encodePicture } from '../imaging/encode-picture.ts'
 import { placePicture, type Placement } from '../imaging/place-picture.ts'
 import { drawingHeader, drawInstance, frameTime } from './draw.ts'
@@ -63,6 +65,8 @@ export async function renderInstance(
   const { accept, forms } = request
   const layout = await layoutOf(instance)
   if (!layout && request.frames) throw new RequestError(404, 'NO_PIXEL_DATA', 'The instance has no pixel data.')
+  // The frames of a video are one bitstream.
+  if (request.frames && isVideo(instance.syntax)) return undefined
   const frames = request.frames ?? numbersTo(layout?.frames ?? 0)
   const media = await renderedTypes(instance, layout, frames.length)
   const [offer] = negotiateRendered(accept, { media, forms })
@@ -86,10 +90,16 @@ export async function renderedTypes(
   frames: number,
 ): Promise<readonly RenderedType[]> {
   if (layout && isVideo(instance.syntax)) return [mediaTypeOf(instance.syntax) as RenderedType]
+  if (layout && !isDrawable(instance.syntax)) return []
   if (layout) return frames > 1 ? ANIMATED_FIRST : IMAGE_TYPES
   if (instance.sopClass.startsWith(REPORT_ROOT)) return ['text/html', 'text/plain']
   const { type } = await documentOf(instance)
   return type === PDF ? [PDF] : []
+}
+
+/** Native, or with a decoder. */
+export function isDrawable({ encapsulated, uid }: TransferSyntax): boolean {
+  return !encapsulated || isDecodable(uid)
 }
 
 const ANIMATED_FIRST: readonly RenderedType[] = ['image/gif', 'image/jpeg', 'image/png']

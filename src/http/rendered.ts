@@ -7,7 +7,7 @@ import { Delivery, notAcceptable, type Part } from './delivery.ts'
 import type { HttpContext } from './environment.ts'
 import { frameList } from './frames.ts'
 import { acceptHeader, pathInstance, pathSelection } from './path.ts'
-import { bytesValue, drawPicture, renderInstance, type Rendering, type RenderRequest } from './render.ts'
+import { bytesValue, drawPicture, isDrawable, renderInstance, type Rendering, type RenderRequest } from './render.ts'
 import { layoutOf } from './pixel-source.ts'
 import { RequestError } from './problem.ts'
 import { exactly, sendSized } from './sized-body.ts'
@@ -53,6 +53,7 @@ export async function renderFrames(c: HttpContext): Promise<Response> {
   if (!offer) throw notRenderable()
   const layout = await layoutOf(instance)
   if (!layout) throw new RequestError(404, 'NO_PIXEL_DATA', 'The instance has no pixel data.')
+  if (!isDrawable(instance.syntax)) throw notRenderable()
   const missing = frames.find((frame) => frame > layout.frames)
   if (missing !== undefined) throw new NoSuchFrameError(missing, layout.frames)
   const type = offer.media

@@ -1,7 +1,6 @@
 import { Attribute } from '../dicom/attributes.ts'
 import type { Dataset } from '../dicom/dataset.ts'
 import { isUid, type Uid } from '../dicom/uids.ts'
-import { isVideo } from '../dicomweb/bulk-media.ts'
 import { IMAGE_TYPES, negotiateRendered } from '../dicomweb/negotiate-rendered.ts'
 import { resourceUrl } from '../dicomweb/resource.ts'
 import { UnusableImageError } from '../imaging/image-description.ts'
@@ -12,7 +11,7 @@ import { frameList } from './frames.ts'
 import { acceptHeader, pathSelection } from './path.ts'
 import { layoutOf } from './pixel-source.ts'
 import { RequestError } from './problem.ts'
-import { bytesValue, drawPicture } from './render.ts'
+import { bytesValue, drawPicture, isDrawable } from './render.ts'
 import { notRenderable, renderedParams, sendRendering } from './rendered.ts'
 
 /** Pixels of a side of a thumbnail for which nothing is said. */
@@ -35,7 +34,7 @@ export async function thumbnail(c: HttpContext): Promise<Response> {
   const uids = await representativeOf(c, selection)
   using instance = await cache.instance(archive, uids, { compressed: true, part: false }, { signal })
   const layout = await layoutOf(instance)
-  if (!layout || isVideo(instance.syntax)) throw noThumbnail()
+  if (!layout || !isDrawable(instance.syntax)) throw noThumbnail()
   const asked = c.req.param('frames')
   const frame = asked === undefined ? Math.ceil(layout.frames / 2) : frameList(asked)[0]!
   const viewport = params.viewport ?? { ...WHOLE, width: SIDE, height: SIDE }

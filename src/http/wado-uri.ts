@@ -84,7 +84,13 @@ function renderedParamsOf(params: UriParams, layout: PixelLayout | undefined): R
   const { rows, columns, region, window, quality, annotation } = params
   const [height, width] = layout ? [layout.rows, layout.columns] : [0, 0]
   const whole = { left: 0, top: 0, right: 1, bottom: 1, ...region }
-  const shown = { width: (whole.right - whole.left) * width, height: (whole.bottom - whole.top) * height }
+  const [left, top] = [Math.round(whole.left * width), Math.round(whole.top * height)]
+  const shown = {
+    left: Math.min(left, Math.max(width - 1, 0)),
+    top: Math.min(top, Math.max(height - 1, 0)),
+    width: Math.max(1, Math.round(whole.right * width) - left),
+    height: Math.max(1, Math.round(whole.bottom * height) - top),
+  }
   const isWhole = rows === undefined && region === undefined
   return {
     annotation: { patient: annotation.includes('patient'), technique: annotation.includes('technique') },
@@ -95,12 +101,12 @@ function renderedParamsOf(params: UriParams, layout: PixelLayout | undefined): R
     viewport: isWhole
       ? undefined
       : {
-          width: columns ?? Math.max(1, Math.round(shown.width)),
-          height: rows ?? Math.max(1, Math.round(shown.height)),
-          left: Math.floor(whole.left * width),
-          top: Math.floor(whole.top * height),
-          regionWidth: Math.max(1, Math.floor(shown.width)),
-          regionHeight: Math.max(1, Math.floor(shown.height)),
+          width: columns ?? shown.width,
+          height: rows ?? shown.height,
+          left: shown.left,
+          top: shown.top,
+          regionWidth: shown.width,
+          regionHeight: shown.height,
           flipHorizontally: false,
           flipVertically: false,
         },

@@ -70,7 +70,13 @@ export async function encodeAnimation(
   }
   const raw = { width, height: height * frames.length, channels: 3, pageHeight: height } as const
   return sharp(concat(frames), { raw, limitInputPixels: false })
-    .gif({ delay: frames.map(() => Math.max(delay, LEAST_DELAY_MS)), loop: 0, dither: 0, effort: 1 })
+    .gif({
+      delay: frames.map(() => Math.max(delay, LEAST_DELAY_MS)),
+      loop: 0,
+      dither: 0,
+      effort: 1,
+      interPaletteMaxError: 0,
+    })
     .toBuffer()
 }
 

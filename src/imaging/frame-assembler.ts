@@ -57,10 +57,12 @@ export class FrameAssembler {
 
   #isStart(fragment: Bytes): boolean {
     if (this.#isOneEach) return true
-    const next = this.#offsets?.[this.#given + 1]
-    if (next !== undefined && this.#position <= next) return this.#position === next
-    // A table that does not fit the fragments is of no use any more.
-    if (next !== undefined) this.#offsets = undefined
+    if (this.#offsets) {
+      const next = this.#offsets[this.#given + 1]
+      if (next === undefined || this.#position <= next) return this.#position === next
+      // A table that does not fit the fragments is of no use any more.
+      this.#offsets = undefined
+    }
     return isBitstreamStart(fragment)
   }
 

@@ -41,8 +41,9 @@ export function placePicture(columns: number, rows: number, viewport: Viewport |
   }
   const left = Math.round(viewport.left)
   const top = Math.round(viewport.top)
-  const width = Math.max(1, Math.round(viewport.regionWidth ?? columns - viewport.left))
-  const height = Math.max(1, Math.round(viewport.regionHeight ?? rows - viewport.top))
+  // Edges are rounded, not sizes: what ends where the image ends still does.
+  const width = Math.max(1, Math.round(viewport.left + (viewport.regionWidth ?? columns - viewport.left)) - left)
+  const height = Math.max(1, Math.round(viewport.top + (viewport.regionHeight ?? rows - viewport.top)) - top)
   if (left + width > columns || top + height > rows) throw new RegionOutsideError(columns, rows)
   const scale = Math.min(viewport.width / width, viewport.height / height)
   return {

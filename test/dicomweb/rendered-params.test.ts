@@ -102,7 +102,9 @@ describe('viewport', () => {
 
   it('flips by the sign of its region', () => {
     const flips = (text: string): unknown[] => {
-      const { regionWidth, regionHeight, flipHorizontally, flipVertically } = parse(`viewport=9,9,1,1,${text}`).viewport!
+      const { regionWidth, regionHeight, flipHorizontally, flipVertically } = parse(
+        `viewport=9,9,1,1,${text}`,
+      ).viewport!
       return [regionWidth, regionHeight, flipHorizontally, flipVertically]
     }
     expect(flips('-3,4')).toEqual([3, 4, true, false])

@@ -11,7 +11,12 @@ const code = (meaning: string | undefined, value = 'C1'): Dataset => {
 }
 
 /** An item of content. */
-function content(type: string, name: string | undefined, change?: (item: Dataset) => void, children?: Dataset[]): Dataset {
+function content(
+  type: string,
+  name: string | undefined,
+  change?: (item: Dataset) => void,
+  children?: Dataset[],
+): Dataset {
   const item = utf8().set(Attribute.ValueType, type)
   if (name !== undefined) item.setItems(Attribute.ConceptNameCodeSequence, [code(name)])
   change?.(item)
@@ -50,14 +55,17 @@ describe('a report as HTML', () => {
   })
 
   // Without a sign that parts a person's name.
-  const hostile = '<script>alert(1)</script>"onload \'x\'&<img src>'
+  const hostile = "<script>alert(1)</script>\"onload 'x'&<img src>"
   const harmless = '&lt;script&gt;alert(1)&lt;/script&gt;&quot;onload &#39;x&#39;&amp;&lt;img src&gt;'
 
   it.each<[string, Dataset]>([
     ['a text', report([text('Finding', hostile)])],
     ['a name', report([text(hostile, 'Nothing')])],
     ['a text below another', report([text('Finding', 'Nothing', [text('More', hostile)])])],
-    ['a code', report([content('CODE', 'Finding', (item) => item.setItems(Attribute.ConceptCodeSequence, [code(hostile)]))])],
+    [
+      'a code',
+      report([content('CODE', 'Finding', (item) => item.setItems(Attribute.ConceptCodeSequence, [code(hostile)]))]),
+    ],
     ['a person', report([content('PNAME', 'Observer', (item) => item.set(Attribute.PersonName, hostile))])],
     ['the title', report([]).setItems(Attribute.ConceptNameCodeSequence, [code(hostile)])],
     ['the patient', report([]).set(Attribute.PatientName, hostile)],
@@ -86,8 +94,17 @@ describe('a report as HTML', () => {
   })
 
   it('has the same tags whatever its texts say', () => {
-    const tags = (value: string): string[] => tagsOf(reportHtml(report([text(value, value)]).set(Attribute.PatientID, value)))
-    for (const value of [hostile, '</dd></dl></body>', '</title><h1>', '<!-- ', ']]>', '</style><script>', '&lt;b&gt;']) {
+    const tags = (value: string): string[] =>
+      tagsOf(reportHtml(report([text(value, value)]).set(Attribute.PatientID, value)))
+    for (const value of [
+      hostile,
+      '</dd></dl></body>',
+      '</title><h1>',
+      '<!-- ',
+      ']]>',
+      '</style><script>',
+      '&lt;b&gt;',
+    ]) {
       expect(tags(value)).toEqual(tags('plain'))
     }
   })
@@ -100,7 +117,7 @@ describe('a report as HTML', () => {
     const all = String.fromCharCode(...Array.from({ length: 32 }, (_, n) => n))
     const item = content('TEXT', 'A').put(Attribute.TextValue, { vr: 'UT', value: Buffer.from(`x${all}y`) })
     const html = reportHtml(report([item]))
-    // eslint-disable-next-line no-control-regex -- that is what is looked for
+
     expect(html).not.toMatch(/[\x00-\x08\x0b\x0c\x0e-\x1f]/)
     expect(html).toContain('x\t\n\ry')
   })
@@ -169,9 +186,9 @@ Finding: Nothing
   })
 
   it('is there without names and values', () => {
-    expect(linesOf(text(undefined, 'alone'), content('CONTAINER', 'Only a name'), content('CONTAINER', undefined))).toEqual([
-      ...['alone', 'Only a name', ''],
-    ])
+    expect(
+      linesOf(text(undefined, 'alone'), content('CONTAINER', 'Only a name'), content('CONTAINER', undefined)),
+    ).toEqual([...['alone', 'Only a name', '']])
   })
 })
 

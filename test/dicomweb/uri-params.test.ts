@@ -82,10 +82,13 @@ describe('the parameters of the URI service', () => {
     expect(faultOf(query)).toBe(invalid(name))
   })
 
-  it.each(['0', '-1', '1.5', 'x', '1e2', '16385', '1234567890'])('have a whole number of rows and columns, not %s', (n) => {
-    expect(faultOf(`rows=${n}&columns=1`)).toBe(invalid('rows'))
-    expect(faultOf(`rows=1&columns=${n}`)).toBe(invalid('columns'))
-  })
+  it.each(['0', '-1', '1.5', 'x', '1e2', '16385', '1234567890'])(
+    'have a whole number of rows and columns, not %s',
+    (n) => {
+      expect(faultOf(`rows=${n}&columns=1`)).toBe(invalid('rows'))
+      expect(faultOf(`rows=1&columns=${n}`)).toBe(invalid('columns'))
+    },
+  )
 
   it.each(['0', '101', '-1', '7.5', 'best'])('have a quality from 1 to 100, not %s', (quality) => {
     expect(faultOf(`imageQuality=${quality}`)).toBe(invalid('imageQuality'))
@@ -107,15 +110,28 @@ describe('the parameters of the URI service', () => {
   })
 
   it.each([
-    ...['0,0,1', '0,0,1,1,1', '0.5,0,0.5,1', '0,0.6,1,0.5', '-0.1,0,1,1', '0,0,1.1,1', '0,0,1,1.01', 'a,b,c,d', '0,0,,1'],
+    ...[
+      '0,0,1',
+      '0,0,1,1,1',
+      '0.5,0,0.5,1',
+      '0,0.6,1,0.5',
+      '-0.1,0,1,1',
+      '0,0,1.1,1',
+      '0,0,1,1.01',
+      'a,b,c,d',
+      '0,0,,1',
+    ],
     '0;0;1;1',
   ])('have a region within the image: %j is none', (region) => {
     expect(faultOf(`region=${region}`)).toBe(invalid('region'))
   })
 
-  it.each(['abc', '1..2', '1.2.', '*', `1.${'2'.repeat(63)}`])('have a transfer syntax that is a UID, not %s', (uid) => {
-    expect(faultOf(`transferSyntax=${uid}`)).toBe(invalid('transferSyntax'))
-  })
+  it.each(['abc', '1..2', '1.2.', '*', `1.${'2'.repeat(63)}`])(
+    'have a transfer syntax that is a UID, not %s',
+    (uid) => {
+      expect(faultOf(`transferSyntax=${uid}`)).toBe(invalid('transferSyntax'))
+    },
+  )
 
   it.each(['yes', 'no', 'anything'])('never pass over anonymize=%s', (value) => {
     expect(faultOf(`anonymize=${value}`)).toBe(unsupported('anonymize'))

@@ -20,8 +20,6 @@ export interface Capabilities {
   readonly explicitFirst: boolean
   /** Gives and takes objects stored in an encapsulated syntax. */
   readonly takes: (syntax: string) => boolean
-  /** Decompresses an encapsulated syntax where only native ones are accepted. */
-  readonly decodes: (sample: Sample) => boolean
 }
 
 /** An archive loaded with files, as a suite wants it. */

@@ -207,14 +207,18 @@ export function clientTests(use: Use): void {
     await expect(client().retrieveStudyMetadata({ studyInstanceUID })).rejects.toMatchObject({ status: 404 })
   })
 
-  it('is told 404 where it asks for rendered images, which are not made', async () => {
-    const options = { ...uidsOf(brain()[0]!), frameNumbers: [1] }
+  it('is given rendered images and thumbnails', async () => {
+    const options = { ...uidsOf(brain()[0]!), frameNumbers: [1], mediaTypes: [{ mediaType: 'image/jpeg' }] }
     // The client tells of one of these calls on the console.
     vi.spyOn(console, 'debug').mockReturnValue()
-    await expect(client().retrieveInstanceRendered(options)).rejects.toMatchObject({ status: 404 })
-    await expect(client().retrieveInstanceThumbnail(options)).rejects.toMatchObject({ status: 404 })
-    await expect(client().retrieveInstanceFramesRendered(options)).rejects.toMatchObject({ status: 404 })
-    await expect(client().retrieveInstanceFramesThumbnail(options)).rejects.toMatchObject({ status: 404 })
+    const pictures = [
+      await client().retrieveInstanceRendered(options),
+      await client().retrieveInstanceThumbnail(options),
+      await client().retrieveInstanceFramesRendered(options),
+      await client().retrieveInstanceFramesThumbnail(options),
+    ]
+    // SOI: they are JPEG.
+    expect(pictures.map((one) => new Uint8Array(one).subarray(0, 2).join())).toEqual(pictures.map(() => '255,216'))
   })
 
   it('stores instances', async () => {

@@ -29,8 +29,6 @@ export async function dcmqrscpUnderTest(
       explicitFirst: false,
       // It gives and takes what its association configuration names, or only native syntaxes.
       takes: () => association === 'all',
-      // It converts between the native syntaxes only.
-      decodes: () => false,
     },
     openAssociations: () => connectionsTo(peer.port),
     [Symbol.asyncDispose]: () => peer[Symbol.asyncDispose](),

@@ -22,8 +22,6 @@ export async function demoUnderTest(
       verbatim: true,
       explicitFirst: true,
       takes: () => true,
-      // It is made to hold sample files, not to decompress them.
-      decodes: () => false,
     },
     openAssociations: () => archive.associations,
     [Symbol.asyncDispose]: () => archive[Symbol.asyncDispose](),

@@ -1,5 +1,6 @@
 import { Attribute } from '../../src/dicom/attributes.ts'
 import { transferSyntax } from '../../src/dicom/transfer-syntax.ts'
+import { isDecodable } from '../../src/imaging/decode-frame.ts'
 import { hasPrefix, splitPart10 } from '../support/part10.ts'
 import { readParts } from '../support/multipart.ts'
 import type { Capabilities } from './archive-under-test.ts'
@@ -10,7 +11,7 @@ import type { Answer } from './http.ts'
 export const IMPLICIT_LE = '1.2.840.10008.1.2'
 export const EXPLICIT_LE = '1.2.840.10008.1.2.1'
 
-/** `stored`: transfer-syntax=*. `default`: Explicit VR LE, or as stored where only a lossy form exists (PS3.18 8.7.3). */
+/** `stored`: transfer-syntax=*. `default`: Explicit VR LE, decoded where it is compressed (PS3.18 8.7.3). */
 export type Asked = 'stored' | 'default'
 
 /** The syntax in which an instance is to come; or who is to say that it cannot, and by which status. */
@@ -21,14 +22,14 @@ export type Outcome =
   /** It is there, but not in a form that the client takes. */
   | { readonly kind: 'unacceptable' }
 
-export function outcomeOf(sample: Sample, asked: Asked, { takes, decodes }: Capabilities): Outcome {
+export function outcomeOf(sample: Sample, asked: Asked, { takes }: Capabilities): Outcome {
   const { syntax } = sample
   // Neither Implicit VR nor Big Endian leave in a web response, and archives inflate what is deflated.
   if (!isCompressed(syntax)) return { kind: 'given', syntax: EXPLICIT_LE, decoded: false }
-  if (asked === 'default' && decodes(sample)) return { kind: 'given', syntax: EXPLICIT_LE, decoded: true }
   if (!takes(syntax)) return { kind: 'withheld' }
-  if (asked === 'stored' || transferSyntax(syntax).lossy) return { kind: 'given', syntax, decoded: false }
-  return { kind: 'unacceptable' }
+  if (asked === 'stored') return { kind: 'given', syntax, decoded: false }
+  if (isDecodable(syntax)) return { kind: 'given', syntax: EXPLICIT_LE, decoded: true }
+  return transferSyntax(syntax).lossy ? { kind: 'given', syntax, decoded: false } : { kind: 'unacceptable' }
 }
 
 /** What is wrong with a file that came for a sample; nothing when it is the sample, bit for bit where that is promised. */
@@ -56,12 +57,16 @@ export function losesVrs({ syntax }: Sample, { explicitFirst }: Capabilities): b
   return syntax === IMPLICIT_LE || (!isCompressed(syntax) && !explicitFirst)
 }
 
-/** What an archive rewrites when it decompresses. */
+/** What is rewritten where an instance is decoded. */
 const CHANGED_BY_DECODING: readonly number[] = [
   Attribute.PixelData,
   0x00280004, // Photometric Interpretation
   0x00280006, // Planar Configuration
   0x00282110, // Lossy Image Compression
+  0x00282114, // its method
+  Attribute.ExtendedOffsetTable,
+  Attribute.ExtendedOffsetTableLengths,
+  0x00880200, // Icon Image Sequence
 ]
 
 /** What is wrong with the parts of an answer for samples, in any order, each once; `complete` says that all must be there. */

@@ -178,7 +178,7 @@ export function metadataTests(use: Use): void {
     expect(faults.flat()).toEqual([])
   })
 
-  it('gives frames uncompressed by default: as the archive decompresses them, as stored where lossy, or says 406', async () => {
+  it('gives frames uncompressed by default, the same as in the file', async () => {
     const { capabilities } = use().archive
     const images = given().filter((sample) => storedFrames(sample) !== undefined)
     const onePerSyntax = [...groupBy(images, ({ syntax }) => syntax).values()].map(([one]) => one!)
@@ -191,7 +191,7 @@ export function metadataTests(use: Use): void {
       const { syntax, decoded } = outcome
       const type = `${OCTETS}; transfer-syntax=${syntax}`
       if (!decoded) return frameFaults(urlOf(sample), sample, [1], { accept: AS_OCTETS, type })
-      // What the archive made of it is in the file it gives.
+      // What was made of it is in the file too.
       const { body } = await get(urlOf(sample), 'application/dicom')
       const file = readSample(sample.name, body)
       return frameFaults(urlOf(sample), { ...file, dataset: readDataset(file.data, file.syntax) }, [1], {

@@ -106,6 +106,17 @@ describe.skipIf(!needed)('OHIF', { timeout: TIMEOUT_MS }, () => {
     expect([archive.retrievals - gets, archive.moves - moves]).toEqual([0, 1])
   })
 
+  it.for(['rendered', 'thumbnail'] as const)('has thumbnails made by us, as resource %s', async (thumbnails) => {
+    await using ohif = await Ohif.open(browser, needed!.viewer.link(new URL(gateway.url).origin, MR), thumbnails)
+    const widths = await ohif.thumbnails(1)
+    await ohif.screenshot(`thumbnails-${thumbnails}`)
+    await ohif.idle()
+    expect(ohif.faults).toEqual([])
+    expect(widths.length).toBeGreaterThan(0)
+    expect(Math.min(...widths)).toBeGreaterThan(0)
+    expect(ohif.answered.filter((path) => path.split('?')[0]!.endsWith(`/${thumbnails}`))).not.toEqual([])
+  })
+
   it('stores a file', async () => {
     const [file] = syntheticFiles()
     const studies = archive.catalog.studies

@@ -604,6 +604,12 @@ describe('a video', () => {
   it('is no picture', async () => {
     expect(code(await rendered('', 'image/jpeg'))).toBe('406 NOT_ACCEPTABLE')
   })
+
+  it.each(['1', '1,2', '999'])('has no frames that could be shown by themselves: %s', async (frames) => {
+    for (const accept of [undefined, 'image/jpeg', 'video/mp4', JPEG_PARTS]) {
+      expect(code(await rendered('', accept, `${PATH}/frames/${frames}`))).toMatch(/^40[46] /)
+    }
+  })
 })
 
 describe('what cannot be shown', () => {

@@ -163,16 +163,19 @@ describe('a thumbnail', () => {
     expect(await shadeOf(`/studies/${study}/series/${series}`)).toBe(10)
   })
 
-  it.each(['KO', 'PR', 'RTSTRUCT', 'DOC', 'SEG'])('of a study skips a series of %s if it has no images', async (modality) => {
-    const study = `1.2.56.${modality.length}${modality.charCodeAt(0)}`
-    const isImage = modality === 'SEG'
-    const first = { study, series: `${study}.1`, seriesNumber: 1, modality }
-    await holds(
-      isImage ? flatFile(`${study}.1.1`, 77, { ...first, number: 1 }) : reportFile(`${study}.1.1`, first),
-      flatFile(`${study}.2.1`, 88, { study, series: `${study}.2`, seriesNumber: 2, number: 1 }),
-    )
-    expect(await shadeOf(`/studies/${study}`)).toBe(isImage ? 77 : 88)
-  })
+  it.each(['KO', 'PR', 'RTSTRUCT', 'DOC', 'SEG'])(
+    'of a study skips a series of %s if it has no images',
+    async (modality) => {
+      const study = `1.2.56.${modality.length}${modality.charCodeAt(0)}`
+      const isImage = modality === 'SEG'
+      const first = { study, series: `${study}.1`, seriesNumber: 1, modality }
+      await holds(
+        isImage ? flatFile(`${study}.1.1`, 77, { ...first, number: 1 }) : reportFile(`${study}.1.1`, first),
+        flatFile(`${study}.2.1`, 88, { study, series: `${study}.2`, seriesNumber: 2, number: 1 }),
+      )
+      expect(await shadeOf(`/studies/${study}`)).toBe(isImage ? 77 : 88)
+    },
+  )
 
   it.each([STUDY, SERIES, `${SERIES}/instances/1.2.50.2.4`, `${SERIES}/instances/1.2.50.2.4/frames/1`])(
     'is one JPEG of at most 128 pixels a side, which says where it is: %s',
@@ -202,14 +205,17 @@ describe('a thumbnail', () => {
     expect((await look(await thumbnail(SERIES, query))).size).toEqual(size)
   })
 
-  it.each(['multipart/related; type="image/jpeg"', 'multipart/related', 'multipart/*', 'text/html', 'application/dicom'])(
-    'is not to be had as %s',
-    async (accept) => {
-      for (const path of [STUDY, SERIES, `${SERIES}/instances/1.2.50.2.4`]) {
-        expect(code(await thumbnail(path, '', accept))).toBe('406 NOT_ACCEPTABLE')
-      }
-    },
-  )
+  it.each([
+    'multipart/related; type="image/jpeg"',
+    'multipart/related',
+    'multipart/*',
+    'text/html',
+    'application/dicom',
+  ])('is not to be had as %s', async (accept) => {
+    for (const path of [STUDY, SERIES, `${SERIES}/instances/1.2.50.2.4`]) {
+      expect(code(await thumbnail(path, '', accept))).toBe('406 NOT_ACCEPTABLE')
+    }
+  })
 
   it.each([
     ...['viewport=9,9,0,0,1,1', 'viewport=9,9,,,,', 'viewport=0,9', 'window=40,400', 'window=40,0,linear'],
@@ -237,6 +243,9 @@ describe('a thumbnail', () => {
 })
 
 describe('what the archive is asked for', () => {
+  // Before each retrieval it is asked for the classes of what is to come.
+  const CLASSES = 'IMAGE'
+
   it('of a series is a search and one instance, not the series', async () => {
     const before = setup.archive.retrievals
     finds.length = 0
@@ -245,7 +254,7 @@ describe('what the archive is asked for', () => {
     await look(await thumbnail(SERIES))
     expect(setup.archive.retrievals - before).toBe(1)
     expect(sent).toEqual(['1.2.50.2.6'])
-    expect(finds.map((one) => one.string(Attribute.QueryRetrieveLevel))).toEqual(['IMAGE'])
+    expect(finds.map((one) => one.string(Attribute.QueryRetrieveLevel))).toEqual(['IMAGE', CLASSES])
   })
 
   it('of a study is two searches and one instance', async () => {
@@ -254,7 +263,7 @@ describe('what the archive is asked for', () => {
     setup.archive.faults = { ...setup.archive.faults, getFails: (uid) => (sent.push(uid), false) }
     await look(await thumbnail(STUDY))
     expect(sent).toEqual(['1.2.50.2.6'])
-    expect(finds.map((one) => one.string(Attribute.QueryRetrieveLevel))).toEqual(['SERIES', 'IMAGE'])
+    expect(finds.map((one) => one.string(Attribute.QueryRetrieveLevel))).toEqual(['SERIES', 'IMAGE', CLASSES])
   })
 
   it('of an instance is that', async () => {
@@ -263,7 +272,7 @@ describe('what the archive is asked for', () => {
     setup.archive.faults = { ...setup.archive.faults, getFails: (uid) => (sent.push(uid), false) }
     await look(await thumbnail(`${SERIES}/instances/1.2.50.2.4`))
     expect(sent).toEqual(['1.2.50.2.4'])
-    expect(finds).toEqual([])
+    expect(finds.map((one) => one.string(Attribute.QueryRetrieveLevel))).toEqual([CLASSES])
   })
 })
 
@@ -309,7 +318,8 @@ describe('there is no thumbnail', () => {
     await holds(
       instanceFile({
         ...{ study, series, instance: `${series}.1` },
-        change: (dataset) => dataset.set(Attribute.PhotometricInterpretation, 'PALETTE COLOR').set(Attribute.SamplesPerPixel, 1),
+        change: (dataset) =>
+          dataset.set(Attribute.PhotometricInterpretation, 'PALETTE COLOR').set(Attribute.SamplesPerPixel, 1),
       }),
     )
     expect(code(await thumbnail(`/studies/${study}/series/${series}`))).toBe('404 NO_THUMBNAIL')

@@ -121,7 +121,12 @@ describe('a picture as a file', () => {
   })
 
   it('has 256 greys in GIF, of which one table holds 255', async () => {
-    const all: Picture = { width: 16, height: 16, channels: 1, data: Buffer.from(Array.from({ length: 256 }, (_, n) => n)) }
+    const all: Picture = {
+      width: 16,
+      height: 16,
+      channels: 1,
+      data: Buffer.from(Array.from({ length: 256 }, (_, n) => n)),
+    }
     const decoded = await decode(await encode(all, { type: 'image/gif' }))
     for (const which of [0, 1, 2]) expect(farthest(channel(decoded, which), all.data)).toBeLessThanOrEqual(1)
   })
@@ -141,7 +146,9 @@ describe('a picture as a file', () => {
     const expected = (at: (x: number, y: number) => [number, number]): Buffer => moved(picture, at, WIDTH, HEIGHT)
     expect(await got({ flipHorizontally: true })).toEqual(expected((x, y) => [right - x, y]))
     expect(await got({ flipVertically: true })).toEqual(expected((x, y) => [x, bottom - y]))
-    expect(await got({ flipHorizontally: true, flipVertically: true })).toEqual(expected((x, y) => [right - x, bottom - y]))
+    expect(await got({ flipHorizontally: true, flipVertically: true })).toEqual(
+      expected((x, y) => [right - x, bottom - y]),
+    )
   })
 
   it('is a region, which is cut out before it is flipped', async () => {
@@ -172,7 +179,11 @@ describe('a picture as a file', () => {
       expect((await sharp(file).metadata()).channels).toBe(1)
       const data = channel(await decode(file))
       // Away from the edges, where what is behind them is guessed.
-      for (const [x, y] of [[8, 8], [20, 12], [38, 24]] as const) {
+      for (const [x, y] of [
+        [8, 8],
+        [20, 12],
+        [38, 24],
+      ] as const) {
         const value = data[Math.round(y * factor) * width + Math.round(x * factor)]!
         expect(Math.abs(value - picture.data[y * WIDTH + x]!)).toBeLessThanOrEqual(5)
       }
@@ -181,7 +192,8 @@ describe('a picture as a file', () => {
 
   it('of JPEG is the larger the better it is', async () => {
     const sizes: number[] = []
-    for (const quality of [1, 50, 90, 100]) sizes.push((await encode(noise(64), { type: 'image/jpeg', quality })).length)
+    for (const quality of [1, 50, 90, 100])
+      sizes.push((await encode(noise(64), { type: 'image/jpeg', quality })).length)
     expect(sizes).toEqual(sizes.toSorted((a, b) => a - b))
     expect(new Set(sizes).size).toBe(4)
     const usual = await encode(noise(64), { type: 'image/jpeg' })
@@ -190,7 +202,10 @@ describe('a picture as a file', () => {
 
   it('of PNG and GIF is the same whatever the quality', async () => {
     for (const type of ['image/png', 'image/gif'] as const) {
-      const [low, high] = [await encode(noise(64), { type, quality: 1 }), await encode(noise(64), { type, quality: 100 })]
+      const [low, high] = [
+        await encode(noise(64), { type, quality: 1 }),
+        await encode(noise(64), { type, quality: 100 }),
+      ]
       expect(Buffer.from(low).equals(high)).toBe(true)
     }
   })
@@ -222,7 +237,9 @@ describe('a picture as a file', () => {
     const [left, top] = [4, 2]
     const overlay = Buffer.alloc(WIDTH * HEIGHT * 4)
     overlay.set([255, 255, 255, 255], 4 * (top * WIDTH + left))
-    const input = await sharp(overlay, { raw: { width: WIDTH, height: HEIGHT, channels: 4 } }).png().toBuffer()
+    const input = await sharp(overlay, { raw: { width: WIDTH, height: HEIGHT, channels: 4 } })
+      .png()
+      .toBuffer()
     const decoded = await decode(await encode(picture, { type: 'image/png', overlay: input }))
     const expected = Buffer.from(picture.data)
     expected[top * WIDTH + left] = 255
@@ -279,7 +296,12 @@ describe('an animation', () => {
     for (const [page, picture] of pictures.entries()) {
       const decoded = await decode(file, page)
       expect([decoded.width, decoded.height]).toEqual([10, 6])
-      expect(farthest(channel(decoded), moved(picture, (x, y) => [x + 5, 8 - y], 10, 6))).toBeLessThanOrEqual(TOLERANCE)
+      expect(
+        farthest(
+          channel(decoded),
+          moved(picture, (x, y) => [x + 5, 8 - y], 10, 6),
+        ),
+      ).toBeLessThanOrEqual(TOLERANCE)
     }
   })
 

@@ -39,15 +39,29 @@ export interface Picture {
 export class Ohif implements AsyncDisposable {
   /** Requests that failed or went elsewhere, errors in the page. */
   readonly faults: string[] = []
+  /** Paths with their queries that were answered by 200. */
+  readonly answered: string[] = []
   readonly #page: Page
 
   private constructor(page: Page) {
     this.#page = page
   }
 
-  /** Opens a page of the viewer; it has been seen before, so that it greets nobody with a dialog or a tour. */
-  static async open(browser: Browser, url: string): Promise<Ohif> {
+  /**
+   * Opens a page of the viewer; it has been seen before, so that it greets nobody with a dialog or a tour. `thumbnails`:
+   * how it has those made, if not as it is configured.
+   */
+  static async open(browser: Browser, url: string, thumbnails?: 'rendered' | 'thumbnail'): Promise<Ohif> {
     const page = await browser.newPage({ viewport: { width: 1280, height: 800 } })
+    if (thumbnails) {
+      await page.route('**/app-config.js', async (route) => {
+        const response = await route.fetch()
+        const before = await response.text()
+        const body = before.replace(/("thumbnailRendering": )"\w+"/, `$1"${thumbnails}"`)
+        if (body === before) throw new Error('The configuration of the viewer says nothing of thumbnails')
+        await route.fulfill({ response, body })
+      })
+    }
     await page.addInitScript(`
       sessionStorage.setItem('investigationalUseDialog', 'hidden')
       localStorage.setItem('shownTours', '["basicViewerTour"]')
@@ -66,6 +80,8 @@ export class Ohif implements AsyncDisposable {
     })
     page.on('response', (response) => {
       if (response.status() >= 400) this.faults.push(`${response.status()} for ${response.url()}`)
+      const { pathname, search } = new URL(response.url())
+      if (response.status() === 200) this.answered.push(pathname + search)
     })
     page.on('requestfailed', (request) => {
       this.faults.push(`${request.failure()?.errorText ?? 'failed'} for ${request.url()}`)
@@ -97,6 +113,17 @@ export class Ohif implements AsyncDisposable {
       seen.push(await pictureOtherThan(seen.at(-1), canvas))
     }
     return seen
+  }
+
+  /** Widths of the thumbnails on show, once there are so many that have one. */
+  async thumbnails(count: number): Promise<number[]> {
+    const images = this.#page.locator('[data-cy="study-browser-thumbnail"] img')
+    const until = Date.now() + THUMBNAILS_TIMEOUT_MS
+    for (;;) {
+      const widths = await images.evaluateAll((all: { naturalWidth: number }[]) => all.map((one) => one.naturalWidth))
+      if (widths.filter((width) => width > 0).length >= count || Date.now() > until) return widths
+      await this.#page.waitForTimeout(200)
+    }
   }
 
   /** Hands a file to the upload dialog of the study list, and closes it when the file has been stored. */
@@ -137,6 +164,7 @@ async function pictureOtherThan(last: Picture | undefined, canvas: Locator): Pro
 }
 
 const CHANGE_TIMEOUT_MS = 5_000
+const THUMBNAILS_TIMEOUT_MS = 30_000
 
 /** Of the DOM, which is no library of these tests, what is needed. */
 interface Canvas {

@@ -1,0 +1,160 @@
+import { setTimeout as sleep } from 'node:timers/promises'
+import { afterEach, describe, expect, it } from 'vitest'
+import { CodestreamError } from '../../src/imaging/codec-error.ts'
+import { encodeFrame } from '../../src/imaging/encode-frame.ts'
+import { UnusableImageError } from '../../src/imaging/image-description.ts'
+import { CodecStoppedError, ImagingPool } from '../../src/imaging/imaging-pool.ts'
+import { readDrawing } from '../../src/imaging/drawing.ts'
+import { imageOf } from './real-images.ts'
+import { fileOf } from './dcmtk.ts'
+import { description, noise, picture } from './made-images.ts'
+
+const PREFIX = '1.2.840.10008.1.2'
+const [J2K, RLE] = [`${PREFIX}.4.90`, `${PREFIX}.5`]
+const never = new AbortController().signal
+
+let pool: ImagingPool | undefined
+afterEach(async () => pool?.[Symbol.asyncDispose]())
+
+function open(threads: number | null, timeout = 20_000): ImagingPool {
+  return (pool = new ImagingPool({ threads, timeout }))
+}
+
+const image = description({ rows: 40, columns: 50, bitsAllocated: 16, bitsStored: 12 })
+const frame = picture(image)
+/** Noise of this size takes about four seconds in JPEG 2000. */
+const large = description({ rows: 4000, columns: 4000, bitsAllocated: 16 })
+
+describe('a pool of threads', () => {
+  it('encodes, decodes and draws', async () => {
+    const threads = open(2)
+    const encoded = await threads.encode(frame, image, J2K, never)
+    expect(Buffer.compare(encoded, await encodeFrame(frame, image, J2K))).toBe(0)
+    const decoded = await threads.decode(encoded, image, J2K, never)
+    expect(Buffer.compare(decoded, frame)).toBe(0)
+    const { dataset } = await imageOf(fileOf(image, `${PREFIX}.1`, frame), 'made')
+    const drawing = readDrawing(dataset, 1, undefined)
+    const drawn = await threads.draw(encoded, drawing, J2K, never)
+    expect(drawn).toMatchObject({ width: 50, height: 40, channels: 1 })
+    expect(Buffer.compare(drawn.data, (await threads.draw(frame, drawing, undefined, never)).data)).toBe(0)
+    expect(new Set(drawn.data).size).toBeGreaterThan(100)
+  })
+
+  it('leaves a frame where it was', async () => {
+    const threads = open(1)
+    const before = Buffer.from(frame)
+    const encoded = await threads.encode(frame, image, RLE, never)
+    const again = Buffer.from(encoded)
+    await threads.decode(encoded, image, RLE, never)
+    expect(frame.equals(before)).toBe(true)
+    expect(Buffer.compare(encoded, again)).toBe(0)
+  })
+
+  it('gives errors with their class', async () => {
+    const threads = open(1)
+    await expect(threads.decode(Buffer.alloc(9), image, RLE, never)).rejects.toThrow(CodestreamError)
+    const { dataset } = await imageOf(fileOf(image, `${PREFIX}.1`, frame), 'made')
+    const drawing = readDrawing(dataset, 1, undefined)
+    await expect(threads.draw(Buffer.alloc(9), drawing, undefined, never)).rejects.toThrow(UnusableImageError)
+    await expect(threads.draw(Buffer.alloc(9), drawing, RLE, never)).rejects.toThrow(CodestreamError)
+    expect(threads.stats).toEqual({ running: 0, waiting: 0 })
+  })
+
+  it('has as many at work as threads, and the others wait', async () => {
+    const threads = open(2)
+    const work = Array.from({ length: 9 }, () => threads.encode(frame, image, RLE, never))
+    expect(threads.stats).toEqual({ running: 2, waiting: 7 })
+    const all = await Promise.all(work)
+    expect(new Set(all.map((one) => Buffer.from(one).toString('latin1'))).size).toBe(1)
+    expect(threads.stats).toEqual({ running: 0, waiting: 0 })
+  })
+
+  it('with one thread does one after the other, in the order they came', async () => {
+    const threads = open(1)
+    const ended: number[] = []
+    const frames = [large, image, image, image].map((one, n) => (n === 0 ? noise(32_000_000) : picture(one)))
+    const work = frames.map(async (one, n) => {
+      await threads.encode(one, n === 0 ? large : image, RLE, never)
+      ended.push(n)
+    })
+    await Promise.all(work)
+    expect(ended).toEqual([0, 1, 2, 3])
+  })
+
+  it('has a thread for each processor but one, and one at least, unless told', async () => {
+    const threads = open(null)
+    const work = [1, 2].map(() => threads.encode(frame, image, RLE, never))
+    expect(threads.stats.running).toBeGreaterThanOrEqual(1)
+    await Promise.all(work)
+  })
+})
+
+describe('a frame that is not wanted any more', () => {
+  it('is not begun', async () => {
+    const threads = open(1)
+    const reason = new Error('gone')
+    await expect(threads.encode(frame, image, RLE, AbortSignal.abort(reason))).rejects.toBe(reason)
+    expect(threads.stats).toEqual({ running: 0, waiting: 0 })
+  })
+
+  it('waits no longer, and the others keep their order', async () => {
+    const threads = open(1)
+    const gone = new AbortController()
+    const reason = new Error('gone')
+    const ended: string[] = []
+    const first = threads.encode(frame, image, RLE, never).then(() => ended.push('first'))
+    const second = threads.encode(frame, image, RLE, gone.signal)
+    const third = threads.encode(frame, image, RLE, never).then(() => ended.push('third'))
+    expect(threads.stats).toEqual({ running: 1, waiting: 2 })
+    gone.abort(reason)
+    await expect(second).rejects.toBe(reason)
+    await Promise.all([first, third])
+    expect(ended).toEqual(['first', 'third'])
+    expect(threads.stats).toEqual({ running: 0, waiting: 0 })
+  })
+
+  it('that is at work comes to its end, and frees its thread', async () => {
+    const threads = open(1)
+    const gone = new AbortController()
+    const work = threads.encode(frame, image, RLE, gone.signal)
+    gone.abort()
+    expect((await work).length).toBeGreaterThan(0)
+    expect((await threads.encode(frame, image, RLE, never)).length).toBeGreaterThan(0)
+  })
+})
+
+describe('a frame that takes too long', () => {
+  it('is stopped, and the next one is done', async () => {
+    const threads = open(1, 1500)
+    const start = performance.now()
+    const slow = threads.encode(noise(32_000_000), large, J2K, never)
+    const next = threads.encode(frame, image, RLE, never)
+    await expect(slow).rejects.toThrow(CodecStoppedError)
+    expect(performance.now() - start).toBeLessThan(10_000)
+    // Its own time begins when its turn comes.
+    expect(Buffer.compare(await next, await encodeFrame(frame, image, RLE))).toBe(0)
+    expect(threads.stats).toEqual({ running: 0, waiting: 0 })
+  })
+})
+
+describe('a pool that is disposed', () => {
+  it('may never have been used', async () => {
+    const threads = open(1)
+    await threads[Symbol.asyncDispose]()
+    expect(threads.stats).toEqual({ running: 0, waiting: 0 })
+  })
+
+  it('ends what is at work in an error, and does not wait for it', async () => {
+    const threads = open(1)
+    await threads.encode(frame, image, RLE, never)
+    const work = threads.encode(noise(32_000_000), large, J2K, never)
+    const end = expect(work).rejects.toThrow(Error)
+    // Until it is in its thread.
+    await sleep(300)
+    const start = performance.now()
+    await threads[Symbol.asyncDispose]()
+    await end
+    expect(performance.now() - start).toBeLessThan(2_500)
+    expect(threads.stats.running).toBe(0)
+  })
+})
