@@ -29,7 +29,7 @@ export async function startGateway(config: Config, { pages }: Pick<ServerOptions
   const archives = await Promise.all(config.archives.map((archive) => Archive.open(archive, destination)))
   const cache = new InstanceCache(config.cache)
   const imaging = new ImagingPool(config.imaging)
-  const telemetry = startTelemetry(config.log, () => archives, cache)
+  const telemetry = startTelemetry(config.log, () => archives, cache, imaging)
   const release = async (): Promise<void> => {
     await cache[Symbol.asyncDispose]()
     await imaging[Symbol.asyncDispose]()

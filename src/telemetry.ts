@@ -5,6 +5,7 @@ import type { InstanceCache } from './cache/instance-cache.ts'
 import type { Config } from './config.ts'
 import { formatStatus, StatusError } from './dimse/status.ts'
 import type { RequestEvent } from './http/app.ts'
+import type { ImagingPool } from './imaging/imaging-pool.ts'
 import { AssociationRejectedError } from './network/errors.ts'
 import type { Archive } from './pacs/archive.ts'
 import type { ListenerEvent, RefusedStoreEvent } from './pacs/move-destination.ts'
@@ -25,6 +26,7 @@ export function startTelemetry(
   config: Config['log'],
   archives: () => readonly Archive[],
   cache: InstanceCache,
+  imaging: Pick<ImagingPool, 'stats'>,
 ): Telemetry {
   const log = pino({ level: config.level, base: null }, destination(config.format))
   const registry = new Registry()
@@ -37,6 +39,7 @@ export function startTelemetry(
   ]
   measurePools(registry, archives)
   measureCache(registry, cache)
+  measureImaging(registry, imaging)
   return {
     log,
     metrics: async () => ({ type: registry.contentType, text: await registry.metrics() }),
@@ -165,6 +168,18 @@ function measureCache(registry: Registry, cache: InstanceCache): void {
     registers: [registry],
     collect() {
       this.set(cache.stats.bytes)
+    },
+  })
+}
+
+function measureImaging(registry: Registry, imaging: Pick<ImagingPool, 'stats'>): void {
+  new Gauge({
+    name: 'dimsegate_imaging_frames',
+    help: 'Frames that are being decoded, encoded or drawn, and that wait for a thread',
+    labelNames: ['state'],
+    registers: [registry],
+    collect() {
+      for (const [state, value] of Object.entries(imaging.stats)) this.set({ state }, value)
     },
   })
 }

@@ -31,7 +31,9 @@ afterEach(() => {
 })
 
 function logged(format: 'json' | 'pretty', ...events: Partial<RequestEvent>[]): string[] {
-  const telemetry: Telemetry = startTelemetry({ level: 'trace', format }, () => [], cache)
+  const telemetry: Telemetry = startTelemetry({ level: 'trace', format }, () => [], cache, {
+    stats: { running: 0, waiting: 0 },
+  })
   lines = []
   for (const one of events) channel('dimsegate:request').publish({ ...event, ...one })
   telemetry.stop()
@@ -94,7 +96,9 @@ describe('the log', () => {
 
 describe('telemetry that has ended', () => {
   it('hears nothing any more', async () => {
-    const ended = startTelemetry({ level: 'trace', format: 'json' }, () => [], cache)
+    const ended = startTelemetry({ level: 'trace', format: 'json' }, () => [], cache, {
+      stats: { running: 0, waiting: 0 },
+    })
     ended.stop()
     lines = []
     channel('dimsegate:request').publish(event)

@@ -10,7 +10,7 @@ import { CodestreamError } from '../../src/imaging/codec-error.ts'
 import { encodeFrame } from '../../src/imaging/encode-frame.ts'
 import { describeImage, type ImageDescription } from '../../src/imaging/image-description.ts'
 import { ImagingPool } from '../../src/imaging/imaging-pool.ts'
-import { planTranscoding, transcode, type Transcoding } from '../../src/imaging/transcode.ts'
+import { isStreamable, planTranscoding, transcode, type Transcoding } from '../../src/imaging/transcode.ts'
 import { storedFrames } from '../e2e/stored-frames.ts'
 import { collect, collectUntilError, streamOf } from '../support/byte-stream.ts'
 import { byteByByte, chunksOf, cutAt } from '../support/chunking.ts'
@@ -530,6 +530,13 @@ describe('a data set that is not what it should be', () => {
       expect(planTranscoding(dataset, RLE, EXPLICIT)).toBeUndefined()
     }
     expect(planTranscoding(nativeDataset(grey, []), syntaxOf('.4.102'), EXPLICIT)).toBeUndefined()
+  })
+
+  it('does not stream where frames begin within its bytes', () => {
+    const bits = (columns: number): Dataset => nativeDataset({ rows: 3, columns, bitsAllocated: 1 }, [])
+    expect(isStreamable(planOf(bits(8), EXPLICIT, RLE))).toBe(true)
+    expect(isStreamable(planOf(bits(5), EXPLICIT, RLE))).toBe(false)
+    expect(isStreamable(planOf(bits(5), RLE, EXPLICIT))).toBe(true)
   })
 
   it('has no way to be native where that does not fit a length', () => {
