@@ -15,6 +15,8 @@ COPY package.json package-lock.json .npmrc ./
 RUN npm ci --omit=dev
 
 FROM node:24-slim
+# What is annotated is drawn by way of fontconfig, which complains without its configuration.
+RUN apt-get update && apt-get install --yes --no-install-recommends fontconfig-config && rm -rf /var/lib/apt/lists/*
 ARG VERSION=0.0.0-dev
 ARG REVISION=unknown
 ARG CREATED=1970-01-01T00:00:00Z

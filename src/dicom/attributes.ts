@@ -41,6 +41,7 @@ export const Attribute = {
   PatientBirthDate: 0x00100030,
   PatientSex: 0x00100040,
   CineRate: 0x00180040,
+  SliceThickness: 0x00180050,
   FrameTime: 0x00181063,
   StudyInstanceUID: 0x0020000d,
   SeriesInstanceUID: 0x0020000e,

@@ -158,11 +158,12 @@ function meaningOf(code: Dataset | undefined): string | undefined {
 }
 
 /** `Doe^Jane^^Dr` as `Doe Jane Dr`; of the forms of a name the first there is. */
-function nameText(name: string): string {
+export function nameText(name: string): string {
   const group = name.split('=').find((one) => one !== '') ?? ''
   return group.split('^').filter(Boolean).join(' ')
 }
 
-function dateText(date: string): string {
+/** `20240131` as `2024-01-31`. */
+export function dateText(date: string): string {
   return date.replace(/^(\d{4})(\d{2})(\d{2})$/, '$1-$2-$3')
 }

@@ -2415,7 +2415,7 @@ export interface components {
     thumbnailViewport: string
     /** @description Of JPEG, 1 to 100; 90 unless told (PS3.18 8.3.5.1.2). */
     quality: number
-    /** @description `patient`, `technique`, or both with a comma between them. Not supported: a Warning says so (PS3.18 8.3.5.1.1). */
+    /** @description `patient`, `technique`, or both with a comma between them, to be burned in (PS3.18 8.3.5.1.1). */
     annotation: string
     /** @description `yes` and `srgb` put the profile of sRGB into pictures with colours (PS3.18 8.3.5.1.5). */
     iccprofile: 'no' | 'yes' | 'srgb'
@@ -3923,7 +3923,7 @@ export interface operations {
         viewport?: components['parameters']['viewport']
         /** @description Of JPEG, 1 to 100; 90 unless told (PS3.18 8.3.5.1.2). */
         quality?: components['parameters']['quality']
-        /** @description `patient`, `technique`, or both with a comma between them. Not supported: a Warning says so (PS3.18 8.3.5.1.1). */
+        /** @description `patient`, `technique`, or both with a comma between them, to be burned in (PS3.18 8.3.5.1.1). */
         annotation?: components['parameters']['annotation']
         /** @description `yes` and `srgb` put the profile of sRGB into pictures with colours (PS3.18 8.3.5.1.5). */
         iccprofile?: components['parameters']['iccprofile']
@@ -3970,7 +3970,7 @@ export interface operations {
         viewport?: components['parameters']['viewport']
         /** @description Of JPEG, 1 to 100; 90 unless told (PS3.18 8.3.5.1.2). */
         quality?: components['parameters']['quality']
-        /** @description `patient`, `technique`, or both with a comma between them. Not supported: a Warning says so (PS3.18 8.3.5.1.1). */
+        /** @description `patient`, `technique`, or both with a comma between them, to be burned in (PS3.18 8.3.5.1.1). */
         annotation?: components['parameters']['annotation']
         /** @description `yes` and `srgb` put the profile of sRGB into pictures with colours (PS3.18 8.3.5.1.5). */
         iccprofile?: components['parameters']['iccprofile']
@@ -4019,7 +4019,7 @@ export interface operations {
         viewport?: components['parameters']['viewport']
         /** @description Of JPEG, 1 to 100; 90 unless told (PS3.18 8.3.5.1.2). */
         quality?: components['parameters']['quality']
-        /** @description `patient`, `technique`, or both with a comma between them. Not supported: a Warning says so (PS3.18 8.3.5.1.1). */
+        /** @description `patient`, `technique`, or both with a comma between them, to be burned in (PS3.18 8.3.5.1.1). */
         annotation?: components['parameters']['annotation']
         /** @description `yes` and `srgb` put the profile of sRGB into pictures with colours (PS3.18 8.3.5.1.5). */
         iccprofile?: components['parameters']['iccprofile']
@@ -4079,7 +4079,7 @@ export interface operations {
         viewport?: components['parameters']['viewport']
         /** @description Of JPEG, 1 to 100; 90 unless told (PS3.18 8.3.5.1.2). */
         quality?: components['parameters']['quality']
-        /** @description `patient`, `technique`, or both with a comma between them. Not supported: a Warning says so (PS3.18 8.3.5.1.1). */
+        /** @description `patient`, `technique`, or both with a comma between them, to be burned in (PS3.18 8.3.5.1.1). */
         annotation?: components['parameters']['annotation']
         /** @description `yes` and `srgb` put the profile of sRGB into pictures with colours (PS3.18 8.3.5.1.5). */
         iccprofile?: components['parameters']['iccprofile']
@@ -4144,7 +4144,7 @@ export interface operations {
         viewport?: components['parameters']['thumbnailViewport']
         /** @description Of JPEG, 1 to 100; 90 unless told (PS3.18 8.3.5.1.2). */
         quality?: components['parameters']['quality']
-        /** @description `patient`, `technique`, or both with a comma between them. Not supported: a Warning says so (PS3.18 8.3.5.1.1). */
+        /** @description `patient`, `technique`, or both with a comma between them, to be burned in (PS3.18 8.3.5.1.1). */
         annotation?: components['parameters']['annotation']
         /** @description `yes` and `srgb` put the profile of sRGB into pictures with colours (PS3.18 8.3.5.1.5). */
         iccprofile?: components['parameters']['iccprofile']
@@ -4195,7 +4195,7 @@ export interface operations {
         viewport?: components['parameters']['thumbnailViewport']
         /** @description Of JPEG, 1 to 100; 90 unless told (PS3.18 8.3.5.1.2). */
         quality?: components['parameters']['quality']
-        /** @description `patient`, `technique`, or both with a comma between them. Not supported: a Warning says so (PS3.18 8.3.5.1.1). */
+        /** @description `patient`, `technique`, or both with a comma between them, to be burned in (PS3.18 8.3.5.1.1). */
         annotation?: components['parameters']['annotation']
         /** @description `yes` and `srgb` put the profile of sRGB into pictures with colours (PS3.18 8.3.5.1.5). */
         iccprofile?: components['parameters']['iccprofile']
@@ -4248,7 +4248,7 @@ export interface operations {
         viewport?: components['parameters']['thumbnailViewport']
         /** @description Of JPEG, 1 to 100; 90 unless told (PS3.18 8.3.5.1.2). */
         quality?: components['parameters']['quality']
-        /** @description `patient`, `technique`, or both with a comma between them. Not supported: a Warning says so (PS3.18 8.3.5.1.1). */
+        /** @description `patient`, `technique`, or both with a comma between them, to be burned in (PS3.18 8.3.5.1.1). */
         annotation?: components['parameters']['annotation']
         /** @description `yes` and `srgb` put the profile of sRGB into pictures with colours (PS3.18 8.3.5.1.5). */
         iccprofile?: components['parameters']['iccprofile']
@@ -4303,7 +4303,7 @@ export interface operations {
         viewport?: components['parameters']['thumbnailViewport']
         /** @description Of JPEG, 1 to 100; 90 unless told (PS3.18 8.3.5.1.2). */
         quality?: components['parameters']['quality']
-        /** @description `patient`, `technique`, or both with a comma between them. Not supported: a Warning says so (PS3.18 8.3.5.1.1). */
+        /** @description `patient`, `technique`, or both with a comma between them, to be burned in (PS3.18 8.3.5.1.1). */
         annotation?: components['parameters']['annotation']
         /** @description `yes` and `srgb` put the profile of sRGB into pictures with colours (PS3.18 8.3.5.1.5). */
         iccprofile?: components['parameters']['iccprofile']
@@ -4382,7 +4382,7 @@ export interface operations {
         windowWidth?: components['parameters']['windowWidth']
         /** @description Of JPEG, 1 to 100. */
         imageQuality?: components['parameters']['imageQuality']
-        /** @description `patient`, `technique`, or both with a comma between them. Not supported: a Warning says so (PS3.18 8.3.5.1.1). */
+        /** @description `patient`, `technique`, or both with a comma between them, to be burned in (PS3.18 8.3.5.1.1). */
         annotation?: components['parameters']['annotation']
         /** @description Not supported: 501. */
         anonymize?: components['parameters']['anonymize']

@@ -22,8 +22,10 @@ import { reportHtml, reportText } from '../dicomweb/report.ts'
 import { formatTag } from '../dicom/tag.ts'
 import type { Picture } from '../imaging/draw-frame.ts'
 import { isDecodable } from '../imaging/decode-frame.ts'
+import { annotationOverlay } from '../imaging/annotate.ts'
 import { encodeAnimation, encodePicture } from '../imaging/encode-picture.ts'
 import { placePicture, type Placement } from '../imaging/place-picture.ts'
+import { annotationOf } from './annotation.ts'
 import { drawingHeader, drawInstance, frameTime } from './draw.ts'
 import { documentOf } from './encapsulated-document.ts'
 import type { HttpContext } from './environment.ts'
@@ -126,7 +128,8 @@ async function renderImage(
     for (const frame of frames) yield await drawInstance(c, instance, layout, frame, window)
   }
   const placement = within(placePicture(layout.columns, layout.rows, viewport))
-  return bytesValue(await encodeAnimation(pictures(), placement, frameTime(header)))
+  const overlay = await overlayOf(instance, placement, params)
+  return bytesValue(await encodeAnimation(pictures(), placement, frameTime(header), overlay))
 }
 
 /** One frame as a picture. */
@@ -136,11 +139,22 @@ export async function drawPicture(
   layout: PixelLayout,
   frame: number,
   type: ImageType,
-  { window, viewport, quality, iccProfile }: RenderedParams,
+  params: RenderedParams,
 ): Promise<Uint8Array> {
+  const { window, viewport, quality, iccProfile } = params
   const picture = await drawInstance(c, instance, layout, frame, window)
   const placement = within(placePicture(picture.width, picture.height, viewport))
-  return encodePicture(picture, placement, { type, quality, profile: iccProfile !== 'no' })
+  const overlay = await overlayOf(instance, placement, params)
+  return encodePicture(picture, placement, { type, quality, profile: iccProfile !== 'no', overlay })
+}
+
+async function overlayOf(
+  instance: CachedInstance,
+  { width, height }: Placement,
+  params: RenderedParams,
+): Promise<Uint8Array | undefined> {
+  const annotation = await annotationOf(instance, params)
+  return annotation && annotationOverlay(annotation, width, height)
 }
 
 function within(placement: Placement): Placement {

@@ -135,10 +135,9 @@ function typeOf(media: string): string {
 }
 
 /** PS3.18 8.3.5.1.1: keywords that nobody knows are passed over, and told. */
-function warningsOf(c: HttpContext, { annotation, unknownAnnotations }: RenderedParams): Record<string, string> {
-  const asked = annotation.patient || annotation.technique
-  if (!asked && unknownAnnotations.length === 0) return {}
-  return { Warning: `299 ${c.var.base}: The annotation parameter is not supported. Nothing was added to the picture.` }
+function warningsOf(c: HttpContext, { unknownAnnotations }: RenderedParams): Record<string, string> {
+  if (unknownAnnotations.length === 0) return {}
+  return { Warning: `299 ${c.var.base}: The annotation parameter has keywords that are not supported.` }
 }
 
 function urlOf(c: HttpContext, { study, series, sopInstance }: CachedInstance): string {

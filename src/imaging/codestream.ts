@@ -8,6 +8,8 @@ export interface CodestreamHeader {
   readonly columns: number
   readonly components: number
   readonly bits: number
+  /** Of JPEG 2000: samples may be negative. */
+  readonly signed: boolean
 }
 
 const EOI = Buffer.of(0xff, 0xd9)
@@ -27,8 +29,11 @@ export function jpegHeader(bytes: Bytes): CodestreamHeader | undefined {
         rows: (bytes[at + 5]! << 8) | bytes[at + 6]!,
         columns: (bytes[at + 7]! << 8) | bytes[at + 8]!,
         components: bytes[at + 9]!,
+        signed: false,
       }
     }
+    // No other marker stands before a frame (T.81 Table B.1), and some decoders never come behind these.
+    if (marker < 0xc0) return undefined
     if (marker === 0xff) at++
     // SOI and RSTm stand alone.
     else if (marker === 0xd8 || (marker >= 0xd0 && marker <= 0xd7)) at += 2
@@ -57,13 +62,39 @@ export function jpeg2000Header(bytes: Bytes): CodestreamHeader | undefined {
     rows: height! - top!,
     components: view.getUint16(40),
     bits: (view.getUint8(42) & 0x7f) + 1,
+    signed: view.getUint8(42) > 0x7f,
   }
 }
 
-/** Where SOC and SIZ are. */
+const SOC_SIZ = Buffer.of(0xff, 0x4f, 0xff, 0x51)
+
+/** Where SOC and SIZ are: at the start, or in the first codestream box of a JP2 file (ITU-T T.800 I.5.4). */
 function jpeg2000Start(bytes: Bytes): number | undefined {
-  const at = Buffer.from(bytes.buffer, bytes.byteOffset, bytes.length).indexOf(Buffer.of(0xff, 0x4f, 0xff, 0x51))
-  return at < 0 ? undefined : at
+  const isStart = (at: number): boolean => SOC_SIZ.every((byte, n) => bytes[at + n] === byte)
+  if (isStart(0)) return 0
+  const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.length)
+  for (let at = 0; at + 8 <= bytes.length;) {
+    const length = view.getUint32(at)
+    // 1: the length is behind the type, in 64 bits; 0: to the end.
+    const header = length === 1 ? 16 : 8
+    if (view.getUint32(at + 4) === JP2C) return isStart(at + header) ? at + header : undefined
+    if (length < 8) return undefined
+    at += length
+  }
+  return undefined
+}
+
+/** `jp2c` */
+const JP2C = 0x6a703263
+
+/** A JPEG 2000 codestream that says its samples have no sign: bit 7 of Ssiz of each component (ITU-T T.800 A.5.1). */
+export function withoutSign(bytes: Bytes): Bytes {
+  const start = jpeg2000Start(bytes)
+  if (start === undefined) return bytes
+  const copy = Uint8Array.from(bytes)
+  const components = new DataView(copy.buffer).getUint16(start + 40)
+  for (let n = 0; n < components; n++) copy[start + 42 + 3 * n]! &= 0x7f
+  return copy
 }
 
 /**

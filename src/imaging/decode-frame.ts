@@ -8,6 +8,7 @@ import {
   isWholeJpeg2000,
   jpeg2000Header,
   jpegHeader,
+  withoutSign,
   withColorTransform,
   withEndOfImage,
 } from './codestream.ts'
@@ -79,8 +80,11 @@ async function decodeJpeg8(frame: Bytes, image: ImageDescription): Promise<Bytes
 }
 
 function decodeIjg(frame: Bytes, image: ImageDescription): Bytes {
-  checkHeader(jpegHeader(frame), image)
-  return ijg.decode(frame, image)
+  const { bits } = checkHeader(jpegHeader(frame), image)
+  // The module goes by what it is told, not by the stream: it would write bytes where words are meant.
+  const width = bits > 8 ? 16 : 8
+  const coded = { ...image, bitsAllocated: width, bitsStored: Math.min(image.bitsStored, width) }
+  return allocated({ bits: width, signed: false, planar: false, data: ijg.decode(frame, coded) }, image)
 }
 
 async function decodeJpegLs(frame: Bytes, image: ImageDescription): Promise<Bytes> {
@@ -91,13 +95,22 @@ async function decodeJpegLs(frame: Bytes, image: ImageDescription): Promise<Byte
 async function decodeJpeg2000(frame: Bytes, image: ImageDescription): Promise<Bytes> {
   checkHeader(jpeg2000Header(frame), image)
   if (!isWholeJpeg2000(frame)) throw new CodestreamError('it ends too early')
-  return allocated(await openjpeg.decode(frame, image), image)
+  return allocated(await decodeSigned(openjpeg, frame, image), image)
 }
 
 async function decodeHtj2k(frame: Bytes, image: ImageDescription): Promise<Bytes> {
   checkHeader(jpeg2000Header(frame), image)
   if (!isWholeJpeg2000(frame)) throw new CodestreamError('it ends too early')
-  return allocated(clamped(await openjph.decode(frame, image)), image)
+  return allocated(clamped(await decodeSigned(openjph, frame, image)), image)
+}
+
+/** Both decoders give 0 for what is negative in bytes: they are told that there is no sign, and it is put back. */
+async function decodeSigned(codec: typeof openjpeg, frame: Bytes, image: ImageDescription): Promise<Samples> {
+  const header = jpeg2000Header(frame)!
+  if (!header.signed || header.bits > 8) return codec.decode(frame, image)
+  const samples = await codec.decode(withoutSign(frame), image)
+  const middle = 2 ** (header.bits - 1)
+  return { ...samples, signed: true, data: samples.data.map((value) => (value - middle) & 0xff) }
 }
 
 function inflateFrame(frame: Bytes, image: ImageDescription): Bytes {

@@ -57,12 +57,13 @@ export function readDrawing(header: Dataset, frame: number, float: 32 | 64 | und
   const inGroups = (tag: number): Dataset =>
     groups.map((group) => group.items(tag)[0]).find((item) => item !== undefined) ?? header
   const transformation = inGroups(Attribute.PixelValueTransformationSequence)
+  const modality = readModality(transformation, image)
   const interpretation = image.photometricInterpretation
   return {
     image,
     float,
-    modality: readModality(transformation, image),
-    voi: readVoi(inGroups(Attribute.FrameVOILUTSequence), image),
+    modality,
+    voi: readVoi(inGroups(Attribute.FrameVOILUTSequence), mayBeNegative(modality, image)),
     inverse:
       interpretation === 'MONOCHROME1' ||
       (interpretation === 'MONOCHROME2' && header.string(Attribute.PresentationLUTShape) === 'INVERSE'),
@@ -88,14 +89,18 @@ function readModality(source: Dataset, { signed }: ImageDescription): Modality {
   }
 }
 
-function readVoi(source: Dataset, { signed }: ImageDescription): Voi {
+/** What goes into the values of interest (PS3.3 C.11.2.1.1). */
+function mayBeNegative(modality: Modality, { signed }: ImageDescription): boolean {
+  return signed || (modality.kind === 'rescale' && (modality.intercept < 0 || modality.slope < 0))
+}
+
+function readVoi(source: Dataset, signed: boolean): Voi {
   const center = source.number(Attribute.WindowCenter)
   const width = source.number(Attribute.WindowWidth)
   const kind = functionOf(source.string(Attribute.VOILUTFunction))
   if (center !== undefined && width !== undefined && (width >= 1 || (width > 0 && kind !== 'linear'))) {
     return { kind: 'window', center, width, function: kind }
   }
-  // What goes into it may be negative where what is stored is not: the descriptor's sign is that of what is stored.
   const lut = readLut(source.items(Attribute.VOILUTSequence)[0], signed)
   return lut ? { kind: 'lut', lut } : { kind: 'range' }
 }

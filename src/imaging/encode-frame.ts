@@ -25,9 +25,15 @@ const RPCL = 2
 const isGreyOrRgb = ({ samplesPerPixel, photometricInterpretation }: ImageDescription): boolean =>
   samplesPerPixel === 1 || (samplesPerPixel === 3 && photometricInterpretation === 'RGB')
 const hasWholeBytes = ({ bitsAllocated }: ImageDescription): boolean => bitsAllocated === 8 || bitsAllocated === 16
-/** The wavelet codecs spoil colours of 16 bits. */
+/** The wavelet codecs spoil colours of 16 bits, among others. */
 const fitsWavelets = (image: ImageDescription): boolean =>
-  hasWholeBytes(image) && isGreyOrRgb(image) && (image.samplesPerPixel === 1 || image.bitsAllocated === 8)
+  hasWholeBytes(image) &&
+  isGreyOrRgb(image) &&
+  (image.samplesPerPixel === 1 || image.bitsAllocated === 8) &&
+  // Negative bytes become 0, and a single row or column loses bits.
+  !(image.signed && image.bitsAllocated === 8) &&
+  image.rows > 1 &&
+  image.columns > 1
 
 const encoders = new Map<Uid, FrameEncoder>(
   Object.entries({

@@ -39,8 +39,7 @@ export class AnimationTooLargeError extends Error {
 export async function encodePicture(picture: Picture, placement: Placement, options: PictureOptions): Promise<Bytes> {
   const placed = placePixels(picture, placement)
   const { type, quality = QUALITY, profile = false, overlay } = options
-  // An overlay is laid over what has its size already.
-  const shown = overlay ? sharp(await placed.png().toBuffer()).composite([{ input: Buffer.from(overlay) }]) : placed
+  const shown = laidOver(placed, overlay)
   const coloured = picture.channels === 1 ? shown.toColourspace('b-w') : shown.toColourspace('srgb')
   const tagged = profile && picture.channels === 3 ? coloured.withIccProfile('srgb') : coloured
   switch (type) {
@@ -61,12 +60,14 @@ export async function encodeAnimation(
   pictures: AsyncIterable<Picture>,
   placement: Placement,
   delay: number,
+  overlay?: Bytes,
 ): Promise<Bytes> {
   const { width, height } = placement
   const frames: Bytes[] = []
   for await (const picture of pictures) {
     if ((frames.length + 1) * width * height * 3 > MAX_ANIMATION_BYTES) throw new AnimationTooLargeError()
-    frames.push(await placePixels(picture, placement).toColourspace('srgb').removeAlpha().raw().toBuffer())
+    const shown = laidOver(placePixels(picture, placement).toColourspace('srgb'), overlay)
+    frames.push(await shown.removeAlpha().raw().toBuffer())
   }
   const raw = { width, height: height * frames.length, channels: 3, pageHeight: height } as const
   return sharp(concat(frames), { raw, limitInputPixels: false })
@@ -78,6 +79,11 @@ export async function encodeAnimation(
       interPaletteMaxError: 0,
     })
     .toBuffer()
+}
+
+/** An overlay comes behind scaling, wherever it is asked for. */
+function laidOver(picture: Sharp, overlay: Bytes | undefined): Sharp {
+  return overlay ? picture.composite([{ input: Buffer.from(overlay) }]).removeAlpha() : picture
 }
 
 function placePixels({ data, width, height, channels }: Picture, placement: Placement): Sharp {

@@ -11,6 +11,9 @@ const PHOTOMETRIC = ['MONOCHROME1', 'MONOCHROME2', 'PALETTE COLOR', 'RGB', 'YBR_
 /** Warnings of libjpeg after which the picture is not what was encoded. */
 const DAMAGE = /corrupt|premature|extraneous/i
 
+/** Behind a larger frame an instance is let go, with the memory that it has touched; another takes 2 ms. */
+const MAX_KEPT_FRAME_BYTES = 32 * 1024 * 1024
+
 interface Exports {
   readonly memory: WebAssembly.Memory
   _initialize(): void
@@ -73,6 +76,7 @@ export class IjgCodec {
       this.#exports = undefined
       throw new CodestreamError('its codec gave up', { cause: error })
     }
+    if (data.length > MAX_KEPT_FRAME_BYTES) this.#exports = undefined
     if (this.#warnings.some((warning) => DAMAGE.test(warning))) throw new CodestreamError('it is damaged')
     const { rows, columns, samplesPerPixel, bitsAllocated } = image
     if (data.length !== (rows * columns * samplesPerPixel * bitsAllocated) / 8) {

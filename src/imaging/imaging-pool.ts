@@ -40,6 +40,7 @@ export class ImagingPool implements AsyncDisposable {
   readonly #threads: number
   #piscina: Piscina<Task, Outcome<Bytes | Picture>> | undefined
   #running = 0
+  #isOver = false
   readonly #waiters: Waiter[] = []
 
   constructor(options: ImagingOptions) {
@@ -70,6 +71,7 @@ export class ImagingPool implements AsyncDisposable {
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
+    this.#isOver = true
     await this.#piscina?.destroy()
   }
 
@@ -78,6 +80,7 @@ export class ImagingPool implements AsyncDisposable {
     // Its time begins here: waiting for a thread is no fault of the frame.
     const late = AbortSignal.timeout(this.#options.timeout)
     try {
+      if (this.#isOver) throw new CodecStoppedError()
       const frame = Uint8Array.from(task.frame)
       const transferList = [frame.buffer]
       const outcome = await this.#pool.run({ ...task, frame }, { signal: late, transferList, name: 'run' })

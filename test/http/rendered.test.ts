@@ -249,17 +249,79 @@ describe('an image of one frame', () => {
   })
 
   it.each([
-    ['annotation=patient', true],
-    ['annotation=technique,patient', true],
     ['annotation=weather', true],
+    ['annotation=patient,weather', true],
+    ['annotation=technique,patient', false],
     ['annotation=', false],
     ['quality=90', false],
-  ])('has a warning that nothing is added to it: %s', async (query, warned) => {
+  ])('has a warning of keywords that nobody knows: %s', async (query, warned) => {
     const { status, headers } = await rendered(`?${query}`)
     expect(status).toBe(200)
     const warning = headers.get('warning')
-    if (warned) expect(warning).toMatch(/^299 \S+: The annotation parameter is not supported/)
+    if (warned) expect(warning).toMatch(/^299 \S+: The annotation parameter has keywords that are not supported/)
     else expect(warning).toBeNull()
+  })
+
+  describe('with an annotation', () => {
+    const SIZE = 256
+    const [NAME, ID] = [0x00100010, 0x00100020]
+
+    const holdsBlack = (change: (dataset: Dataset) => void = () => undefined): Promise<void> =>
+      holds(greyFile(Array<number>(SIZE * SIZE).fill(0), { columns: SIZE, change }))
+
+    /** How many pixels of the upper and of the lower half are bright: the text, on black. */
+    const bright = async (query: string, size = SIZE): Promise<[upper: number, lower: number]> => {
+      const { red } = await picture(await rendered(`?${query}`, 'image/png'), 'image/png')
+      const half = (from: number): number => red.slice(from, from + (size * size) / 2).filter((one) => one > 128).length
+      return [half(0), half((size * size) / 2)]
+    }
+
+    it('has the patient above and the technique below, and nothing where nothing is asked for', async () => {
+      await holdsBlack((dataset) => dataset.set(NAME, 'Doe^Jane', 'PN').set(Attribute.Modality, 'MR', 'CS'))
+      expect(await bright('quality=90')).toEqual([0, 0])
+      const [patient, none] = await bright('annotation=patient')
+      expect([patient > 20, none]).toEqual([true, 0])
+      const [nothing, technique] = await bright('annotation=technique')
+      expect([nothing, technique > 20]).toEqual([0, true])
+      expect(await bright('annotation=patient,technique')).toEqual([patient, technique])
+    })
+
+    it('draws what looks like markup as text, and other scripts', async () => {
+      const text = async (name: string): Promise<number> => {
+        await holdsBlack((dataset) =>
+          dataset.set(0x00080005, 'ISO_IR 192', 'CS').set(NAME, name, 'PN').set(ID, '', 'LO'),
+        )
+        return (await bright('annotation=patient'))[0]
+      }
+      const shorter = await text('a')
+      for (const name of ['a<b>&amp;', 'a<span', 'a</span>', 'a\u0001b', 'a\u00e4\u0416']) {
+        expect([name, (await text(name)) > shorter]).toEqual([name, true])
+      }
+    })
+
+    it('is of the size it would have without, however much there is to say', async () => {
+      await holdsBlack((dataset) => dataset.set(ID, 'W'.repeat(64), 'LO'))
+      for (const viewport of ['256,256', '40,40', '9,9', '1,1']) {
+        const query = `?annotation=patient,technique&viewport=${viewport}`
+        const side = Number(viewport.split(',')[0])
+        for (const type of ['image/png', 'image/gif']) {
+          expect((await picture(await rendered(query, type), type)).size).toEqual([side, side])
+        }
+      }
+    })
+
+    it('has it on each picture of an animation', async () => {
+      await holds(
+        greyFile(
+          Array<number>(2 * 64 * 64)
+            .fill(0)
+            .fill(500, 64 * 64),
+          { columns: 64, frames: 2 },
+        ),
+      )
+      const got = await rendered('?annotation=patient&window=600,1200,linear', 'image/gif')
+      for (const page of [0, 1]) expect(Math.max(...(await shown(got.body, page)).red)).toBeGreaterThan(200)
+    })
   })
 
   it('has a profile only where it is asked for', async () => {
@@ -730,8 +792,8 @@ describe('a study and a series', () => {
     expect((await rendered('', JPEG_PARTS, `${STUDY}/series/${reports}`)).status).toBe(406)
   })
 
-  it('has a warning that nothing is added to it', async () => {
-    const { headers } = await rendered('?annotation=patient', JPEG_PARTS, `${STUDY}/series/${images}`)
+  it('has a warning of keywords that nobody knows', async () => {
+    const { headers } = await rendered('?annotation=weather', JPEG_PARTS, `${STUDY}/series/${images}`)
     expect(headers.get('warning')).toMatch(/^299 /)
   })
 })

@@ -228,8 +228,8 @@ describe('a thumbnail', () => {
     expect([setup.archive.retrievals, finds.length]).toEqual(before)
   })
 
-  it('has a warning that nothing is added to it', async () => {
-    expect((await thumbnail(SERIES, 'annotation=patient')).headers.get('warning')).toMatch(/^299 /)
+  it('has a warning of keywords that nobody knows', async () => {
+    expect((await thumbnail(SERIES, 'annotation=weather')).headers.get('warning')).toMatch(/^299 /)
     expect((await thumbnail(SERIES, '')).headers.get('warning')).toBeNull()
   })
 

@@ -195,8 +195,8 @@ describe('an image by the URI service', () => {
     expect(low.body.length).toBeLessThan(high.body.length)
   })
 
-  it('has a warning that nothing is added to it', async () => {
-    expect((await wado('annotation=patient')).headers.get('warning')).toMatch(/^299 /)
+  it('has a warning of keywords that nobody knows', async () => {
+    expect((await wado('annotation=weather')).headers.get('warning')).toMatch(/^299 /)
     expect((await wado()).headers.get('warning')).toBeNull()
   })
 

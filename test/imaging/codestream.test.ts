@@ -7,6 +7,7 @@ import {
   jpegHeader,
   withColorTransform,
   withEndOfImage,
+  withoutSign,
 } from '../../src/imaging/codestream.ts'
 import { hex } from '../support/dicom-bytes.ts'
 import { description } from './made-images.ts'
@@ -17,7 +18,7 @@ const SOS = 'ffda0008010100003f00'
 const sof = (marker: string): string => `${marker}00110c01020304030111000211000311 00`
 
 describe('the frame header of JPEG', () => {
-  const expected = { bits: 12, rows: 0x102, columns: 0x304, components: 3 }
+  const expected = { bits: 12, rows: 0x102, columns: 0x304, components: 3, signed: false }
 
   it.each(['ffc0', 'ffc1', 'ffc2', 'ffc3', 'ffc7', 'ffcf', 'fff7'])('is at %s', (marker) => {
     expect(jpegHeader(hex(SOI + sof(marker) + SOS))).toEqual(expected)
@@ -38,6 +39,7 @@ describe('the frame header of JPEG', () => {
     ['SOI alone', SOI],
     ['a cut header', SOI + 'ffc000110c0102'],
     ['a segment without end', SOI + 'ffe0ffff00' + sof('ffc0')],
+    ['what no frame stands behind', SOI + 'ff01' + sof('ffc0')],
   ])('is not in %s', (_, bytes) => {
     expect(jpegHeader(hex(bytes))).toBeUndefined()
   })
@@ -55,11 +57,26 @@ function siz(change: (bytes: Buffer) => void = () => undefined): Buffer {
 }
 
 describe('the header of JPEG 2000', () => {
-  const expected = { columns: 20, rows: 30, components: 1, bits: 12 }
+  const expected = { columns: 20, rows: 30, components: 1, bits: 12, signed: true }
 
   it('is at the start, or within a file around it', () => {
     expect(jpeg2000Header(siz())).toEqual(expected)
-    expect(jpeg2000Header(Buffer.concat([hex('0000000c6a5020200d0a870a'), siz()]))).toEqual(expected)
+    const box = (length: string): Buffer => hex('0000000c6a5020200d0a870a' + length)
+    expect(jpeg2000Header(Buffer.concat([box('000000376a703263'), siz()]))).toEqual(expected)
+    expect(jpeg2000Header(Buffer.concat([box('000000006a703263'), siz()]))).toEqual(expected)
+    expect(jpeg2000Header(Buffer.concat([box('000000016a703263000000000000003f'), siz()]))).toEqual(expected)
+  })
+
+  it('is not what looks like one in another box', () => {
+    const fake = Buffer.concat([hex('00000037'), Buffer.from('uuid'), siz((bytes) => bytes.writeUInt32BE(99, 8))])
+    const real = Buffer.concat([hex('000000006a703263'), siz()])
+    expect(jpeg2000Header(Buffer.concat([fake, real]))).toEqual(expected)
+  })
+
+  it('can be made to say that there is no sign', () => {
+    const bytes = siz()
+    expect(jpeg2000Header(withoutSign(bytes))).toEqual({ ...expected, signed: false })
+    expect(jpeg2000Header(bytes)).toEqual(expected)
   })
 
   it.each([
@@ -118,7 +135,7 @@ describe('the tile-parts of JPEG 2000', () => {
 
 describe('a header', () => {
   const image = description({ rows: 4, columns: 6, bitsAllocated: 16, bitsStored: 12 })
-  const header = { rows: 4, columns: 6, components: 1, bits: 12 }
+  const header = { rows: 4, columns: 6, components: 1, bits: 12, signed: false }
 
   it('is of its image', () => {
     expect(checkHeader(header, image)).toBe(header)

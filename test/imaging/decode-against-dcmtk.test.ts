@@ -1,7 +1,8 @@
 import { readFile } from 'node:fs/promises'
 import { describe, expect, it } from 'vitest'
 import { decodedDescription, decodeFrame } from '../../src/imaging/decode-frame.ts'
-import { dcmtk, skipWithoutDcmtk } from './dcmtk.ts'
+import { dcmtk, fileOf, skipWithoutDcmtk } from './dcmtk.ts'
+import { description, picture } from './made-images.ts'
 import { imageOf, pathOf, readImage, withFiles } from './real-images.ts'
 
 // What DCMTK cannot read of these files is not here: JPEG 2000 in none of them, single bits in RLE, a JPEG-LS stream of 7
@@ -51,5 +52,28 @@ describe.skipIf(skipWithoutDcmtk())('every frame is decoded as DCMTK decodes it'
     const described = decodedDescription(image, syntax.uid)
     expect(described.photometricInterpretation).toBe(theirs.image.photometricInterpretation)
     expect(described.planarConfiguration).toBe(theirs.image.planarConfiguration)
+  })
+})
+
+describe.skipIf(skipWithoutDcmtk())('lossless JPEG that DCMTK has made', () => {
+  const SV1 = '1.2.840.10008.1.2.4.70'
+
+  it.each([
+    ['8 bits', {}],
+    ['8 bits in 16', { bitsAllocated: 16, bitsStored: 8 }],
+    ['7 bits in 16', { bitsAllocated: 16, bitsStored: 7 }],
+    ['12 bits in 16', { bitsAllocated: 16, bitsStored: 12 }],
+    ['signed 12 bits in 16', { bitsAllocated: 16, bitsStored: 12, signed: true }],
+    ['signed 8 bits', { signed: true }],
+    ['colours', { samplesPerPixel: 3 }],
+  ])('is again what it was: %s', async (_, shape) => {
+    const image = description({ rows: 20, columns: 24, ...shape })
+    const native = fileOf(image, '1.2.840.10008.1.2.1', picture(image))
+    const made = await imageOf(await dcmtk('dcmcjpeg', ['+e1'], native), 'made')
+    expect(made.syntax.uid).toBe(SV1)
+    const again = await imageOf(await dcmtk('dcmdjpeg', ['+px'], await dcmtk('dcmcjpeg', ['+e1'], native)), 'again')
+    const ours = Buffer.from(await decodeFrame(made.frames[0]!, made.image, SV1))
+    expect(ours.equals(again.frames[0]!)).toBe(true)
+    expect(ours.equals(picture(image))).toBe(true)
   })
 })

@@ -3,7 +3,8 @@ import { describe, expect, it } from 'vitest'
 import { CodestreamError } from '../../src/imaging/codec-error.ts'
 import { decodedDescription, decodeFrame, isDecodable } from '../../src/imaging/decode-frame.ts'
 import { testdataFolder } from '../support/testdata.ts'
-import { description } from './made-images.ts'
+import { encodeFrame } from '../../src/imaging/encode-frame.ts'
+import { description, picture } from './made-images.ts'
 import { greatestDifference, readImage, rootMeanSquare, withFiles, type RealImage } from './real-images.ts'
 
 const PREFIX = '1.2.840.10008.1.2'
@@ -133,6 +134,23 @@ describe('frames that are not compressed by a codec', () => {
     ['empty', Buffer.alloc(0)],
   ])('are refused when the deflated frame is %s', async (_, frame) => {
     await expect(decodeFrame(frame, image, DEFLATED_FRAMES)).rejects.toThrow(CodestreamError)
+  })
+})
+
+describe('wavelets of signed bytes', () => {
+  it.each(['.4.90', '.4.201'])('keep their sign, as bytes and as words: %s', async (suffix) => {
+    const made = description({ rows: 24, columns: 30 })
+    const pixels = picture(made)
+    // What no encoder here writes: a stream of no sign whose samples are lower by half their range (ITU-T T.800 G.1).
+    const codestream = Buffer.from(await encodeFrame(pixels, made, PREFIX + suffix))
+    codestream[codestream.indexOf(Buffer.of(0xff, 0x51)) + 40]! |= 0x80
+    const expected = pixels.map((value) => value - 128)
+    const bytes = await decodeFrame(codestream, { ...made, signed: true }, PREFIX + suffix)
+    expect(Buffer.from(bytes).equals(expected)).toBe(true)
+    const words = await decodeFrame(codestream, { ...made, signed: true, bitsAllocated: 16 }, PREFIX + suffix)
+    expect([...new Int16Array(Uint8Array.from(words).buffer)]).toEqual([
+      ...new Int8Array(Uint8Array.from(expected).buffer),
+    ])
   })
 })
 

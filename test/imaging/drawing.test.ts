@@ -105,6 +105,18 @@ describe('the values of interest', () => {
     dataset.set(Attribute.WindowCenter, '40').set(Attribute.WindowWidth, '400')
     expect(draw(dataset).voi.kind).toBe('window')
   })
+
+  it('begin below zero in a table where the rescaled values may, however its descriptor is written', () => {
+    const first = (intercept: string, value: number, vr: 'US' | 'SS'): number => {
+      const lut = table(7).set(Attribute.LUTDescriptor, [3, value, 16], vr)
+      const dataset = header((d) => d.set(Attribute.RescaleIntercept, intercept).set(Attribute.RescaleSlope, '1'))
+      const { voi } = draw(dataset.setItems(Attribute.VOILUTSequence, [lut]))
+      return voi.kind === 'lut' ? voi.lut.first : Number.NaN
+    }
+    expect(first('-1024', 0xffe0, 'US')).toBe(-32)
+    expect(first('-1024', -32, 'SS')).toBe(-32)
+    expect(first('0', 0xffe0, 'US')).toBe(0xffe0)
+  })
 })
 
 describe('the functional groups', () => {
