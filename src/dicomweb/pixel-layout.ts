@@ -2,6 +2,7 @@ import { Attribute } from '../dicom/attributes.ts'
 import type { DataSetSource } from '../dicom/data-set-source.ts'
 import type { Dataset } from '../dicom/dataset.ts'
 import { DatasetReader } from '../dicom/dataset-codec.ts'
+import { sharesChrominance } from '../dicom/photometric-interpretation.ts'
 import type { Tag } from '../dicom/tag.ts'
 import type { Vr } from '../dicom/vr.ts'
 import { isPixelData } from './bulk-attributes.ts'
@@ -82,21 +83,20 @@ function frameBitsOf(dataset: Dataset, tag: Tag): number {
   if (tag === Attribute.FloatPixelData) return rows * columns * 32
   if (tag === Attribute.DoubleFloatPixelData) return rows * columns * 64
   const bits = dataset.number(Attribute.BitsAllocated) ?? 8
-  // PS3.3 C.7.6.3.1.2: two pixels share their chrominance.
-  if (dataset.string(Attribute.PhotometricInterpretation) === 'YBR_FULL_422') return rows * columns * 2 * bits
+  if (sharesChrominance(dataset.string(Attribute.PhotometricInterpretation))) return rows * columns * 2 * bits
   return rows * columns * (dataset.number(Attribute.SamplesPerPixel) ?? 1) * bits
 }
 
 function extendedTable(dataset: Dataset, frames: number): PixelLayout['extended'] {
-  const offsets = uint64s(dataset, Attribute.ExtendedOffsetTable)
-  const lengths = uint64s(dataset, Attribute.ExtendedOffsetTableLengths)
-  if (offsets.length !== frames || lengths.length !== frames) return undefined
+  const offsets = uint64s(dataset, Attribute.ExtendedOffsetTable, frames)
+  const lengths = uint64s(dataset, Attribute.ExtendedOffsetTableLengths, frames)
+  if (!offsets || !lengths) return undefined
   return offsets.map((offset, index) => ({ offset, length: lengths[index]! }))
 }
 
-function uint64s(dataset: Dataset, t: Tag): number[] {
+function uint64s(dataset: Dataset, t: Tag, count: number): number[] | undefined {
   const value = dataset.get(t)?.value
-  if (!(value instanceof Uint8Array)) return []
+  if (!(value instanceof Uint8Array) || value.length !== 8 * count) return undefined
   const view = new DataView(value.buffer, value.byteOffset, value.length)
-  return Array.from({ length: value.length >> 3 }, (_, index) => Number(view.getBigUint64(8 * index, true)))
+  return Array.from({ length: count }, (_, index) => Number(view.getBigUint64(8 * index, true)))
 }

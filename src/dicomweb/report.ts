@@ -17,6 +17,8 @@ interface Report {
 
 /** Items in items: deeper ones are left out, which no report has. */
 const MAX_DEPTH = 64
+/** Deeper items are indented like these: each line of a text begins with it. */
+const MAX_INDENT = '  '.repeat(8)
 
 /** A structured report as an HTML document that needs nothing else (PS3.18 8.7.4). */
 export function reportHtml(dataset: Dataset): string {
@@ -75,7 +77,8 @@ function textOf(items: readonly ContentItem[], indent: string): string {
   return items
     .map(({ name, value, children }) => {
       const line = [name, value].filter((one) => one !== undefined).join(': ')
-      return `${indent}${line.replace(/\r\n?|\n/g, `\n${indent}  `)}\n${textOf(children, `${indent}  `)}`
+      const further = indent.length < MAX_INDENT.length ? `${indent}  ` : indent
+      return `${indent}${line.replace(/\r\n?|\n/g, `\n${further}`)}\n${textOf(children, further)}`
     })
     .join('')
 }

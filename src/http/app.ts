@@ -197,6 +197,8 @@ async function prepare(
     }
     requests.publish(event)
   })
+  // What a file says of its contents, a browser is not to guess at.
+  outgoing.setHeader('X-Content-Type-Options', 'nosniff')
   c.set('config', config)
   c.set('cache', cache)
   c.set('imaging', imaging)

@@ -20,7 +20,7 @@ import type { HttpContext } from './environment.ts'
 import { documentOf } from './encapsulated-document.ts'
 import { frameParts } from './frames.ts'
 import { acceptHeader, pathInstance, pathSelection } from './path.ts'
-import { isUndrawable } from './decompress.ts'
+import { concernsOneInstance } from './decompress.ts'
 import { givenPixels, layoutOf, openPixelData } from './pixel-source.ts'
 import { exactly, sendSized } from './sized-body.ts'
 
@@ -125,7 +125,7 @@ async function* partsOf(
   // One that is damaged is left out of the others.
   const fault = await pixels.ready().catch((error: unknown) => error)
   if (fault !== undefined) {
-    if (!isUndrawable(fault)) throw fault as Error
+    if (!concernsOneInstance(fault)) throw fault as Error
     delivery.leaveOut(fault as Error)
     return
   }
@@ -146,7 +146,14 @@ async function sendValue(
   location: string,
 ): Promise<Response> {
   const { contentType, form } = representation
-  if (form === 'single') return sendSized(c, value, { 'Content-Type': contentType, 'Content-Location': location })
+  if (form === 'single') {
+    return sendSized(c, value, {
+      'Content-Type': contentType,
+      'Content-Location': location,
+      // A document says itself what it is: a page among them is not to act. Browsers show no PDF in a sandbox.
+      ...(contentType !== 'application/pdf' && { 'Content-Security-Policy': "default-src 'none'; sandbox" }),
+    })
+  }
   const [media = ''] = contentType.split(';')
   async function* parts(): AsyncGenerator<Part> {
     yield part(value, representation, location)

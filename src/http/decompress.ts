@@ -2,14 +2,19 @@ import { Attribute } from '../dicom/attributes.ts'
 import type { ByteStream } from '../dicom/bytes.ts'
 import { HeadTooLargeError, readHead } from '../dicom/head.ts'
 import { EXPLICIT_VR_LITTLE_ENDIAN } from '../dicom/transfer-syntax.ts'
+import { CorruptFragmentsError } from '../dicomweb/fragments.ts'
+import { NoSuchFrameError } from '../dicomweb/frames.ts'
 import { CodestreamError } from '../imaging/codec-error.ts'
 import { FrameNotEncodedError } from '../imaging/encode-frame.ts'
+import { AnimationTooLargeError } from '../imaging/encode-picture.ts'
 import { UnusableImageError } from '../imaging/image-description.ts'
 import { CodecStoppedError } from '../imaging/imaging-pool.ts'
+import { RegionOutsideError } from '../imaging/place-picture.ts'
 import { planTranscoding, transcode, TRANSCODED, type Transcoding } from '../imaging/transcode.ts'
 import type { Instance } from '../pacs/instance.ts'
 import { resumed } from './body.ts'
 import type { HttpContext } from './environment.ts'
+import { RequestError } from './problem.ts'
 
 /** What is held of an instance before its pixel data: the functional groups of many frames are long. */
 export const MAX_HEADER_BYTES = 16 * 1024 * 1024
@@ -32,6 +37,18 @@ export function isUndrawable(error: unknown): boolean {
     error instanceof CodestreamError ||
     error instanceof CodecStoppedError ||
     error instanceof FrameNotEncodedError
+  )
+}
+
+/** Of several instances, one that cannot be given is left out: it is at fault itself, or has not what is asked for. */
+export function concernsOneInstance(error: unknown): boolean {
+  return (
+    isUndrawable(error) ||
+    error instanceof AnimationTooLargeError ||
+    error instanceof RegionOutsideError ||
+    error instanceof NoSuchFrameError ||
+    error instanceof CorruptFragmentsError ||
+    error instanceof RequestError
   )
 }
 

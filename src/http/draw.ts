@@ -1,6 +1,5 @@
 import type { CachedInstance } from '../cache/cached-instance.ts'
 import { Attribute } from '../dicom/attributes.ts'
-import { concat, type Bytes } from '../dicom/bytes.ts'
 import type { Dataset } from '../dicom/dataset.ts'
 import { littleEndian } from '../dicom/data-set-source.ts'
 import { isPixelData } from '../dicomweb/bulk-attributes.ts'
@@ -10,6 +9,7 @@ import type { WindowParam } from '../dicomweb/rendered-params.ts'
 import type { Picture } from '../imaging/draw-frame.ts'
 import { DRAWN, readDrawing, type Drawing } from '../imaging/drawing.ts'
 import type { HttpContext } from './environment.ts'
+import { gatheredFrame } from './pixel-source.ts'
 import { readAttributes } from './read-attributes.ts'
 
 /** What is read of a header for it to be drawn, and for how long a frame is shown. */
@@ -50,10 +50,8 @@ export async function drawInstance(
   const stored = await frameOf(source, layout, frame)
   const drawing = readDrawing(await drawingHeader(instance), frame, floatBits(layout))
   const shown: Drawing = window ? { ...drawing, voi: { kind: 'window', ...window } } : drawing
-  const pieces: Bytes[] = []
-  for await (const piece of stored.bytes()) pieces.push(piece)
   const syntax = layout.length === undefined ? instance.syntax.uid : undefined
-  return c.var.imaging.draw(concat(pieces), shown, syntax, c.var.signal)
+  return c.var.imaging.draw(await gatheredFrame(stored), shown, syntax, c.var.signal)
 }
 
 function floatBits({ tag }: PixelLayout): 32 | 64 | undefined {

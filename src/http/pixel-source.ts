@@ -14,7 +14,8 @@ import {
 } from '../dicomweb/negotiate-bulk.ts'
 import { readPixelLayout, type PixelLayout } from '../dicomweb/pixel-layout.ts'
 import { BitJoiner } from '../imaging/bit-joiner.ts'
-import { frameBits } from '../imaging/image-description.ts'
+import { CodestreamError } from '../imaging/codec-error.ts'
+import { frameBits, MAX_FRAME_BYTES } from '../imaging/image-description.ts'
 import { isDecodable } from '../imaging/decode-frame.ts'
 import { convertFrame, planTranscoding, type Transcoding } from '../imaging/transcode.ts'
 import type { InstanceUids } from '../pacs/instance.ts'
@@ -139,6 +140,14 @@ function storedPixels(instance: CachedInstance, layout: PixelLayout, representat
   }
 }
 
+/** The bytes of one frame, for a decoder. @throws CodestreamError where it has more than any frame */
+export async function gatheredFrame({ length, bytes }: SizedBytes): Promise<Bytes> {
+  if (length > MAX_FRAME_BYTES) throw new CodestreamError(`a frame has over ${MAX_FRAME_BYTES} bytes`)
+  const pieces: Bytes[] = []
+  for await (const piece of bytes()) pieces.push(piece)
+  return concat(pieces)
+}
+
 function convertedPixels(
   c: HttpContext,
   instance: CachedInstance,
@@ -156,10 +165,7 @@ function convertedPixels(
       first = undefined
       return kept
     }
-    const stored = await frameOf(source, layout, number)
-    const pieces: Bytes[] = []
-    for await (const piece of stored.bytes()) pieces.push(piece)
-    return convertFrame(concat(pieces), plan, imaging, signal)
+    return convertFrame(await gatheredFrame(await frameOf(source, layout, number)), plan, imaging, signal)
   }
   const frame = async (number: number): Promise<SizedBytes> => sizedBytes(await converted(number))
   return {

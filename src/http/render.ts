@@ -23,7 +23,7 @@ import { formatTag } from '../dicom/tag.ts'
 import type { Picture } from '../imaging/draw-frame.ts'
 import { isDecodable } from '../imaging/decode-frame.ts'
 import { annotationOverlay } from '../imaging/annotate.ts'
-import { encodeAnimation, encodePicture } from '../imaging/encode-picture.ts'
+import { checkAnimation, encodeAnimation, encodePicture } from '../imaging/encode-picture.ts'
 import { placePicture, type Placement } from '../imaging/place-picture.ts'
 import { annotationOf } from './annotation.ts'
 import { drawingHeader, drawInstance, frameTime } from './draw.ts'
@@ -49,15 +49,15 @@ export interface RenderRequest {
 }
 
 /** Of the content of a report: a longer one is given as DICOM only. */
-export const MAX_REPORT_BYTES = 16 * 1024 * 1024
+export const MAX_REPORT_BYTES = 8 * 1024 * 1024
 const REPORT_ROOT = `${STORAGE_ROOT}88.`
 const PDF = 'application/pdf'
 
 /**
  * Renders an instance as the client wants it (PS3.18 8.7.4); undefined where nothing that can be made of it is
  * acceptable. Of many frames JPEG and PNG show the first that is asked for, GIF all.
- * @throws UnusableImageError, CodestreamError, CodecStoppedError, NoSuchFrameError, RenderedParamError, and what reading
- *   it throws
+ * @throws UnusableImageError, CodestreamError, CodecStoppedError, NoSuchFrameError, RegionOutsideError,
+ *   AnimationTooLargeError, RequestError (404, 413), and what reading it throws
  */
 export async function renderInstance(
   c: HttpContext,
@@ -123,13 +123,21 @@ async function renderImage(
     return bytesValue(await drawPicture(c, instance, layout, frames[0]!, type, params))
   }
   const { window, viewport } = params
+  const placement = within(placePicture(layout.columns, layout.rows, viewport))
+  checkAnimation(frames.length, placement)
   const header = await drawingHeader(instance)
   async function* pictures(): AsyncGenerator<Picture> {
     for (const frame of frames) yield await drawInstance(c, instance, layout, frame, window)
   }
-  const placement = within(placePicture(layout.columns, layout.rows, viewport))
   const overlay = await overlayOf(instance, placement, params)
-  return bytesValue(await encodeAnimation(pictures(), placement, frameTime(header), overlay))
+  const { imaging, signal } = c.var
+  return bytesValue(
+    await encodeAnimation(pictures(), placement, {
+      delay: frameTime(header),
+      overlay,
+      turn: (encode) => imaging.inTurn(encode, signal),
+    }),
+  )
 }
 
 /** One frame as a picture. */
@@ -145,7 +153,8 @@ export async function drawPicture(
   const picture = await drawInstance(c, instance, layout, frame, window)
   const placement = within(placePicture(picture.width, picture.height, viewport))
   const overlay = await overlayOf(instance, placement, params)
-  return encodePicture(picture, placement, { type, quality, profile: iccProfile !== 'no', overlay })
+  const options = { type, quality, profile: iccProfile !== 'no', overlay }
+  return c.var.imaging.inTurn(() => encodePicture(picture, placement, options), c.var.signal)
 }
 
 async function overlayOf(

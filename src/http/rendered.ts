@@ -2,7 +2,7 @@ import type { CachedInstance } from '../cache/cached-instance.ts'
 import { IMAGE_TYPES, negotiateRendered } from '../dicomweb/negotiate-rendered.ts'
 import { parseRenderedParams, type RenderedParams } from '../dicomweb/rendered-params.ts'
 import { resourceUrl } from '../dicomweb/resource.ts'
-import { isUndrawable } from './decompress.ts'
+import { concernsOneInstance } from './decompress.ts'
 import { Delivery, notAcceptable, type Part } from './delivery.ts'
 import type { HttpContext } from './environment.ts'
 import { frameList } from './frames.ts'
@@ -70,7 +70,15 @@ export async function renderFrames(c: HttpContext): Promise<Response> {
 export async function renderSelection(c: HttpContext): Promise<Response> {
   const params = renderedParams(c)
   const accept = acceptHeader(c)
-  const every = [...IMAGE_TYPES, 'text/html', 'text/plain', 'application/pdf', 'video/mp4', 'video/mpeg'] as const
+  const every = [
+    ...IMAGE_TYPES,
+    'text/html',
+    'text/plain',
+    'application/pdf',
+    'video/mp4',
+    'video/mpeg',
+    'video/H265',
+  ] as const
   const [first] = negotiateRendered(accept, { media: every, forms: ['multipart'] })
   if (!first) throw notRenderable()
   const { archive, cache, signal } = c.var
@@ -92,7 +100,7 @@ async function* renderedPart(
   try {
     rendering = await renderInstance(c, instance, request)
   } catch (error) {
-    if (!isUndrawable(error)) throw error
+    if (!concernsOneInstance(error)) throw error
     reason = error as Error
   }
   if (rendering) yield partOf(rendering, `${urlOf(c, instance)}/rendered`)

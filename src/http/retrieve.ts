@@ -1,4 +1,5 @@
 import type { CachedInstance } from '../cache/cached-instance.ts'
+import { Attribute } from '../dicom/attributes.ts'
 import type { Bytes, ByteStream } from '../dicom/bytes.ts'
 import { part10Header } from '../dicom/part10.ts'
 import { recode } from '../dicom/recode.ts'
@@ -109,6 +110,8 @@ async function convertedFile(
 ): Promise<DataSetFile | undefined> {
   const layout = await layoutOf(instance)
   if (!layout) return withoutPixels(instance, syntax)
+  // Floats have no compressed form.
+  if (layout.tag !== Attribute.PixelData) return undefined
   const from = instance.syntax.encapsulated ? instance.syntax : EXPLICIT_VR_LITTLE_ENDIAN
   const target = syntax.deflated ? EXPLICIT_VR_LITTLE_ENDIAN : syntax
   const plan = planTranscoding(layout.header, from, target)

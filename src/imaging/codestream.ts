@@ -42,6 +42,34 @@ export function jpegHeader(bytes: Bytes): CodestreamHeader | undefined {
   return undefined
 }
 
+/**
+ * Whether a scan is there for each component of a JPEG stream, and of a progressive one the end: nothing else tells that
+ * it is whole (ITU-T T.81 B.2.3, G.1.1.1.1).
+ */
+export function hasAllScans(bytes: Bytes): boolean {
+  const components = jpegHeader(bytes)?.components
+  if (components === undefined) return false
+  const scanned = new Set<number>()
+  let [isProgressive, isInterleaved] = [false, false]
+  for (let at = 2; at + 4 < bytes.length;) {
+    const marker = bytes[at + 1]!
+    if (bytes[at] !== 0xff || marker === 0 || marker === 0xff || (marker >= 0xd0 && marker <= 0xd8)) {
+      at = bytes.indexOf(0xff, at + 1)
+      if (at < 0) break
+      continue
+    }
+    if (marker === 0xd9) break
+    if (marker === 0xc2 || marker === 0xca) isProgressive = true
+    if (marker === 0xda) {
+      const count = bytes[at + 4]!
+      isInterleaved ||= count >= components
+      for (let n = 0; n < count; n++) scanned.add(bytes[at + 5 + 2 * n]!)
+    }
+    at += 2 + ((bytes[at + 2]! << 8) | bytes[at + 3]!)
+  }
+  return (isInterleaved || scanned.size >= components) && (!isProgressive || hasEndOfImage(bytes))
+}
+
 function isFrameMarker(marker: number): boolean {
   const isSof = marker >= 0xc0 && marker <= 0xcf && marker !== 0xc4 && marker !== 0xc8 && marker !== 0xcc
   return isSof || marker === 0xf7
@@ -52,8 +80,8 @@ export function jpeg2000Header(bytes: Bytes): CodestreamHeader | undefined {
   const start = jpeg2000Start(bytes)
   if (start === undefined || bytes.length < start + 45) return undefined
   const view = new DataView(bytes.buffer, bytes.byteOffset + start, bytes.length - start)
-  const [width, height, left, top, tileWidth, tileHeight] = [8, 12, 16, 20, 24, 28].map((at) => view.getUint32(at))
-  const tiles = Math.ceil(width! / tileWidth!) * Math.ceil(height! / tileHeight!)
+  const [width, height, left, top] = [8, 12, 16, 20].map((at) => view.getUint32(at))
+  const tiles = tilesOf(view)
   // Components of other sizes than the image's have no place in a frame.
   const isSubsampled = view.getUint8(43) !== 1 || view.getUint8(44) !== 1
   if (!(tiles <= MAX_TILES) || isSubsampled) return undefined
@@ -64,6 +92,13 @@ export function jpeg2000Header(bytes: Bytes): CodestreamHeader | undefined {
     bits: (view.getUint8(42) & 0x7f) + 1,
     signed: view.getUint8(42) > 0x7f,
   }
+}
+
+/** Of a codestream from its start (ITU-T T.800 B.3). */
+function tilesOf(view: DataView): number {
+  const along = (end: number, tile: number, from: number): number =>
+    Math.ceil((view.getUint32(end) - view.getUint32(from)) / view.getUint32(tile))
+  return along(8, 24, 32) * along(12, 28, 36)
 }
 
 const SOC_SIZ = Buffer.of(0xff, 0x4f, 0xff, 0x51)
@@ -132,11 +167,27 @@ function withoutZeros(bytes: Bytes): Bytes {
   return bytes.subarray(0, end)
 }
 
-/** Whether all tile-parts are there (ITU-T T.800 A.4.2): a decoder that gets fewer draws what it has, in silence. */
+/**
+ * Whether all tiles are there with all tile-parts that they say they have (ITU-T T.800 A.4.2): a decoder that gets fewer
+ * draws what it has, in silence.
+ */
 export function isWholeJpeg2000(bytes: Bytes): boolean {
   const start = jpeg2000Start(bytes)
-  if (start === undefined) return false
+  if (start === undefined || bytes.length < start + 45) return false
   const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.length)
+  const tiles = new Map<number, TileParts>()
+  if (!hasWholeParts(bytes, view, start, tiles)) return false
+  const isWhole = ({ there, said }: TileParts): boolean => there >= said
+  return tiles.size >= tilesOf(new DataView(view.buffer, view.byteOffset + start)) && [...tiles.values()].every(isWhole)
+}
+
+interface TileParts {
+  there: number
+  /** 0 where none of them says. */
+  said: number
+}
+
+function hasWholeParts(bytes: Bytes, view: DataView, start: number, tiles: Map<number, TileParts>): boolean {
   let at = start + 2
   while (at + 4 <= bytes.length) {
     const marker = view.getUint16(at)
@@ -146,6 +197,8 @@ export function isWholeJpeg2000(bytes: Bytes): boolean {
       continue
     }
     if (at + 12 > bytes.length) return false
+    const tile = tiles.get(view.getUint16(at + 4)) ?? { there: 0, said: 0 }
+    tiles.set(view.getUint16(at + 4), { there: tile.there + 1, said: Math.max(tile.said, view.getUint8(at + 11)) })
     const length = view.getUint32(at + 6)
     // Psot of 0: the last tile-part goes on to the EOC marker.
     if (length === 0) return hasEndOfImage(bytes)

@@ -1,10 +1,12 @@
 import { inflateRawSync } from 'node:zlib'
 import type { Bytes } from '../dicom/bytes.ts'
+import { sharesChrominance } from '../dicom/photometric-interpretation.ts'
 import type { Uid } from '../dicom/uids.ts'
 import { charls, ijg, openjpeg, openjph, turbo } from './codecs.ts'
 import { CodestreamError } from './codec-error.ts'
 import {
   checkHeader,
+  hasAllScans,
   isWholeJpeg2000,
   jpeg2000Header,
   jpegHeader,
@@ -67,13 +69,13 @@ export function decodedDescription(image: ImageDescription, syntax: Uid): ImageD
   const { photometricInterpretation: stored, samplesPerPixel } = image
   const isRgb = samplesPerPixel === 3 && (isJpeg || ['YBR_ICT', 'YBR_RCT'].includes(stored))
   // Only JPEG leaves out every other colour sample, and its decoders fill them in.
-  const full = stored === 'YBR_FULL_422' || stored === 'YBR_PARTIAL_422' ? 'YBR_FULL' : stored
+  const full = sharesChrominance(stored) ? 'YBR_FULL' : stored
   return { ...image, planarConfiguration: 0, photometricInterpretation: isRgb ? 'RGB' : full }
 }
 
 async function decodeJpeg8(frame: Bytes, image: ImageDescription): Promise<Bytes> {
   checkHeader(jpegHeader(frame), image)
-  const whole = withEndOfImage(frame)
+  const whole = withEndOfImage(wholeJpeg(frame))
   const isAsStored = image.photometricInterpretation === 'RGB'
   const stream = image.samplesPerPixel === 3 ? withColorTransform(whole, isAsStored ? 0 : 1) : whole
   return allocated(await turbo.decode(stream, image), image)
@@ -84,7 +86,7 @@ function decodeIjg(frame: Bytes, image: ImageDescription): Bytes {
   // The module goes by what it is told, not by the stream: it would write bytes where words are meant.
   const width = bits > 8 ? 16 : 8
   const coded = { ...image, bitsAllocated: width, bitsStored: Math.min(image.bitsStored, width) }
-  return allocated({ bits: width, signed: false, planar: false, data: ijg.decode(frame, coded) }, image)
+  return allocated({ bits: width, signed: false, planar: false, data: ijg.decode(wholeJpeg(frame), coded) }, image)
 }
 
 async function decodeJpegLs(frame: Bytes, image: ImageDescription): Promise<Bytes> {
@@ -102,6 +104,12 @@ async function decodeHtj2k(frame: Bytes, image: ImageDescription): Promise<Bytes
   checkHeader(jpeg2000Header(frame), image)
   if (!isWholeJpeg2000(frame)) throw new CodestreamError('it ends too early')
   return allocated(clamped(await decodeSigned(openjph, frame, image)), image)
+}
+
+/** @throws CodestreamError where a scan is missing: decoders draw what they have, in silence */
+function wholeJpeg(frame: Bytes): Bytes {
+  if (!hasAllScans(frame)) throw new CodestreamError('it ends too early')
+  return frame
 }
 
 /** Both decoders give 0 for what is negative in bytes: they are told that there is no sign, and it is put back. */

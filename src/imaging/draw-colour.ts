@@ -29,7 +29,9 @@ function drawPalette(frame: Bytes, image: ImageDescription, tables: readonly [Lu
   const pixels = image.rows * image.columns
   const samples = rawSamples(frame, image, pixels)
   const stored = storedValue(image)
-  const shown = tables.map((lut) => ({ ...lut, entries: toBytes(lut) })) as [Lut, Lut, Lut]
+  // Some write 8 bits into entries that they say have 16.
+  const isInBytes = tables.every(({ bits, entries }) => bits <= 8 || entries.every((entry) => entry < 256))
+  const shown = tables.map((lut) => ({ ...lut, entries: isInBytes ? lut.entries : toBytes(lut) })) as [Lut, Lut, Lut]
   const out = Buffer.allocUnsafe(3 * pixels)
   for (let n = 0; n < pixels; n++) {
     const index = stored(samples[n]!)
@@ -40,10 +42,8 @@ function drawPalette(frame: Bytes, image: ImageDescription, tables: readonly [Lu
   return out
 }
 
-/** Some write 8 bits into entries that they say have 16. */
 function toBytes({ bits, entries }: Lut): Uint16Array {
-  const isInBytes = bits <= 8 || entries.every((entry) => entry < 256)
-  return isInBytes ? entries : entries.map((entry) => entry >> (bits - 8))
+  return bits <= 8 ? entries : entries.map((entry) => entry >> (bits - 8))
 }
 
 /** Three samples of 8 bits a pixel, colour by pixel. */

@@ -10,6 +10,9 @@ export type Modality =
   | { readonly kind: 'rescale'; readonly slope: number; readonly intercept: number }
   | { readonly kind: 'lut'; readonly lut: Lut }
 
+/** Of one picture: a frame of single bits may be 8 times its bytes. */
+export const MAX_DRAWN_PIXELS = 128 * 1024 * 1024
+
 /** All that is needed to draw a frame, and can be sent to another thread. */
 export interface Drawing {
   readonly image: ImageDescription
@@ -57,6 +60,9 @@ export function readDrawing(header: Dataset, frame: number, float: 32 | 64 | und
   const inGroups = (tag: number): Dataset =>
     groups.map((group) => group.items(tag)[0]).find((item) => item !== undefined) ?? header
   const transformation = inGroups(Attribute.PixelValueTransformationSequence)
+  if (image.rows * image.columns > MAX_DRAWN_PIXELS) {
+    throw new UnusableImageError(`a picture has at most ${MAX_DRAWN_PIXELS} pixels`)
+  }
   const modality = readModality(transformation, image)
   const interpretation = image.photometricInterpretation
   return {

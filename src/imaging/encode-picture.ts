@@ -23,6 +23,7 @@ export interface PictureOptions {
 export const QUALITY = 90
 /** Bytes of all pictures of an animation together: an animation is made of all of them at once. */
 export const MAX_ANIMATION_BYTES = 192 * 1024 * 1024
+export const MAX_ANIMATION_FRAMES = 4096
 /** GIF counts in hundredths of a second; viewers take less than two of them for ten. */
 const LEAST_DELAY_MS = 20
 
@@ -30,7 +31,9 @@ const LEAST_DELAY_MS = 20
 export class AnimationTooLargeError extends Error {
   readonly code = 'ANIMATION_TOO_LARGE'
   constructor() {
-    super(`The frames of the animation have together more than ${MAX_ANIMATION_BYTES} bytes`)
+    super(
+      `The animation has more than ${MAX_ANIMATION_FRAMES} frames, or its frames have together more than ${MAX_ANIMATION_BYTES} bytes`,
+    )
     this.name = 'AnimationTooLargeError'
   }
 }
@@ -52,33 +55,46 @@ export async function encodePicture(picture: Picture, placement: Placement, opti
   }
 }
 
+export interface AnimationOptions {
+  /** Milliseconds that each picture is shown. */
+  readonly delay: number
+  /** As of PictureOptions. */
+  readonly overlay?: Bytes | undefined
+  /** Encodes when it may. */
+  readonly turn: (encode: () => Promise<Bytes>) => Promise<Bytes>
+}
+
+/** Whether an animation can be made of so many pictures. @throws AnimationTooLargeError */
+export function checkAnimation(frames: number, { width, height }: Pick<Placement, 'width' | 'height'>): void {
+  const isTooLarge = frames > MAX_ANIMATION_FRAMES || frames * width * height * 3 > MAX_ANIMATION_BYTES
+  if (isTooLarge) throw new AnimationTooLargeError()
+}
+
 /**
- * Pictures of one size as an animation (GIF) that begins anew at its end; each is shown for `delay` ms.
+ * Pictures of one size as an animation (GIF) that begins anew at its end.
  * @throws AnimationTooLargeError
  */
 export async function encodeAnimation(
   pictures: AsyncIterable<Picture>,
   placement: Placement,
-  delay: number,
-  overlay?: Bytes,
+  { delay, overlay, turn }: AnimationOptions,
 ): Promise<Bytes> {
   const { width, height } = placement
   const frames: Bytes[] = []
   for await (const picture of pictures) {
-    if ((frames.length + 1) * width * height * 3 > MAX_ANIMATION_BYTES) throw new AnimationTooLargeError()
+    checkAnimation(frames.length + 1, placement)
     const shown = laidOver(placePixels(picture, placement).toColourspace('srgb'), overlay)
     frames.push(await shown.removeAlpha().raw().toBuffer())
   }
   const raw = { width, height: height * frames.length, channels: 3, pageHeight: height } as const
-  return sharp(concat(frames), { raw, limitInputPixels: false })
-    .gif({
-      delay: frames.map(() => Math.max(delay, LEAST_DELAY_MS)),
-      loop: 0,
-      dither: 0,
-      effort: 1,
-      interPaletteMaxError: 0,
-    })
-    .toBuffer()
+  const animation = sharp(concat(frames), { raw, limitInputPixels: false }).gif({
+    delay: frames.map(() => Math.max(delay, LEAST_DELAY_MS)),
+    loop: 0,
+    dither: 0,
+    effort: 1,
+    interPaletteMaxError: 0,
+  })
+  return turn(() => animation.toBuffer())
 }
 
 /** An overlay comes behind scaling, wherever it is asked for. */

@@ -82,7 +82,11 @@ function readOffsets(table: Bytes, frames: number): readonly number[] | undefine
   return offsets.every((offset, n) => (n === 0 ? offset === 0 : offset > offsets[n - 1]!)) ? offsets : undefined
 }
 
-/** SOI of JPEG and JPEG-LS, SOC of JPEG 2000. */
+/** `jP  ` with its length: the first box of a JP2 file (ITU-T T.800 I.5.1). */
+const JP2_SIGNATURE = [0, 0, 0, 12, 0x6a, 0x50, 0x20, 0x20]
+
+/** SOI of JPEG and JPEG-LS, SOC of JPEG 2000, or a JP2 file around that. */
 function isBitstreamStart(bytes: Bytes): boolean {
+  if (JP2_SIGNATURE.every((byte, n) => bytes[n] === byte)) return true
   return bytes[0] === 0xff && (bytes[1] === 0xd8 || (bytes[1] === 0x4f && bytes[2] === 0xff && bytes[3] === 0x51))
 }

@@ -30,10 +30,6 @@ const THREAD_HEAP_MIB = 512
 /** How long a thread is kept that has nothing to do, in ms: it holds compiled codecs. */
 const THREAD_IDLE_MS = 60_000
 
-interface Waiter {
-  readonly resolve: () => void
-}
-
 /** Threads in which frames are decoded, encoded and drawn, one frame at a time each, so that no request waits for a codec. */
 export class ImagingPool implements AsyncDisposable {
   readonly #options: ImagingOptions
@@ -41,7 +37,7 @@ export class ImagingPool implements AsyncDisposable {
   #piscina: Piscina<Task, Outcome<Bytes | Picture>> | undefined
   #running = 0
   #isOver = false
-  readonly #waiters: Waiter[] = []
+  readonly #waiters: (() => void)[] = []
 
   constructor(options: ImagingOptions) {
     this.#options = options
@@ -75,8 +71,27 @@ export class ImagingPool implements AsyncDisposable {
     await this.#piscina?.destroy()
   }
 
-  async #run(task: Task, signal: AbortSignal): Promise<Bytes | Picture> {
+  /**
+   * Does work of other threads in the place of a frame: all together take no more processors than there are threads here.
+   * @throws the signal's reason while it waits, and what the work throws
+   */
+  async inTurn<T>(work: () => Promise<T>, signal: AbortSignal): Promise<T> {
     await this.#turn(signal)
+    try {
+      return await work()
+    } finally {
+      const next = this.#waiters.shift()
+      // The place is handed on, not freed: nobody overtakes.
+      if (next) next()
+      else this.#running--
+    }
+  }
+
+  #run(task: Task, signal: AbortSignal): Promise<Bytes | Picture> {
+    return this.inTurn(() => this.#runNow(task), signal)
+  }
+
+  async #runNow(task: Task): Promise<Bytes | Picture> {
     // Its time begins here: waiting for a thread is no fault of the frame.
     const late = AbortSignal.timeout(this.#options.timeout)
     try {
@@ -88,11 +103,6 @@ export class ImagingPool implements AsyncDisposable {
       throw faultOf(outcome)
     } catch (error) {
       throw late.aborted || isOutOfMemory(error) ? new CodecStoppedError({ cause: error }) : error
-    } finally {
-      const next = this.#waiters.shift()
-      // The place is handed on, not freed: nobody overtakes.
-      if (next) next.resolve()
-      else this.#running--
     }
   }
 
@@ -104,7 +114,7 @@ export class ImagingPool implements AsyncDisposable {
       return
     }
     const { promise, resolve, reject } = Promise.withResolvers<undefined>()
-    const waiter: Waiter = { resolve: () => resolve(undefined) }
+    const waiter = (): void => resolve(undefined)
     const aborted = (): void => {
       const at = this.#waiters.indexOf(waiter)
       if (at < 0) return

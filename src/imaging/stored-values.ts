@@ -8,7 +8,11 @@ export type RawSamples = Uint8Array | Uint16Array | Uint32Array
 export function rawSamples(frame: Bytes, image: ImageDescription, count: number): RawSamples {
   const { bitsAllocated } = image
   if (frame.length * 8 < count * bitsAllocated) throw new UnusableImageError('its frame is too short')
-  if (bitsAllocated === 1) return Uint8Array.from({ length: count }, (_, n) => (frame[n >> 3]! >> (n & 7)) & 1)
+  if (bitsAllocated === 1) {
+    const bits = new Uint8Array(count)
+    for (let n = 0; n < count; n++) bits[n] = (frame[n >> 3]! >> (n & 7)) & 1
+    return bits
+  }
   if (bitsAllocated === 8) return frame.subarray(0, count)
   // Typed arrays begin at a multiple of their size.
   const bytes = frame.byteOffset % (bitsAllocated / 8) === 0 ? frame : Uint8Array.from(frame)

@@ -3,6 +3,7 @@ import { concat, type Bytes, type ByteStream } from '../dicom/bytes.ts'
 import type { Dataset } from '../dicom/dataset.ts'
 import { ElementReader, type ElementToken } from '../dicom/element-reader.ts'
 import { ElementWriter } from '../dicom/element-writer.ts'
+import { sharesChrominance } from '../dicom/photometric-interpretation.ts'
 import { isGroupLength, DATA_SET_TRAILING_PADDING, type Tag } from '../dicom/tag.ts'
 import type { TransferSyntax } from '../dicom/transfer-syntax.ts'
 import type { Vr } from '../dicom/vr.ts'
@@ -59,7 +60,7 @@ export function planTranscoding(header: Dataset, from: TransferSyntax, to: Trans
   const native = from.encapsulated ? decodedDescription(stored, from.uid) : stored
   if (to.encapsulated) {
     // Two pixels that share a sample are none to an encoder.
-    const isShared = !from.encapsulated && stored.photometricInterpretation.endsWith('_422')
+    const isShared = !from.encapsulated && sharesChrominance(stored.photometricInterpretation)
     if (isShared || native.planarConfiguration === 1 || !isEncodable(native, to.uid)) return undefined
     return { from, to, frames, stored, native, given: encodedDescription(native, to.uid) }
   }

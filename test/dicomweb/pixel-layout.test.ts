@@ -25,6 +25,7 @@ describe('the layout of pixel data', () => {
     [{ rows: 2, columns: 3, bits: 1, samples: 1 }, 6],
     [{ rows: 2, columns: 3, bits: 32, samples: 1 }, 6 * 32],
     [{ rows: 2, columns: 4, bits: 8, samples: 3, photometric: 'YBR_FULL_422' }, 8 * 2 * 8],
+    [{ rows: 2, columns: 4, bits: 8, samples: 3, photometric: 'YBR_PARTIAL_422' }, 8 * 2 * 8],
     [{ rows: 2, columns: 4, bits: 8, samples: 3, photometric: 'YBR_FULL' }, 8 * 3 * 8],
     [{ columns: 4 }, 0],
     [{}, 0],

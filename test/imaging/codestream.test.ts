@@ -2,6 +2,7 @@ import { describe, expect, it } from 'vitest'
 import { CodestreamError } from '../../src/imaging/codec-error.ts'
 import {
   checkHeader,
+  hasAllScans,
   isWholeJpeg2000,
   jpeg2000Header,
   jpegHeader,
@@ -42,6 +43,37 @@ describe('the frame header of JPEG', () => {
     ['what no frame stands behind', SOI + 'ff01' + sof('ffc0')],
   ])('is not in %s', (_, bytes) => {
     expect(jpegHeader(hex(bytes))).toBeUndefined()
+  })
+})
+
+describe('the scans of JPEG', () => {
+  /** A scan of components, with data in which a marker is stuffed and another restarts. */
+  const scan = (...components: string[]): string =>
+    `ffda00${(6 + 2 * components.length).toString(16).padStart(2, '0')}0${components.length}` +
+    components.map((one) => `${one}00`).join('') +
+    '003f00' +
+    '1122ff0033ffd044'
+  const EOI = 'ffd9'
+
+  it.each([
+    ['one of all components', sof('ffc0') + scan('01', '02', '03')],
+    ['one each', sof('ffc3') + scan('01') + scan('02') + scan('03')],
+    ['two, with tables between', sof('ffc1') + scan('01') + 'ffc40005aabbcc' + scan('02', '03')],
+    ['progressive ones to the end', sof('ffc2') + scan('01', '02', '03') + scan('01') + EOI],
+  ])('are all there: %s', (_, stream) => {
+    expect(hasAllScans(hex(SOI + stream))).toBe(true)
+    expect(hasAllScans(hex(SOI + stream + (stream.endsWith(EOI) ? '' : EOI) + '00'))).toBe(true)
+  })
+
+  it.each([
+    ['no scan', sof('ffc0')],
+    ['one of three', sof('ffc0') + scan('01') + EOI],
+    ['the last one cut off', sof('ffc3') + scan('01') + scan('02')],
+    ['what looks like one in a comment', sof('ffc0') + 'fffe000e' + scan('01', '02', '03').slice(0, 24)],
+    ['progressive ones without an end', sof('ffc2') + scan('01', '02', '03') + scan('01')],
+    ['no frame', scan('01', '02', '03')],
+  ])('are not all there: %s', (_, stream) => {
+    expect(hasAllScans(hex(SOI + stream))).toBe(false)
   })
 })
 
@@ -126,6 +158,25 @@ describe('the tile-parts of JPEG 2000', () => {
     ['nothing behind the main header but noise', [Buffer.alloc(50, 0x77)]],
   ])('are not all there: %s', (_, parts) => {
     expect(whole(...parts)).toBe(false)
+  })
+
+  it('are not all there where a tile is missing, or a part that was said to come', () => {
+    // Two tiles beside each other, of 20 x 30 pixels together.
+    const header = siz((bytes) => bytes.writeUInt32BE(11, 24)).subarray(0, 45)
+    const of = (tile: number, index: number, count: number): Buffer => {
+      const bytes = part(20)
+      bytes.writeUInt16BE(tile, 4)
+      bytes.writeUInt8(index, 10)
+      bytes.writeUInt8(count, 11)
+      return bytes
+    }
+    const isWhole = (...parts: readonly Buffer[]): boolean =>
+      isWholeJpeg2000(Buffer.concat([header, ...parts, hex('ffd9')]))
+    expect(isWhole(of(0, 0, 1), of(1, 0, 1))).toBe(true)
+    expect(isWhole(of(1, 0, 0), of(0, 0, 2), of(0, 1, 0))).toBe(true)
+    expect(isWhole(of(0, 0, 1))).toBe(false)
+    expect(isWhole(of(0, 0, 1), of(0, 1, 0))).toBe(false)
+    expect(isWhole(of(0, 0, 2), of(1, 0, 1))).toBe(false)
   })
 
   it('are none in what is no codestream', () => {

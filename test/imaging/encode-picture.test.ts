@@ -1,11 +1,14 @@
 import sharp from 'sharp'
 import { describe, expect, it } from 'vitest'
+import type { Bytes } from '../../src/dicom/bytes.ts'
 import type { Picture } from '../../src/imaging/draw-frame.ts'
 import {
   AnimationTooLargeError,
+  checkAnimation,
   encodeAnimation,
   encodePicture,
   MAX_ANIMATION_BYTES,
+  MAX_ANIMATION_FRAMES,
   type PictureOptions,
 } from '../../src/imaging/encode-picture.ts'
 import { placePicture, type Placement, type Viewport } from '../../src/imaging/place-picture.ts'
@@ -261,12 +264,13 @@ describe('an animation', () => {
     yield* pictures
   }
   const shades = [0, 10, 20, 40]
+  const turn = (encode: () => Promise<Bytes>): Promise<Bytes> => encode()
   /** Levels of 255: frames share 256 shades, and are told apart by more. */
   const TOLERANCE = 2
 
   it('has all its frames, in their order, with their greys', async () => {
     const pictures = shades.map(slope)
-    const file = await encodeAnimation(each(pictures), place(pictures[0]!), 100)
+    const file = await encodeAnimation(each(pictures), place(pictures[0]!), { delay: 100, turn })
     const { format, pages, width, pageHeight, loop } = await sharp(file, { animated: true }).metadata()
     expect([format, pages, width, pageHeight, loop]).toEqual(['gif', 4, WIDTH, HEIGHT, 0])
     for (const [page, { data }] of pictures.entries()) {
@@ -284,7 +288,7 @@ describe('an animation', () => {
     [1000, 1000],
   ])('shows each frame for %i ms, which are %i in a GIF', async (delay, told) => {
     const pictures = shades.map(slope)
-    const file = await encodeAnimation(each(pictures), place(pictures[0]!), delay)
+    const file = await encodeAnimation(each(pictures), place(pictures[0]!), { delay, turn })
     const { delay: delays } = await sharp(file, { animated: true }).metadata()
     expect(delays).toEqual(shades.map(() => told))
   })
@@ -292,7 +296,7 @@ describe('an animation', () => {
   it('is placed as a picture is', async () => {
     const pictures = shades.map(slope)
     const viewport = { width: 10, height: 6, left: 5, top: 3, regionWidth: 10, regionHeight: 6, flipVertically: true }
-    const file = await encodeAnimation(each(pictures), place(pictures[0]!, viewport), 100)
+    const file = await encodeAnimation(each(pictures), place(pictures[0]!, viewport), { delay: 100, turn })
     for (const [page, picture] of pictures.entries()) {
       const decoded = await decode(file, page)
       expect([decoded.width, decoded.height]).toEqual([10, 6])
@@ -307,7 +311,7 @@ describe('an animation', () => {
 
   it('has frames that are the same as others', async () => {
     const pictures = [slope(), slope(), slope(9), slope(9)]
-    const file = await encodeAnimation(each(pictures), place(pictures[0]!), 100)
+    const file = await encodeAnimation(each(pictures), place(pictures[0]!), { delay: 100, turn })
     const { pages, delay } = await sharp(file, { animated: true }).metadata()
     // What shows no difference may be shown longer instead.
     expect(delay).toHaveLength(pages!)
@@ -326,8 +330,19 @@ describe('an animation', () => {
       }
     }
     const placement = { ...place(picture), width, height }
-    await expect(encodeAnimation(endless(), placement, 100)).rejects.toThrow(AnimationTooLargeError)
+    await expect(encodeAnimation(endless(), placement, { delay: 100, turn })).rejects.toThrow(AnimationTooLargeError)
     expect(drawn).toBe(most + 1)
+  })
+
+  it.each([
+    [MAX_ANIMATION_FRAMES, 1, false],
+    [MAX_ANIMATION_FRAMES + 1, 1, true],
+    [64, 1024, false],
+    [65, 1024, true],
+  ])('of %i frames of %i pixels squared is too large before the first is drawn: %s', (frames, side, isTooLarge) => {
+    const check = (): void => checkAnimation(frames, { width: side, height: side })
+    if (isTooLarge) expect(check).toThrow(AnimationTooLargeError)
+    else expect(check).not.toThrow()
   })
 
   it('ends with the error that a frame has', async () => {
@@ -335,6 +350,6 @@ describe('an animation', () => {
       yield slope()
       throw new Error('no second one')
     }
-    await expect(encodeAnimation(failing(), place(slope()), 100)).rejects.toThrow('no second one')
+    await expect(encodeAnimation(failing(), place(slope()), { delay: 100, turn })).rejects.toThrow('no second one')
   })
 })

@@ -91,6 +91,12 @@ describe('fragments', () => {
     }
   })
 
+  it('are frames where JP2 files begin', () => {
+    const file = (text: string): Buffer => Buffer.from(`\x00\x00\x00\x0cjP  \r\n\x87\n${text}`, 'latin1')
+    const fragments = [file('a'), more('b'), file('cd')]
+    expect(assembled(J2K, 2, NONE, fragments)).toEqual([joined(fragments[0]!, fragments[1]!), joined(fragments[2]!)])
+  })
+
   it('may be empty, and are then of no account', () => {
     expect(assembled(JPEG, 2, NONE, [NONE, start('a'), NONE, start('b'), NONE])).toEqual([
       joined(start('a')),
