@@ -243,6 +243,13 @@ describe('content deeper than any report has', () => {
     expect(reportHtml(report([nested(64)]))).toContain('<dt>Deepest</dt>')
   })
 
+  it('is indented no further than eight levels, each of its lines', () => {
+    const lines = reportText(report([nested(64)])).split('\n')
+    expect(lines.find((line) => line.endsWith('Level: 1'))).toBe(`${' '.repeat(16)}Level: 1`)
+    const [, deep] = reportText(report([nested(20), text('Wide', 'a\nb')])).split('Deepest')
+    expect(deep).toContain('\nWide: a\n  b\n')
+  })
+
   it('is left out below that, however deep it goes', () => {
     for (const depth of [65, 5000]) {
       expect(reportText(report([nested(depth)]))).not.toContain('Deepest')

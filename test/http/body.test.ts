@@ -67,6 +67,18 @@ describe('primed', () => {
     expect(source.closed).toBe(true)
   })
 
+  it('ends its source when it is given up, be it before anything was taken of it', async () => {
+    for (const taken of [0, 1, 3]) {
+      const source = streamOf([bytes(10), bytes(10), bytes(10), bytes(10)])
+      const { stream } = await primed(source, 15, 1000)
+      const iterator = stream[Symbol.asyncIterator]()
+      for (let n = 0; n < taken; n++) await iterator.next()
+      await iterator.return?.()
+      expect([taken, source.closed]).toEqual([taken, true])
+      expect((await iterator.next()).done).toBe(true)
+    }
+  })
+
   it('waits for the first piece as long as it takes, and for others only so long', async () => {
     const { promise, resolve } = Promise.withResolvers<undefined>()
     async function* slow(): AsyncGenerator<Bytes> {

@@ -261,6 +261,30 @@ describe('an encapsulated document', () => {
     expect((await get(setup.url + uri, 'text/xml')).status).toBe(406)
   })
 
+  it('is nothing that could act in a browser, whatever it says it is', async () => {
+    const page = (type: string): Buffer =>
+      file({
+        change(dataset) {
+          dataset.delete(Attribute.PixelData)
+          dataset
+            .put(Attribute.EncapsulatedDocument, { vr: 'OB', value: Buffer.from('<script>alert(1)</script>\n') })
+            .set(Attribute.MIMETypeOfEncapsulatedDocument, type)
+        },
+      })
+    for (const type of ['text/html', 'image/svg+xml', 'text/xml']) {
+      const setup = await started(page(type))
+      const { status, headers } = await get(setup.url + uri, type)
+      expect([status, headers.get('content-type')]).toEqual([200, type])
+      expect(headers.get('content-security-policy')).toBe("default-src 'none'; sandbox")
+      expect(headers.get('x-content-type-options')).toBe('nosniff')
+    }
+    // Browsers show no PDF in a sandbox.
+    const setup = await started(document(7))
+    const { headers } = await get(setup.url + uri, 'application/pdf')
+    expect(headers.get('content-security-policy')).toBeNull()
+    expect(headers.get('x-content-type-options')).toBe('nosniff')
+  })
+
   it('has its pad where nothing tells its length', async () => {
     const setup = await started(document())
     expect((await get(setup.url + uri, 'application/pdf')).body).toEqual(Buffer.concat([pdf, Buffer.of(0)]))

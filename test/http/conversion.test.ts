@@ -172,6 +172,22 @@ describe('an instance that is stored uncompressed, asked for in a compressed syn
     }
   })
 
+  it('is a 406 where its pixels are floating-point numbers, which have no compressed form', async () => {
+    const floats = instanceFile({
+      change(dataset) {
+        dataset.delete(Attribute.PixelData)
+        dataset
+          .set(Attribute.Rows, 2)
+          .set(Attribute.Columns, 2)
+          .set(Attribute.SamplesPerPixel, 1)
+          .set(Attribute.BitsAllocated, 32)
+          .put(Attribute.FloatPixelData, { vr: 'OF', value: Buffer.alloc(16, 1) })
+      },
+    })
+    await holds(floats)
+    expect(code(await get(setup.url + PATH, inSyntax(Syntax.rle)))).toBe('406 NOT_ACCEPTABLE')
+  })
+
   it.each([1, 3] as const)('comes in JPEG, and says that it was lossy: %d samples', async (samples) => {
     const made = madeImage({ samples, bits: 8, frames: 2 })
     await holds(await imageFile(made, Syntax.explicit))

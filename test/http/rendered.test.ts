@@ -771,6 +771,27 @@ describe('a study and a series', () => {
     expect(got.map(({ headers }) => headers.get('content-type'))).toEqual(['image/jpeg', 'image/jpeg'])
   })
 
+  it.each([
+    ['whose animation is too long', 'image/gif', '?viewport=1,1', { frames: 4097, columns: 1 }],
+    ['that has not the region that is asked for', 'image/jpeg', '?viewport=4,4,6,6,2,2', { columns: 4 }],
+    ['whose pixel data are short', 'image/jpeg', '', { rows: 4000 }],
+  ] as const)('is a 206 without an instance %s', async (_, type, query, greys) => {
+    const study = `1.2.42.${query.length}`
+    const other = { study, series: `${study}.1` }
+    const values = 'frames' in greys ? Array<number>(greys.frames).fill(1) : RAMP
+    const options = { ...other, instance: `${study}.2` }
+    await holds(
+      greyFile(RAMP, { options: { ...other, instance: `${study}.3` } }),
+      greyFile(values, { ...greys, options }),
+    )
+    const path = `/studies/${study}`
+    const [part, ...others] = parts(await rendered(query, `multipart/related; type="${type}"`, path), 206)
+    expect(part!.headers.get('content-location')).toContain(`/instances/${study}.3/`)
+    expect(others).toEqual([])
+    const alone = await rendered(query, type, `${path}/series/${study}.1/instances/${study}.2`)
+    expect(alone.status).toBeGreaterThanOrEqual(400)
+  })
+
   it('is a 206 without an instance that is damaged', async () => {
     const other = { study: '1.2.41', series: '1.2.41.1' }
     const path = `/studies/${other.study}/series/${other.series}`

@@ -1,4 +1,5 @@
 import { deflateRawSync } from 'node:zlib'
+import sharp from 'sharp'
 import { describe, expect, it } from 'vitest'
 import { CodestreamError } from '../../src/imaging/codec-error.ts'
 import { decodedDescription, decodeFrame, isDecodable } from '../../src/imaging/decode-frame.ts'
@@ -134,6 +135,24 @@ describe('frames that are not compressed by a codec', () => {
     ['empty', Buffer.alloc(0)],
   ])('are refused when the deflated frame is %s', async (_, frame) => {
     await expect(decodeFrame(frame, image, DEFLATED_FRAMES)).rejects.toThrow(CodestreamError)
+  })
+})
+
+describe('a JPEG of several scans', () => {
+  it('is drawn whole or not at all', async () => {
+    const image = description({ rows: 64, columns: 80 })
+    const raw = { width: 80, height: 64, channels: 1 } as const
+    const stream = await sharp(picture(image), { raw })
+      .toColourspace('b-w')
+      .jpeg({ progressive: true, quality: 95 })
+      .toBuffer()
+    const starts = [...stream.keys()].filter((at) => stream[at] === 0xff && stream[at + 1] === 0xda)
+    expect(starts.length).toBeGreaterThan(3)
+    const whole = Buffer.from(await decodeFrame(stream, image, `${PREFIX}.4.50`))
+    expect(greatestDifference(whole, picture(image), image)).toBeLessThan(20)
+    for (const end of [...starts.slice(1), stream.length - 2]) {
+      await expect(decodeFrame(stream.subarray(0, end), image, `${PREFIX}.4.50`)).rejects.toThrow(CodestreamError)
+    }
   })
 })
 

@@ -205,6 +205,11 @@ describe('a frame of palette colours', () => {
     ])
   })
 
+  it('of 16 bits has them though one of its tables has small numbers only', () => {
+    const palette = { red: lut(16, 0xffff, 0), green: lut(16, 0, 0xffff), blue: lut(16, 200, 0) }
+    expect(shades(Buffer.of(1, 2, 1, 1), drawing(image, { palette })).slice(0, 6)).toEqual([255, 0, 0, 0, 255, 0])
+  })
+
   it.each([8, 16])('of 8 bits has them as they are, though their tables are said to have %i', (bits) => {
     const palette = { red: lut(bits, 7, 255), green: lut(bits, 1, 2), blue: lut(bits, 0, 9) }
     expect(shades(Buffer.of(1, 2, 1, 2), drawing(image, { palette }))).toEqual([7, 1, 0, 255, 2, 9, 7, 1, 0, 255, 2, 9])
