@@ -3,6 +3,11 @@ import type { DataSetSource } from '../dicom/data-set-source.ts'
 import { bytesOf, fragmentsOf, frameFragments, type Fragment } from './fragments.ts'
 import type { PixelLayout } from './pixel-layout.ts'
 
+/** The numbers of so many frames. */
+export function allFrames(count: number): number[] {
+  return Array.from({ length: count }, (_, n) => n + 1)
+}
+
 /** There are fewer frames than that. */
 export class NoSuchFrameError extends Error {
   readonly code = 'NO_SUCH_FRAME'

@@ -51,7 +51,12 @@ export const MAX_FRAMES = 1_000_000
  * @throws MalformedDataSetError, and what the source throws
  */
 export async function readPixelLayout(source: DataSetSource): Promise<PixelLayout | undefined> {
-  const reader = new DatasetReader(source.syntax, { until: isPixelData, only: WANTED })
+  const reader = new DatasetReader(source.syntax, {
+    until: isPixelData,
+    only: WANTED,
+    // A longer table is none of these frames.
+    omit: ({ length }) => (length ?? 0) > 8 * MAX_FRAMES,
+  })
   for await (const chunk of source.bytes()) {
     reader.push(chunk)
     if (reader.complete) break

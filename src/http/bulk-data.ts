@@ -6,7 +6,7 @@ import { formatTag } from '../dicom/tag.ts'
 import { isBulkData } from '../dicomweb/bulk-attributes.ts'
 import { OCTET_STREAM } from '../dicomweb/bulk-media.ts'
 import { isOmitted } from '../dicomweb/encoded-model.ts'
-import { run, wholePixelData, type SizedBytes } from '../dicomweb/frames.ts'
+import { allFrames, run, wholePixelData, type SizedBytes } from '../dicomweb/frames.ts'
 import {
   negotiateBulkData,
   representPixelData,
@@ -14,12 +14,11 @@ import {
   type BulkOffer,
   type Representation,
 } from '../dicomweb/negotiate-bulk.ts'
-import { resourceUrl } from '../dicomweb/resource.ts'
 import { Delivery, notAcceptable, notFound, type Part } from './delivery.ts'
 import type { HttpContext } from './environment.ts'
 import { documentOf } from './encapsulated-document.ts'
 import { frameParts } from './frames.ts'
-import { acceptHeader, pathInstance, pathSelection } from './path.ts'
+import { acceptHeader, instanceUrl, pathInstance, pathSelection } from './path.ts'
 import { concernsOneInstance } from './decompress.ts'
 import { givenPixels, layoutOf, openPixelData } from './pixel-source.ts'
 import { exactly, sendSized } from './sized-body.ts'
@@ -44,7 +43,7 @@ export async function retrieveBulkDataElement(c: HttpContext): Promise<Response>
   const representation = representElement(offers, element, instance, own?.type)
   if (!representation) throw notAcceptable()
   const value = await valueOf(source, element, own?.length)
-  return await sendValue(c, value, representation, `${urlOf(c, instance)}/bulkdata/${path}`)
+  return await sendValue(c, value, representation, `${instanceUrl(c, instance)}/bulkdata/${path}`)
 }
 
 /** Pixel data of an instance (PS3.18 10.4): a value, or one part for each frame of compressed data. */
@@ -54,7 +53,7 @@ async function retrieveOnePixelData(c: HttpContext, path?: string): Promise<Resp
   using pixels = await openPixelData(c, uids, offers)
   const { layout, instance } = pixels
   if (path !== undefined && path !== formatTag(layout.tag)) throw notFound()
-  const url = urlOf(c, instance)
+  const url = instanceUrl(c, instance)
   const value = pixels.value()
   if (value) {
     const location = `${url}/bulkdata/${formatTag(layout.tag)}`
@@ -69,7 +68,7 @@ async function retrieveOnePixelData(c: HttpContext, path?: string): Promise<Resp
   )
   if (!inParts) throw notAcceptable()
   const [media = ''] = inParts.representation.contentType.split(';')
-  const parts = frameParts(inParts, numbersTo(layout.frames), url)
+  const parts = frameParts(inParts, allFrames(layout.frames), url)
   return await new Delivery().sendMultipart(c, media, parts, {})
 }
 
@@ -102,7 +101,7 @@ async function* partsOf(
   delivery: Delivery,
 ): AsyncGenerator<Part> {
   const source = littleEndian(instance)
-  const url = urlOf(c, instance)
+  const url = instanceUrl(c, instance)
   if (!pixelsOnly) {
     for await (const element of walkElements(source)) {
       if (!isBulkData(element.header) || isOmitted(element.header.tag) || PIXELS.includes(element.path)) continue
@@ -131,7 +130,7 @@ async function* partsOf(
   }
   const value = pixels.value()
   if (value) yield part(await value, pixels.representation, `${url}/bulkdata/${formatTag(layout.tag)}`)
-  else yield* frameParts(pixels, numbersTo(layout.frames), url)
+  else yield* frameParts(pixels, allFrames(layout.frames), url)
 }
 
 function part({ length, bytes }: SizedBytes, { contentType }: Representation, location: string): Part {
@@ -167,10 +166,6 @@ function offersFor(c: HttpContext, single: boolean): BulkOffer[] {
   return offers
 }
 
-function urlOf(c: HttpContext, { study, series, sopInstance }: CachedInstance): string {
-  return resourceUrl(c.var.base, { study, series, instance: sopInstance })
-}
-
 async function find(source: DataSetSource, path: string): Promise<WalkedElement | undefined> {
   for await (const element of walkElements(source)) if (element.path === path) return element
   return undefined
@@ -190,8 +185,4 @@ async function valueOf(source: DataSetSource, element: WalkedElement, length?: n
   const { header, offset } = element
   if (header.length !== undefined) return run(source, offset, Math.min(length ?? header.length, header.length))
   return wholePixelData(source, { offset, length: undefined })
-}
-
-function* numbersTo(last: number): Generator<number> {
-  for (let n = 1; n <= last; n++) yield n
 }

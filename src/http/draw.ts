@@ -8,9 +8,10 @@ import type { PixelLayout } from '../dicomweb/pixel-layout.ts'
 import type { WindowParam } from '../dicomweb/rendered-params.ts'
 import type { Picture } from '../imaging/draw-frame.ts'
 import { DRAWN, readDrawing, type Drawing } from '../imaging/drawing.ts'
+import { UnusableImageError } from '../imaging/image-description.ts'
 import type { HttpContext } from './environment.ts'
 import { gatheredFrame } from './pixel-source.ts'
-import { readAttributes } from './read-attributes.ts'
+import { readAttributes, upTo } from './read-attributes.ts'
 
 /** What is read of a header for it to be drawn, and for how long a frame is shown. */
 const HEADER: ReadonlySet<number> = new Set([
@@ -22,6 +23,9 @@ const HEADER: ReadonlySet<number> = new Set([
 /** Milliseconds a frame of an animation is shown where its instance does not say. */
 const FRAME_MS = 100
 
+/** Of what is read to draw an image: tables, and the functional groups of its frames. */
+export const MAX_DRAWING_HEADER_BYTES = 64 * 1024 * 1024
+
 /** A viewer asks for many frames of an instance: its header is read once. */
 const headers = new WeakMap<object, Dataset>()
 
@@ -30,7 +34,9 @@ export async function drawingHeader(instance: CachedInstance): Promise<Dataset> 
   const { identity } = instance
   const known = headers.get(identity)
   if (known) return known
-  const header = await readAttributes(instance, { until: isPixelData, only: HEADER })
+  const tooLarge = (): Error => new UnusableImageError(`its header has over ${MAX_DRAWING_HEADER_BYTES} bytes`)
+  const omit = upTo(MAX_DRAWING_HEADER_BYTES, tooLarge)
+  const header = await readAttributes(instance, { until: isPixelData, only: HEADER, omit })
   headers.set(identity, header)
   return header
 }

@@ -1,10 +1,9 @@
 import { isVideo } from '../dicomweb/bulk-media.ts'
 import { NoSuchFrameError } from '../dicomweb/frames.ts'
 import { negotiateBulkData } from '../dicomweb/negotiate-bulk.ts'
-import { resourceUrl } from '../dicomweb/resource.ts'
 import { Delivery, notAcceptable, type Part } from './delivery.ts'
 import type { HttpContext } from './environment.ts'
-import { acceptHeader, pathInstance } from './path.ts'
+import { acceptHeader, instanceUrl, pathInstance } from './path.ts'
 import { openPixelData, type GivenPixels } from './pixel-source.ts'
 import { RequestError } from './problem.ts'
 import { exactly, sendSized } from './sized-body.ts'
@@ -30,7 +29,7 @@ export async function retrieveFrames(c: HttpContext): Promise<Response> {
   }
   const missing = frames.find((frame) => frame > layout.frames)
   if (missing !== undefined) throw new NoSuchFrameError(missing, layout.frames)
-  const url = resourceUrl(c.var.base, { study: uids.study, series: uids.series, instance: uids.sopInstance })
+  const url = instanceUrl(c, uids)
   if (representation.form === 'single') {
     const frame = await pixels.frame(frames[0]!)
     return await sendSized(c, frame, {

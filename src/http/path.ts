@@ -1,5 +1,6 @@
 import { isUid, type Uid } from '../dicom/uids.ts'
 import { acceptOf, type Accept } from '../dicomweb/accept.ts'
+import { resourceUrl } from '../dicomweb/resource.ts'
 import type { InstanceUids, Selection } from '../pacs/instance.ts'
 import type { HttpContext } from './environment.ts'
 import { RequestError } from './problem.ts'
@@ -33,6 +34,11 @@ export function pathSelection(c: HttpContext): Selection {
 /** The instance that the path of an instance names. @throws as pathUid */
 export function pathInstance(c: HttpContext): InstanceUids {
   return { study: pathUid(c, 'study')!, series: pathUid(c, 'series')!, sopInstance: pathUid(c, 'instance')! }
+}
+
+/** Where an instance is found. */
+export function instanceUrl(c: HttpContext, { study, series, sopInstance }: InstanceUids): string {
+  return resourceUrl(c.var.base, { study, series, instance: sopInstance })
 }
 
 /** What the client takes. @throws AcceptError */

@@ -23,6 +23,7 @@ import { IncompleteRetrieveError } from '../pacs/retrieve-source.ts'
 import { notAcceptable } from './delivery.ts'
 import type { HttpContext } from './environment.ts'
 import { RequestError } from './problem.ts'
+import { sizedBytes } from './sized-body.ts'
 
 /** Pixel data in the form in which it is given to the client. */
 export interface GivenPixels {
@@ -177,15 +178,6 @@ function convertedPixels(
     },
     async ready() {
       first ??= await converted(1)
-    },
-  }
-}
-
-function sizedBytes(bytes: Bytes): SizedBytes {
-  return {
-    length: bytes.length,
-    async *bytes(from = 0, to = bytes.length) {
-      yield bytes.subarray(from, to)
     },
   }
 }

@@ -6,7 +6,7 @@ import type { TransferSyntax } from '../dicom/transfer-syntax.ts'
 import { STORAGE_ROOT } from '../dicom/uids.ts'
 import type { Accept } from '../dicomweb/accept.ts'
 import { isVideo, mediaTypeOf } from '../dicomweb/bulk-media.ts'
-import { NoSuchFrameError, run, wholePixelData, type SizedBytes } from '../dicomweb/frames.ts'
+import { allFrames, NoSuchFrameError, run, wholePixelData, type SizedBytes } from '../dicomweb/frames.ts'
 import { isPixelData } from '../dicomweb/bulk-attributes.ts'
 import { walkElements } from '../dicom/element-walk.ts'
 import {
@@ -31,7 +31,8 @@ import { documentOf } from './encapsulated-document.ts'
 import type { HttpContext } from './environment.ts'
 import { layoutOf } from './pixel-source.ts'
 import { RequestError } from './problem.ts'
-import { readAttributes } from './read-attributes.ts'
+import { readAttributes, upTo } from './read-attributes.ts'
+import { sizedBytes } from './sized-body.ts'
 
 /** Something as it is shown to people. */
 export interface Rendering {
@@ -69,7 +70,7 @@ export async function renderInstance(
   if (!layout && request.frames) throw new RequestError(404, 'NO_PIXEL_DATA', 'The instance has no pixel data.')
   // The frames of a video are one bitstream.
   if (request.frames && isVideo(instance.syntax)) return undefined
-  const frames = request.frames ?? numbersTo(layout?.frames ?? 0)
+  const frames = request.frames ?? allFrames(layout?.frames ?? 0)
   const media = await renderedTypes(instance, layout, frames.length)
   const [offer] = negotiateRendered(accept, { media, forms })
   if (!offer) return undefined
@@ -82,7 +83,7 @@ export async function renderInstance(
     return { ...offer, value: await renderImage(c, instance, layout, frames, offer.media as ImageType, request) }
   }
   if (offer.media === PDF) return { ...offer, value: await pdfOf(instance) }
-  return { ...offer, value: bytesValue(Buffer.from(await renderReport(instance, offer.media), 'utf8')) }
+  return { ...offer, value: sizedBytes(Buffer.from(await renderReport(instance, offer.media), 'utf8')) }
 }
 
 /** What can be made of an instance, its default first. */
@@ -106,10 +107,6 @@ export function isDrawable({ encapsulated, uid }: TransferSyntax): boolean {
 
 const ANIMATED_FIRST: readonly RenderedType[] = ['image/gif', 'image/jpeg', 'image/png']
 
-function numbersTo(count: number): number[] {
-  return Array.from({ length: count }, (_, n) => n + 1)
-}
-
 /** One picture of an instance, or of several frames an animation. */
 async function renderImage(
   c: HttpContext,
@@ -120,7 +117,7 @@ async function renderImage(
   { params }: RenderRequest,
 ): Promise<SizedBytes> {
   if (type !== 'image/gif' || frames.length === 1) {
-    return bytesValue(await drawPicture(c, instance, layout, frames[0]!, type, params))
+    return sizedBytes(await drawPicture(c, instance, layout, frames[0]!, type, params))
   }
   const { window, viewport } = params
   const placement = within(placePicture(layout.columns, layout.rows, viewport))
@@ -131,7 +128,7 @@ async function renderImage(
   }
   const overlay = await overlayOf(instance, placement, params)
   const { imaging, signal } = c.var
-  return bytesValue(
+  return sizedBytes(
     await encodeAnimation(pictures(), placement, {
       delay: frameTime(header),
       overlay,
@@ -177,17 +174,9 @@ async function renderReport(instance: CachedInstance, media: RenderedType): Prom
 }
 
 async function readReport(instance: CachedInstance): Promise<Dataset> {
-  let size = 0
-  return readAttributes(instance, {
-    until: isPixelData,
-    omit: ({ length }) => {
-      size += length ?? 0
-      if (size > MAX_REPORT_BYTES) {
-        throw new RequestError(413, 'REPORT_TOO_LARGE', `A report of over ${MAX_REPORT_BYTES} bytes is not rendered.`)
-      }
-      return false
-    },
-  })
+  const tooLarge = (): Error =>
+    new RequestError(413, 'REPORT_TOO_LARGE', `A report of over ${MAX_REPORT_BYTES} bytes is not rendered.`)
+  return readAttributes(instance, { until: isPixelData, omit: upTo(MAX_REPORT_BYTES, tooLarge) })
 }
 
 async function pdfOf(instance: CachedInstance): Promise<SizedBytes> {
@@ -200,13 +189,4 @@ async function pdfOf(instance: CachedInstance): Promise<SizedBytes> {
     return run(source, offset, Math.min(length, header.length))
   }
   throw new RequestError(404, 'NO_SUCH_BULK_DATA', 'The instance has no document.')
-}
-
-export function bytesValue(bytes: Uint8Array): SizedBytes {
-  return {
-    length: bytes.length,
-    async *bytes(from = 0, to = bytes.length) {
-      yield bytes.subarray(from, to)
-    },
-  }
 }

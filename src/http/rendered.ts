@@ -1,16 +1,15 @@
 import type { CachedInstance } from '../cache/cached-instance.ts'
 import { IMAGE_TYPES, negotiateRendered } from '../dicomweb/negotiate-rendered.ts'
 import { parseRenderedParams, type RenderedParams } from '../dicomweb/rendered-params.ts'
-import { resourceUrl } from '../dicomweb/resource.ts'
 import { concernsOneInstance } from './decompress.ts'
 import { Delivery, notAcceptable, type Part } from './delivery.ts'
 import type { HttpContext } from './environment.ts'
 import { frameList } from './frames.ts'
-import { acceptHeader, pathInstance, pathSelection } from './path.ts'
-import { bytesValue, drawPicture, isDrawable, renderInstance, type Rendering, type RenderRequest } from './render.ts'
+import { acceptHeader, instanceUrl, pathInstance, pathSelection } from './path.ts'
+import { drawPicture, isDrawable, renderInstance, type Rendering, type RenderRequest } from './render.ts'
 import { layoutOf } from './pixel-source.ts'
 import { RequestError } from './problem.ts'
-import { exactly, sendSized } from './sized-body.ts'
+import { exactly, sendSized, sizedBytes } from './sized-body.ts'
 import { NoSuchFrameError } from '../dicomweb/frames.ts'
 
 /** What a web page that is rendered from a report may do: nothing but look as it is. */
@@ -28,7 +27,7 @@ export async function renderOneInstance(c: HttpContext): Promise<Response> {
     forms: ['single', 'multipart'],
   })
   if (!rendering) throw notRenderable()
-  return await sendRendering(c, rendering, `${urlOf(c, instance)}/rendered`, params)
+  return await sendRendering(c, rendering, `${instanceUrl(c, instance)}/rendered`, params)
 }
 
 /** WADO-RS of frames as pictures: each by itself, or together as an animation. */
@@ -38,7 +37,7 @@ export async function renderFrames(c: HttpContext): Promise<Response> {
   const { archive, cache, signal } = c.var
   const accept = acceptHeader(c)
   using instance = await cache.instance(archive, pathInstance(c), { compressed: true, part: true }, { signal })
-  const url = `${urlOf(c, instance)}/frames/${frames.join(',')}/rendered`
+  const url = `${instanceUrl(c, instance)}/frames/${frames.join(',')}/rendered`
   if (frames.length === 1) {
     const rendering = await renderInstance(c, instance, { params, accept, forms: ['single', 'multipart'], frames })
     if (!rendering) throw notRenderable()
@@ -60,7 +59,7 @@ export async function renderFrames(c: HttpContext): Promise<Response> {
   async function* parts(): AsyncGenerator<Part> {
     for (const frame of frames) {
       const bytes = await drawPicture(c, instance, layout!, frame, type, params)
-      yield partOf({ ...offer!, value: bytesValue(bytes) }, `${urlOf(c, instance)}/frames/${frame}/rendered`)
+      yield partOf({ ...offer!, value: sizedBytes(bytes) }, `${instanceUrl(c, instance)}/frames/${frame}/rendered`)
     }
   }
   return await new Delivery().sendMultipart(c, type, parts(), warningsOf(c, params))
@@ -103,7 +102,7 @@ async function* renderedPart(
     if (!concernsOneInstance(error)) throw error
     reason = error as Error
   }
-  if (rendering) yield partOf(rendering, `${urlOf(c, instance)}/rendered`)
+  if (rendering) yield partOf(rendering, `${instanceUrl(c, instance)}/rendered`)
   else delivery.leaveOut(reason)
 }
 
@@ -146,10 +145,6 @@ function typeOf(media: string): string {
 function warningsOf(c: HttpContext, { unknownAnnotations }: RenderedParams): Record<string, string> {
   if (unknownAnnotations.length === 0) return {}
   return { Warning: `299 ${c.var.base}: The annotation parameter has keywords that are not supported.` }
-}
-
-function urlOf(c: HttpContext, { study, series, sopInstance }: CachedInstance): string {
-  return resourceUrl(c.var.base, { study, series, instance: sopInstance })
 }
 
 export function notRenderable(): RequestError {

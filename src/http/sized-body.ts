@@ -14,6 +14,16 @@ class LengthError extends Error {
   }
 }
 
+/** Bytes that are there, as a value that may be given in part. */
+export function sizedBytes(bytes: Bytes): SizedBytes {
+  return {
+    length: bytes.length,
+    async *bytes(from = 0, to = bytes.length) {
+      yield bytes.subarray(from, to)
+    },
+  }
+}
+
 /** A single body of known length, or the range of it that the client asks for (RFC 9110 14). */
 export async function sendSized(
   c: HttpContext,

@@ -8,10 +8,11 @@ import type { InstanceUids, Selection } from '../pacs/instance.ts'
 import { returnKey, selectionKeys, type Level } from '../pacs/query.ts'
 import type { HttpContext } from './environment.ts'
 import { frameList } from './frames.ts'
+import { sizedBytes } from './sized-body.ts'
 import { acceptHeader, pathSelection } from './path.ts'
 import { layoutOf } from './pixel-source.ts'
 import { RequestError } from './problem.ts'
-import { bytesValue, drawPicture, isDrawable } from './render.ts'
+import { drawPicture, isDrawable } from './render.ts'
 import { notRenderable, renderedParams, sendRendering } from './rendered.ts'
 
 /** Pixels of a side of a thumbnail for which nothing is said. */
@@ -44,8 +45,8 @@ export async function thumbnail(c: HttpContext): Promise<Response> {
       throw error instanceof UnusableImageError ? noThumbnail() : error
     },
   )
-  const url = resourceUrl(c.var.base, selection) + (asked === undefined ? '' : `/frames/${asked}`)
-  return await sendRendering(c, { ...offer, value: bytesValue(picture) }, `${url}/thumbnail`, params)
+  const url = resourceUrl(c.var.base, selection) + (asked === undefined ? '' : `/frames/${frame}`)
+  return await sendRendering(c, { ...offer, value: sizedBytes(picture) }, `${url}/thumbnail`, params)
 }
 
 const WHOLE = {

@@ -7,10 +7,10 @@ import { negotiateRendered } from '../dicomweb/negotiate-rendered.ts'
 import { parseUriParams, type UriParams } from '../dicomweb/uri-params.ts'
 import type { PixelLayout } from '../dicomweb/pixel-layout.ts'
 import type { RenderedParams } from '../dicomweb/rendered-params.ts'
-import { resourceUrl } from '../dicomweb/resource.ts'
 import type { InstanceUids } from '../pacs/instance.ts'
 import { Delivery, notAcceptable } from './delivery.ts'
 import type { HttpContext } from './environment.ts'
+import { instanceUrl } from './path.ts'
 import { layoutOf } from './pixel-source.ts'
 import { RequestError } from './problem.ts'
 import { renderedTypes, renderInstance } from './render.ts'
@@ -47,7 +47,7 @@ export async function retrieveByUri(c: HttpContext): Promise<Response> {
     ...(layout && !offer.media.startsWith('video/') && { frames: [params.frameNumber ?? 1] }),
   })
   if (!rendering) throw notRenderable()
-  return await sendRendering(c, rendering, urlOf(c, instance), renderedParamsOf(params, layout))
+  return await sendRendering(c, rendering, instanceUrl(c, instance), renderedParamsOf(params, layout))
 }
 
 function only(media: string): Accept {
@@ -76,7 +76,7 @@ async function sendFile(c: HttpContext, instance: CachedInstance, params: UriPar
     yield part10Header(sopClass, sopInstance, file!.syntax)
     yield* file!.body
   }
-  return new Delivery().send(c, bytes(), { 'Content-Type': DICOM, 'Content-Location': urlOf(c, instance) })
+  return new Delivery().send(c, bytes(), { 'Content-Type': DICOM, 'Content-Location': instanceUrl(c, instance) })
 }
 
 /** The same in the terms of the other services. */
@@ -111,8 +111,4 @@ function renderedParamsOf(params: UriParams, layout: PixelLayout | undefined): R
           flipVertically: false,
         },
   }
-}
-
-function urlOf(c: HttpContext, { study, series, sopInstance }: CachedInstance): string {
-  return resourceUrl(c.var.base, { study, series, instance: sopInstance })
 }

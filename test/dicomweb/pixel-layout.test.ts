@@ -52,6 +52,20 @@ describe('the layout of pixel data', () => {
     expect(await readPixelLayout(sourceOf(nativeImage(explicitLittle, shape, PIXELS)))).toMatchObject({ frames })
   })
 
+  it('has no extended table of more than its frames', async () => {
+    const entry = { offset: 0, length: 12 }
+    for (const [frames, entries] of [
+      [1, 2],
+      [2, 1],
+      [1, MAX_FRAMES + 1],
+    ] as const) {
+      const table = Array.from({ length: entries }, () => entry)
+      const image = encapsulatedImage({ frames }, [], [Buffer.alloc(12), Buffer.alloc(12)], table)
+      const layout = await readPixelLayout(sourceOf(image))
+      expect([layout!.frames, layout!.extended]).toEqual([frames, undefined])
+    }
+  })
+
   it('has fragments behind the header, and their extended table where it has an entry a frame', async () => {
     const table = [
       { offset: 0, length: 11 },

@@ -2,6 +2,7 @@ import sharp from 'sharp'
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest'
 import { Attribute } from '../../src/dicom/attributes.ts'
 import { Dataset } from '../../src/dicom/dataset.ts'
+import { MAX_DRAWING_HEADER_BYTES } from '../../src/http/draw.ts'
 import { code, even, get, imageFile, madeImage, parts, pixelsOf, realFile, type Got } from '../support/conversion.ts'
 import { E, I, instanceFile, S, Syntax, type InstanceOptions } from '../support/dicom-files.ts'
 import { startSetup, type Setup } from '../support/gateway.ts'
@@ -693,6 +694,16 @@ describe('what cannot be shown', () => {
 
   it('is a 406 where its attributes are of no image', async () => {
     await holds(greyFile(RAMP, { photometric: 'PALETTE COLOR' }))
+    expect(code(await rendered())).toBe('406 UNUSABLE_IMAGE')
+  })
+
+  it('is a 406 where more would have to be read than a header has', async () => {
+    const table = Buffer.alloc(MAX_DRAWING_HEADER_BYTES / 2)
+    const item = (): Dataset =>
+      new Dataset().set(Attribute.LUTDescriptor, [1, 0, 16], 'US').put(Attribute.LUTData, { vr: 'OW', value: table })
+    await holds(
+      greyFile(RAMP, { change: (dataset) => dataset.setItems(Attribute.VOILUTSequence, [item(), item(), item()]) }),
+    )
     expect(code(await rendered())).toBe('406 UNUSABLE_IMAGE')
   })
 
