@@ -3,6 +3,8 @@ import { readFile } from 'node:fs/promises'
 import { parseArgs } from 'node:util'
 import { setFlagsFromString } from 'node:v8'
 import { ConfigError, loadConfig } from './config.ts'
+import type * as Configuration from './config.ts'
+import type * as Demo from './demo/start.ts'
 import type { Viewer } from './demo/viewer.ts'
 import { startGateway, type Gateway } from './gateway.ts'
 import { ListenerError } from './pacs/move-destination.ts'
@@ -103,11 +105,10 @@ async function demo(values: {
   if (!Number.isInteger(port) || port < 0 || port > 65_535) throw new UsageError('--port is a number from 0 to 65535')
   const stop = stopSignal()
   const viewer = values.viewer === true ? await viewerFor(stop) : undefined
-  const { startDemo } = await import('./demo/start.ts')
+  const [{ startDemo }, { parseConfig }] = await demoModules()
   await using archive = await startDemo(values.dicom).catch((error: unknown) => {
     throw new UsageError(`--dicom: ${error instanceof Error ? error.message : 'cannot be read'}`)
   })
-  const { parseConfig } = await import('./config.ts')
   const config = parseConfig({
     http: { port, host: values.host ?? '127.0.0.1' },
     archives: [{ aeTitle: archive.aeTitle, host: '127.0.0.1', port: archive.port }],
@@ -119,6 +120,11 @@ async function demo(values: {
   await stop
   print('\nStopping.\n')
   await gateway.stop()
+}
+
+// Not within a function that disposes of something: there TypeScript 5.9 does not rewrite the names of what is imported.
+function demoModules(): Promise<[typeof Demo, typeof Configuration]> {
+  return Promise.all([import('./demo/start.ts'), import('./config.ts')])
 }
 
 /** Ends the process: 0 without a problem, 1 with one; a faulty command line or configuration ends it with 2. */
