@@ -133,7 +133,8 @@ export class ImagingPool implements AsyncDisposable {
   get #pool(): Piscina<Task, Outcome<Bytes | Picture>> {
     // TypeScript rewrites imports, not URLs.
     const file = import.meta.url.endsWith('.ts') ? './worker.ts' : './worker.js'
-    this.#piscina ??= new Piscina({
+    if (this.#piscina) return this.#piscina
+    const pool = new Piscina<Task, Outcome<Bytes | Picture>>({
       filename: new URL(file, import.meta.url).href,
       minThreads: 0,
       maxThreads: this.#threads,
@@ -141,7 +142,10 @@ export class ImagingPool implements AsyncDisposable {
       idleTimeout: THREAD_IDLE_MS,
       resourceLimits: { maxOldGenerationSizeMb: THREAD_HEAP_MIB },
     })
-    return this.#piscina
+    // Of a frame that nobody waits for any more, as it was late or the pool is over: unheard it would end the process.
+    pool.on('error', () => undefined)
+    this.#piscina = pool
+    return pool
   }
 }
 

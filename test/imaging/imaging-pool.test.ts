@@ -1,5 +1,6 @@
 import { setTimeout as sleep } from 'node:timers/promises'
-import { afterEach, describe, expect, it } from 'vitest'
+import { Piscina } from 'piscina'
+import { afterEach, describe, expect, it, vi } from 'vitest'
 import { CodestreamError } from '../../src/imaging/codec-error.ts'
 import { encodeFrame } from '../../src/imaging/encode-frame.ts'
 import { UnusableImageError } from '../../src/imaging/image-description.ts'
@@ -142,6 +143,19 @@ describe('a pool that is disposed', () => {
     const threads = open(1)
     await threads[Symbol.asyncDispose]()
     expect(threads.stats).toEqual({ running: 0, waiting: 0 })
+  })
+
+  it('does not end the process by an answer that nobody waits for', async () => {
+    // Its threads tell of one by an event, and of their own faults: when, is a race that no test wins each time.
+    const run = vi.spyOn(Piscina.prototype, 'run')
+    try {
+      await open(1).encode(frame, image, RLE, never)
+      const threads = run.mock.contexts[0] as Piscina
+      expect(threads).toBeInstanceOf(Piscina)
+      expect(threads.emit('error', new Error('Unexpected message from Worker'))).toBe(true)
+    } finally {
+      run.mockRestore()
+    }
   })
 
   it('ends what is at work in an error, and does not wait for it', async () => {
