@@ -1,13 +1,11 @@
-import type { CachedInstance } from '../cache/cached-instance.ts'
 import { Attribute } from '../dicom/attributes.ts'
 import type { Dataset } from '../dicom/dataset.ts'
-import { isPixelData } from '../dicomweb/bulk-attributes.ts'
 import { dateText, nameText } from '../dicomweb/report.ts'
 import type { RenderedParams } from '../dicomweb/rendered-params.ts'
 import type { Annotation } from '../imaging/annotate.ts'
-import { readAttributes } from './read-attributes.ts'
 
-const SHOWN: ReadonlySet<number> = new Set([
+/** The attributes that an annotation is made of. */
+export const ANNOTATED: ReadonlySet<number> = new Set([
   Attribute.SpecificCharacterSet,
   Attribute.PatientName,
   Attribute.PatientID,
@@ -24,12 +22,11 @@ const SHOWN: ReadonlySet<number> = new Set([
 ])
 
 /** What a client wants burned into pictures of an instance (PS3.18 8.3.5.1.1); undefined where it wants nothing. */
-export async function annotationOf(
-  instance: CachedInstance,
+export function annotationOf(
+  attributes: Dataset,
   { annotation: { patient, technique } }: Pick<RenderedParams, 'annotation'>,
-): Promise<Annotation | undefined> {
+): Annotation | undefined {
   if (!patient && !technique) return undefined
-  const attributes = await readAttributes(instance, { until: isPixelData, only: SHOWN })
   return {
     topLeft: patient ? patientLines(attributes) : [],
     bottomLeft: technique ? techniqueLines(attributes) : [],

@@ -9,13 +9,15 @@ import type { WindowParam } from '../dicomweb/rendered-params.ts'
 import type { Picture } from '../imaging/draw-frame.ts'
 import { DRAWN, readDrawing, type Drawing } from '../imaging/drawing.ts'
 import { UnusableImageError } from '../imaging/image-description.ts'
+import { ANNOTATED } from './annotation.ts'
 import type { HttpContext } from './environment.ts'
 import { gatheredFrame } from './pixel-source.ts'
 import { readAttributes, upTo } from './read-attributes.ts'
 
-/** What is read of a header for it to be drawn, and for how long a frame is shown. */
+/** What is read of a header for it to be drawn and annotated, and for how long a frame is shown. */
 const HEADER: ReadonlySet<number> = new Set([
   ...DRAWN,
+  ...ANNOTATED,
   Attribute.RecommendedDisplayFrameRate,
   Attribute.CineRate,
   Attribute.FrameTime,

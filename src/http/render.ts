@@ -159,7 +159,7 @@ async function overlayOf(
   { width, height }: Placement,
   params: RenderedParams,
 ): Promise<Uint8Array | undefined> {
-  const annotation = await annotationOf(instance, params)
+  const annotation = annotationOf(await drawingHeader(instance), params)
   return annotation && annotationOverlay(annotation, width, height)
 }
 

@@ -95,15 +95,11 @@ async function decodeJpegLs(frame: Bytes, image: ImageDescription): Promise<Byte
 }
 
 async function decodeJpeg2000(frame: Bytes, image: ImageDescription): Promise<Bytes> {
-  checkHeader(jpeg2000Header(frame), image)
-  if (!isWholeJpeg2000(frame)) throw new CodestreamError('it ends too early')
-  return allocated(await decodeSigned(openjpeg, frame, image), image)
+  return allocated(await decodeWavelets(openjpeg, frame, image), image)
 }
 
 async function decodeHtj2k(frame: Bytes, image: ImageDescription): Promise<Bytes> {
-  checkHeader(jpeg2000Header(frame), image)
-  if (!isWholeJpeg2000(frame)) throw new CodestreamError('it ends too early')
-  return allocated(clamped(await decodeSigned(openjph, frame, image)), image)
+  return allocated(clamped(await decodeWavelets(openjph, frame, image)), image)
 }
 
 /** @throws CodestreamError where a scan is missing: decoders draw what they have, in silence */
@@ -112,9 +108,13 @@ function wholeJpeg(frame: Bytes): Bytes {
   return frame
 }
 
-/** Both decoders give 0 for what is negative in bytes: they are told that there is no sign, and it is put back. */
-async function decodeSigned(codec: typeof openjpeg, frame: Bytes, image: ImageDescription): Promise<Samples> {
-  const header = jpeg2000Header(frame)!
+/**
+ * Of JPEG 2000 and HTJ2K. Both decoders give 0 for what is negative in bytes: they are told that there is no sign, and it
+ * is put back.
+ */
+async function decodeWavelets(codec: typeof openjpeg, frame: Bytes, image: ImageDescription): Promise<Samples> {
+  const header = checkHeader(jpeg2000Header(frame), image)
+  if (!isWholeJpeg2000(frame)) throw new CodestreamError('it ends too early')
   if (!header.signed || header.bits > 8) return codec.decode(frame, image)
   const samples = await codec.decode(withoutSign(frame), image)
   const middle = 2 ** (header.bits - 1)
