@@ -11,6 +11,7 @@ import { part10Header } from '../../src/dicom/part10.ts'
 import { transferSyntax } from '../../src/dicom/transfer-syntax.ts'
 import type { ImageDescription } from '../../src/imaging/image-description.ts'
 import { SECONDARY_CAPTURE } from '../support/dicom-files.ts'
+import { setImage } from '../support/image-attributes.ts'
 import { findProgram } from '../support/peers.ts'
 
 // DCMTK's own programs, as the other opinion.
@@ -44,15 +45,7 @@ export function fileOf(image: ImageDescription, syntax: string, pixels: Bytes | 
     .set(Attribute.PatientID, 'P-1')
     .set(Attribute.StudyInstanceUID, `${instance}.1`)
     .set(Attribute.SeriesInstanceUID, `${instance}.2`)
-    .set(Attribute.SamplesPerPixel, image.samplesPerPixel)
-    .set(Attribute.PhotometricInterpretation, image.photometricInterpretation)
-    .set(Attribute.Rows, image.rows)
-    .set(Attribute.Columns, image.columns)
-    .set(Attribute.BitsAllocated, image.bitsAllocated)
-    .set(Attribute.BitsStored, image.bitsStored)
-    .set(Attribute.HighBit, image.highBit)
-    .set(Attribute.PixelRepresentation, image.signed ? 1 : 0)
-  if (image.samplesPerPixel > 1) dataset.set(Attribute.PlanarConfiguration, image.planarConfiguration)
+  setImage(dataset, image)
   if (frames > 1) dataset.set(Attribute.NumberOfFrames, frames)
   if (pixels instanceof Uint8Array) {
     dataset.put(Attribute.PixelData, { vr: image.bitsAllocated > 8 ? 'OW' : 'OB', value: even(pixels) })

@@ -15,6 +15,7 @@ import { storedFrames } from '../e2e/stored-frames.ts'
 import { collect, collectUntilError, streamOf } from '../support/byte-stream.ts'
 import { byteByByte, chunksOf, cutAt } from '../support/chunking.ts'
 import { differences } from '../support/dataset-differences.ts'
+import { setImage } from '../support/image-attributes.ts'
 import { description, noise, picture } from './made-images.ts'
 import { greatestDifference, readImage, withFiles } from './real-images.ts'
 
@@ -197,14 +198,6 @@ function nativeDataset(shape: Shape, pixels: readonly Buffer[]): Dataset {
   const dataset = new Dataset()
     .set(Attribute.SOPInstanceUID, '1.2.3')
     .set(Attribute.PatientName, 'Doe^Jane')
-    .set(Attribute.SamplesPerPixel, image.samplesPerPixel)
-    .set(Attribute.PhotometricInterpretation, image.photometricInterpretation)
-    .set(Attribute.Rows, image.rows)
-    .set(Attribute.Columns, image.columns)
-    .set(Attribute.BitsAllocated, image.bitsAllocated)
-    .set(Attribute.BitsStored, image.bitsStored)
-    .set(Attribute.HighBit, image.highBit)
-    .set(Attribute.PixelRepresentation, image.signed ? 1 : 0)
     .setItems(0x00880200, [icon])
     .put(0x00091001, { vr: 'LO', value: Buffer.from('private ') })
     .put(Attribute.PixelData, {
@@ -212,7 +205,7 @@ function nativeDataset(shape: Shape, pixels: readonly Buffer[]): Dataset {
       value: all.length % 2 === 0 ? all : Buffer.concat([all, Buffer.of(0)]),
     })
     .put(0x7fe11001, { vr: 'OB', value: Buffer.alloc(100_000, 9) })
-  if (image.samplesPerPixel > 1) dataset.set(Attribute.PlanarConfiguration, image.planarConfiguration)
+  setImage(dataset, image)
   if (pixels.length > 1) dataset.set(Attribute.NumberOfFrames, pixels.length)
   shape.change?.(dataset)
   return dataset

@@ -11,6 +11,7 @@ import { encodedDescription, encodeFrame } from '../../src/imaging/encode-frame.
 import type { ImageDescription } from '../../src/imaging/image-description.ts'
 import { differences } from './dataset-differences.ts'
 import { instanceFile, type InstanceOptions } from './dicom-files.ts'
+import { setImage } from './image-attributes.ts'
 import { readParts, type Part } from './multipart.ts'
 import { hasPrefix, splitPart10 } from './part10.ts'
 import { daikonFiles, testdataFiles } from './testdata.ts'
@@ -171,25 +172,12 @@ export async function imageFile(
     syntax,
     ...(!isNative && { fragments: [Buffer.alloc(0), ...bitstreams.map(even)] }),
     change(dataset) {
-      describe(dataset, given)
+      setImage(dataset, given)
       if (frames.length > 1) dataset.set(Attribute.NumberOfFrames, String(frames.length))
       if (isNative) dataset.put(Attribute.PixelData, { vr, value: even(Buffer.concat(frames)) })
       change?.(dataset)
     },
   })
-}
-
-function describe(dataset: Dataset, image: ImageDescription): void {
-  dataset
-    .set(Attribute.SamplesPerPixel, image.samplesPerPixel)
-    .set(Attribute.PhotometricInterpretation, image.photometricInterpretation)
-    .set(Attribute.Rows, image.rows)
-    .set(Attribute.Columns, image.columns)
-    .set(Attribute.BitsAllocated, image.bitsAllocated)
-    .set(Attribute.BitsStored, image.bitsStored)
-    .set(Attribute.HighBit, image.highBit)
-    .set(Attribute.PixelRepresentation, Number(image.signed))
-  if (image.samplesPerPixel > 1) dataset.set(Attribute.PlanarConfiguration, image.planarConfiguration)
 }
 
 export function even(bytes: Bytes): Buffer {
