@@ -93,6 +93,11 @@ const faults: Readonly<Record<string, Fault>> = {
     title: 'Image too demanding',
     detail: 'A frame took too long, or too much memory, to decode. As it is stored it is given to who accepts that.',
   },
+  IMAGING_BUSY: {
+    status: 503,
+    title: 'Too many images at once',
+    detail: 'Too many frames wait to be decoded, encoded or drawn. Try again later.',
+  },
   PEER_TIMEOUT: { status: 504, title: 'Archive timeout', detail: 'The archive did not answer in time.' },
   POOL_BUSY: {
     status: 503,

@@ -132,7 +132,7 @@ async function renderImage(
     await encodeAnimation(pictures(), placement, {
       delay: frameTime(header),
       overlay,
-      turn: (encode) => imaging.inTurn(encode, signal),
+      turn: (bytes, encode) => imaging.inTurn(bytes, encode, signal),
     }),
   )
 }
@@ -151,7 +151,9 @@ export async function drawPicture(
   const placement = within(placePicture(picture.width, picture.height, viewport))
   const overlay = await overlayOf(instance, placement, params)
   const options = { type, quality, profile: iccProfile !== 'no', overlay }
-  return c.var.imaging.inTurn(() => encodePicture(picture, placement, options), c.var.signal)
+  const { imaging, signal } = c.var
+  const encode = (timeout: number) => encodePicture(picture, placement, { ...options, timeout })
+  return imaging.inTurn(picture.data.length, encode, signal)
 }
 
 async function overlayOf(

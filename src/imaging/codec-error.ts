@@ -8,3 +8,12 @@ export class CodestreamError extends Error {
     this.problem = problem
   }
 }
+
+/** A frame took too long, or more memory than there is for it. */
+export class CodecStoppedError extends Error {
+  readonly code = 'CODEC_STOPPED'
+  constructor(options?: ErrorOptions) {
+    super('A frame took too long to decode, encode or draw, or took too much memory', options)
+    this.name = 'CodecStoppedError'
+  }
+}

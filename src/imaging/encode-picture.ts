@@ -1,5 +1,6 @@
 import sharp, { type Sharp } from 'sharp'
 import { concat, type Bytes } from '../dicom/bytes.ts'
+import { CodecStoppedError } from './codec-error.ts'
 import type { Picture } from './draw-frame.ts'
 import type { Placement } from './place-picture.ts'
 
@@ -17,6 +18,8 @@ export interface PictureOptions {
   readonly profile?: boolean
   /** What is laid over the picture when it has its size: an image with transparency. */
   readonly overlay?: Bytes | undefined
+  /** Milliseconds it may take, in whole seconds; a GIF looks at it when its colours are chosen. */
+  readonly timeout: number
 }
 
 /** Of JPEG where nothing is said. */
@@ -38,20 +41,20 @@ export class AnimationTooLargeError extends Error {
   }
 }
 
-/** A picture as a file, in its place. */
+/** A picture as a file, in its place. @throws CodecStoppedError */
 export async function encodePicture(picture: Picture, placement: Placement, options: PictureOptions): Promise<Bytes> {
   const placed = placePixels(picture, placement)
-  const { type, quality = QUALITY, profile = false, overlay } = options
+  const { type, quality = QUALITY, profile = false, overlay, timeout } = options
   const shown = laidOver(placed, overlay)
   const coloured = picture.channels === 1 ? shown.toColourspace('b-w') : shown.toColourspace('srgb')
   const tagged = profile && picture.channels === 3 ? coloured.withIccProfile('srgb') : coloured
   switch (type) {
     case 'image/jpeg':
-      return tagged.jpeg({ quality, chromaSubsampling: quality >= QUALITY ? '4:4:4' : '4:2:0' }).toBuffer()
+      return inTime(tagged.jpeg({ quality, chromaSubsampling: quality >= QUALITY ? '4:4:4' : '4:2:0' }), timeout)
     case 'image/png':
-      return tagged.png({ compressionLevel: 6 }).toBuffer()
+      return inTime(tagged.png({ compressionLevel: 6 }), timeout)
     case 'image/gif':
-      return tagged.gif({ dither: 0 }).toBuffer()
+      return inTime(tagged.gif({ dither: 0 }), timeout)
   }
 }
 
@@ -60,8 +63,8 @@ export interface AnimationOptions {
   readonly delay: number
   /** As of PictureOptions. */
   readonly overlay?: Bytes | undefined
-  /** Encodes when it may. */
-  readonly turn: (encode: () => Promise<Bytes>) => Promise<Bytes>
+  /** Encodes, with the bytes it holds, when it may, in the milliseconds it is told: what a frame may take. */
+  readonly turn: (bytes: number, encode: (timeout: number) => Promise<Bytes>) => Promise<Bytes>
 }
 
 /** Whether an animation can be made of so many pictures. @throws AnimationTooLargeError */
@@ -72,7 +75,7 @@ export function checkAnimation(frames: number, { width, height }: Pick<Placement
 
 /**
  * Pictures of one size as an animation (GIF) that begins anew at its end.
- * @throws AnimationTooLargeError
+ * @throws AnimationTooLargeError, CodecStoppedError
  */
 export async function encodeAnimation(
   pictures: AsyncIterable<Picture>,
@@ -94,7 +97,19 @@ export async function encodeAnimation(
     effort: 1,
     interPaletteMaxError: 0,
   })
-  return turn(() => animation.toBuffer())
+  return turn(width * height * 3 * frames.length, (timeout) => inTime(animation, timeout * frames.length))
+}
+
+const MAX_SECONDS = 3600
+
+async function inTime(picture: Sharp, timeout: number): Promise<Bytes> {
+  try {
+    return await picture.timeout({ seconds: Math.min(MAX_SECONDS, Math.ceil(timeout / 1000)) }).toBuffer()
+  } catch (error) {
+    // libvips tells it by its text alone.
+    if (error instanceof Error && error.message.startsWith('timeout')) throw new CodecStoppedError({ cause: error })
+    throw error
+  }
 }
 
 /** An overlay comes behind scaling, wherever it is asked for. */

@@ -2,7 +2,7 @@ import { availableParallelism } from 'node:os'
 import { Piscina } from 'piscina'
 import type { Bytes } from '../dicom/bytes.ts'
 import type { Uid } from '../dicom/uids.ts'
-import { CodestreamError } from './codec-error.ts'
+import { CodecStoppedError, CodestreamError } from './codec-error.ts'
 import type { Picture } from './draw-frame.ts'
 import type { Drawing } from './drawing.ts'
 import { FrameNotEncodedError } from './encode-frame.ts'
@@ -16,15 +16,17 @@ export interface ImagingOptions {
   readonly timeout: number
 }
 
-/** A frame took too long, or more memory than there is for it. */
-export class CodecStoppedError extends Error {
-  readonly code = 'CODEC_STOPPED'
-  constructor(options?: ErrorOptions) {
-    super('A frame took too long to decode, encode or draw, or took too much memory', options)
-    this.name = 'CodecStoppedError'
+/** The frames and pictures that wait hold all the memory they may: there is more to do than the threads can. */
+export class ImagingBusyError extends Error {
+  readonly code = 'IMAGING_BUSY'
+  constructor() {
+    super(`Frames of over ${MAX_WAITING_BYTES} bytes wait to be decoded, encoded or drawn`)
+    this.name = 'ImagingBusyError'
   }
 }
 
+/** Of all frames and pictures that wait for their turn: a frame that comes when they have so much is refused. */
+export const MAX_WAITING_BYTES = 512 * 1024 * 1024
 /** Memory of a thread besides that of codecs, in MiB. */
 const THREAD_HEAP_MIB = 512
 /** How long a thread is kept that has nothing to do, in ms: it holds compiled codecs. */
@@ -37,6 +39,7 @@ export class ImagingPool implements AsyncDisposable {
   #piscina: Piscina<Task, Outcome<Bytes | Picture>> | undefined
   #running = 0
   #isOver = false
+  #waitingBytes = 0
   readonly #waiters: (() => void)[] = []
 
   constructor(options: ImagingOptions) {
@@ -50,7 +53,7 @@ export class ImagingPool implements AsyncDisposable {
 
   /**
    * A native frame from one of encapsulated pixel data; see decodeFrame.
-   * @throws CodestreamError, CodecStoppedError, the signal's reason while it waits for a thread
+   * @throws CodestreamError, CodecStoppedError, ImagingBusyError, the signal's reason while it waits for a thread
    */
   decode(frame: Bytes, image: ImageDescription, syntax: Uid, signal: AbortSignal): Promise<Bytes> {
     return this.#run({ kind: 'decode', frame, image, syntax }, signal) as Promise<Bytes>
@@ -73,12 +76,14 @@ export class ImagingPool implements AsyncDisposable {
 
   /**
    * Does work of other threads in the place of a frame: all together take no more processors than there are threads here.
+   * `bytes` are held while it waits, which it may whatever else waits: its frames were let in before. The work is told
+   * how many milliseconds it may take.
    * @throws the signal's reason while it waits, and what the work throws
    */
-  async inTurn<T>(work: () => Promise<T>, signal: AbortSignal): Promise<T> {
-    await this.#turn(signal)
+  async inTurn<T>(bytes: number, work: (timeout: number) => Promise<T>, signal: AbortSignal): Promise<T> {
+    await this.#turn(bytes, signal)
     try {
-      return await work()
+      return await work(this.#options.timeout)
     } finally {
       const next = this.#waiters.shift()
       // The place is handed on, not freed: nobody overtakes.
@@ -87,13 +92,16 @@ export class ImagingPool implements AsyncDisposable {
     }
   }
 
-  #run(task: Task, signal: AbortSignal): Promise<Bytes | Picture> {
-    return this.inTurn(() => this.#runNow(task), signal)
+  async #run(task: Task, signal: AbortSignal): Promise<Bytes | Picture> {
+    signal.throwIfAborted()
+    const { length } = task.frame
+    if (this.#waiters.length > 0 && this.#waitingBytes + length > MAX_WAITING_BYTES) throw new ImagingBusyError()
+    return this.inTurn(length, (timeout) => this.#runNow(task, timeout), signal)
   }
 
-  async #runNow(task: Task): Promise<Bytes | Picture> {
+  async #runNow(task: Task, timeout: number): Promise<Bytes | Picture> {
     // Its time begins here: waiting for a thread is no fault of the frame.
-    const late = AbortSignal.timeout(this.#options.timeout)
+    const late = AbortSignal.timeout(timeout)
     try {
       if (this.#isOver) throw new CodecStoppedError()
       const frame = Uint8Array.from(task.frame)
@@ -107,7 +115,7 @@ export class ImagingPool implements AsyncDisposable {
   }
 
   /** One task a thread, in the order they came. */
-  async #turn(signal: AbortSignal): Promise<void> {
+  async #turn(bytes: number, signal: AbortSignal): Promise<void> {
     signal.throwIfAborted()
     if (this.#running < this.#threads) {
       this.#running++
@@ -122,10 +130,12 @@ export class ImagingPool implements AsyncDisposable {
       reject(signal.reason as Error)
     }
     this.#waiters.push(waiter)
+    this.#waitingBytes += bytes
     signal.addEventListener('abort', aborted)
     try {
       await promise
     } finally {
+      this.#waitingBytes -= bytes
       signal.removeEventListener('abort', aborted)
     }
   }

@@ -1,9 +1,11 @@
+import { randomBytes } from 'node:crypto'
 import sharp from 'sharp'
 import { describe, expect, it } from 'vitest'
-import type { Bytes } from '../../src/dicom/bytes.ts'
+import { CodecStoppedError } from '../../src/imaging/codec-error.ts'
 import type { Picture } from '../../src/imaging/draw-frame.ts'
 import {
   AnimationTooLargeError,
+  type AnimationOptions,
   checkAnimation,
   encodeAnimation,
   encodePicture,
@@ -16,6 +18,7 @@ import { placePicture, type Placement, type Viewport } from '../../src/imaging/p
 const [WIDTH, HEIGHT] = [48, 32]
 /** Levels of 255 that JPEG of high quality may be off for smooth pictures. */
 const JPEG_TOLERANCE = 4
+const TIMEOUT_MS = 20_000
 const types = ['image/jpeg', 'image/png', 'image/gif'] as const
 
 /** A slope of greys from the upper left down to the right: no flip of it is itself. */
@@ -57,8 +60,11 @@ const place = (picture: Picture, viewport?: Partial<Viewport>): Placement =>
     },
   )
 
-const encode = (picture: Picture, options: PictureOptions, viewport?: Partial<Viewport>): Promise<Uint8Array> =>
-  encodePicture(picture, place(picture, viewport), options)
+const encode = (
+  picture: Picture,
+  options: Omit<PictureOptions, 'timeout'>,
+  viewport?: Partial<Viewport>,
+): Promise<Uint8Array> => encodePicture(picture, place(picture, viewport), { timeout: TIMEOUT_MS, ...options })
 
 interface Decoded {
   readonly width: number
@@ -249,6 +255,13 @@ describe('a picture as a file', () => {
     expect(farthest(channel(decoded), expected)).toBe(0)
   })
 
+  it('is not made any further when it takes too long', async () => {
+    const side = 8000
+    const picture: Picture = { width: side, height: side, channels: 1, data: randomBytes(side * side) }
+    const late = encodePicture(picture, place(picture), { type: 'image/png', timeout: 1 })
+    await expect(late).rejects.toThrow(CodecStoppedError)
+  })
+
   it('of one pixel is one', async () => {
     const one: Picture = { width: 1, height: 1, channels: 1, data: Buffer.of(77) }
     for (const type of types) {
@@ -264,7 +277,7 @@ describe('an animation', () => {
     yield* pictures
   }
   const shades = [0, 10, 20, 40]
-  const turn = (encode: () => Promise<Bytes>): Promise<Bytes> => encode()
+  const turn: AnimationOptions['turn'] = (_bytes, encode) => encode(TIMEOUT_MS)
   /** Levels of 255: frames share 256 shades, and are told apart by more. */
   const TOLERANCE = 2
 
@@ -291,6 +304,20 @@ describe('an animation', () => {
     const file = await encodeAnimation(each(pictures), place(pictures[0]!), { delay, turn })
     const { delay: delays } = await sharp(file, { animated: true }).metadata()
     expect(delays).toEqual(shades.map(() => told))
+  })
+
+  it('has the time of all its frames, when its turn comes, and tells what it holds until then', async () => {
+    const pictures = shades.map(slope)
+    const held: number[] = []
+    const file = await encodeAnimation(each(pictures), place(pictures[0]!), {
+      delay: 100,
+      turn: (bytes, encode) => {
+        held.push(bytes)
+        return encode(TIMEOUT_MS)
+      },
+    })
+    expect(held).toEqual([shades.length * WIDTH * HEIGHT * 3])
+    expect(file.length).toBeGreaterThan(0)
   })
 
   it('is placed as a picture is', async () => {

@@ -1,10 +1,10 @@
 import { setTimeout as sleep } from 'node:timers/promises'
 import { Piscina } from 'piscina'
 import { afterEach, describe, expect, it, vi } from 'vitest'
-import { CodestreamError } from '../../src/imaging/codec-error.ts'
+import { CodecStoppedError, CodestreamError } from '../../src/imaging/codec-error.ts'
 import { encodeFrame } from '../../src/imaging/encode-frame.ts'
 import { UnusableImageError } from '../../src/imaging/image-description.ts'
-import { CodecStoppedError, ImagingPool } from '../../src/imaging/imaging-pool.ts'
+import { ImagingBusyError, ImagingPool, MAX_WAITING_BYTES } from '../../src/imaging/imaging-pool.ts'
 import { readDrawing } from '../../src/imaging/drawing.ts'
 import { imageOf } from './real-images.ts'
 import { fileOf } from './dcmtk.ts'
@@ -87,6 +87,65 @@ describe('a pool of threads', () => {
     const work = [1, 2].map(() => threads.encode(frame, image, RLE, never))
     expect(threads.stats.running).toBeGreaterThanOrEqual(1)
     await Promise.all(work)
+  })
+})
+
+describe('frames that wait', () => {
+  /** Of a frame's size a third of what may wait. */
+  const third = Buffer.alloc(Math.floor(MAX_WAITING_BYTES / 3))
+  /** Not encoded, as it is none: what counts is that it waits. */
+  const waits = (threads: ImagingPool, bytes: Buffer, signal = never): Promise<unknown> =>
+    threads.encode(bytes, image, RLE, signal).then(
+      () => 'done',
+      (error: unknown) => error,
+    )
+
+  it('hold so much memory together: one more is refused, and others are let in when they are done', async () => {
+    const threads = open(1)
+    const gone = new AbortController()
+    const { promise, resolve } = Promise.withResolvers<undefined>()
+    const first = threads.inTurn(0, () => promise, never)
+    const waiting = [third, third, third].map((bytes) => waits(threads, bytes, gone.signal))
+    expect(threads.stats).toEqual({ running: 1, waiting: 3 })
+    await expect(threads.encode(third, image, RLE, never)).rejects.toThrow(ImagingBusyError)
+    expect(threads.stats).toEqual({ running: 1, waiting: 3 })
+    const small = threads.encode(Buffer.alloc(0), image, RLE, gone.signal).catch((error: unknown) => error)
+    expect(threads.stats).toEqual({ running: 1, waiting: 4 })
+    gone.abort(new Error('gone'))
+    await Promise.all([...waiting, small])
+    const next = threads.encode(frame, image, RLE, never)
+    expect(threads.stats).toEqual({ running: 1, waiting: 1 })
+    resolve(undefined)
+    await first
+    expect((await next).length).toBeGreaterThan(0)
+  })
+
+  it('may be larger than that where no other does', async () => {
+    const threads = open(1)
+    const gone = new AbortController()
+    const first = threads.encode(frame, image, RLE, never)
+    const large = waits(threads, Buffer.alloc(MAX_WAITING_BYTES + 1), gone.signal)
+    expect(threads.stats).toEqual({ running: 1, waiting: 1 })
+    gone.abort(new Error('gone'))
+    expect(await large).toBe(gone.signal.reason)
+    await first
+  })
+
+  it('count with pictures that wait, which are not refused: their frames were let in', async () => {
+    const threads = open(1)
+    const gone = new AbortController()
+    const first = threads.encode(frame, image, RLE, never)
+    const ignore = (): void => undefined
+    const pictures = [1, 2].map(() => threads.inTurn(MAX_WAITING_BYTES, async () => undefined, gone.signal))
+    for (const one of pictures) one.catch(ignore)
+    expect(threads.stats).toEqual({ running: 1, waiting: 2 })
+    await expect(threads.encode(frame, image, RLE, never)).rejects.toThrow(ImagingBusyError)
+    gone.abort(new Error('gone'))
+    await first
+  })
+
+  it('are told how long they may take', async () => {
+    expect(await open(1, 1234).inTurn(0, async (timeout) => timeout, never)).toBe(1234)
   })
 })
 
