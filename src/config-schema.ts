@@ -49,6 +49,18 @@ const http = z.strictObject({
   readyCache: duration('5s', 0).describe('How long a readiness answer is kept'),
 })
 
+const tlsVersion = oneOf(['TLSv1.2', 'TLSv1.3']).default('TLSv1.2').describe('Oldest TLS version to agree to')
+
+const listenerTls = z.strictObject({
+  cert: filePath.describe('PEM file of our certificate, with those between it and its authority'),
+  key: filePath.describe('PEM file of the private key that belongs to cert'),
+  ca: filePath
+    .nullable()
+    .default(null)
+    .describe('PEM file of the authorities whose certificates archives have to show; null asks for none'),
+  minVersion: tlsVersion,
+})
+
 const dimse = z.strictObject({
   aeTitle: aeTitle.prefault('DIMSEGATE').describe('Our AE title, as the archives know it'),
   host: host.default('0.0.0.0').describe('Address our DICOM listener binds to'),
@@ -56,6 +68,7 @@ const dimse = z.strictObject({
   enabled: oneOf(['auto', true, false])
     .default('auto')
     .describe('Whether to listen for C-MOVE sub-operations and commitment reports; auto: when an archive needs it'),
+  tls: listenerTls.nullable().default(null).describe('TLS of our DICOM listener; null for plain TCP'),
 })
 
 const timeouts = z.strictObject({
@@ -78,7 +91,7 @@ const tls = z.strictObject({
   ca: filePath.nullable().default(null).describe('PEM file of the authorities to trust; null for those of Node'),
   cert: filePath.nullable().default(null).describe('PEM file of our certificate, for mutual authentication'),
   key: filePath.nullable().default(null).describe('PEM file of the private key that belongs to cert'),
-  minVersion: oneOf(['TLSv1.2', 'TLSv1.3']).default('TLSv1.2').describe('Oldest TLS version to agree to'),
+  minVersion: tlsVersion,
   servername: host.nullable().default(null).describe('Name to ask for and verify; null for the host'),
   rejectUnauthorized: bool.default(true).describe('Refuse a certificate that cannot be verified'),
 })

@@ -25,7 +25,7 @@ export interface Gateway extends AsyncDisposable {
 /** Starts the service, with other pages beside it. @throws when a TLS file cannot be read or the port is taken */
 export async function startGateway(config: Config, { pages }: Pick<ServerOptions, 'pages'> = {}): Promise<Gateway> {
   refuseUnavailable(config)
-  const destination = new MoveDestination(config.dimse)
+  const destination = await MoveDestination.open(config.dimse)
   const archives = await Promise.all(config.archives.map((archive) => Archive.open(archive, destination)))
   const cache = new InstanceCache(config.cache)
   const imaging = new ImagingPool(config.imaging)

@@ -147,7 +147,7 @@ describe('defaults', () => {
         shutdownGrace: 30_000,
         readyCache: 5000,
       },
-      dimse: { aeTitle: 'DIMSEGATE', host: '0.0.0.0', port: 11_112, enabled: 'auto' },
+      dimse: { aeTitle: 'DIMSEGATE', host: '0.0.0.0', port: 11_112, enabled: 'auto', tls: null },
       archives: [
         {
           name: 'pacs',
@@ -367,6 +367,7 @@ describe('values', () => {
     ['cache', { maxBytes: '-1B' }],
     ['cache', { ttl: '0s' }],
     ['cache', { backend: 'redis' }],
+    ['dimse', { tls: { cert: 'c.pem', key: 'k.pem', minVersion: 'TLSv1.1' } }],
     ['auth', { issuer: 'x', audience: 'a', jwks: 'https://a.example' }],
     ['auth', { issuer: 'https://a.example', audience: [], jwks: 'https://a.example' }],
     ['auth', { issuer: 'https://a.example', audience: 'a', jwks: 'file:///etc/passwd' }],

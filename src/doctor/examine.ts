@@ -1,5 +1,5 @@
 import type { TlsOptions } from '../network/transport.ts'
-import { readTls } from '../pacs/archive.ts'
+import { readTls } from '../pacs/tls-files.ts'
 import { get, type Outcome } from './fetch.ts'
 import { tlsFileUnreadable } from './findings-reach.ts'
 import { fetchNotTried } from './findings-transfer.ts'

@@ -30,7 +30,11 @@ export interface Listener {
   readonly aeTitle: string
   readonly host: string
   readonly port: number
+  /** It wants TLS. */
+  readonly isSecured: boolean
 }
+
+const overTls = ({ isSecured }: Listener): string => (isSecured ? ', with TLS' : '')
 
 const arrived = ({ bytes, syntax, milliseconds }: Arrival): string =>
   `one instance of ${bytes} bytes in ${syntax} after ${seconds(milliseconds)}`
@@ -59,13 +63,15 @@ export function gotNothing(level: Level, status: number, roleConfirmed: boolean)
   return { level, code: 'GET_EMPTY', text, facts: { status: formatStatus(status), roleConfirmed } }
 }
 
-export function moved(arrival: Arrival, { aeTitle, host, port }: Listener): Finding {
-  const text = `C-MOVE to ${aeTitle} at ${host}:${port}: ${arrived(arrival)}.`
+export function moved(arrival: Arrival, listener: Listener): Finding {
+  const { aeTitle, host, port } = listener
+  const text = `C-MOVE to ${aeTitle} at ${host}:${port}${overTls(listener)}: ${arrived(arrival)}.`
   return { level: 'ok', code: 'MOVE_OK', text, facts: { ...arrival } }
 }
 
-function addUs({ aeTitle, host, port }: Listener): string {
-  return `Please add the AE title ${aeTitle} at host ${host}, port ${port}, as a C-MOVE destination.`
+function addUs(listener: Listener): string {
+  const { aeTitle, host, port } = listener
+  return `Please add the AE title ${aeTitle} at host ${host}, port ${port}${overTls(listener)}, as a C-MOVE destination.`
 }
 
 /** Status A801 (PS3.4 C.4.2.1.5). */
@@ -79,9 +85,17 @@ export function nothingArrived(listener: Listener, level: Level, status: number 
   const { aeTitle, host, port } = listener
   const end = status === undefined ? 'did not end' : `ended with status ${formatStatus(status)}`
   const text = `The C-MOVE ${end}, and nothing arrived at our listener: the archive does not know ${aeTitle}, knows another address for it, or cannot reach ${host}:${port}.${instead(level, 'C-GET')}`
-  const ask = `Please check that the AE title ${aeTitle} is a C-MOVE destination at host ${host}, port ${port}, and that the archive can open a connection to it.`
+  const ask = `Please check that the AE title ${aeTitle} is a C-MOVE destination at host ${host}, port ${port}${overTls(listener)}, and that the archive can open a connection to it.`
   const facts = status === undefined ? {} : { status: formatStatus(status) }
   return { level, code: 'MOVE_NOTHING_ARRIVED', text, ask, facts }
+}
+
+/** Somebody called our listener, and there was no agreement about TLS. */
+export function movedWithoutTls(listener: Listener, level: Level): Finding {
+  const { aeTitle, host, port } = listener
+  const text = `Our listener was called, but not by TLS as dimse.tls wants it, or with a certificate that dimse.tls.ca does not know.${instead(level, 'C-GET')}`
+  const ask = `Please have the archive store to ${aeTitle} at host ${host}, port ${port}, by DICOM over TLS, and tell us which authority signed its certificate.`
+  return { level, code: 'MOVE_TLS_FAILED', text, ask }
 }
 
 /** Somebody called our listener, not by the archive's AE title. */
@@ -99,7 +113,7 @@ export function moveFailed(parties: Parties, at: Listener, level: Level, failure
   const text = isAbsent
     ? `The archive does not accept C-MOVE, or not from us.${instead(level, 'C-GET')}`
     : `C-MOVE does not work: ${begun(failure)}the archive ${reasonOf(error)}.${instead(level, 'C-GET')}`
-  const ask = `Please allow the AE title ${callingAeTitle} at host ${ourHost} C-MOVE (Study Root Query/Retrieve - MOVE) on ${aeTitle}, to the destination ${at.aeTitle} at host ${at.host}, port ${at.port}.`
+  const ask = `Please allow the AE title ${callingAeTitle} at host ${ourHost} C-MOVE (Study Root Query/Retrieve - MOVE) on ${aeTitle}, to the destination ${at.aeTitle} at host ${at.host}, port ${at.port}${overTls(at)}.`
   return { level, code: isAbsent ? 'MOVE_NOT_ACCEPTED' : 'MOVE_FAILED', text, ask }
 }
 
@@ -112,6 +126,13 @@ export function noListener({ host, port }: Listener, level: Level, system: strin
   const why = system === undefined ? '' : ` (${system})`
   const text = `C-MOVE is not tried: the listener cannot be opened at ${host}:${port}${why}. Check dimse.host and dimse.port.`
   return { level, code: 'MOVE_LISTENER_FAILED', text, facts: { port } }
+}
+
+/** What dimse.tls names. */
+export function listenerTlsUnusable(level: Level, system: string | undefined): Finding {
+  const why = system === undefined ? '' : ` (${system})`
+  const text = `C-MOVE is not tried: the files of dimse.tls cannot be read, or do not belong together${why}.`
+  return { level, code: 'MOVE_TLS_UNUSABLE', text }
 }
 
 /** Bound to a loopback address, with an archive on another machine. */

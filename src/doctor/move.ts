@@ -7,6 +7,7 @@ import { delivererOf } from '../pacs/archive.ts'
 import { contextOf, moveProposal } from '../pacs/contexts.ts'
 import { ListenerError, MoveDestination, type RefusedStoreEvent } from '../pacs/move-destination.ts'
 import { identifier, selectionKeys, UIDS_ONLY } from '../pacs/query.ts'
+import { ListenerTlsError } from '../pacs/tls-files.ts'
 import { NOT_TRIED, type Outcome } from './fetch.ts'
 import * as findings from './findings-transfer.ts'
 import { CANCEL_MS, type Probe } from './probe.ts'
@@ -23,7 +24,9 @@ const STRAGGLER_MS = 2_000
  */
 export async function move(probe: Probe, sample: Sample): Promise<Outcome> {
   if (!probe.service) {
-    await using own = new MoveDestination(probe.dimse)
+    const opened = await ownDestination(probe)
+    if ('works' in opened) return opened
+    await using own = opened
     own.know(delivererOf(probe.config))
     return await moveTo(own, probe, sample)
   }
@@ -33,9 +36,19 @@ export async function move(probe: Probe, sample: Sample): Promise<Outcome> {
   return moveTo(destination, probe, sample)
 }
 
+async function ownDestination({ dimse }: Probe): Promise<MoveDestination | Outcome> {
+  try {
+    return await MoveDestination.open(dimse)
+  } catch (error) {
+    if (!(error instanceof ListenerTlsError)) throw error
+    return { works: false, finding: (level) => findings.listenerTlsUnusable(level, systemCode(error)) }
+  }
+}
+
 async function moveTo(destination: MoveDestination, probe: Probe, sample: Sample): Promise<Outcome> {
   if (!destination.enabled) return { works: false, finding: () => findings.listenerOff() }
-  const at = { aeTitle: probe.dimse.aeTitle, host: probe.listenerHost, port: probe.dimse.port }
+  const { aeTitle, port } = probe.dimse
+  const at = { aeTitle, host: probe.listenerHost, port, isSecured: destination.isSecured }
   if (isLoopback(at.host) && !isLoopback(probe.config.host) && !isLoopback(probe.ourHost ?? '')) {
     return { works: false, finding: (level) => findings.listenerLocal(at, level) }
   }
@@ -142,6 +155,7 @@ function outcomeOf(
   if ('status' in end && end.status === Status.moveDestinationUnknown) {
     return failed((level) => findings.destinationUnknown(at, level))
   }
+  if (refusals.includes('tls-failed')) return failed((level) => findings.movedWithoutTls(at, level))
   if (refusals.includes('unknown-caller')) return failed((level) => findings.movedByStranger(probe.parties, level))
   if ('error' in end) {
     if (isTimeout(end.error) && bytes === 0) return failed((level) => findings.nothingArrived(at, level, undefined))

@@ -1,4 +1,4 @@
-import { connect, createServer, type AddressInfo, type Server, type Socket } from 'node:net'
+import { connect, type Socket } from 'node:net'
 import { connect as connectTls, type ConnectionOptions } from 'node:tls'
 import type { Bytes } from '../dicom/bytes.ts'
 import { ConnectError, PeerTimeoutError } from './errors.ts'
@@ -13,7 +13,7 @@ export interface Address {
   readonly port: number
 }
 
-/** What TLS needs to know (PS3.15 B.12); PEM texts. */
+/** What TLS needs to know to connect (PS3.15 B.12); PEM texts. */
 export type TlsOptions = Pick<
   ConnectionOptions,
   'ca' | 'cert' | 'key' | 'minVersion' | 'servername' | 'rejectUnauthorized'
@@ -165,38 +165,4 @@ function sizeBelow(chunks: readonly Bytes[], limit: number): boolean {
   let size = 0
   for (const chunk of chunks) if ((size += chunk.length) >= limit) return false
   return true
-}
-
-export interface Listening extends AsyncDisposable {
-  readonly port: number
-  /** Stops accepting; connections that are open stay. */
-  close(): Promise<void>
-  /** Stops accepting; connections that are open in `grace` ms are cut. */
-  end(grace: number): Promise<void>
-}
-
-/** Accepts TCP connections; port 0 takes a free one. Those beyond `maxConnections` are closed at once. */
-export async function listen(
-  address: Address,
-  accept: (transport: Transport) => void,
-  { maxConnections }: { readonly maxConnections?: number } = {},
-): Promise<Listening> {
-  const sockets = new Set<Socket>()
-  const server: Server = createServer({ noDelay: true }, (socket) => {
-    sockets.add(socket)
-    socket.once('close', () => sockets.delete(socket))
-    accept(Transport.accepted(socket))
-  })
-  if (maxConnections !== undefined) server.maxConnections = maxConnections
-  const { promise, resolve, reject } = Promise.withResolvers<undefined>()
-  server.once('error', reject)
-  server.listen(address.port, address.host, () => resolve(undefined))
-  await promise
-  const close = (): Promise<void> => new Promise((closed) => server.close(() => closed()))
-  const end = async (grace: number): Promise<void> => {
-    const cut = setTimeout(() => sockets.forEach((socket) => socket.destroy()), grace)
-    await close()
-    clearTimeout(cut)
-  }
-  return { port: (server.address() as AddressInfo).port, close, end, [Symbol.asyncDispose]: close }
 }

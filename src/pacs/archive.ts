@@ -1,4 +1,3 @@
-import { readFile } from 'node:fs/promises'
 import { BlockList, isIPv6 } from 'node:net'
 import type { ArchiveConfig } from '../config.ts'
 import type { Dataset } from '../dicom/dataset.ts'
@@ -20,6 +19,7 @@ import type { MoveSource } from './retrieve-move.ts'
 import { search, type SearchRequest } from './search.ts'
 import { wasStale } from './stale.ts'
 import { RecentPairs, StoreBatch, type Decompress } from './store.ts'
+import { readTls } from './tls-files.ts'
 
 /** What an archive agreed to for queries, by the bytes of PS3.4 C.5.1.1. */
 export interface QueryOptions {
@@ -249,17 +249,4 @@ function userIdentity(identity: NonNullable<ArchiveConfig['identity']>): UserIde
   const types = { kerberos: 3, saml: 4, jwt: 5 } as const
   const primary = Buffer.from(identity.token, identity.type === 'kerberos' ? 'base64' : 'utf8')
   return { type: types[identity.type], positiveResponseRequested, primary, secondary: none }
-}
-
-/** The TLS options of an archive, from its files. @throws when a file cannot be read */
-export async function readTls(tls: NonNullable<ArchiveConfig['tls']>): Promise<TlsOptions> {
-  const { ca, cert, key, servername, minVersion, rejectUnauthorized } = tls
-  return {
-    minVersion,
-    rejectUnauthorized,
-    ...(ca !== null && { ca: await readFile(ca) }),
-    ...(cert !== null && { cert: await readFile(cert) }),
-    ...(key !== null && { key: await readFile(key) }),
-    ...(servername !== null && { servername }),
-  }
 }

@@ -9,9 +9,11 @@ import { Status } from '../dimse/status.ts'
 import { Association } from '../network/association.ts'
 import type { AcceptorPolicy } from '../network/negotiation.ts'
 import type { AssociateReject, AssociateRequest } from '../network/pdu.ts'
-import { listen, type Listening, type Transport } from '../network/transport.ts'
+import { listen, type ListenerTls, type Listening } from '../network/listener.ts'
+import type { Transport } from '../network/transport.ts'
 import { belongsTo, identify, type Identity } from './identify.ts'
 import type { Instance, InstanceUids, Selection } from './instance.ts'
+import { readListenerTls } from './tls-files.ts'
 
 /** Our DICOM listener cannot be opened. */
 export class ListenerError extends Error {
@@ -22,11 +24,11 @@ export class ListenerError extends Error {
   }
 }
 
-/** Published for each instance that is stored to us and that nobody asked for. */
+/** Published for each instance that is stored to us and that nobody asked for, and each caller who is not let in. */
 export interface RefusedStoreEvent {
   /** Of who called. */
   readonly address?: string | undefined
-  readonly reason: 'unknown-caller' | 'unexpected' | 'unreadable'
+  readonly reason: 'tls-failed' | 'unknown-caller' | 'unexpected' | 'unreadable'
 }
 
 /** Published when the listener is opened. */
@@ -55,6 +57,12 @@ export interface DestinationLimits {
   readonly artim?: number
   /** Milliseconds; IDLE_TIMEOUT_MS unless told. */
   readonly idle?: number
+}
+
+interface DestinationOptions {
+  readonly limits?: DestinationLimits
+  /** Undefined: archives deliver by TCP alone. */
+  readonly tls?: ListenerTls | undefined
 }
 
 /** How an archive calls us. */
@@ -95,17 +103,30 @@ export class MoveDestination implements AsyncDisposable {
   readonly #associations = new Set<Association>()
   #listening: Promise<Listening> | undefined
   readonly #limits: DestinationLimits
+  readonly #tls: ListenerTls | undefined
   #messageId = 0
 
-  constructor(config: Config['dimse'], limits: DestinationLimits = {}) {
+  constructor(config: Config['dimse'], { limits = {}, tls }: DestinationOptions = {}) {
     this.#config = config
     this.#limits = limits
+    this.#tls = tls
     this.aeTitle = config.aeTitle
+  }
+
+  /** Reads what TLS needs from its files; listens when it is told to. @throws ListenerTlsError */
+  static async open(config: Config['dimse']): Promise<MoveDestination> {
+    const isSecured = config.tls !== null && config.enabled !== false
+    return new MoveDestination(config, { tls: isSecured ? await readListenerTls(config.tls) : undefined })
   }
 
   /** Whether archives may deliver at all. */
   get enabled(): boolean {
     return this.#config.enabled !== false
+  }
+
+  /** Archives have to deliver by TLS. */
+  get isSecured(): boolean {
+    return this.#tls !== undefined
   }
 
   /** It listens: by configuration, or since an archive needed it. */
@@ -118,7 +139,14 @@ export class MoveDestination implements AsyncDisposable {
     const { host, port } = this.#config
     if (!this.#listening) {
       const accept = (transport: Transport): void => void this.#serve(transport)
-      this.#listening = listen({ host, port }, accept, { maxConnections: MAX_CONNECTIONS })
+      const onTlsFailure = (_error: Error, address: string | undefined): void =>
+        refusals.publish({ reason: 'tls-failed', address } satisfies RefusedStoreEvent)
+      this.#listening = listen({ host, port }, accept, {
+        maxConnections: MAX_CONNECTIONS,
+        tls: this.#tls,
+        handshakeTimeout: this.#limits.artim,
+        onTlsFailure,
+      })
       this.#listening.then(
         (listening) => openings.publish({ aeTitle: this.aeTitle, port: listening.port } satisfies ListenerEvent),
         () => undefined,

@@ -1,35 +1,20 @@
-import { execFileSync } from 'node:child_process'
-import { mkdtempSync, readFileSync, rmSync } from 'node:fs'
 import type { AddressInfo } from 'node:net'
-import { tmpdir } from 'node:os'
-import { join } from 'node:path'
 import { createServer, type TlsOptions as ServerOptions, type TLSSocket } from 'node:tls'
-import { describe, expect, it } from 'vitest'
+import { afterAll, describe, expect, it } from 'vitest'
 import type { TlsOptions } from '../../src/network/transport.ts'
 import { failureOf, requestOf } from '../support/associations.ts'
+import { certificateFor } from '../support/certificate.ts'
 import { dataPdu, pdv } from '../support/golden.ts'
 import { failOnLeaks } from '../support/leaks.ts'
 import { PeerConnection, type Script } from '../support/scripted-peer.ts'
 
 failOnLeaks()
 
-const [pacs, gateway] = [certificate('pacs.test'), certificate('gateway.test')]
+const [pacs, gateway] = [certificateFor('pacs.test'), certificateFor('gateway.test')]
 
-/** A key and a certificate that signs itself; undefined where there is no openssl. */
-function certificate(name: string): { key: string; cert: string } | undefined {
-  const folder = mkdtempSync(join(tmpdir(), 'dimsegate-tls-'))
-  const [key, cert] = [join(folder, 'key.pem'), join(folder, 'cert.pem')]
-  const names = ['-subj', `/CN=${name}`, '-addext', `subjectAltName=DNS:${name}`]
-  const kind = ['-newkey', 'ec', '-pkeyopt', 'ec_paramgen_curve:prime256v1', '-nodes', '-days', '2']
-  try {
-    execFileSync('openssl', ['req', '-x509', ...kind, ...names, '-keyout', key, '-out', cert], { stdio: 'ignore' })
-    return { key: readFileSync(key, 'latin1'), cert: readFileSync(cert, 'latin1') }
-  } catch {
-    return undefined
-  } finally {
-    rmSync(folder, { recursive: true })
-  }
-}
+afterAll(() => {
+  for (const one of [pacs, gateway]) one?.[Symbol.dispose]()
+})
 
 /** Asks a TLS listener that plays a script for an association. */
 async function withTls(
@@ -40,7 +25,7 @@ async function withTls(
 ): Promise<void> {
   const sockets: TLSSocket[] = []
   const runs: Promise<void>[] = []
-  const listener = createServer({ ...pacs, ...server }, (socket) => {
+  const listener = createServer({ key: pacs!.key, cert: pacs!.cert, ...server }, (socket) => {
     sockets.push(socket)
     runs.push(script(new PeerConnection(socket)))
   })
@@ -94,7 +79,7 @@ describe.skipIf(!pacs || !gateway)('an association over TLS', () => {
       await it.accept()
       await it.released()
     }
-    await withTls(server, { ...trusting, ...gateway }, script, async (requesting) => {
+    await withTls(server, { ...trusting, key: gateway!.key, cert: gateway!.cert }, script, async (requesting) => {
       const association = await requesting
       await association.release(5_000)
       await association.closed

@@ -72,7 +72,7 @@ async function listening(limits: DestinationLimits = {}): Promise<{ destination:
   const port = await freePort()
   const dimse = { host: '127.0.0.1', port, enabled: true }
   const config = parseConfig({ dimse, archives: [{ aeTitle: 'PACS', host: '127.0.0.1', port: 1 }] })
-  const destination = kept(new MoveDestination(config.dimse, limits))
+  const destination = kept(new MoveDestination(config.dimse, { limits }))
   for (const aeTitle of ['PACS', 'OTHER']) {
     destination.know({ aeTitle, aeTitles: [], addresses: undefined, timeout: 30_000 })
   }

@@ -1,6 +1,6 @@
 import { Association, type AcceptOptions, type RequestOptions } from '../../src/network/association.ts'
 import type { AcceptorPolicy } from '../../src/network/negotiation.ts'
-import { listen, type Listening } from '../../src/network/transport.ts'
+import { listen, type Listening } from '../../src/network/listener.ts'
 import { CT, IMPLICIT_LE, STUDY_ROOT_FIND, STUDY_ROOT_GET, VERIFICATION } from './golden.ts'
 import type { ScriptedPeer } from './scripted-peer.ts'
 

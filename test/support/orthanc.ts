@@ -18,6 +18,8 @@ export interface OrthancOptions {
   readonly dicomWeb?: boolean
   /** False leaves Nagle's algorithm on, as DCMTK does by default. */
   readonly tcpNoDelay?: boolean
+  /** DICOM by TLS, both ways: its key and certificate, and those whose certificates it takes, as files (PEM). */
+  readonly tls?: { readonly key: string; readonly cert: string; readonly trusted: string }
   /** Log associations and messages too. */
   readonly debug?: boolean
 }
@@ -92,7 +94,9 @@ function configuration({
   peers = [],
   dicomWeb = false,
   strangers = true,
+  tls,
 }: Settings): object {
+  const modality = ({ aeTitle: AET, host: Host, port: Port }: PeerAddress) => ({ AET, Host, Port, UseDicomTls: !!tls })
   return {
     Name: 'dimsegate-test',
     StorageDirectory: folder,
@@ -119,7 +123,13 @@ function configuration({
     UnknownSopClassAccepted: true,
     AcceptedTransferSyntaxes: ['1.*'],
     MaximumPduLength: 131_072,
-    DicomModalities: Object.fromEntries(peers.map((peer) => [peer.aeTitle, [peer.aeTitle, peer.host, peer.port]])),
+    DicomModalities: Object.fromEntries(peers.map((peer) => [peer.aeTitle, modality(peer)])),
+    ...(tls && {
+      DicomTlsEnabled: true,
+      DicomTlsPrivateKey: tls.key,
+      DicomTlsCertificate: tls.cert,
+      DicomTlsTrustedCertificates: tls.trusted,
+    }),
     Plugins: dicomWeb ? [dicomWebPlugin()] : [],
     DicomWeb: { Enable: true, Root: '/dicom-web/', EnableWado: true, WadoRoot: '/wado' },
   }

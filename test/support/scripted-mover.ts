@@ -1,4 +1,5 @@
 import { connect } from 'node:net'
+import { connect as connectTls, type ConnectionOptions } from 'node:tls'
 import { Dataset } from '../../src/dicom/dataset.ts'
 import { encodeDataset } from '../../src/dicom/dataset-codec.ts'
 import { EXPLICIT_VR_LITTLE_ENDIAN } from '../../src/dicom/transfer-syntax.ts'
@@ -43,17 +44,18 @@ export class StorageCaller implements AsyncDisposable {
   }
 
   /** A connection to the listener, over which nothing was sent. */
-  static async connect(port: number): Promise<PeerConnection> {
-    const socket = connect({ port, host: '127.0.0.1', allowHalfOpen: true })
+  static async connect(port: number, tls?: ConnectionOptions): Promise<PeerConnection> {
+    const to = { port, host: '127.0.0.1', allowHalfOpen: true }
+    const socket = tls ? connectTls({ ...to, ...tls }) : connect(to)
     await new Promise<void>((resolve, reject) => {
-      socket.once('connect', () => resolve())
+      socket.once(tls ? 'secureConnect' : 'connect', () => resolve())
       socket.once('error', reject)
     })
     return new PeerConnection(socket)
   }
 
-  static async open(port: number, options: RequestBytes = {}): Promise<StorageCaller> {
-    const peer = await StorageCaller.connect(port)
+  static async open(port: number, options: RequestBytes = {}, tls?: ConnectionOptions): Promise<StorageCaller> {
+    const peer = await StorageCaller.connect(port, tls)
     await peer.send(
       associateRequest({ calledAeTitle: 'DIMSEGATE', callingAeTitle: 'PACS', contexts: storage, ...options }),
     )

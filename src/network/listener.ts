@@ -1,0 +1,80 @@
+import { createServer, type AddressInfo, type Server, type Socket } from 'node:net'
+import { createSecureContext, createServer as createTlsServer, type TlsOptions, type TLSSocket } from 'node:tls'
+import { ARTIM_MS } from './association-options.ts'
+import { Transport, type Address } from './transport.ts'
+
+/** What TLS needs to know to be connected to (PS3.15 B.12); PEM texts. With `ca`, callers have to show a certificate of it. */
+export type ListenerTls = Pick<TlsOptions, 'cert' | 'key' | 'ca' | 'minVersion'>
+
+/** @throws what OpenSSL says of a certificate or key that is none, or of two that do not belong together */
+export function checkListenerTls(tls: ListenerTls): void {
+  createSecureContext(tls)
+}
+
+export interface ListenOptions {
+  /** Connections beyond these are closed at once. */
+  readonly maxConnections?: number
+  /** Undefined: TCP alone. */
+  readonly tls?: ListenerTls | undefined
+  /** Milliseconds that coming to terms about TLS may take; ARTIM_MS unless told. */
+  readonly handshakeTimeout?: number | undefined
+  /** A caller that does not come to terms about TLS; not told of those that leave without a word. */
+  readonly onTlsFailure?: (error: Error, address: string | undefined) => void
+}
+
+export interface Listening extends AsyncDisposable {
+  readonly port: number
+  /** Stops accepting; connections that are open stay. */
+  close(): Promise<void>
+  /** Stops accepting; connections that are open in `grace` ms are cut. */
+  end(grace: number): Promise<void>
+}
+
+/** Accepts connections; port 0 takes a free one. @throws when the address is not to be had, or the certificate is none */
+export async function listen(
+  address: Address,
+  accept: (transport: Transport) => void,
+  options: ListenOptions = {},
+): Promise<Listening> {
+  const { maxConnections, tls } = options
+  const accepted = (socket: Socket): void => accept(Transport.accepted(socket))
+  const server = tls ? tlsServer(tls, accepted, options) : createServer({ noDelay: true }, accepted)
+  const sockets = new Set<Socket>()
+  // Of TLS too this is the connection itself: one that never comes to terms is cut as well.
+  server.on('connection', (socket) => {
+    sockets.add(socket)
+    socket.once('close', () => sockets.delete(socket))
+  })
+  if (maxConnections !== undefined) server.maxConnections = maxConnections
+  const { promise, resolve, reject } = Promise.withResolvers<undefined>()
+  server.once('error', reject)
+  server.listen(address.port, address.host, () => resolve(undefined))
+  await promise
+  const close = (): Promise<void> => new Promise((closed) => server.close(() => closed()))
+  const end = async (grace: number): Promise<void> => {
+    const cut = setTimeout(() => sockets.forEach((socket) => socket.destroy()), grace)
+    await close()
+    clearTimeout(cut)
+  }
+  return { port: (server.address() as AddressInfo).port, close, end, [Symbol.asyncDispose]: close }
+}
+
+function tlsServer(
+  tls: ListenerTls,
+  accepted: (socket: Socket) => void,
+  { handshakeTimeout = ARTIM_MS, onTlsFailure }: ListenOptions,
+): Server {
+  const requestCert = tls.ca !== undefined
+  const server = createTlsServer({ ...tls, requestCert, rejectUnauthorized: true, handshakeTimeout, noDelay: true })
+  server.on('secureConnection', accepted)
+  server.on('tlsClientError', (error: NodeJS.ErrnoException, socket: TLSSocket) => {
+    const { remoteAddress } = socket
+    // Typed as if it were always there.
+    const authorizationError = socket.authorizationError as Error | undefined
+    socket.destroy()
+    // Probes of load balancers open connections and close them again.
+    const isWordless = error.code === 'ECONNRESET' && !authorizationError
+    if (!isWordless) onTlsFailure?.(error, remoteAddress)
+  })
+  return server
+}

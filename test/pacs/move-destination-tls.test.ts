@@ -1,0 +1,185 @@
+import { subscribe, unsubscribe } from 'node:diagnostics_channel'
+import type { ConnectionOptions } from 'node:tls'
+import { afterAll, afterEach, beforeEach, describe, expect, it } from 'vitest'
+import { parseConfig } from '../../src/config.ts'
+import { MoveDestination, type DestinationLimits, type RefusedStoreEvent } from '../../src/pacs/move-destination.ts'
+import { ListenerTlsError, readListenerTls } from '../../src/pacs/tls-files.ts'
+import { collect } from '../support/byte-stream.ts'
+import { certificateFor } from '../support/certificate.ts'
+import { connectionsTo } from '../support/connections.ts'
+import { eventually } from '../support/eventually.ts'
+import { failOnLeaks } from '../support/leaks.ts'
+import { freePort } from '../support/ports.ts'
+import { StorageCaller } from '../support/scripted-mover.ts'
+import type { PeerConnection } from '../support/scripted-peer.ts'
+import { sliceUid, STUDY } from '../support/slices.ts'
+
+failOnLeaks()
+
+const [gateway, pacs, stranger] = ['gateway.test', 'pacs.test', 'stranger.test'].map(certificateFor)
+const haveOpenssl = gateway && pacs && stranger
+const opened: AsyncDisposable[] = []
+let refused: string[]
+const note = (event: unknown): void => void refused.push((event as RefusedStoreEvent).reason)
+
+beforeEach(() => {
+  refused = []
+  subscribe('dimsegate:refused-store', note)
+})
+
+afterEach(async () => {
+  unsubscribe('dimsegate:refused-store', note)
+  for (const one of opened.splice(0).reverse()) await one[Symbol.asyncDispose]()
+})
+
+afterAll(() => {
+  for (const one of [gateway, pacs, stranger]) one?.[Symbol.dispose]()
+})
+
+type Settings = NonNullable<ReturnType<typeof dimse>['tls']>
+
+function dimse(port: number, tls: object): ReturnType<typeof parseConfig>['dimse'] {
+  const archives = [{ aeTitle: 'PACS', host: '127.0.0.1', port: 1 }]
+  return parseConfig({ dimse: { host: '127.0.0.1', port, enabled: true, tls }, archives }).dimse
+}
+
+const settings = (tls: object = {}): Settings => dimse(0, { ...gateway!.files, ...tls }).tls!
+
+/** A listener with a certificate of its own that expects a study of PACS; `delivered` are the instances that came. */
+async function listening(tls: object = {}, limits: DestinationLimits = {}): Promise<Listener> {
+  const port = await freePort()
+  const destination = new MoveDestination(dimse(port, { ...gateway!.files, ...tls }), {
+    limits,
+    tls: await readListenerTls(settings(tls)),
+  })
+  opened.push(destination)
+  destination.know({ aeTitle: 'PACS', aeTitles: [], addresses: undefined, timeout: 30_000 })
+  await destination.listen()
+  const delivered: string[] = []
+  destination.expect({
+    archiveAeTitle: 'PACS',
+    callingAeTitle: 'DIMSEGATE',
+    messageId: 7,
+    selection: { study: STUDY },
+    lacks: () => true,
+    deliver: async ({ sopInstance, body }) => {
+      await collect(body)
+      delivered.push(sopInstance)
+      return 0
+    },
+  })
+  return { destination, port, delivered }
+}
+
+interface Listener {
+  readonly destination: MoveDestination
+  readonly port: number
+  readonly delivered: string[]
+}
+
+const trusting = (): ConnectionOptions => ({ ca: gateway!.cert, servername: 'gateway.test' })
+
+async function calling(port: number, tls?: ConnectionOptions): Promise<StorageCaller> {
+  const caller = await StorageCaller.open(port, {}, tls)
+  opened.push(caller)
+  return caller
+}
+
+async function silentCaller(port: number): Promise<PeerConnection> {
+  const peer = await StorageCaller.connect(port)
+  opened.push({ [Symbol.asyncDispose]: async () => void peer.socket.destroy() })
+  return peer
+}
+
+/** Whether an instance gets through. */
+async function gets(port: number, tls?: ConnectionOptions): Promise<boolean> {
+  const caller = await calling(port, tls).catch(() => undefined)
+  return caller?.answer?.[0] === 2 && (await caller.store({ number: 1 })) === 0
+}
+
+describe.skipIf(!haveOpenssl)('our listener by TLS', () => {
+  it('takes what was asked for', async () => {
+    const { destination, port, delivered } = await listening()
+    expect(destination.isSecured).toBe(true)
+    expect(await gets(port, trusting())).toBe(true)
+    expect(delivered).toEqual([sliceUid(1)])
+    expect(refused).toEqual([])
+  })
+
+  it('takes nothing without TLS, and says so', async () => {
+    const { port, delivered } = await listening()
+    expect(await gets(port)).toBe(false)
+    await eventually(() => expect(refused).toEqual(['tls-failed']))
+    expect(delivered).toEqual([])
+    expect(await gets(port, trusting())).toBe(true)
+  })
+
+  it('takes only who shows a certificate that it knows, where it asks for one', async () => {
+    const { port, delivered } = await listening({ ca: pacs!.files.cert })
+    const { key, cert } = pacs!
+    expect(await gets(port, { ...trusting(), key, cert })).toBe(true)
+    expect(await gets(port, trusting())).toBe(false)
+    expect(await gets(port, { ...trusting(), key: stranger!.key, cert: stranger!.cert })).toBe(false)
+    await eventually(() => expect(refused).toEqual(['tls-failed', 'tls-failed']))
+    expect(delivered).toEqual([sliceUid(1)])
+  })
+
+  it.each([
+    [{}, 'TLSv1.1'],
+    [{ minVersion: 'TLSv1.3' }, 'TLSv1.2'],
+  ] as const)('set as %o does not agree to %s', async (tls, maxVersion) => {
+    const { port } = await listening(tls)
+    const old = { ...trusting(), minVersion: 'TLSv1', maxVersion, ciphers: 'DEFAULT@SECLEVEL=0' } as const
+    expect(await gets(port, old)).toBe(false)
+    await eventually(() => expect(refused).toEqual(['tls-failed']))
+  })
+
+  it('still wants to know who calls: TLS is no AE title', async () => {
+    const { port } = await listening()
+    const caller = await StorageCaller.open(port, { callingAeTitle: 'ROGUE' }, trusting())
+    opened.push(caller)
+    expect(caller.rejection).toEqual([1, 1, 3])
+    expect(refused).toEqual(['unknown-caller'])
+  })
+
+  it('lets go of who leaves at once, without a word', async () => {
+    const { port } = await listening()
+    for (let n = 0; n < 50; n++) (await silentCaller(port)).socket.destroy()
+    await eventually(() => expect(connectionsTo(port)).toBe(0))
+    expect(refused).toEqual([])
+    expect(await gets(port, trusting())).toBe(true)
+  })
+
+  it('cuts who says nothing', async () => {
+    const { port } = await listening({}, { artim: 300 })
+    const silent = await silentCaller(port)
+    await silent.closed()
+    await eventually(() => expect(refused).toEqual(['tls-failed']))
+  })
+
+  it('ends with callers that have not come to terms', async () => {
+    const { destination, port } = await listening()
+    const silent = await silentCaller(port)
+    const ending = destination[Symbol.asyncDispose]()
+    await silent.closed()
+    silent.socket.destroy()
+    await ending
+  })
+})
+
+describe.skipIf(!haveOpenssl)('the files of dimse.tls', () => {
+  it('are found out when they cannot be read, are no certificate, or do not belong together', async () => {
+    await expect(readListenerTls(settings({ key: '/nowhere/key.pem' }))).rejects.toThrow(/dimse\.tls.*ENOENT/)
+    await expect(readListenerTls(settings({ cert: gateway!.files.key }))).rejects.toThrow(ListenerTlsError)
+    await expect(readListenerTls(settings({ key: pacs!.files.key }))).rejects.toThrow(ListenerTlsError)
+  })
+
+  it('are read when the service starts, but for a listener that is switched off', async () => {
+    const lost = dimse(0, { cert: '/nowhere/cert.pem', key: '/nowhere/key.pem' })
+    await expect(MoveDestination.open(lost)).rejects.toThrow(ListenerTlsError)
+    const off = await MoveDestination.open({ ...lost, enabled: false })
+    expect([off.enabled, off.isSecured]).toEqual([false, false])
+    const { isSecured } = await MoveDestination.open(dimse(0, gateway!.files))
+    expect(isSecured).toBe(true)
+  })
+})
