@@ -2,6 +2,7 @@ import type { Bytes } from '../dicom/bytes.ts'
 import { drawColour } from './draw-colour.ts'
 import { drawGrey } from './draw-grey.ts'
 import type { Drawing } from './drawing.ts'
+import { drawOverlays } from './overlay.ts'
 import { UnusableImageError } from './image-description.ts'
 
 /** A picture of 8 bits a channel, from the top row down: grey, or red, green and blue. */
@@ -12,8 +13,14 @@ export interface Picture {
   readonly data: Bytes
 }
 
-/** Draws a native frame in Little Endian by its drawing (PS3.4 N.2). @throws UnusableImageError */
+/** Draws a native frame in Little Endian by its drawing (PS3.4 N.2), overlays over it. @throws UnusableImageError */
 export function drawFrame(frame: Bytes, drawing: Drawing): Picture {
+  const picture = drawImage(frame, drawing)
+  drawOverlays(picture, drawing.overlays, frame, drawing.image)
+  return picture
+}
+
+function drawImage(frame: Bytes, drawing: Drawing): Picture {
   const { image } = drawing
   const size = { width: image.columns, height: image.rows }
   const { photometricInterpretation: interpretation, samplesPerPixel } = image

@@ -2,6 +2,7 @@ import { Attribute } from '../dicom/attributes.ts'
 import type { Dataset } from '../dicom/dataset.ts'
 import { describeImage, DESCRIBING, UnusableImageError, type ImageDescription } from './image-description.ts'
 import { readDescriptor, readEntries, type Lut } from './lut.ts'
+import { OVERLAYS, readOverlays, type Overlay } from './overlay.ts'
 import { PALETTE, readPalette, type Palette } from './palette.ts'
 import type { Voi, WindowFunction } from './voi.ts'
 
@@ -25,12 +26,14 @@ export interface Drawing {
   /** Stored values outside of the picture. */
   readonly padding: { readonly from: number; readonly to: number } | undefined
   readonly palette: Palette | undefined
+  readonly overlays: readonly Overlay[]
 }
 
 /** The attributes that a drawing is made of. */
 export const DRAWN: ReadonlySet<number> = new Set([
   ...DESCRIBING,
   ...PALETTE,
+  ...OVERLAYS,
   Attribute.NumberOfFrames,
   Attribute.PixelPaddingValue,
   Attribute.PixelPaddingRangeLimit,
@@ -75,6 +78,7 @@ export function readDrawing(header: Dataset, frame: number, float: 32 | 64 | und
       (interpretation === 'MONOCHROME2' && header.string(Attribute.PresentationLUTShape) === 'INVERSE'),
     padding: readPadding(header, image),
     palette: interpretation === 'PALETTE COLOR' ? paletteOf(header, image) : undefined,
+    overlays: readOverlays(header, frame, image),
   }
 }
 

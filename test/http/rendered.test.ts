@@ -470,6 +470,27 @@ describe('what becomes black and white', () => {
     }
   })
 
+  it('has the graphics of its overlays, in a picture, a thumbnail, and a frame', async () => {
+    // Eight pixels of every row but the last: bits of a byte, from the least on.
+    const bits = Buffer.of(0b1000_0001, 0, 0, 0, 0, 0, 0b0000_0010, 0)
+    const change = (dataset: Dataset): void => {
+      dataset
+        .set(Attribute.OverlayRows, 8)
+        .set(Attribute.OverlayColumns, 8)
+        .set(Attribute.OverlayType, 'G')
+        .set(Attribute.OverlayOrigin, [1, 1])
+        .set(Attribute.OverlayBitsAllocated, 1)
+        .set(Attribute.OverlayBitPosition, 0)
+        .put(Attribute.OverlayData, { vr: 'OW', value: bits })
+    }
+    await holds(greyFile(new Array<number>(64).fill(0), { change }))
+    const expected = [0, 7, 49]
+    for (const path of [`${PATH}/rendered`, `${PATH}/frames/1/rendered`, `${PATH}/thumbnail?viewport=8,8`]) {
+      const got = await picture(await get(`${setup.url}${path}`, 'image/png'), 'image/png')
+      expect(got.red.flatMap((shade, at) => (shade === 255 ? [at] : []))).toEqual(expected)
+    }
+  })
+
   it('is in colours by the palette of the image', async () => {
     const indices = Buffer.from([0, 1, 2, 3])
     const table = (...values: number[]): Buffer => {

@@ -35,7 +35,13 @@ export async function dcmtk(program: string, options: readonly string[], file: B
 }
 
 /** A file with an image and not much else: native with `frame`, encapsulated with fragments. */
-export function fileOf(image: ImageDescription, syntax: string, pixels: Bytes | readonly Bytes[], frames = 1): Buffer {
+export function fileOf(
+  image: ImageDescription,
+  syntax: string,
+  pixels: Bytes | readonly Bytes[],
+  frames = 1,
+  change: (dataset: Dataset) => void = () => undefined,
+): Buffer {
   const instance = '1.2.826.0.1.3680043.10.1561.91'
   const even = (bytes: Bytes): Bytes => (bytes.length % 2 === 0 ? bytes : Buffer.concat([bytes, Buffer.of(0)]))
   const dataset = new Dataset()
@@ -47,6 +53,7 @@ export function fileOf(image: ImageDescription, syntax: string, pixels: Bytes | 
     .set(Attribute.SeriesInstanceUID, `${instance}.2`)
   setImage(dataset, image)
   if (frames > 1) dataset.set(Attribute.NumberOfFrames, frames)
+  change(dataset)
   if (pixels instanceof Uint8Array) {
     dataset.put(Attribute.PixelData, { vr: image.bitsAllocated > 8 ? 'OW' : 'OB', value: even(pixels) })
   } else {

@@ -1,11 +1,13 @@
 import { readFile } from 'node:fs/promises'
 import { describe, expect, it } from 'vitest'
+import { Attribute } from '../../src/dicom/attributes.ts'
+import type { Dataset } from '../../src/dicom/dataset.ts'
 import { decodedDescription, decodeFrame } from '../../src/imaging/decode-frame.ts'
 import { drawFrame, type Picture } from '../../src/imaging/draw-frame.ts'
 import { readDrawing, type Drawing } from '../../src/imaging/drawing.ts'
 import type { WindowFunction } from '../../src/imaging/voi.ts'
 import { dcmtk, fileOf, skipWithoutDcmtk } from './dcmtk.ts'
-import { description, frameOf, picture } from './made-images.ts'
+import { description, frameOf, noise, picture } from './made-images.ts'
 import { imageOf, pathOf, readImage, withFiles, type RealImage } from './real-images.ts'
 
 // dcmj2pnm works with tables of whole numbers, and so is off by one where a shade is near the middle between two.
@@ -111,6 +113,85 @@ describe.skipIf(skipWithoutDcmtk())('every frame is drawn as DCMTK draws it', ()
   })
 })
 
+describe.skipIf(skipWithoutDcmtk())('overlays are drawn as DCMTK draws them', () => {
+  const grey = description({ rows: 21, columns: 35, bitsAllocated: 16, bitsStored: 12 })
+  const plane = noise(Math.ceil((21 * 35) / 8))
+
+  const overlay =
+    (group: number, origin: [number, number], type = 'G', bits = plane) =>
+    (dataset: Dataset): Dataset =>
+      dataset
+        .set(Attribute.OverlayRows + group, 21)
+        .set(Attribute.OverlayColumns + group, 35)
+        .set(Attribute.OverlayType + group, type)
+        .set(Attribute.OverlayOrigin + group, origin)
+        .set(Attribute.OverlayBitsAllocated + group, 1)
+        .set(Attribute.OverlayBitPosition + group, 0)
+        .put(Attribute.OverlayData + group, { vr: 'OW', value: bits })
+
+  async function expectSame(
+    image: ReturnType<typeof description>,
+    change: (dataset: Dataset) => void,
+    { frames = 1, frame = 1, pixels }: { frames?: number; frame?: number; pixels?: Buffer } = {},
+  ): Promise<Picture> {
+    const all = pixels ?? Buffer.concat(Array.from({ length: frames }, (_, n) => picture(image, n + 1)))
+    const file = fileOf(image, '1.2.840.10008.1.2.1', all, frames, change)
+    const real = await imageOf(file, 'made')
+    const ours = drawFrame(real.frames[frame - 1]!, readDrawing(real.dataset, frame, undefined))
+    expectAlike(ours, await pnm([...RANGE, '+O', '0', '+F', `${frame}`], file), TOLERANCE)
+    return ours
+  }
+
+  it.each([
+    ['over grey', grey],
+    ['over grey of which the least is white', { ...grey, photometricInterpretation: 'MONOCHROME1' }],
+  ])('%s', async (_, image) => {
+    const { data } = await expectSame(image, overlay(0, [1, 1]))
+    for (const [n, byte] of plane.entries()) if ((byte & 1) === 1) expect(data[8 * n]).toBe(255)
+  })
+
+  it.each<[number, number]>([
+    [4, 9],
+    [-3, -8],
+    [-30, 5],
+    [1, 36],
+  ])('that begin in row %i and column %i', async (row, column) => {
+    await expectSame(grey, overlay(0, [row, column]))
+  })
+
+  it('of several groups', async () => {
+    await expectSame(grey, (dataset) => {
+      overlay(0x0002_0000, [3, 3])(dataset)
+      overlay(0x001e_0000, [-4, 7], 'G', noise(plane.length, 5))(dataset)
+    })
+  })
+
+  it('in the bits above the values of the pixels', async () => {
+    const base = picture(grey)
+    const pixels = Buffer.from(base)
+    for (let n = 0; n < 21 * 35; n += 3) pixels.writeUInt16LE(base.readUInt16LE(2 * n) | 0x8000, 2 * n)
+    const change = (dataset: Dataset): void => {
+      overlay(0, [1, 1])(dataset).set(Attribute.OverlayBitsAllocated, 16).set(Attribute.OverlayBitPosition, 15)
+      dataset.delete(Attribute.OverlayData)
+    }
+    const { data } = await expectSame(grey, change, { pixels })
+    expect(data.filter((shade) => shade === 255).length).toBeGreaterThanOrEqual((21 * 35) / 3)
+  })
+
+  it.each([1, 2, 3, 4])('that have two planes from frame 2 on: frame %i', async (frame) => {
+    const bits = noise(Math.ceil((2 * 21 * 35) / 8), 9)
+    const change = (dataset: Dataset): void => {
+      overlay(0, [1, 1], 'G', bits)(dataset)
+      dataset.set(Attribute.NumberOfFramesInOverlay, 2).set(Attribute.ImageFrameOrigin, 2)
+    }
+    await expectSame(grey, change, { frames: 4, frame })
+  })
+
+  it.each([1, 3])('over all frames where nothing is said: frame %i', async (frame) => {
+    await expectSame(grey, overlay(0, [1, 1]), { frames: 3, frame })
+  })
+})
+
 /** The first frame. */
 async function draw({ frames, image, syntax }: RealImage, drawing: Drawing): Promise<Picture> {
   if (!syntax.encapsulated) return drawFrame(frames[0]!, drawing)
@@ -119,8 +200,11 @@ async function draw({ frames, image, syntax }: RealImage, drawing: Drawing): Pro
 }
 
 /** The first frame without overlays, as PGM or PPM. */
-async function dcmj2pnm(options: readonly string[], file: Buffer): Promise<Picture> {
-  const bytes = await dcmtk('dcmj2pnm', ['-O', '+op', ...options], file)
+const dcmj2pnm = (options: readonly string[], file: Buffer): Promise<Picture> => pnm(['-O', ...options], file)
+
+/** A frame as PGM or PPM. */
+async function pnm(options: readonly string[], file: Buffer): Promise<Picture> {
+  const bytes = await dcmtk('dcmj2pnm', ['+op', ...options], file)
   const header = /^P([56])\s+(?:#[^\n]*\n)?(\d+)\s+(\d+)\s+255\s/.exec(bytes.toString('latin1', 0, 200))
   if (!header) throw new Error('This is no PGM or PPM of 8 bits')
   const [all, kind, width, height] = header

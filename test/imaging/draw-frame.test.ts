@@ -14,6 +14,7 @@ function drawing(image: Parameters<typeof description>[0], others: Partial<Drawi
     inverse: false,
     padding: undefined,
     palette: undefined,
+    overlays: [],
     ...others,
   }
 }
