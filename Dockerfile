@@ -15,8 +15,6 @@ COPY package.json package-lock.json .npmrc ./
 RUN npm ci --omit=dev
 
 FROM node:24-slim
-# What is annotated is drawn by way of fontconfig, which complains without its configuration.
-RUN apt-get update && apt-get install --yes --no-install-recommends fontconfig-config && rm -rf /var/lib/apt/lists/*
 ARG VERSION=0.0.0-dev
 ARG REVISION=unknown
 ARG CREATED=1970-01-01T00:00:00Z
@@ -27,10 +25,11 @@ LABEL org.opencontainers.image.title="dimsegate" \
       org.opencontainers.image.revision="${REVISION}" \
       org.opencontainers.image.created="${CREATED}"
 
-# package.json, openapi/ and dist/ keep the repository's places: modules find both from their own URL (../../openapi).
+# package.json, fonts/, openapi/ and dist/ keep the repository's places: modules find them from their own URL.
 WORKDIR /app
 COPY package.json LICENSE ./
 COPY --from=dependencies /app/node_modules ./node_modules
+COPY fonts ./fonts
 COPY openapi ./openapi
 COPY --from=build /app/dist ./dist
 

@@ -1,4 +1,6 @@
+import { existsSync } from 'node:fs'
 import { createRequire } from 'node:module'
+import { fileURLToPath } from 'node:url'
 import sharp from 'sharp'
 import type { Bytes } from '../dicom/bytes.ts'
 
@@ -6,6 +8,13 @@ import type { Bytes } from '../dicom/bytes.ts'
 export interface Annotation {
   readonly topLeft: readonly string[]
   readonly bottomLeft: readonly string[]
+}
+
+/** Where systems keep it. */
+const SYSTEM_FONTS = '/etc/fonts/fonts.conf'
+// Without any, or without a place to write what it found, fontconfig complains of each picture on standard error.
+if (process.env['FONTCONFIG_FILE'] === undefined && !existsSync(SYSTEM_FONTS)) {
+  process.env['FONTCONFIG_FILE'] = fileURLToPath(new URL('../../fonts/fonts.conf', import.meta.url))
 }
 
 const FONT = createRequire(import.meta.url).resolve('dejavu-fonts-ttf/ttf/DejaVuSans.ttf')
