@@ -105,14 +105,14 @@ function logAssociations(log: Logger, registry: Registry): () => void {
 function logRefusals(log: Logger, registry: Registry): () => void {
   const refused = new Counter({
     name: 'dimsegate_refused_stores_total',
-    help: 'Instances and associations that our DICOM listener refused since nobody had asked for them',
+    help: 'Instances, associations and connections that our DICOM listener refused',
     labelNames: ['reason'],
     registers: [registry],
   })
   return listen('dimsegate:refused-store', (message) => {
-    const { reason } = message as RefusedStoreEvent
+    const { reason, code } = message as RefusedStoreEvent
     refused.inc({ reason })
-    log.warn({ reason }, 'refused store')
+    log.warn({ reason, ...(code !== undefined && { code }) }, 'refused store')
   })
 }
 

@@ -121,6 +121,7 @@ export const Attribute = {
   OverlayColumns: 0x60000011,
   NumberOfFramesInOverlay: 0x60000015,
   OverlayType: 0x60000040,
+  OverlaySubtype: 0x60000045,
   OverlayOrigin: 0x60000050,
   ImageFrameOrigin: 0x60000051,
   OverlayBitsAllocated: 0x60000100,

@@ -56,7 +56,9 @@ async function moveTo(destination: MoveDestination, probe: Probe, sample: Sample
   // In a service others may call meanwhile.
   const note = (event: unknown): void => {
     const { reason, address } = event as RefusedStoreEvent
-    const isTheirs = !probe.service || address?.replace(/^::ffff:/, '') === probe.theirHost
+    // Who has gone for want of TLS has no address any more.
+    const isNameless = reason === 'tls-failed' && address === undefined
+    const isTheirs = !probe.service || isNameless || address?.replace(/^::ffff:/, '') === probe.theirHost
     if (isTheirs) seen.refusals.push(reason)
   }
   subscribe('dimsegate:refused-store', note)

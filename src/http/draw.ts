@@ -11,6 +11,7 @@ import { DRAWN, readDrawing, type Drawing } from '../imaging/drawing.ts'
 import { UnusableImageError } from '../imaging/image-description.ts'
 import { ANNOTATED } from './annotation.ts'
 import type { HttpContext } from './environment.ts'
+import { overlaysOf } from './overlays.ts'
 import { gatheredFrame } from './pixel-source.ts'
 import { readAttributes, upTo } from './read-attributes.ts'
 
@@ -43,23 +44,35 @@ export async function drawingHeader(instance: CachedInstance): Promise<Dataset> 
   return header
 }
 
+export interface DrawRequest {
+  readonly layout: PixelLayout
+  /** Counted from 1. */
+  readonly frame: number
+  /** In place of what the instance says. */
+  readonly window: WindowParam | undefined
+}
+
 /**
- * Draws one frame, counted from 1.
- * @throws NoSuchFrameError, UnusableImageError, CodestreamError, CodecStoppedError, and what reading it throws
+ * Draws one frame; what `finish` makes of it, see ImagingPool.
+ * @throws NoSuchFrameError, UnusableImageError, CodestreamError, CodecStoppedError, ImagingBusyError, and what reading it
+ *   and `finish` throw
  */
-export async function drawInstance(
+export async function drawInstance<T>(
   c: HttpContext,
   instance: CachedInstance,
-  layout: PixelLayout,
-  frame: number,
-  window: WindowParam | undefined,
-): Promise<Picture> {
+  { layout, frame, window }: DrawRequest,
+  finish: (picture: Picture, timeout: number) => Promise<T>,
+): Promise<T> {
   const source = littleEndian(instance)
   const stored = await frameOf(source, layout, frame)
-  const drawing = readDrawing(await drawingHeader(instance), frame, floatBits(layout))
-  const shown: Drawing = window ? { ...drawing, voi: { kind: 'window', ...window } } : drawing
+  const header = await drawingHeader(instance)
+  const described = readDrawing(header, frame, floatBits(layout))
   const syntax = layout.length === undefined ? instance.syntax.uid : undefined
-  return c.var.imaging.draw(await gatheredFrame(stored), shown, syntax, c.var.signal)
+  const { image, float } = described
+  const inSamples = syntax === undefined && float === undefined
+  const overlays = await overlaysOf(instance, header, { frame, image, inSamples })
+  const drawing: Drawing = { ...described, overlays, ...(window && { voi: { kind: 'window', ...window } }) }
+  return c.var.imaging.draw(await gatheredFrame(stored), drawing, syntax, finish, c.var.signal)
 }
 
 function floatBits({ tag }: PixelLayout): 32 | 64 | undefined {

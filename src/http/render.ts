@@ -20,10 +20,10 @@ import type { PixelLayout } from '../dicomweb/pixel-layout.ts'
 import { MAX_PIXELS, type RenderedParams } from '../dicomweb/rendered-params.ts'
 import { reportHtml, reportText } from '../dicomweb/report.ts'
 import { formatTag } from '../dicom/tag.ts'
-import type { Picture } from '../imaging/draw-frame.ts'
 import { isDecodable } from '../imaging/decode-frame.ts'
 import { annotationOverlay } from '../imaging/annotate.ts'
-import { checkAnimation, encodeAnimation, encodePicture } from '../imaging/encode-picture.ts'
+import { Animation, checkAnimation } from '../imaging/animation.ts'
+import { encodePicture } from '../imaging/encode-picture.ts'
 import { placePicture, type Placement } from '../imaging/place-picture.ts'
 import { annotationOf } from './annotation.ts'
 import { drawingHeader, drawInstance, frameTime } from './draw.ts'
@@ -58,7 +58,7 @@ const PDF = 'application/pdf'
  * Renders an instance as the client wants it (PS3.18 8.7.4); undefined where nothing that can be made of it is
  * acceptable. Of many frames JPEG and PNG show the first that is asked for, GIF all.
  * @throws UnusableImageError, CodestreamError, CodecStoppedError, NoSuchFrameError, RegionOutsideError,
- *   AnimationTooLargeError, RequestError (404, 413), and what reading it throws
+ *   AnimationTooLargeError, ImagingBusyError, RequestError (404, 413), and what reading it throws
  */
 export async function renderInstance(
   c: HttpContext,
@@ -122,19 +122,18 @@ async function renderImage(
   const { window, viewport } = params
   const placement = within(placePicture(layout.columns, layout.rows, viewport))
   checkAnimation(frames.length, placement)
-  const header = await drawingHeader(instance)
-  async function* pictures(): AsyncGenerator<Picture> {
-    for (const frame of frames) yield await drawInstance(c, instance, layout, frame, window)
-  }
-  const overlay = await overlayOf(instance, placement, params)
   const { imaging, signal } = c.var
-  return sizedBytes(
-    await encodeAnimation(pictures(), placement, {
-      delay: frameTime(header),
-      overlay,
-      turn: (bytes, encode) => imaging.inTurn(bytes, encode, signal),
-    }),
-  )
+  const delay = frameTime(await drawingHeader(instance))
+  const overlay = await overlayOf(instance, placement, params)
+  return imaging.animate(async () => {
+    const animation = new Animation(frames.length, placement, overlay)
+    for (const frame of frames) {
+      await drawInstance(c, instance, { layout, frame, window }, (picture) => animation.add(picture))
+    }
+    const encode = (timeout: number): Promise<Uint8Array> =>
+      animation.encode({ delay, timeout: timeout * frames.length })
+    return sizedBytes(await imaging.inTurn(encode, signal))
+  }, signal)
 }
 
 /** One frame as a picture. */
@@ -147,13 +146,11 @@ export async function drawPicture(
   params: RenderedParams,
 ): Promise<Uint8Array> {
   const { window, viewport, quality, iccProfile } = params
-  const picture = await drawInstance(c, instance, layout, frame, window)
-  const placement = within(placePicture(picture.width, picture.height, viewport))
-  const overlay = await overlayOf(instance, placement, params)
-  const options = { type, quality, profile: iccProfile !== 'no', overlay }
-  const { imaging, signal } = c.var
-  const encode = (timeout: number) => encodePicture(picture, placement, { ...options, timeout })
-  return imaging.inTurn(picture.data.length, encode, signal)
+  return drawInstance(c, instance, { layout, frame, window }, async (picture, timeout) => {
+    const placement = within(placePicture(picture.width, picture.height, viewport))
+    const overlay = await overlayOf(instance, placement, params)
+    return encodePicture(picture, placement, { type, quality, profile: iccProfile !== 'no', overlay, timeout })
+  })
 }
 
 async function overlayOf(

@@ -2,7 +2,7 @@ import { Attribute } from '../dicom/attributes.ts'
 import type { Dataset } from '../dicom/dataset.ts'
 import { describeImage, DESCRIBING, UnusableImageError, type ImageDescription } from './image-description.ts'
 import { readDescriptor, readEntries, type Lut } from './lut.ts'
-import { OVERLAYS, readOverlays, type Overlay } from './overlay.ts'
+import { OVERLAYS, type Overlay } from './overlay.ts'
 import { PALETTE, readPalette, type Palette } from './palette.ts'
 import type { Voi, WindowFunction } from './voi.ts'
 
@@ -51,7 +51,8 @@ export const DRAWN: ReadonlySet<number> = new Set([
 
 /**
  * Reads how a frame, counted from 1, is drawn, from the header of its instance. What the frame's functional groups say
- * goes before what they all share, and that before what the instance says.
+ * goes before what they all share, and that before what the instance says. Overlays are read apart, by readOverlays:
+ * their data is not in the header.
  * @throws UnusableImageError
  */
 export function readDrawing(header: Dataset, frame: number, float: 32 | 64 | undefined): Drawing {
@@ -78,7 +79,7 @@ export function readDrawing(header: Dataset, frame: number, float: 32 | 64 | und
       (interpretation === 'MONOCHROME2' && header.string(Attribute.PresentationLUTShape) === 'INVERSE'),
     padding: readPadding(header, image),
     palette: interpretation === 'PALETTE COLOR' ? paletteOf(header, image) : undefined,
-    overlays: readOverlays(header, frame, image),
+    overlays: [],
   }
 }
 

@@ -1,5 +1,5 @@
 import sharp, { type Sharp } from 'sharp'
-import { concat, type Bytes } from '../dicom/bytes.ts'
+import type { Bytes } from '../dicom/bytes.ts'
 import { CodecStoppedError } from './codec-error.ts'
 import type { Picture } from './draw-frame.ts'
 import type { Placement } from './place-picture.ts'
@@ -24,23 +24,6 @@ export interface PictureOptions {
 
 /** Of JPEG where nothing is said. */
 export const QUALITY = 90
-/** Bytes of all pictures of an animation together: an animation is made of all of them at once. */
-export const MAX_ANIMATION_BYTES = 192 * 1024 * 1024
-export const MAX_ANIMATION_FRAMES = 4096
-/** GIF counts in hundredths of a second; viewers take less than two of them for ten. */
-const LEAST_DELAY_MS = 20
-
-/** The frames of an animation are too many, or too large. */
-export class AnimationTooLargeError extends Error {
-  readonly code = 'ANIMATION_TOO_LARGE'
-  constructor() {
-    super(
-      `The animation has more than ${MAX_ANIMATION_FRAMES} frames, or its frames have together more than ${MAX_ANIMATION_BYTES} bytes`,
-    )
-    this.name = 'AnimationTooLargeError'
-  }
-}
-
 /** A picture as a file, in its place. @throws CodecStoppedError */
 export async function encodePicture(picture: Picture, placement: Placement, options: PictureOptions): Promise<Bytes> {
   const placed = placePixels(picture, placement)
@@ -58,51 +41,10 @@ export async function encodePicture(picture: Picture, placement: Placement, opti
   }
 }
 
-export interface AnimationOptions {
-  /** Milliseconds that each picture is shown. */
-  readonly delay: number
-  /** As of PictureOptions. */
-  readonly overlay?: Bytes | undefined
-  /** Encodes, with the bytes it holds, when it may, in the milliseconds it is told: what a frame may take. */
-  readonly turn: (bytes: number, encode: (timeout: number) => Promise<Bytes>) => Promise<Bytes>
-}
-
-/** Whether an animation can be made of so many pictures. @throws AnimationTooLargeError */
-export function checkAnimation(frames: number, { width, height }: Pick<Placement, 'width' | 'height'>): void {
-  const isTooLarge = frames > MAX_ANIMATION_FRAMES || frames * width * height * 3 > MAX_ANIMATION_BYTES
-  if (isTooLarge) throw new AnimationTooLargeError()
-}
-
-/**
- * Pictures of one size as an animation (GIF) that begins anew at its end.
- * @throws AnimationTooLargeError, CodecStoppedError
- */
-export async function encodeAnimation(
-  pictures: AsyncIterable<Picture>,
-  placement: Placement,
-  { delay, overlay, turn }: AnimationOptions,
-): Promise<Bytes> {
-  const { width, height } = placement
-  const frames: Bytes[] = []
-  for await (const picture of pictures) {
-    checkAnimation(frames.length + 1, placement)
-    const shown = laidOver(placePixels(picture, placement).toColourspace('srgb'), overlay)
-    frames.push(await shown.removeAlpha().raw().toBuffer())
-  }
-  const raw = { width, height: height * frames.length, channels: 3, pageHeight: height } as const
-  const animation = sharp(concat(frames), { raw, limitInputPixels: false }).gif({
-    delay: frames.map(() => Math.max(delay, LEAST_DELAY_MS)),
-    loop: 0,
-    dither: 0,
-    effort: 1,
-    interPaletteMaxError: 0,
-  })
-  return turn(width * height * 3 * frames.length, (timeout) => inTime(animation, timeout * frames.length))
-}
-
 const MAX_SECONDS = 3600
 
-async function inTime(picture: Sharp, timeout: number): Promise<Bytes> {
+/** What a picture comes to in its file, if that does not take longer, in ms rounded up to seconds. @throws CodecStoppedError */
+export async function inTime(picture: Sharp, timeout: number): Promise<Bytes> {
   try {
     return await picture.timeout({ seconds: Math.min(MAX_SECONDS, Math.ceil(timeout / 1000)) }).toBuffer()
   } catch (error) {
@@ -113,11 +55,12 @@ async function inTime(picture: Sharp, timeout: number): Promise<Bytes> {
 }
 
 /** An overlay comes behind scaling, wherever it is asked for. */
-function laidOver(picture: Sharp, overlay: Bytes | undefined): Sharp {
+export function laidOver(picture: Sharp, overlay: Bytes | undefined): Sharp {
   return overlay ? picture.composite([{ input: Buffer.from(overlay) }]).removeAlpha() : picture
 }
 
-function placePixels({ data, width, height, channels }: Picture, placement: Placement): Sharp {
+/** The pixels of a picture that are shown, in their size. */
+export function placePixels({ data, width, height, channels }: Picture, placement: Placement): Sharp {
   const { region, flipHorizontally, flipVertically } = placement
   const isScaled = placement.width !== region.width || placement.height !== region.height
   return sharp(data, { raw: { width, height, channels }, limitInputPixels: false })

@@ -7,6 +7,7 @@ import type { Picture } from './draw-frame.ts'
 import type { Drawing } from './drawing.ts'
 import { FrameNotEncodedError } from './encode-frame.ts'
 import { UnusableImageError, type ImageDescription } from './image-description.ts'
+import { Turns } from './turns.ts'
 import type { Outcome, Task } from './worker.ts'
 
 export interface ImagingOptions {
@@ -16,16 +17,16 @@ export interface ImagingOptions {
   readonly timeout: number
 }
 
-/** The frames and pictures that wait hold all the memory they may: there is more to do than the threads can. */
+/** The frames that wait hold all the memory they may: there is more to do than the threads can. */
 export class ImagingBusyError extends Error {
   readonly code = 'IMAGING_BUSY'
   constructor() {
-    super(`Frames of over ${MAX_WAITING_BYTES} bytes wait to be decoded, encoded or drawn`)
+    super(`Frames that wait to be decoded, encoded or drawn have ${MAX_WAITING_BYTES} bytes, or would have more`)
     this.name = 'ImagingBusyError'
   }
 }
 
-/** Of all frames and pictures that wait for their turn: a frame that comes when they have so much is refused. */
+/** Of all frames that wait for their turn; one that would add to more is refused, unless it is the only one. */
 export const MAX_WAITING_BYTES = 512 * 1024 * 1024
 /** Memory of a thread besides that of codecs, in MiB. */
 const THREAD_HEAP_MIB = 512
@@ -37,18 +38,20 @@ export class ImagingPool implements AsyncDisposable {
   readonly #options: ImagingOptions
   readonly #threads: number
   #piscina: Piscina<Task, Outcome<Bytes | Picture>> | undefined
-  #running = 0
   #isOver = false
   #waitingBytes = 0
-  readonly #waiters: (() => void)[] = []
+  readonly #turns: Turns
+  readonly #animations: Turns
 
   constructor(options: ImagingOptions) {
     this.#options = options
     this.#threads = options.threads ?? Math.max(1, availableParallelism() - 1)
+    this.#turns = new Turns(this.#threads)
+    this.#animations = new Turns(this.#threads)
   }
 
   get stats(): { readonly running: number; readonly waiting: number } {
-    return { running: this.#running, waiting: this.#waiters.length }
+    return this.#turns.stats
   }
 
   /**
@@ -56,17 +59,46 @@ export class ImagingPool implements AsyncDisposable {
    * @throws CodestreamError, CodecStoppedError, ImagingBusyError, the signal's reason while it waits for a thread
    */
   decode(frame: Bytes, image: ImageDescription, syntax: Uid, signal: AbortSignal): Promise<Bytes> {
-    return this.#run({ kind: 'decode', frame, image, syntax }, signal) as Promise<Bytes>
+    return this.#frame({ kind: 'decode', frame, image, syntax }, returned, signal) as Promise<Bytes>
   }
 
   /** A frame of encapsulated pixel data from a native one; see encodeFrame. @throws as decode; FrameNotEncodedError */
   encode(frame: Bytes, image: ImageDescription, syntax: Uid, signal: AbortSignal): Promise<Bytes> {
-    return this.#run({ kind: 'encode', frame, image, syntax }, signal) as Promise<Bytes>
+    return this.#frame({ kind: 'encode', frame, image, syntax }, returned, signal) as Promise<Bytes>
   }
 
-  /** The picture of a frame, native or encapsulated in `syntax`. @throws as decode; UnusableImageError */
-  draw(frame: Bytes, drawing: Drawing, syntax: Uid | undefined, signal: AbortSignal): Promise<Picture> {
-    return this.#run({ kind: 'draw', frame, drawing, syntax }, signal) as Promise<Picture>
+  /**
+   * What `finish` makes of the picture of a frame, native or encapsulated in `syntax`, in the milliseconds that it is
+   * told. It is part of the same turn: a picture is far larger than its frame, and never waits.
+   * @throws as decode; UnusableImageError, and what `finish` throws
+   */
+  draw<T>(
+    frame: Bytes,
+    drawing: Drawing,
+    syntax: Uid | undefined,
+    finish: (picture: Picture, timeout: number) => Promise<T>,
+    signal: AbortSignal,
+  ): Promise<T> {
+    const task: Task = { kind: 'draw', frame, drawing, syntax }
+    return this.#frame(task, (picture, timeout) => finish(picture as Picture, timeout), signal)
+  }
+
+  /**
+   * Makes an animation, of which there are as many at once as threads: each holds all its pictures. `work` draws them,
+   * and encodes them in a turn of its own.
+   * @throws the signal's reason while it waits, and what the work throws
+   */
+  animate<T>(work: () => Promise<T>, signal: AbortSignal): Promise<T> {
+    return this.#animations.run(work, signal)
+  }
+
+  /**
+   * Does work of other threads in the place of a frame: all together take no more processors than there are threads here.
+   * The work is told how many milliseconds a frame may take.
+   * @throws the signal's reason while it waits, and what the work throws
+   */
+  inTurn<T>(work: (timeout: number) => Promise<T>, signal: AbortSignal): Promise<T> {
+    return this.#turns.run(() => work(this.#options.timeout), signal)
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
@@ -74,34 +106,34 @@ export class ImagingPool implements AsyncDisposable {
     await this.#piscina?.destroy()
   }
 
-  /**
-   * Does work of other threads in the place of a frame: all together take no more processors than there are threads here.
-   * `bytes` are held while it waits, which it may whatever else waits: its frames were let in before. The work is told
-   * how many milliseconds it may take.
-   * @throws the signal's reason while it waits, and what the work throws
-   */
-  async inTurn<T>(bytes: number, work: (timeout: number) => Promise<T>, signal: AbortSignal): Promise<T> {
-    await this.#turn(bytes, signal)
+  async #frame<T>(
+    task: Task,
+    finish: (result: Bytes | Picture, timeout: number) => Promise<T>,
+    signal: AbortSignal,
+  ): Promise<T> {
+    signal.throwIfAborted()
+    const bytes = this.#turns.isFull ? sizeOf(task) : 0
+    if (this.#waitingBytes > 0 && this.#waitingBytes + bytes > MAX_WAITING_BYTES) throw new ImagingBusyError()
+    this.#waitingBytes += bytes
+    let isWaiting = true
+    const leave = (): void => {
+      if (isWaiting) this.#waitingBytes -= bytes
+      isWaiting = false
+    }
+    const { timeout } = this.#options
     try {
-      return await work(this.#options.timeout)
+      return await this.#turns.run(async () => {
+        leave()
+        return finish(await this.#run(task), timeout)
+      }, signal)
     } finally {
-      const next = this.#waiters.shift()
-      // The place is handed on, not freed: nobody overtakes.
-      if (next) next()
-      else this.#running--
+      leave()
     }
   }
 
-  async #run(task: Task, signal: AbortSignal): Promise<Bytes | Picture> {
-    signal.throwIfAborted()
-    const { length } = task.frame
-    if (this.#waiters.length > 0 && this.#waitingBytes + length > MAX_WAITING_BYTES) throw new ImagingBusyError()
-    return this.inTurn(length, (timeout) => this.#runNow(task, timeout), signal)
-  }
-
-  async #runNow(task: Task, timeout: number): Promise<Bytes | Picture> {
+  async #run(task: Task): Promise<Bytes | Picture> {
     // Its time begins here: waiting for a thread is no fault of the frame.
-    const late = AbortSignal.timeout(timeout)
+    const late = AbortSignal.timeout(this.#options.timeout)
     try {
       if (this.#isOver) throw new CodecStoppedError()
       const frame = Uint8Array.from(task.frame)
@@ -111,32 +143,6 @@ export class ImagingPool implements AsyncDisposable {
       throw faultOf(outcome)
     } catch (error) {
       throw late.aborted || isOutOfMemory(error) ? new CodecStoppedError({ cause: error }) : error
-    }
-  }
-
-  /** One task a thread, in the order they came. */
-  async #turn(bytes: number, signal: AbortSignal): Promise<void> {
-    signal.throwIfAborted()
-    if (this.#running < this.#threads) {
-      this.#running++
-      return
-    }
-    const { promise, resolve, reject } = Promise.withResolvers<undefined>()
-    const waiter = (): void => resolve(undefined)
-    const aborted = (): void => {
-      const at = this.#waiters.indexOf(waiter)
-      if (at < 0) return
-      this.#waiters.splice(at, 1)
-      reject(signal.reason as Error)
-    }
-    this.#waiters.push(waiter)
-    this.#waitingBytes += bytes
-    signal.addEventListener('abort', aborted)
-    try {
-      await promise
-    } finally {
-      this.#waitingBytes -= bytes
-      signal.removeEventListener('abort', aborted)
     }
   }
 
@@ -157,6 +163,15 @@ export class ImagingPool implements AsyncDisposable {
     this.#piscina = pool
     return pool
   }
+}
+
+const returned = async (result: Bytes | Picture): Promise<Bytes | Picture> => result
+
+/** What a task holds while it waits. */
+function sizeOf(task: Task): number {
+  const { length } = task.frame
+  if (task.kind !== 'draw') return length
+  return task.drawing.overlays.reduce((sum, { plane }) => sum + (plane.kind === 'bits' ? plane.bits.length : 0), length)
 }
 
 /** The errors of worker.ts with their class. */

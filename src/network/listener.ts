@@ -6,7 +6,7 @@ import { Transport, type Address } from './transport.ts'
 /** What TLS needs to know to be connected to (PS3.15 B.12); PEM texts. With `ca`, callers have to show a certificate of it. */
 export type ListenerTls = Pick<TlsOptions, 'cert' | 'key' | 'ca' | 'minVersion'>
 
-/** @throws what OpenSSL says of a certificate or key that is none, or of two that do not belong together */
+/** @throws what OpenSSL says of a certificate and a key that do not belong together */
 export function checkListenerTls(tls: ListenerTls): void {
   createSecureContext(tls)
 }
@@ -16,10 +16,10 @@ export interface ListenOptions {
   readonly maxConnections?: number
   /** Undefined: TCP alone. */
   readonly tls?: ListenerTls | undefined
-  /** Milliseconds that coming to terms about TLS may take; ARTIM_MS unless told. */
+  /** Milliseconds that coming to terms about TLS may take, all of it; ARTIM_MS unless told. */
   readonly handshakeTimeout?: number | undefined
   /** A caller that does not come to terms about TLS; not told of those that leave without a word. */
-  readonly onTlsFailure?: (error: Error, address: string | undefined) => void
+  readonly onTlsFailure?: (error: NodeJS.ErrnoException, address: string | undefined) => void
 }
 
 export interface Listening extends AsyncDisposable {

@@ -26,8 +26,10 @@ export class ListenerError extends Error {
 
 /** Published for each instance that is stored to us and that nobody asked for, and each caller who is not let in. */
 export interface RefusedStoreEvent {
-  /** Of who called. */
+  /** Of who called; not known of who is gone already. */
   readonly address?: string | undefined
+  /** OpenSSL's name for what is wrong with TLS. */
+  readonly code?: string | undefined
   readonly reason: 'tls-failed' | 'unknown-caller' | 'unexpected' | 'unreadable'
 }
 
@@ -53,7 +55,7 @@ const CLOSE_GRACE_MS = 1_000
 const STANDARD_ROOT = '1.2.840.10008.'
 
 export interface DestinationLimits {
-  /** Milliseconds from the connection to the whole A-ASSOCIATE-RQ; ARTIM_MS unless told. */
+  /** Milliseconds from the connection to the whole A-ASSOCIATE-RQ, and before that to TLS; ARTIM_MS unless told. */
   readonly artim?: number
   /** Milliseconds; IDLE_TIMEOUT_MS unless told. */
   readonly idle?: number
@@ -139,8 +141,8 @@ export class MoveDestination implements AsyncDisposable {
     const { host, port } = this.#config
     if (!this.#listening) {
       const accept = (transport: Transport): void => void this.#serve(transport)
-      const onTlsFailure = (_error: Error, address: string | undefined): void =>
-        refusals.publish({ reason: 'tls-failed', address } satisfies RefusedStoreEvent)
+      const onTlsFailure = ({ code }: NodeJS.ErrnoException, address: string | undefined): void =>
+        refusals.publish({ reason: 'tls-failed', address, code } satisfies RefusedStoreEvent)
       this.#listening = listen({ host, port }, accept, {
         maxConnections: MAX_CONNECTIONS,
         tls: this.#tls,

@@ -1,3 +1,4 @@
+import { createPrivateKey, X509Certificate } from 'node:crypto'
 import { readFile } from 'node:fs/promises'
 import type { ArchiveConfig, Config } from '../config.ts'
 import { checkListenerTls, type ListenerTls } from '../network/listener.ts'
@@ -16,30 +17,46 @@ export async function readTls(tls: NonNullable<ArchiveConfig['tls']>): Promise<T
   }
 }
 
-/** The files of dimse.tls cannot be read, or do not belong together. */
+/** The files of dimse.tls cannot be read, are not what they should be, or do not belong together. */
 export class ListenerTlsError extends Error {
   readonly code = 'LISTENER_TLS_UNUSABLE'
-  constructor(cause: unknown) {
-    const why = cause instanceof Error ? `: ${cause.message}` : ''
-    super(`The files of dimse.tls cannot be used${why}`, { cause })
+  constructor(problem: string, cause: unknown) {
+    const why = cause instanceof Error ? ` (${cause.message})` : ''
+    super(`${problem}${why}`, { cause })
     this.name = 'ListenerTlsError'
   }
 }
 
 /** The TLS options of our DICOM listener, from its files. @throws ListenerTlsError */
 export async function readListenerTls(tls: NonNullable<Config['dimse']['tls']>): Promise<ListenerTls> {
-  const { ca, cert, key, minVersion } = tls
+  const certificate = (pem: Buffer): unknown => new X509Certificate(pem)
+  const cert = await readPem('cert', tls.cert, certificate)
+  const key = await readPem('key', tls.key, createPrivateKey)
+  // Of authorities OpenSSL takes whatever it is given, and then knows nobody.
+  const ca = tls.ca === null ? undefined : await readPem('ca', tls.ca, certificate)
+  const read = { minVersion: tls.minVersion, cert, key, ...(ca && { ca }) }
   try {
-    const read = {
-      minVersion,
-      cert: await readFile(cert),
-      key: await readFile(key),
-      ...(ca !== null && { ca: await readFile(ca) }),
-    }
-    // What is no certificate, or has another key, is found now and not when an archive calls.
     checkListenerTls(read)
-    return read
   } catch (error) {
-    throw new ListenerTlsError(error)
+    throw new ListenerTlsError(
+      'dimse.tls.key is not of the certificate in dimse.tls.cert, or TLS is not possible',
+      error,
+    )
   }
+  return read
+}
+
+async function readPem(name: string, file: string, parse: (pem: Buffer) => unknown): Promise<Buffer> {
+  let pem: Buffer
+  try {
+    pem = await readFile(file)
+  } catch (error) {
+    throw new ListenerTlsError(`dimse.tls.${name} cannot be read`, error)
+  }
+  try {
+    parse(pem)
+  } catch (error) {
+    throw new ListenerTlsError(`dimse.tls.${name} does not hold what it should, in PEM`, error)
+  }
+  return pem
 }

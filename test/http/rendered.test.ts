@@ -491,6 +491,31 @@ describe('what becomes black and white', () => {
     }
   })
 
+  it('is drawn beside overlays of any size that are not drawn, and of many planes', async () => {
+    const plane = (group: number, type: string, bits: Buffer) => (dataset: Dataset) =>
+      dataset
+        .set(Attribute.OverlayRows + group, 8)
+        .set(Attribute.OverlayColumns + group, 8)
+        .set(Attribute.OverlayType + group, type)
+        .set(Attribute.OverlayOrigin + group, [1, 1])
+        .put(Attribute.OverlayData + group, { vr: 'OW', value: bits })
+    const planes = MAX_DRAWING_HEADER_BYTES / 8 + 1
+    const many = Buffer.alloc(planes * 8)
+    many[8 + 1] = 0b100
+    const change = (dataset: Dataset): void => {
+      plane(0, 'R', Buffer.alloc(MAX_DRAWING_HEADER_BYTES + 2, 0xff))(dataset)
+      plane(0x0002_0000, 'G', many)(dataset).set(Attribute.NumberOfFramesInOverlay + 0x0002_0000, planes)
+    }
+    await holds(greyFile(new Array<number>(128).fill(0), { frames: 2, change }))
+    for (const [frame, white] of [
+      [1, []],
+      [2, [10]],
+    ] as const) {
+      const got = await picture(await rendered('', 'image/png', `${PATH}/frames/${frame}`), 'image/png')
+      expect(got.red.flatMap((shade, at) => (shade === 255 ? [at] : []))).toEqual(white)
+    }
+  })
+
   it('is in colours by the palette of the image', async () => {
     const indices = Buffer.from([0, 1, 2, 3])
     const table = (...values: number[]): Buffer => {

@@ -7,6 +7,7 @@ import { parseDataset } from '../../src/dicom/dataset-codec.ts'
 import { parsePart10 } from '../../src/dicom/part10.ts'
 import { recode } from '../../src/dicom/recode.ts'
 import { EXPLICIT_VR_LITTLE_ENDIAN } from '../../src/dicom/transfer-syntax.ts'
+import type { Picture } from '../../src/imaging/draw-frame.ts'
 import { readDrawing } from '../../src/imaging/drawing.ts'
 import { ImagingPool } from '../../src/imaging/imaging-pool.ts'
 import { storedFrames } from '../e2e/stored-frames.ts'
@@ -39,14 +40,15 @@ async function stamp(file: string): Promise<Buffer | undefined> {
   if (!frame) return undefined
   const drawing = readDrawing(dataset, 1, dataset.has(Attribute.FloatPixelData) ? 32 : undefined)
   const encapsulated = syntax.encapsulated ? syntax.uid : undefined
-  const picture = await pool.draw(frame, drawing, encapsulated, new AbortController().signal)
-  const { width, height, channels } = picture
-  expect(picture.data).toHaveLength(width * height * channels)
-  return sharp(picture.data, { raw: { width, height, channels } })
-    .toColourspace('srgb')
-    .resize(STAMP, STAMP, { fit: 'contain' })
-    .png()
-    .toBuffer()
+  const shrunk = ({ data: pixels, width, height, channels }: Picture): Promise<Buffer> => {
+    expect(pixels).toHaveLength(width * height * channels)
+    return sharp(pixels, { raw: { width, height, channels } })
+      .toColourspace('srgb')
+      .resize(STAMP, STAMP, { fit: 'contain' })
+      .png()
+      .toBuffer()
+  }
+  return pool.draw(frame, drawing, encapsulated, shrunk, new AbortController().signal)
 }
 
 it('every image of the test data is drawn', { timeout: 60_000 }, async () => {

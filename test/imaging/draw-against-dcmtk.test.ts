@@ -5,6 +5,7 @@ import type { Dataset } from '../../src/dicom/dataset.ts'
 import { decodedDescription, decodeFrame } from '../../src/imaging/decode-frame.ts'
 import { drawFrame, type Picture } from '../../src/imaging/draw-frame.ts'
 import { readDrawing, type Drawing } from '../../src/imaging/drawing.ts'
+import { readOverlays } from '../../src/imaging/overlay.ts'
 import type { WindowFunction } from '../../src/imaging/voi.ts'
 import { dcmtk, fileOf, skipWithoutDcmtk } from './dcmtk.ts'
 import { description, frameOf, noise, picture } from './made-images.ts'
@@ -137,7 +138,12 @@ describe.skipIf(skipWithoutDcmtk())('overlays are drawn as DCMTK draws them', ()
     const all = pixels ?? Buffer.concat(Array.from({ length: frames }, (_, n) => picture(image, n + 1)))
     const file = fileOf(image, '1.2.840.10008.1.2.1', all, frames, change)
     const real = await imageOf(file, 'made')
-    const ours = drawFrame(real.frames[frame - 1]!, readDrawing(real.dataset, frame, undefined))
+    const request = { frame, image: real.image, inSamples: true }
+    const overlays = await readOverlays(real.dataset, request, async (tag, from, to) => {
+      const value = real.dataset.get(tag)?.value
+      return value instanceof Uint8Array ? value.subarray(from, to) : new Uint8Array(0)
+    })
+    const ours = drawFrame(real.frames[frame - 1]!, { ...readDrawing(real.dataset, frame, undefined), overlays })
     expectAlike(ours, await pnm([...RANGE, '+O', '0', '+F', `${frame}`], file), TOLERANCE)
     return ours
   }

@@ -6,6 +6,7 @@ import { encodeFrame } from '../../src/imaging/encode-frame.ts'
 import { UnusableImageError } from '../../src/imaging/image-description.ts'
 import { ImagingBusyError, ImagingPool, MAX_WAITING_BYTES } from '../../src/imaging/imaging-pool.ts'
 import { readDrawing } from '../../src/imaging/drawing.ts'
+import type { Picture } from '../../src/imaging/draw-frame.ts'
 import { imageOf } from './real-images.ts'
 import { fileOf } from './dcmtk.ts'
 import { description, noise, picture } from './made-images.ts'
@@ -21,6 +22,8 @@ function open(threads: number | null, timeout = 20_000): ImagingPool {
   return (pool = new ImagingPool({ threads, timeout }))
 }
 
+const itself = async (picture: Picture): Promise<Picture> => picture
+
 const image = description({ rows: 40, columns: 50, bitsAllocated: 16, bitsStored: 12 })
 const frame = picture(image)
 /** Noise of this size takes about four seconds in JPEG 2000. */
@@ -35,9 +38,9 @@ describe('a pool of threads', () => {
     expect(Buffer.compare(decoded, frame)).toBe(0)
     const { dataset } = await imageOf(fileOf(image, `${PREFIX}.1`, frame), 'made')
     const drawing = readDrawing(dataset, 1, undefined)
-    const drawn = await threads.draw(encoded, drawing, J2K, never)
+    const drawn = await threads.draw(encoded, drawing, J2K, itself, never)
     expect(drawn).toMatchObject({ width: 50, height: 40, channels: 1 })
-    expect(Buffer.compare(drawn.data, (await threads.draw(frame, drawing, undefined, never)).data)).toBe(0)
+    expect(Buffer.compare(drawn.data, (await threads.draw(frame, drawing, undefined, itself, never)).data)).toBe(0)
     expect(new Set(drawn.data).size).toBeGreaterThan(100)
   })
 
@@ -56,8 +59,8 @@ describe('a pool of threads', () => {
     await expect(threads.decode(Buffer.alloc(9), image, RLE, never)).rejects.toThrow(CodestreamError)
     const { dataset } = await imageOf(fileOf(image, `${PREFIX}.1`, frame), 'made')
     const drawing = readDrawing(dataset, 1, undefined)
-    await expect(threads.draw(Buffer.alloc(9), drawing, undefined, never)).rejects.toThrow(UnusableImageError)
-    await expect(threads.draw(Buffer.alloc(9), drawing, RLE, never)).rejects.toThrow(CodestreamError)
+    await expect(threads.draw(Buffer.alloc(9), drawing, undefined, itself, never)).rejects.toThrow(UnusableImageError)
+    await expect(threads.draw(Buffer.alloc(9), drawing, RLE, itself, never)).rejects.toThrow(CodestreamError)
     expect(threads.stats).toEqual({ running: 0, waiting: 0 })
   })
 
@@ -91,61 +94,122 @@ describe('a pool of threads', () => {
 })
 
 describe('frames that wait', () => {
-  /** Of a frame's size a third of what may wait. */
   const third = Buffer.alloc(Math.floor(MAX_WAITING_BYTES / 3))
-  /** Not encoded, as it is none: what counts is that it waits. */
+  const small = Buffer.alloc(1)
+  /** How it ends: it is no frame, but what counts is that it waits. */
   const waits = (threads: ImagingPool, bytes: Buffer, signal = never): Promise<unknown> =>
     threads.encode(bytes, image, RLE, signal).then(
       () => 'done',
       (error: unknown) => error,
     )
 
-  it('hold so much memory together: one more is refused, and others are let in when they are done', async () => {
+  /** A pool whose only thread is taken until `release` is called. */
+  function busy(): { threads: ImagingPool; release: () => void; first: Promise<undefined> } {
     const threads = open(1)
-    const gone = new AbortController()
     const { promise, resolve } = Promise.withResolvers<undefined>()
-    const first = threads.inTurn(0, () => promise, never)
+    return { threads, release: () => resolve(undefined), first: threads.inTurn(() => promise, never) }
+  }
+
+  it('hold so much memory together: one more is refused', async () => {
+    const { threads, release, first } = busy()
+    const gone = new AbortController()
     const waiting = [third, third, third].map((bytes) => waits(threads, bytes, gone.signal))
     expect(threads.stats).toEqual({ running: 1, waiting: 3 })
-    await expect(threads.encode(third, image, RLE, never)).rejects.toThrow(ImagingBusyError)
+    expect(await waits(threads, third)).toBeInstanceOf(ImagingBusyError)
     expect(threads.stats).toEqual({ running: 1, waiting: 3 })
-    const small = threads.encode(Buffer.alloc(0), image, RLE, gone.signal).catch((error: unknown) => error)
-    expect(threads.stats).toEqual({ running: 1, waiting: 4 })
     gone.abort(new Error('gone'))
-    await Promise.all([...waiting, small])
-    const next = threads.encode(frame, image, RLE, never)
-    expect(threads.stats).toEqual({ running: 1, waiting: 1 })
-    resolve(undefined)
-    await first
-    expect((await next).length).toBeGreaterThan(0)
+    release()
+    await Promise.all([...waiting, first])
+  })
+
+  it('no longer hold what was given up', async () => {
+    const { threads, release, first } = busy()
+    const gone = new AbortController()
+    const stays = waits(threads, small)
+    const leaving = [third, third].map((bytes) => waits(threads, bytes, gone.signal))
+    gone.abort(new Error('gone'))
+    expect(await Promise.all(leaving)).toEqual([gone.signal.reason, gone.signal.reason])
+    const later = [third, third].map((bytes) => waits(threads, bytes))
+    expect(threads.stats).toEqual({ running: 1, waiting: 3 })
+    release()
+    expect(await Promise.all([first, stays, ...later])).not.toContainEqual(expect.any(ImagingBusyError))
+  })
+
+  it('no longer hold what has had its turn', async () => {
+    const { threads, release, first } = busy()
+    const early = [third, third].map((bytes) => waits(threads, bytes))
+    release()
+    await Promise.all([first, ...early])
+    const again = Promise.withResolvers<undefined>()
+    const second = threads.inTurn(() => again.promise, never)
+    const later = [small, third, third].map((bytes) => waits(threads, bytes))
+    expect(threads.stats).toEqual({ running: 1, waiting: 3 })
+    again.resolve(undefined)
+    expect(await Promise.all([second, ...later])).not.toContainEqual(expect.any(ImagingBusyError))
   })
 
   it('may be larger than that where no other does', async () => {
-    const threads = open(1)
+    const { threads, release, first } = busy()
     const gone = new AbortController()
-    const first = threads.encode(frame, image, RLE, never)
-    const large = waits(threads, Buffer.alloc(MAX_WAITING_BYTES + 1), gone.signal)
+    const alone = waits(threads, Buffer.alloc(MAX_WAITING_BYTES + 1), gone.signal)
     expect(threads.stats).toEqual({ running: 1, waiting: 1 })
     gone.abort(new Error('gone'))
-    expect(await large).toBe(gone.signal.reason)
+    expect(await alone).toBe(gone.signal.reason)
+    release()
     await first
   })
 
-  it('count with pictures that wait, which are not refused: their frames were let in', async () => {
-    const threads = open(1)
+  it('are not refused where there is a thread for each', async () => {
+    const threads = open(2)
+    const both = [third, third, third].slice(0, 2).map((bytes) => waits(threads, Buffer.concat([bytes, bytes])))
+    expect(await Promise.all(both)).not.toContainEqual(expect.any(ImagingBusyError))
+  })
+
+  it('count with their overlays', async () => {
+    const { threads, release, first } = busy()
     const gone = new AbortController()
-    const first = threads.encode(frame, image, RLE, never)
-    const ignore = (): void => undefined
-    const pictures = [1, 2].map(() => threads.inTurn(MAX_WAITING_BYTES, async () => undefined, gone.signal))
-    for (const one of pictures) one.catch(ignore)
-    expect(threads.stats).toEqual({ running: 1, waiting: 2 })
-    await expect(threads.encode(frame, image, RLE, never)).rejects.toThrow(ImagingBusyError)
+    const { dataset } = await imageOf(fileOf(image, `${PREFIX}.1`, frame), 'made')
+    const plane = { kind: 'bits', bits: Buffer.alloc(MAX_WAITING_BYTES / 2 + 1), skip: 0 } as const
+    const overlays = [{ rows: 1, columns: 1, top: 0, left: 0, plane }]
+    const drawing = { ...readDrawing(dataset, 1, undefined), overlays }
+    const draws = (): Promise<unknown> =>
+      threads.draw(small, drawing, undefined, itself, gone.signal).catch((error: unknown) => error)
+    const waiting = draws()
+    expect(await draws()).toBeInstanceOf(ImagingBusyError)
     gone.abort(new Error('gone'))
-    await first
+    release()
+    await Promise.all([waiting, first])
+  })
+})
+
+describe('a picture', () => {
+  it('is finished before the next frame has its turn, and told how long that may take', async () => {
+    const threads = open(1, 12_345)
+    const { dataset } = await imageOf(fileOf(image, `${PREFIX}.1`, frame), 'made')
+    const drawing = readDrawing(dataset, 1, undefined)
+    let pictures = 0
+    let most = 0
+    const finish = async (_: Picture, timeout: number): Promise<number> => {
+      most = Math.max(most, ++pictures)
+      await sleep(20)
+      pictures--
+      return timeout
+    }
+    const all = Array.from({ length: 5 }, () => threads.draw(frame, drawing, undefined, finish, never))
+    expect(await Promise.all(all)).toEqual([12_345, 12_345, 12_345, 12_345, 12_345])
+    expect(most).toBe(1)
   })
 
-  it('are told how long they may take', async () => {
-    expect(await open(1, 1234).inTurn(0, async (timeout) => timeout, never)).toBe(1234)
+  it('of an animation: there are as many animations at once as threads', async () => {
+    const threads = open(2)
+    let [running, most] = [0, 0]
+    const work = async (): Promise<void> => {
+      most = Math.max(most, ++running)
+      await threads.inTurn(() => sleep(10), never)
+      running--
+    }
+    await Promise.all(Array.from({ length: 7 }, () => threads.animate(work, never)))
+    expect(most).toBe(2)
   })
 })
 

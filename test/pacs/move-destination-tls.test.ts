@@ -169,9 +169,18 @@ describe.skipIf(!haveOpenssl)('our listener by TLS', () => {
 
 describe.skipIf(!haveOpenssl)('the files of dimse.tls', () => {
   it('are found out when they cannot be read, are no certificate, or do not belong together', async () => {
-    await expect(readListenerTls(settings({ key: '/nowhere/key.pem' }))).rejects.toThrow(/dimse\.tls.*ENOENT/)
-    await expect(readListenerTls(settings({ cert: gateway!.files.key }))).rejects.toThrow(ListenerTlsError)
-    await expect(readListenerTls(settings({ key: pacs!.files.key }))).rejects.toThrow(ListenerTlsError)
+    const { key } = gateway!.files
+    for (const [tls, message] of [
+      [{ key: '/nowhere/key.pem' }, /^dimse\.tls\.key cannot be read \(ENOENT/],
+      [{ cert: key }, /^dimse\.tls\.cert does not hold/],
+      [{ ca: key }, /^dimse\.tls\.ca does not hold/],
+      [{ key: gateway!.files.cert }, /^dimse\.tls\.key does not hold/],
+      [{ key: pacs!.files.key }, /^dimse\.tls\.key is not of the certificate/],
+    ] as const) {
+      const reading = readListenerTls(settings(tls))
+      await expect(reading).rejects.toThrow(ListenerTlsError)
+      await expect(reading).rejects.toThrow(message)
+    }
   })
 
   it('are read when the service starts, but for a listener that is switched off', async () => {

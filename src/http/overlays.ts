@@ -1,0 +1,50 @@
+import type { CachedInstance } from '../cache/cached-instance.ts'
+import { littleEndian } from '../dicom/data-set-source.ts'
+import type { Dataset } from '../dicom/dataset.ts'
+import { walkElements } from '../dicom/element-walk.ts'
+import { formatTag, type Tag } from '../dicom/tag.ts'
+import { isPixelData } from '../dicomweb/bulk-attributes.ts'
+import { run } from '../dicomweb/frames.ts'
+import { OVERLAY_DATA, OVERLAYS, readOverlays, type Overlay, type OverlayRequest } from '../imaging/overlay.ts'
+import { gatheredFrame } from './pixel-source.ts'
+
+interface Place {
+  readonly offset: number
+  readonly length: number
+}
+
+/** A viewer asks for many frames of an instance: where the data of its overlays is, is found once. */
+const places = new WeakMap<object, ReadonlyMap<Tag, Place>>()
+
+/**
+ * The overlays of a frame, of whose data only that frame's is read.
+ * @throws UnusableImageError, MalformedDataSetError, and what reading it throws
+ */
+export async function overlaysOf(
+  instance: CachedInstance,
+  header: Dataset,
+  request: OverlayRequest,
+): Promise<readonly Overlay[]> {
+  if (!OVERLAYS.some((tag) => header.has(tag))) return []
+  const found = await overlayData(instance)
+  return readOverlays(header, request, async (tag, from, to) => {
+    const { offset, length } = found.get(tag) ?? { offset: 0, length: 0 }
+    const end = Math.min(to, length)
+    return end > from ? gatheredFrame(run(littleEndian(instance), offset + from, end - from)) : new Uint8Array(0)
+  })
+}
+
+async function overlayData(instance: CachedInstance): Promise<ReadonlyMap<Tag, Place>> {
+  const { identity } = instance
+  const known = places.get(identity)
+  if (known) return known
+  const found = new Map<Tag, Place>()
+  for await (const { header, path, offset } of walkElements(littleEndian(instance))) {
+    const { tag, length } = header
+    const isOutermost = path === formatTag(tag)
+    if (isOutermost && isPixelData(tag)) break
+    if (isOutermost && OVERLAY_DATA.has(tag) && length !== undefined) found.set(tag, { offset, length })
+  }
+  places.set(identity, found)
+  return found
+}
