@@ -4,6 +4,7 @@ import { isUid, type Uid } from '../dicom/uids.ts'
 import { IMAGE_TYPES, negotiateRendered } from '../dicomweb/negotiate-rendered.ts'
 import { resourceUrl } from '../dicomweb/resource.ts'
 import { UnusableImageError } from '../imaging/image-description.ts'
+import { WHOLE } from '../imaging/place-picture.ts'
 import type { InstanceUids, Selection } from '../pacs/instance.ts'
 import { returnKey, selectionKeys, type Level } from '../pacs/query.ts'
 import type { HttpContext } from './environment.ts'
@@ -47,15 +48,6 @@ export async function thumbnail(c: HttpContext): Promise<Response> {
   )
   const url = resourceUrl(c.var.base, selection) + (asked === undefined ? '' : `/frames/${frame}`)
   return await sendRendering(c, { ...offer, value: sizedBytes(picture) }, `${url}/thumbnail`, params)
-}
-
-const WHOLE = {
-  left: 0,
-  top: 0,
-  regionWidth: undefined,
-  regionHeight: undefined,
-  flipHorizontally: false,
-  flipVertically: false,
 }
 
 /** The instance that stands for a selection: the middle one of the first series that has images. */

@@ -11,6 +11,16 @@ export interface Viewport {
   readonly flipVertically: boolean
 }
 
+/** All of an image as it is, in whatever size. */
+export const WHOLE: Omit<Viewport, 'width' | 'height'> = {
+  left: 0,
+  top: 0,
+  regionWidth: undefined,
+  regionHeight: undefined,
+  flipHorizontally: false,
+  flipVertically: false,
+}
+
 /** What is cut out of an image, and the size it is brought to; all in whole pixels. */
 export interface Placement {
   readonly region: { readonly left: number; readonly top: number; readonly width: number; readonly height: number }

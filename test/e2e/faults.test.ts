@@ -1,6 +1,6 @@
 import { setTimeout as delay } from 'node:timers/promises'
 import fc from 'fast-check'
-import { afterEach, describe, expect, test } from 'vitest'
+import { describe, expect, test } from 'vitest'
 import { Attribute } from '../../src/dicom/attributes.ts'
 import { Dataset } from '../../src/dicom/dataset.ts'
 import type { Gateway } from '../../src/gateway.ts'
@@ -24,6 +24,7 @@ import {
   storeResponse,
   type AcceptBytes,
 } from '../support/golden.ts'
+import { keeper } from '../support/kept.ts'
 import { readParts } from '../support/multipart.ts'
 import {
   findAnswer,
@@ -69,24 +70,20 @@ interface Fixture extends AsyncDisposable {
   store(...files: Buffer[]): Promise<Answer>
 }
 
-const opened: AsyncDisposable[] = []
-
-afterEach(async () => {
-  for (const one of opened.splice(0).reverse()) await one[Symbol.asyncDispose]()
-})
+const kept = keeper()
 
 const shortTimeouts = { timeouts: { connect: '300ms', associate: '300ms', response: '300ms' } }
 const ON_TIME_MS = 3_000
 
 async function start(script: ArchiveScript, settings: object = {}): Promise<Fixture> {
   const archive = await ScriptedArchive.start(script)
-  opened.push(archive)
+  kept(archive)
   // Without a cache: each retrieve meets the fault.
   const cache = { maxBytes: 0 }
   // Nor is there another way than C-GET.
   const dimse = { enabled: false }
   const gateway = await gatewayTo(archive.address, { search: { deriveCounts: 'never' }, ...settings }, { cache, dimse })
-  opened.push(gateway)
+  kept(gateway)
   return {
     archive,
     gateway,

@@ -5,6 +5,7 @@ import { startGateway, type Gateway } from '../../src/gateway.ts'
 import { EXAMINED_MS, type Readiness } from '../../src/http/readiness.ts'
 import { schemaOf } from '../support/contract.ts'
 import { seriesFiles } from '../support/dicom-files.ts'
+import { keeper } from '../support/kept.ts'
 import { failOnLeaks } from '../support/leaks.ts'
 import { freePort } from '../support/ports.ts'
 
@@ -12,17 +13,11 @@ import { freePort } from '../support/ports.ts'
 
 failOnLeaks()
 
-const opened: AsyncDisposable[] = []
+const kept = keeper()
 
 afterEach(async () => {
   vi.restoreAllMocks()
-  for (const one of opened.splice(0).reverse()) await one[Symbol.asyncDispose]()
 })
-
-function kept<T extends AsyncDisposable>(one: T): T {
-  opened.push(one)
-  return one
-}
 
 async function serving(
   archiveSettings: object = {},

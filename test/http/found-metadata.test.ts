@@ -1,16 +1,13 @@
-import { afterEach, describe, expect, it } from 'vitest'
+import { describe, expect, it } from 'vitest'
 import { E, I, S, seriesFiles } from '../support/dicom-files.ts'
 import { startSetup, type Setup } from '../support/gateway.ts'
+import { keeper } from '../support/kept.ts'
 
-const opened: AsyncDisposable[] = []
-
-afterEach(async () => {
-  for (const one of opened.splice(0).reverse()) await one[Symbol.asyncDispose]()
-})
+const kept = keeper()
 
 async function started(): Promise<Setup> {
   const setup = await startSetup({ files: seriesFiles(3), pacs: { metadata: 'find' } })
-  opened.push(setup)
+  kept(setup)
   return setup
 }
 

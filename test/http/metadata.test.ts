@@ -1,5 +1,5 @@
 import { readFile, writeFile } from 'node:fs/promises'
-import { afterEach, describe, expect, it } from 'vitest'
+import { describe, expect, it } from 'vitest'
 import { Attribute } from '../../src/dicom/attributes.ts'
 import { Dataset } from '../../src/dicom/dataset.ts'
 import { encodeDataset } from '../../src/dicom/dataset-codec.ts'
@@ -9,6 +9,7 @@ import { deflate } from '../support/deflated.ts'
 import { element, explicitLittle } from '../support/dicom-bytes.ts'
 import { CT, E, I, instanceDataset, instanceFile, S, seriesFiles, Syntax } from '../support/dicom-files.ts'
 import { startSetup, type Setup, type SetupOptions } from '../support/gateway.ts'
+import { keeper } from '../support/kept.ts'
 import { readParts } from '../support/multipart.ts'
 import { RawClient } from '../support/raw-http.ts'
 
@@ -20,15 +21,11 @@ const INSTANCE = `${SERIES}/instances/${I}`
 
 type Model = Record<string, { vr: string; Value?: unknown[]; BulkDataURI?: string; InlineBinary?: string }>
 
-const opened: AsyncDisposable[] = []
-
-afterEach(async () => {
-  for (const one of opened.splice(0).reverse()) await one[Symbol.asyncDispose]()
-})
+const kept = keeper()
 
 async function started(options: SetupOptions): Promise<Setup> {
   const setup = await startSetup(options)
-  opened.push(setup)
+  kept(setup)
   return setup
 }
 
@@ -265,7 +262,7 @@ describe('metadata and the pixels', () => {
       timeouts: { response: '30s' },
     })
     const client = await RawClient.connect(setup.port)
-    opened.push(client)
+    kept(client)
     await client.request('GET', `/dicomweb${STUDY}/metadata`, { Connection: 'close' })
     await client.until(({ text }) => text.includes('7FE00010'))
     expect(client.text).not.toContain('\r\n]')
@@ -279,7 +276,7 @@ describe('metadata and the pixels', () => {
       timeouts: { response: '2s' },
     })
     const client = await RawClient.connect(setup.port)
-    opened.push(client)
+    kept(client)
     await client.request('GET', `/dicomweb${STUDY}/metadata`, { Connection: 'close' })
     await client.closed()
     expect(client.isWhole).toBe(false)

@@ -1,4 +1,4 @@
-import { afterEach, describe, expect, it } from 'vitest'
+import { describe, expect, it } from 'vitest'
 import { parseConfig } from '../../src/config.ts'
 import { DemoArchive } from '../../src/demo/demo-archive.ts'
 import type { Faults } from '../../src/demo/faults.ts'
@@ -7,6 +7,7 @@ import { connectionsTo } from '../support/connections.ts'
 import { CT, E, I, S, seriesFiles } from '../support/dicom-files.ts'
 import { eventually } from '../support/eventually.ts'
 import { EXPLICIT_LE } from '../support/golden.ts'
+import { keeper } from '../support/kept.ts'
 import { failOnLeaks } from '../support/leaks.ts'
 import { readParts } from '../support/multipart.ts'
 import { splitPart10 } from '../support/part10.ts'
@@ -20,16 +21,7 @@ import { STUDY, sliceUid } from '../support/slices.ts'
 
 failOnLeaks()
 
-const opened: AsyncDisposable[] = []
-
-afterEach(async () => {
-  for (const one of opened.splice(0).reverse()) await one[Symbol.asyncDispose]()
-})
-
-function kept<T extends AsyncDisposable>(one: T): T {
-  opened.push(one)
-  return one
-}
+const kept = keeper()
 
 async function gatewayTo(
   archive: { aeTitle: string; port: number },

@@ -1,10 +1,11 @@
 import { createServer } from 'node:http'
 import type * as http from 'node:http'
 import { setTimeout as delay } from 'node:timers/promises'
-import { afterEach, describe, expect, it, vi } from 'vitest'
+import { describe, expect, it, vi } from 'vitest'
 import { instanceFile, S } from '../support/dicom-files.ts'
 import { startGatewayFor, startSetup, type Setup, type SetupOptions } from '../support/gateway.ts'
 import { faults } from '../support/contract.ts'
+import { keeper } from '../support/kept.ts'
 import { RawClient } from '../support/raw-http.ts'
 import { echoResponse, ScriptedArchive, type ArchiveScript } from '../support/scripted-archive.ts'
 
@@ -14,16 +15,7 @@ vi.mock('node:http', async (original) => {
   return { ...actual, createServer: vi.fn(actual.createServer) }
 })
 
-const opened: AsyncDisposable[] = []
-
-afterEach(async () => {
-  for (const one of opened.splice(0).reverse()) await one[Symbol.asyncDispose]()
-})
-
-function kept<T extends AsyncDisposable>(one: T): T {
-  opened.push(one)
-  return one
-}
+const kept = keeper()
 
 async function started(options: SetupOptions = {}): Promise<Setup> {
   return kept(await startSetup(options))

@@ -1,38 +1,27 @@
 import { connect, type Socket } from 'node:net'
 import { once } from 'node:events'
-import { subscribe, unsubscribe } from 'node:diagnostics_channel'
-import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest'
-import type { RequestEvent } from '../../src/http/app.ts'
+import { describe, expect, it, vi } from 'vitest'
 import { E, I, instanceFile, S } from '../support/dicom-files.ts'
 import { startSetup, type Setup, type SetupOptions } from '../support/gateway.ts'
+import { keeper } from '../support/kept.ts'
+import { published } from '../support/published.ts'
 
 // Clients that do not read, or speak HTTP/1.0, over real sockets.
 
 const MB = 1024 * 1024
-const opened: AsyncDisposable[] = []
-let events: RequestEvent[]
-const note = (event: unknown): number => events.push(event as RequestEvent)
-
-beforeEach(() => {
-  events = []
-  subscribe('dimsegate:request', note)
-})
-
-afterEach(async () => {
-  unsubscribe('dimsegate:request', note)
-  for (const one of opened.splice(0).reverse()) await one[Symbol.asyncDispose]()
-})
+const kept = keeper()
+const events = published('dimsegate:request')
 
 async function started(options: SetupOptions): Promise<Setup> {
   const setup = await startSetup({ cache: { maxBytes: 0 }, ...options })
-  opened.push(setup)
+  kept(setup)
   return setup
 }
 
 async function asked(setup: Setup, version: '1.0' | '1.1', instance: string = I): Promise<Socket> {
   const socket = connect({ host: '127.0.0.1', port: setup.port })
   await once(socket, 'connect')
-  opened.push({ [Symbol.asyncDispose]: async () => void socket.destroy() })
+  kept({ [Symbol.asyncDispose]: async () => void socket.destroy() })
   socket.write(
     `GET /dicomweb/studies/${S}/series/${E}/instances/${instance} HTTP/${version}\r\nHost: x\r\nAccept: application/dicom\r\nConnection: close\r\n\r\n`,
   )

@@ -1,5 +1,4 @@
-import { subscribe, unsubscribe } from 'node:diagnostics_channel'
-import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest'
+import { describe, expect, it, vi } from 'vitest'
 import { Attribute } from '../../src/dicom/attributes.ts'
 import { Dataset } from '../../src/dicom/dataset.ts'
 import type { RequestEvent } from '../../src/http/app.ts'
@@ -7,6 +6,8 @@ import { CT, E, I, instanceFile, MR, S, seriesFiles, Syntax } from '../support/d
 import { startGatewayFor, startSetup, type Setup, type SetupOptions } from '../support/gateway.ts'
 import { SopClass } from '../../src/dicom/uids.ts'
 import { getResponse, STUDY_ROOT_GET } from '../support/golden.ts'
+import { keeper } from '../support/kept.ts'
+import { published } from '../support/published.ts'
 import { readParts } from '../support/multipart.ts'
 import { splitPart10 } from '../support/part10.ts'
 import { RawClient } from '../support/raw-http.ts'
@@ -16,24 +17,8 @@ import { Field, WireTap } from '../support/wire-tap.ts'
 const STUDY = `/dicomweb/studies/${S}`
 const INSTANCE = `${STUDY}/series/${E}/instances`
 
-const opened: AsyncDisposable[] = []
-let events: RequestEvent[]
-const note = (event: unknown): void => void events.push(event as RequestEvent)
-
-beforeEach(() => {
-  events = []
-  subscribe('dimsegate:request', note)
-})
-
-afterEach(async () => {
-  for (const one of opened.splice(0).reverse()) await one[Symbol.asyncDispose]()
-  unsubscribe('dimsegate:request', note)
-})
-
-function kept<T extends AsyncDisposable>(one: T): T {
-  opened.push(one)
-  return one
-}
+const kept = keeper()
+const events = published('dimsegate:request')
 
 async function started(options: SetupOptions): Promise<Setup> {
   return kept(await startSetup(options))

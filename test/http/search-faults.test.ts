@@ -1,23 +1,15 @@
-import { afterEach, describe, expect, it, vi } from 'vitest'
+import { describe, expect, it, vi } from 'vitest'
 import { Attribute } from '../../src/dicom/attributes.ts'
 import { Dataset } from '../../src/dicom/dataset.ts'
 import { startSetup, startGatewayFor, type Setup, type SetupOptions } from '../support/gateway.ts'
 import { commandSet, findResponse, message, STUDY_ROOT_FIND } from '../support/golden.ts'
 import { instanceFile } from '../support/dicom-files.ts'
+import { keeper } from '../support/kept.ts'
 import { RawClient } from '../support/raw-http.ts'
 import { findAnswer, ScriptedArchive, type ArchiveScript } from '../support/scripted-archive.ts'
 import { Field, WireTap } from '../support/wire-tap.ts'
 
-const opened: AsyncDisposable[] = []
-
-afterEach(async () => {
-  for (const one of opened.splice(0).reverse()) await one[Symbol.asyncDispose]()
-})
-
-function kept<T extends AsyncDisposable>(one: T): T {
-  opened.push(one)
-  return one
-}
+const kept = keeper()
 
 /** Studies 1.2.1, 1.2.2 … of one instance each. */
 function studies(count: number): Buffer[] {

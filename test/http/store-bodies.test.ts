@@ -1,22 +1,14 @@
 import { once } from 'node:events'
-import { afterEach, describe, expect, it, vi } from 'vitest'
+import { describe, expect, it, vi } from 'vitest'
 import { Attribute } from '../../src/dicom/attributes.ts'
 import { E, I, instanceFile, S, seriesFiles } from '../support/dicom-files.ts'
 import { startSetup, type Setup, type SetupOptions } from '../support/gateway.ts'
+import { keeper } from '../support/kept.ts'
 import { splitPart10 } from '../support/part10.ts'
 import { RawClient } from '../support/raw-http.ts'
 import { post, related, store, type RelatedOptions } from '../support/related.ts'
 
-const opened: AsyncDisposable[] = []
-
-afterEach(async () => {
-  for (const one of opened.splice(0).reverse()) await one[Symbol.asyncDispose]()
-})
-
-function kept<T extends AsyncDisposable>(one: T): T {
-  opened.push(one)
-  return one
-}
+const kept = keeper()
 
 async function started(options: SetupOptions = {}): Promise<Setup> {
   return kept(await startSetup(options))

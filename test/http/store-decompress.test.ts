@@ -1,9 +1,10 @@
-import { afterEach, describe, expect, it } from 'vitest'
+import { describe, expect, it } from 'vitest'
 import { Attribute } from '../../src/dicom/attributes.ts'
 import { isNative, transferSyntax } from '../../src/dicom/transfer-syntax.ts'
 import { files, get, imageFile, madeImage, pixelsOf, realFile, type GotFile } from '../support/conversion.ts'
 import { instanceFile, S, Syntax } from '../support/dicom-files.ts'
 import { startSetup, type Setup, type SetupOptions } from '../support/gateway.ts'
+import { keeper } from '../support/kept.ts'
 import { store } from '../support/related.ts'
 
 // Archives that take uncompressed instances only.
@@ -16,11 +17,7 @@ const SYNTAX_NOT_SUPPORTED = 0xc122
 /** C000H to CFFFH: the instance cannot be understood (PS3.4 B.2.3), but for the one above. */
 const CANNOT_UNDERSTAND = 0xc000
 
-const opened: Setup[] = []
-
-afterEach(async () => {
-  for (const one of opened.splice(0)) await one[Symbol.asyncDispose]()
-})
+const kept = keeper()
 
 async function started(decompress?: 'lossless' | 'always' | 'never', options: SetupOptions = {}): Promise<Setup> {
   const setup = await startSetup({
@@ -29,7 +26,7 @@ async function started(decompress?: 'lossless' | 'always' | 'never', options: Se
     ...options,
     ...(decompress !== undefined && { pacs: { store: { decompress } } }),
   })
-  opened.push(setup)
+  kept(setup)
   return setup
 }
 

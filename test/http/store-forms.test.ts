@@ -1,18 +1,10 @@
-import { afterEach, describe, expect, it } from 'vitest'
+import { describe, expect, it } from 'vitest'
 import { DemoArchive } from '../../src/demo/demo-archive.ts'
 import { I, instanceFile } from '../support/dicom-files.ts'
 import { startGatewayFor, startSetup } from '../support/gateway.ts'
+import { keeper } from '../support/kept.ts'
 
-const opened: AsyncDisposable[] = []
-
-afterEach(async () => {
-  for (const one of opened.splice(0).reverse()) await one[Symbol.asyncDispose]()
-})
-
-function kept<T extends AsyncDisposable>(one: T): T {
-  opened.push(one)
-  return one
-}
+const kept = keeper()
 
 function formOf(files: readonly Buffer[]): InstanceType<typeof FormData> {
   const form = new FormData()

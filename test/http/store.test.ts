@@ -1,10 +1,11 @@
-import { afterEach, describe, expect, it } from 'vitest'
+import { describe, expect, it } from 'vitest'
 import { Attribute } from '../../src/dicom/attributes.ts'
 import { parseDataset } from '../../src/dicom/dataset-codec.ts'
 import { transferSyntax } from '../../src/dicom/transfer-syntax.ts'
 import { differences } from '../support/dataset-differences.ts'
 import { CT, E, I, instanceDataset, instanceFile, MR, S, seriesFiles, Syntax } from '../support/dicom-files.ts'
 import { startGatewayFor, startSetup, type Setup, type SetupOptions } from '../support/gateway.ts'
+import { keeper } from '../support/kept.ts'
 import { readParts } from '../support/multipart.ts'
 import { splitPart10 } from '../support/part10.ts'
 import { post, related, store } from '../support/related.ts'
@@ -13,16 +14,7 @@ import { Field } from '../support/wire-tap.ts'
 
 const GARBAGE = Buffer.from('this is no DICOM file, but some text that goes on for a while'.repeat(10))
 
-const opened: AsyncDisposable[] = []
-
-afterEach(async () => {
-  for (const one of opened.splice(0).reverse()) await one[Symbol.asyncDispose]()
-})
-
-function kept<T extends AsyncDisposable>(one: T): T {
-  opened.push(one)
-  return one
-}
+const kept = keeper()
 
 async function started(options: SetupOptions = {}): Promise<Setup> {
   return kept(await startSetup(options))

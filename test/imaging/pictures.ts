@@ -1,7 +1,7 @@
 import sharp from 'sharp'
 import { expect } from 'vitest'
 import type { Picture } from '../../src/imaging/draw-frame.ts'
-import { placePicture, type Placement, type Viewport } from '../../src/imaging/place-picture.ts'
+import { placePicture, WHOLE, type Placement, type Viewport } from '../../src/imaging/place-picture.ts'
 
 /** Of a slope. */
 export const [WIDTH, HEIGHT] = [48, 32]
@@ -21,12 +21,7 @@ export const place = (picture: Picture, viewport?: Partial<Viewport>): Placement
     viewport && {
       width: picture.width,
       height: picture.height,
-      left: 0,
-      top: 0,
-      regionWidth: undefined,
-      regionHeight: undefined,
-      flipHorizontally: false,
-      flipVertically: false,
+      ...WHOLE,
       ...viewport,
     },
   )

@@ -1,17 +1,8 @@
 import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
-import { placePicture, RegionOutsideError, type Viewport } from '../../src/imaging/place-picture.ts'
+import { placePicture, RegionOutsideError, WHOLE, type Viewport } from '../../src/imaging/place-picture.ts'
 
-const whole: Viewport = {
-  width: 1,
-  height: 1,
-  left: 0,
-  top: 0,
-  regionWidth: undefined,
-  regionHeight: undefined,
-  flipHorizontally: false,
-  flipVertically: false,
-}
+const whole: Viewport = { ...WHOLE, width: 1, height: 1 }
 
 function sizeOf(columns: number, rows: number, viewport: Partial<Viewport>): [number, number] {
   const { width, height } = placePicture(columns, rows, { ...whole, ...viewport })

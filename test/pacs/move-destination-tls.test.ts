@@ -1,36 +1,27 @@
-import { subscribe, unsubscribe } from 'node:diagnostics_channel'
 import type { ConnectionOptions } from 'node:tls'
-import { afterAll, afterEach, beforeEach, describe, expect, it } from 'vitest'
+import { afterAll, describe, expect, it } from 'vitest'
 import { parseConfig } from '../../src/config.ts'
-import { MoveDestination, type DestinationLimits, type RefusedStoreEvent } from '../../src/pacs/move-destination.ts'
+import { MoveDestination, type DestinationLimits } from '../../src/pacs/move-destination.ts'
 import { ListenerTlsError, readListenerTls } from '../../src/pacs/tls-files.ts'
-import { collect } from '../support/byte-stream.ts'
 import { certificateFor } from '../support/certificate.ts'
 import { connectionsTo } from '../support/connections.ts'
 import { eventually } from '../support/eventually.ts'
+import { keeper } from '../support/kept.ts'
+import { expecting } from '../support/expected-move.ts'
 import { failOnLeaks } from '../support/leaks.ts'
 import { freePort } from '../support/ports.ts'
+import { published } from '../support/published.ts'
 import { StorageCaller } from '../support/scripted-mover.ts'
 import type { PeerConnection } from '../support/scripted-peer.ts'
-import { sliceUid, STUDY } from '../support/slices.ts'
+import { sliceUid } from '../support/slices.ts'
 
 failOnLeaks()
 
 const [gateway, pacs, stranger] = ['gateway.test', 'pacs.test', 'stranger.test'].map(certificateFor)
 const haveOpenssl = gateway && pacs && stranger
-const opened: AsyncDisposable[] = []
-let refused: string[]
-const note = (event: unknown): void => void refused.push((event as RefusedStoreEvent).reason)
-
-beforeEach(() => {
-  refused = []
-  subscribe('dimsegate:refused-store', note)
-})
-
-afterEach(async () => {
-  unsubscribe('dimsegate:refused-store', note)
-  for (const one of opened.splice(0).reverse()) await one[Symbol.asyncDispose]()
-})
+const kept = keeper()
+const refusals = published('dimsegate:refused-store')
+const refused = (): string[] => refusals.map(({ reason }) => reason)
 
 afterAll(() => {
   for (const one of [gateway, pacs, stranger]) one?.[Symbol.dispose]()
@@ -52,22 +43,10 @@ async function listening(tls: object = {}, limits: DestinationLimits = {}): Prom
     limits,
     tls: await readListenerTls(settings(tls)),
   })
-  opened.push(destination)
+  kept(destination)
   destination.know({ aeTitle: 'PACS', aeTitles: [], addresses: undefined, timeout: 30_000 })
   await destination.listen()
-  const delivered: string[] = []
-  destination.expect({
-    archiveAeTitle: 'PACS',
-    callingAeTitle: 'DIMSEGATE',
-    messageId: 7,
-    selection: { study: STUDY },
-    lacks: () => true,
-    deliver: async ({ sopInstance, body }) => {
-      await collect(body)
-      delivered.push(sopInstance)
-      return 0
-    },
-  })
+  const delivered = expecting(destination)
   return { destination, port, delivered }
 }
 
@@ -81,13 +60,13 @@ const trusting = (): ConnectionOptions => ({ ca: gateway!.cert, servername: 'gat
 
 async function calling(port: number, tls?: ConnectionOptions): Promise<StorageCaller> {
   const caller = await StorageCaller.open(port, {}, tls)
-  opened.push(caller)
+  kept(caller)
   return caller
 }
 
 async function silentCaller(port: number): Promise<PeerConnection> {
   const peer = await StorageCaller.connect(port)
-  opened.push({ [Symbol.asyncDispose]: async () => void peer.socket.destroy() })
+  kept({ [Symbol.asyncDispose]: async () => void peer.socket.destroy() })
   return peer
 }
 
@@ -103,13 +82,13 @@ describe.skipIf(!haveOpenssl)('our listener by TLS', () => {
     expect(destination.isSecured).toBe(true)
     expect(await gets(port, trusting())).toBe(true)
     expect(delivered).toEqual([sliceUid(1)])
-    expect(refused).toEqual([])
+    expect(refused()).toEqual([])
   })
 
   it('takes nothing without TLS, and says so', async () => {
     const { port, delivered } = await listening()
     expect(await gets(port)).toBe(false)
-    await eventually(() => expect(refused).toEqual(['tls-failed']))
+    await eventually(() => expect(refused()).toEqual(['tls-failed']))
     expect(delivered).toEqual([])
     expect(await gets(port, trusting())).toBe(true)
   })
@@ -120,7 +99,7 @@ describe.skipIf(!haveOpenssl)('our listener by TLS', () => {
     expect(await gets(port, { ...trusting(), key, cert })).toBe(true)
     expect(await gets(port, trusting())).toBe(false)
     expect(await gets(port, { ...trusting(), key: stranger!.key, cert: stranger!.cert })).toBe(false)
-    await eventually(() => expect(refused).toEqual(['tls-failed', 'tls-failed']))
+    await eventually(() => expect(refused()).toEqual(['tls-failed', 'tls-failed']))
     expect(delivered).toEqual([sliceUid(1)])
   })
 
@@ -131,22 +110,22 @@ describe.skipIf(!haveOpenssl)('our listener by TLS', () => {
     const { port } = await listening(tls)
     const old = { ...trusting(), minVersion: 'TLSv1', maxVersion, ciphers: 'DEFAULT@SECLEVEL=0' } as const
     expect(await gets(port, old)).toBe(false)
-    await eventually(() => expect(refused).toEqual(['tls-failed']))
+    await eventually(() => expect(refused()).toEqual(['tls-failed']))
   })
 
   it('still wants to know who calls: TLS is no AE title', async () => {
     const { port } = await listening()
     const caller = await StorageCaller.open(port, { callingAeTitle: 'ROGUE' }, trusting())
-    opened.push(caller)
+    kept(caller)
     expect(caller.rejection).toEqual([1, 1, 3])
-    expect(refused).toEqual(['unknown-caller'])
+    expect(refused()).toEqual(['unknown-caller'])
   })
 
   it('lets go of who leaves at once, without a word', async () => {
     const { port } = await listening()
     for (let n = 0; n < 50; n++) (await silentCaller(port)).socket.destroy()
     await eventually(() => expect(connectionsTo(port)).toBe(0))
-    expect(refused).toEqual([])
+    expect(refused()).toEqual([])
     expect(await gets(port, trusting())).toBe(true)
   })
 
@@ -154,7 +133,7 @@ describe.skipIf(!haveOpenssl)('our listener by TLS', () => {
     const { port } = await listening({}, { artim: 300 })
     const silent = await silentCaller(port)
     await silent.closed()
-    await eventually(() => expect(refused).toEqual(['tls-failed']))
+    await eventually(() => expect(refused()).toEqual(['tls-failed']))
   })
 
   it('ends with callers that have not come to terms', async () => {

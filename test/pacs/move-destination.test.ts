@@ -1,6 +1,5 @@
-import { subscribe, unsubscribe } from 'node:diagnostics_channel'
 import { setTimeout as delay } from 'node:timers/promises'
-import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest'
+import { describe, expect, it, vi } from 'vitest'
 import { parseConfig } from '../../src/config.ts'
 import { Attribute } from '../../src/dicom/attributes.ts'
 import { MAX_PASSED_OVER_BYTES } from '../../src/dimse/scp.ts'
@@ -12,8 +11,6 @@ import {
   MoveDestination,
   type Deliverer,
   type DestinationLimits,
-  type ExpectedMove,
-  type RefusedStoreEvent,
 } from '../../src/pacs/move-destination.ts'
 import { collect } from '../support/byte-stream.ts'
 import { connectionsTo } from '../support/connections.ts'
@@ -34,8 +31,11 @@ import {
   VERIFICATION,
 } from '../support/golden.ts'
 import { configOf } from '../support/gateway-to.ts'
+import { keeper } from '../support/kept.ts'
+import { expecting } from '../support/expected-move.ts'
 import { failOnLeaks } from '../support/leaks.ts'
 import { freePort } from '../support/ports.ts'
+import { published } from '../support/published.ts'
 import { StorageCaller, type StoreOptions } from '../support/scripted-mover.ts'
 import type { PeerConnection } from '../support/scripted-peer.ts'
 import { sliceDataset, sliceUid, STUDY } from '../support/slices.ts'
@@ -49,24 +49,9 @@ const [ABORT, REJECT, ACCEPT] = [7, 3, 2]
 const CT_CONTEXT = { id: 1, abstractSyntax: CT, transferSyntaxes: [EXPLICIT_LE] }
 const rightTitles = { calledAeTitle: 'DIMSEGATE', callingAeTitle: 'PACS' }
 
-const opened: AsyncDisposable[] = []
-let refused: string[]
-const note = (event: unknown): void => void refused.push((event as RefusedStoreEvent).reason)
-
-beforeEach(() => {
-  refused = []
-  subscribe('dimsegate:refused-store', note)
-})
-
-afterEach(async () => {
-  unsubscribe('dimsegate:refused-store', note)
-  for (const one of opened.splice(0).reverse()) await one[Symbol.asyncDispose]()
-})
-
-function kept<T extends AsyncDisposable>(one: T): T {
-  opened.push(one)
-  return one
-}
+const kept = keeper()
+const refusals = published('dimsegate:refused-store')
+const refused = (): string[] => refusals.map(({ reason }) => reason)
 
 async function listening(limits: DestinationLimits = {}): Promise<{ destination: MoveDestination; port: number }> {
   const port = await freePort()
@@ -78,25 +63,6 @@ async function listening(limits: DestinationLimits = {}): Promise<{ destination:
   }
   await destination.listen()
   return { destination, port }
-}
-
-/** A move that takes all it is given; `delivered` are its instances, whole. */
-function expecting(destination: MoveDestination, more: Partial<ExpectedMove> = {}): string[] {
-  const delivered: string[] = []
-  destination.expect({
-    archiveAeTitle: 'PACS',
-    callingAeTitle: 'DIMSEGATE',
-    messageId: 7,
-    selection: { study: STUDY },
-    lacks: () => true,
-    deliver: async ({ sopInstance, body }) => {
-      await collect(body)
-      delivered.push(sopInstance)
-      return 0
-    },
-    ...more,
-  })
-  return delivered
 }
 
 async function connected(port: number): Promise<PeerConnection> {
@@ -215,7 +181,7 @@ describe('a caller of our listener', () => {
     expecting(destination)
     const caller = await calling(port, options)
     expect(caller.rejection).toEqual(rejection)
-    expect(refused).toEqual(name.includes('was asked nothing') ? ['unknown-caller'] : [])
+    expect(refused()).toEqual(name.includes('was asked nothing') ? ['unknown-caller'] : [])
   })
 
   it('may store no more as soon as nothing is asked of it any more', async () => {
@@ -234,7 +200,7 @@ describe('a caller of our listener', () => {
     // PS3.8 9.3.3.2: abstract syntax not supported.
     expect((await calling(port)).results).toEqual([3])
     expect(await caller.store({})).toBe(0x0124)
-    expect(refused).toEqual(['unknown-caller'])
+    expect(refused()).toEqual(['unknown-caller'])
   })
 
   it('that is an archive of ours may verify us at any time, and store nothing', async () => {
@@ -305,7 +271,7 @@ describe('a caller of our listener', () => {
     await vi.waitFor(() => expect(connectionsTo(port) ?? 0).toBe(0), { timeout: 8_000, interval: 200 })
     expect(await (await calling(port)).store({})).toBe(0)
     expect(delivered).toEqual([sliceUid(1)])
-    expect(refused.filter((reason) => reason !== 'unreadable')).toEqual([])
+    expect(refused().filter((reason) => reason !== 'unreadable')).toEqual([])
   })
 })
 
@@ -335,7 +301,7 @@ describe('an archive that delivers otherwise than it is called', () => {
     const delivered = expecting(destination)
     const caller = await calling(port)
     expect(caller.rejection).toEqual(isLetIn ? 2 : [1, 1, 3])
-    expect(refused).toEqual(isLetIn ? [] : ['unknown-caller'])
+    expect(refused()).toEqual(isLetIn ? [] : ['unknown-caller'])
     if (isLetIn) expect(await caller.store({})).toBe(0)
     expect(delivered).toHaveLength(isLetIn ? 1 : 0)
   })
@@ -409,7 +375,7 @@ describe('an instance without end (fault 10)', () => {
     expect(await answersOf(caller.peer)).toEqual([ABORT])
     expect(caller.peer.bytesSent).toBeLessThan(MAX_PASSED_OVER_BYTES * 1.2)
     expect(delivered).toEqual([])
-    expect(refused).toEqual(['unreadable'])
+    expect(refused()).toEqual(['unreadable'])
   })
 })
 
@@ -423,7 +389,7 @@ describe('an instance that nobody asked for', () => {
     expect(await caller.store({ ...other, size: 500_000 })).toBe(0x0124)
     expect(await caller.store({ number: 2 })).toBe(0)
     expect(delivered).toEqual([sliceUid(2)])
-    expect(refused).toEqual(['unexpected'])
+    expect(refused()).toEqual(['unexpected'])
   })
 
   it('is refused though it names the move that was asked for', async () => {
@@ -456,7 +422,7 @@ describe('an instance that nobody asked for', () => {
     expect(await caller.store(other)).toBe(0)
     expect(delivered).toEqual([])
     expect(others).toEqual([`${OTHER_STUDY}.1.1`])
-    expect(refused).toEqual(['unexpected', 'unexpected'])
+    expect(refused()).toEqual(['unexpected', 'unexpected'])
   })
 
   it.each(['../../x', '/etc/passwd', '1.2.3\0.4', '1.2.3\r\nX-Evil: 1', '..', `1.${'2'.repeat(70)}`])(
@@ -488,7 +454,7 @@ describe('an instance that nobody asked for', () => {
     expect(answer.includes(Buffer.from('0000000902000000' + '00c0', 'hex'))).toBe(true)
     expect(await caller.store({ number: 2 })).toBe(0)
     expect(delivered).toEqual([sliceUid(2)])
-    expect(refused).toEqual(['unreadable'])
+    expect(refused()).toEqual(['unreadable'])
   })
 
   it('for which there is no room is told so, and comes when there is (fault 15)', async () => {

@@ -1,6 +1,6 @@
 import { hash } from 'node:crypto'
 import { setTimeout as delay } from 'node:timers/promises'
-import { afterEach, describe, expect, it } from 'vitest'
+import { describe, expect, it } from 'vitest'
 import { parseConfig } from '../../src/config.ts'
 import { DemoArchive } from '../../src/demo/demo-archive.ts'
 import { encodeDataset } from '../../src/dicom/dataset-codec.ts'
@@ -12,6 +12,7 @@ import { collect } from '../support/byte-stream.ts'
 import { instanceFile } from '../support/dicom-files.ts'
 import { eventually } from '../support/eventually.ts'
 import { CT, moveResponse } from '../support/golden.ts'
+import { keeper } from '../support/kept.ts'
 import { failOnLeaks } from '../support/leaks.ts'
 import { splitPart10 } from '../support/part10.ts'
 import { freePort } from '../support/ports.ts'
@@ -28,16 +29,7 @@ const slices = (count: number, shape: SliceShape = {}): SliceShape[] =>
   Array.from({ length: count }, (_, index) => ({ ...shape, number: index + 1 }))
 const uids = (count: number): string[] => slices(count).map(({ number }) => sliceUid(number!))
 
-const opened: AsyncDisposable[] = []
-
-afterEach(async () => {
-  for (const one of opened.splice(0).reverse()) await one[Symbol.asyncDispose]()
-})
-
-function kept<T extends AsyncDisposable>(one: T): T {
-  opened.push(one)
-  return one
-}
+const kept = keeper()
 
 interface Fixture {
   readonly scripted: ScriptedArchive

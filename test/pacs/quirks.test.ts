@@ -1,5 +1,5 @@
 import { hash } from 'node:crypto'
-import { afterEach, describe, expect, test } from 'vitest'
+import { describe, expect, test } from 'vitest'
 import { Attribute } from '../../src/dicom/attributes.ts'
 import type { Dataset } from '../../src/dicom/dataset.ts'
 import { encodeDataset } from '../../src/dicom/dataset-codec.ts'
@@ -19,6 +19,7 @@ import {
   readRequest,
   type AcceptBytes,
 } from '../support/golden.ts'
+import { keeper } from '../support/kept.ts'
 import { failOnLeaks } from '../support/leaks.ts'
 import { listing, ScriptedArchive, storeAll, type ArchiveScript } from '../support/scripted-archive.ts'
 import { sliceDataset, sliceUid, SERIES, STUDY, type SliceShape } from '../support/slices.ts'
@@ -29,11 +30,7 @@ failOnLeaks()
 
 const call = { signal: new AbortController().signal }
 const plain = { relational: false, fuzzy: false, emptyValue: false, multipleValue: false }
-const opened: AsyncDisposable[] = []
-
-afterEach(async () => {
-  for (const one of opened.splice(0).reverse()) await one[Symbol.asyncDispose]()
-})
+const kept = keeper()
 
 async function start(
   script: ArchiveScript,
@@ -41,7 +38,8 @@ async function start(
 ): Promise<{ scripted: ScriptedArchive; archive: Archive }> {
   const scripted = await ScriptedArchive.start(script)
   const archive = await openArchive(scripted.address, settings)
-  opened.push(scripted, archive)
+  kept(scripted)
+  kept(archive)
   return { scripted, archive }
 }
 

@@ -1,6 +1,6 @@
 import { hash } from 'node:crypto'
 import { setTimeout as delay } from 'node:timers/promises'
-import { afterEach, describe, expect, it, vi } from 'vitest'
+import { describe, expect, it, vi } from 'vitest'
 import { parseConfig } from '../../src/config.ts'
 import { DemoArchive, type DemoArchiveOptions } from '../../src/demo/demo-archive.ts'
 import { IMPLICIT_VR_LITTLE_ENDIAN } from '../../src/dicom/transfer-syntax.ts'
@@ -12,15 +12,12 @@ import type { Selection } from '../../src/pacs/instance.ts'
 import { MoveDestination } from '../../src/pacs/move-destination.ts'
 import { collect } from '../support/byte-stream.ts'
 import { E, I, instanceFile, MR, S, seriesFiles, Syntax } from '../support/dicom-files.ts'
+import { keeper } from '../support/kept.ts'
 import { splitPart10 } from '../support/part10.ts'
 import { freePort } from '../support/ports.ts'
 
 const call = { signal: new AbortController().signal }
-const opened: AsyncDisposable[] = []
-
-afterEach(async () => {
-  for (const one of opened.splice(0).reverse()) await one[Symbol.asyncDispose]()
-})
+const kept = keeper()
 
 interface Fixture {
   readonly demo: DemoArchive
@@ -37,16 +34,16 @@ async function started(
   const port = await freePort()
   const destinations = known ? { DIMSEGATE: { host: '127.0.0.1', port } } : {}
   const demo = await DemoArchive.start({ destinations, ...demoOptions })
-  opened.push(demo)
+  kept(demo)
   for (const file of files) await demo.put(file)
   const config = parseConfig({
     dimse: { host: '127.0.0.1', port, enabled },
     archives: [{ aeTitle: demo.aeTitle, host: '127.0.0.1', port: demo.port, ...settings }],
   })
   const destination = new MoveDestination(config.dimse)
-  opened.push(destination)
+  kept(destination)
   const archive = await Archive.open(config.archives[0]!, destination)
-  opened.push(archive)
+  kept(archive)
   return { demo, archive, destination, port }
 }
 
@@ -130,7 +127,7 @@ describe('a retrieve by C-MOVE', () => {
     const other = new MoveDestination(
       parseConfig({ dimse: { host: '127.0.0.1', port }, archives: [{ aeTitle: 'X', host: 'x', port: 1 }] }).dimse,
     )
-    opened.push(other)
+    kept(other)
     await other.listen()
     await expect(fetched(archive, { study: S })).rejects.toMatchObject({ code: 'LISTENER_FAILED' })
   })
@@ -196,7 +193,7 @@ describe('our listener', () => {
     const { archive, port } = await started(seriesFiles(20, { pixelBytes: 200_000 }))
     const rogueFiles = seriesFiles(1, { study: '1.2.66', series: '1.2.66.1' })
     const rogue = await DemoArchive.start({ destinations: { DIMSEGATE: { host: '127.0.0.1', port } } })
-    opened.push(rogue)
+    kept(rogue)
     for (const file of rogueFiles) await rogue.put(file)
     const reading = archive.retrieve({ study: S }, true, call)
     const first = (await reading.next()).value as { body: AsyncIterable<Uint8Array> }
@@ -205,7 +202,7 @@ describe('our listener', () => {
     })
     // It delivers, under the name of an archive that was asked, what was asked of nobody.
     const stranger = await Archive.open(config.archives[0]!, new Deaf(config.dimse))
-    opened.push(stranger)
+    kept(stranger)
     await expect(fetched(stranger, { study: '1.2.66' })).rejects.toThrow()
     await collect(first.body)
     const uids = new Set<string>()

@@ -10,6 +10,7 @@ import { REMEMBERED_MS } from '../../src/pacs/retrieve.ts'
 import { collect } from '../support/byte-stream.ts'
 import { E, S, seriesFiles } from '../support/dicom-files.ts'
 import { getResponse, STUDY_ROOT_GET } from '../support/golden.ts'
+import { keeper } from '../support/kept.ts'
 import { failOnLeaks } from '../support/leaks.ts'
 import { freePort } from '../support/ports.ts'
 import { listing, ScriptedArchive, storeAll } from '../support/scripted-archive.ts'
@@ -24,17 +25,11 @@ const noGet: Faults = { acceptsClass: (uid) => uid !== STUDY_ROOT_GET }
 const series = seriesFiles(4)
 const all = [1, 2, 3, 4].map((n) => `${E}.${n}`)
 
-const opened: AsyncDisposable[] = []
+const kept = keeper()
 
 afterEach(async () => {
   vi.useRealTimers()
-  for (const one of opened.splice(0).reverse()) await one[Symbol.asyncDispose]()
 })
-
-function kept<T extends AsyncDisposable>(one: T): T {
-  opened.push(one)
-  return one
-}
 
 async function archiveAt(
   address: { port: number; aeTitle?: string },

@@ -1,0 +1,22 @@
+import type { ExpectedMove, MoveDestination } from '../../src/pacs/move-destination.ts'
+import { collect } from './byte-stream.ts'
+import { STUDY } from './slices.ts'
+
+/** A move that takes all it is given; `delivered` are its instances, whole. */
+export function expecting(destination: MoveDestination, more: Partial<ExpectedMove> = {}): string[] {
+  const delivered: string[] = []
+  destination.expect({
+    archiveAeTitle: 'PACS',
+    callingAeTitle: 'DIMSEGATE',
+    messageId: 7,
+    selection: { study: STUDY },
+    lacks: () => true,
+    deliver: async ({ sopInstance, body }) => {
+      await collect(body)
+      delivered.push(sopInstance)
+      return 0
+    },
+    ...more,
+  })
+  return delivered
+}

@@ -1,0 +1,21 @@
+import { subscribe, unsubscribe } from 'node:diagnostics_channel'
+import { afterEach, beforeEach } from 'vitest'
+import type { RequestEvent } from '../../src/http/app.ts'
+import type { RefusedStoreEvent } from '../../src/pacs/move-destination.ts'
+
+interface Channels {
+  'dimsegate:refused-store': RefusedStoreEvent
+  'dimsegate:request': RequestEvent
+}
+
+/** What is published on a channel during a test, in its order. To be called once in a file, behind `keeper`. */
+export function published<C extends keyof Channels>(channel: C): readonly Channels[C][] {
+  const events: Channels[C][] = []
+  const note = (event: unknown): void => void events.push(event as Channels[C])
+  beforeEach(() => {
+    events.length = 0
+    subscribe(channel, note)
+  })
+  afterEach(() => void unsubscribe(channel, note))
+  return events
+}
