@@ -75,16 +75,22 @@ export async function readPixelLayout(source: DataSetSource): Promise<PixelLayou
     offset: at.offset,
     length,
     frames,
-    rows: dataset.number(Attribute.Rows) ?? 0,
-    columns: dataset.number(Attribute.Columns) ?? 0,
+    rows: whole(dataset, Attribute.Rows),
+    columns: whole(dataset, Attribute.Columns),
     frameBits: frameBitsOf(dataset, tag),
     extended: length === undefined ? extendedTable(dataset, frames) : undefined,
   }
 }
 
+/** 0 where there is no whole number. */
+function whole(dataset: Dataset, tag: Tag): number {
+  const value = dataset.number(tag) ?? 0
+  return Number.isInteger(value) ? value : 0
+}
+
 function frameBitsOf(dataset: Dataset, tag: Tag): number {
-  const rows = dataset.number(Attribute.Rows) ?? 0
-  const columns = dataset.number(Attribute.Columns) ?? 0
+  const rows = whole(dataset, Attribute.Rows)
+  const columns = whole(dataset, Attribute.Columns)
   if (tag === Attribute.FloatPixelData) return rows * columns * 32
   if (tag === Attribute.DoubleFloatPixelData) return rows * columns * 64
   const bits = dataset.number(Attribute.BitsAllocated) ?? 8

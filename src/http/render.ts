@@ -49,6 +49,8 @@ export interface RenderRequest {
   readonly frames?: readonly number[]
 }
 
+/** Times a frame that encoding an animation may take. */
+const ANIMATION_TURNS = 4
 /** Of the content of a report: a longer one is given as DICOM only. */
 export const MAX_REPORT_BYTES = 8 * 1024 * 1024
 const REPORT_ROOT = `${STORAGE_ROOT}88.`
@@ -124,14 +126,14 @@ async function renderImage(
   checkAnimation(frames.length, placement)
   const { imaging, signal } = c.var
   const delay = frameTime(await drawingHeader(instance))
-  const overlay = await overlayOf(instance, placement, params)
   return imaging.animate(async () => {
+    const overlay = await imaging.inTurn((timeout) => overlayOf(instance, placement, params, timeout), signal)
     const animation = new Animation(frames.length, placement, overlay)
     for (const frame of frames) {
-      await drawInstance(c, instance, { layout, frame, window }, (picture) => animation.add(picture))
+      await drawInstance(c, instance, { layout, frame, window }, (...drawn) => animation.add(...drawn))
     }
     const encode = (timeout: number): Promise<Uint8Array> =>
-      animation.encode({ delay, timeout: timeout * frames.length })
+      animation.encode({ delay, timeout: timeout * ANIMATION_TURNS })
     return sizedBytes(await imaging.inTurn(encode, signal))
   }, signal)
 }
@@ -148,7 +150,7 @@ export async function drawPicture(
   const { window, viewport, quality, iccProfile } = params
   return drawInstance(c, instance, { layout, frame, window }, async (picture, timeout) => {
     const placement = within(placePicture(picture.width, picture.height, viewport))
-    const overlay = await overlayOf(instance, placement, params)
+    const overlay = await overlayOf(instance, placement, params, timeout)
     return encodePicture(picture, placement, { type, quality, profile: iccProfile !== 'no', overlay, timeout })
   })
 }
@@ -157,9 +159,10 @@ async function overlayOf(
   instance: CachedInstance,
   { width, height }: Placement,
   params: RenderedParams,
+  timeout: number,
 ): Promise<Uint8Array | undefined> {
   const annotation = annotationOf(await drawingHeader(instance), params)
-  return annotation && annotationOverlay(annotation, width, height)
+  return annotation && annotationOverlay(annotation, width, height, timeout)
 }
 
 function within(placement: Placement): Placement {

@@ -9,6 +9,8 @@ export const MAX_ANIMATION_BYTES = 192 * 1024 * 1024
 export const MAX_ANIMATION_FRAMES = 4096
 /** GIF counts in hundredths of a second; viewers take less than two of them for ten. */
 const LEAST_DELAY_MS = 20
+/** Of the library, in whole hundredths. */
+const MOST_DELAY_MS = 65_530
 
 /** The frames of an animation are too many, or too large. */
 export class AnimationTooLargeError extends Error {
@@ -44,10 +46,10 @@ export class Animation {
     this.#pixels = Buffer.alloc(frames * placement.width * placement.height * 3)
   }
 
-  /** Adds the next picture. */
-  async add(picture: Picture): Promise<void> {
+  /** Adds the next picture. @throws CodecStoppedError when it takes longer than `timeout` ms to bring it to its size */
+  async add(picture: Picture, timeout: number): Promise<void> {
     const shown = laidOver(placePixels(picture, this.#placement).toColourspace('srgb'), this.#overlay)
-    const pixels = await shown.removeAlpha().raw().toBuffer()
+    const pixels = await inTime(shown.removeAlpha().raw(), timeout)
     this.#pixels.set(pixels, this.#filled)
     this.#filled += pixels.length
   }
@@ -57,7 +59,7 @@ export class Animation {
     const { width, height } = this.#placement
     const raw = { width, height: height * this.#frames, channels: 3, pageHeight: height } as const
     const file = sharp(this.#pixels, { raw, limitInputPixels: false }).gif({
-      delay: Array.from({ length: this.#frames }, () => Math.max(delay, LEAST_DELAY_MS)),
+      delay: Array.from({ length: this.#frames }, () => Math.min(Math.max(delay, LEAST_DELAY_MS), MOST_DELAY_MS)),
       loop: 0,
       dither: 0,
       effort: 1,

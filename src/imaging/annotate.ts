@@ -3,6 +3,7 @@ import { createRequire } from 'node:module'
 import { fileURLToPath } from 'node:url'
 import sharp from 'sharp'
 import type { Bytes } from '../dicom/bytes.ts'
+import { inTime } from './encode-picture.ts'
 
 /** Lines of text in the corners of a picture. */
 export interface Annotation {
@@ -21,14 +22,20 @@ const FONT = createRequire(import.meta.url).resolve('dejavu-fonts-ttf/ttf/DejaVu
 /** Of the height of a picture, a line of text; and its bounds in pixels. */
 const LINE_SHARE = 1 / 36
 const [LEAST, MOST] = [8, 24]
+/** Of a line: more does not fit into any picture. */
+const MAX_CHARACTERS = 1000
 /** From the edges, in pixels. */
 const MARGIN = 4
 
-/** An annotation as an image of a size, with transparency, to be laid over a picture; undefined where there is no text. */
+/**
+ * An annotation as an image of a size, with transparency, to be laid over a picture; undefined where there is no text.
+ * @throws CodecStoppedError when it takes longer than `timeout` ms
+ */
 export async function annotationOverlay(
   { topLeft, bottomLeft }: Annotation,
   width: number,
   height: number,
+  timeout: number,
 ): Promise<Bytes | undefined> {
   const room = { width: width - 2 * MARGIN, height: Math.floor(height / 2) - MARGIN }
   if (room.width < LEAST || room.height < LEAST) return undefined
@@ -42,10 +49,8 @@ export async function annotationOverlay(
     if (drawn) placed.push({ input: drawn.input, left: MARGIN, top: isTop ? MARGIN : height - MARGIN - drawn.height })
   }
   if (placed.length === 0) return undefined
-  return sharp({ create: { width, height, channels: 4, background: { r: 0, g: 0, b: 0, alpha: 0 } } })
-    .composite(placed)
-    .png({ compressionLevel: 1 })
-    .toBuffer()
+  const empty = sharp({ create: { width, height, channels: 4, background: { r: 0, g: 0, b: 0, alpha: 0 } } })
+  return inTime(empty.composite(placed).png({ compressionLevel: 1 }), timeout)
 }
 
 async function textImage(
@@ -53,7 +58,7 @@ async function textImage(
   size: number,
   room: { readonly width: number; readonly height: number },
 ): Promise<{ input: Buffer; height: number } | undefined> {
-  const text = lines.map(escaped).join('\n')
+  const text = lines.map((line) => escaped(line.slice(0, MAX_CHARACTERS))).join('\n')
   if (text.trim() === '') return undefined
   // White on black: it is to be read on any picture.
   const markup = `<span foreground="white" background="black">${text}</span>`

@@ -21,7 +21,7 @@ export function drawColour(frame: Bytes, { image, palette }: Drawing): Bytes {
     case 'YBR_PARTIAL_422':
       return toRgb(fullSize(frame, image, pixels), PARTIAL)
     default:
-      throw new UnusableImageError(`there is no way to draw ${interpretation}`)
+      throw new UnusableImageError('there is no way to draw its photometric interpretation')
   }
 }
 
@@ -31,7 +31,7 @@ function drawPalette(frame: Bytes, image: ImageDescription, tables: readonly [Lu
   const stored = storedValue(image)
   // Some write 8 bits into entries that they say have 16.
   const isInBytes = tables.every(({ bits, entries }) => bits <= 8 || entries.every((entry) => entry < 256))
-  const shown = tables.map((lut) => ({ ...lut, entries: isInBytes ? lut.entries : toBytes(lut) })) as [Lut, Lut, Lut]
+  const shown = tables.map((lut) => ({ ...lut, entries: toBytes(lut, isInBytes ? 8 : lut.bits) })) as [Lut, Lut, Lut]
   const out = Buffer.allocUnsafe(3 * pixels)
   for (let n = 0; n < pixels; n++) {
     const index = stored(samples[n]!)
@@ -42,8 +42,10 @@ function drawPalette(frame: Bytes, image: ImageDescription, tables: readonly [Lu
   return out
 }
 
-function toBytes({ bits, entries }: Lut): Uint16Array {
-  return bits <= 8 ? entries : entries.map((entry) => entry >> (bits - 8))
+/** Of entries of so many bits the highest eight; one may have more than it should. */
+function toBytes({ entries }: Lut, bits: number): Uint16Array {
+  const shift = Math.max(bits - 8, 0)
+  return entries.map((entry) => Math.min(entry >> shift, 255))
 }
 
 /** Three samples of 8 bits a pixel, colour by pixel. */

@@ -28,6 +28,6 @@ function drawImage(frame: Bytes, drawing: Drawing): Picture {
     return { ...size, channels: 1, data: drawGrey(frame, drawing) }
   }
   const isColour = samplesPerPixel === 3 || (samplesPerPixel === 1 && drawing.palette)
-  if (!isColour) throw new UnusableImageError(`there is no way to draw ${interpretation}`)
+  if (!isColour) throw new UnusableImageError('there is no way to draw its photometric interpretation')
   return { ...size, channels: 3, data: drawColour(frame, drawing) }
 }

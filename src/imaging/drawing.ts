@@ -83,9 +83,13 @@ export function readDrawing(header: Dataset, frame: number, float: 32 | 64 | und
   }
 }
 
+/** Of each header, whose frames are drawn one by one. */
+const palettes = new WeakMap<Dataset, Palette>()
+
 function paletteOf(header: Dataset, { signed }: ImageDescription): Palette {
-  const palette = readPalette(header, signed)
+  const palette = palettes.get(header) ?? readPalette(header, signed)
   if (!palette) throw new UnusableImageError('it has no palette')
+  palettes.set(header, palette)
   return palette
 }
 

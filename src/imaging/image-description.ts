@@ -52,7 +52,7 @@ export function describeImage(dataset: Dataset): ImageDescription {
   if (![1, 8, 16, 32, 64].includes(bitsAllocated))
     throw new UnusableImageError('Bits Allocated is not 1 or whole bytes')
   const stated = dataset.number(Attribute.BitsStored) ?? bitsAllocated
-  const bitsStored = stated >= 1 && stated <= bitsAllocated ? stated : bitsAllocated
+  const bitsStored = Number.isInteger(stated) && stated >= 1 && stated <= bitsAllocated ? stated : bitsAllocated
   const high = dataset.number(Attribute.HighBit) ?? bitsStored - 1
   const image: ImageDescription = {
     rows,
@@ -64,7 +64,7 @@ export function describeImage(dataset: Dataset): ImageDescription {
     planarConfiguration: samplesPerPixel > 1 && dataset.number(Attribute.PlanarConfiguration) === 1 ? 1 : 0,
     bitsAllocated,
     bitsStored,
-    highBit: high >= bitsStored - 1 && high < bitsAllocated ? high : bitsStored - 1,
+    highBit: Number.isInteger(high) && high >= bitsStored - 1 && high < bitsAllocated ? high : bitsStored - 1,
     signed: dataset.number(Attribute.PixelRepresentation) === 1,
   }
   if (frameBits(image) > MAX_FRAME_BYTES * 8) throw new UnusableImageError(`a frame has over ${MAX_FRAME_BYTES} bytes`)
@@ -73,7 +73,7 @@ export function describeImage(dataset: Dataset): ImageDescription {
 
 function positive(dataset: Dataset, tag: number, name: string): number {
   const value = dataset.number(tag)
-  if (value === undefined || value < 1) throw new UnusableImageError(`it has no ${name}`)
+  if (value === undefined || value < 1 || !Number.isInteger(value)) throw new UnusableImageError(`it has no ${name}`)
   return value
 }
 

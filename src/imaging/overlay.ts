@@ -97,14 +97,18 @@ interface FoundOverlay extends Pick<Overlay, 'rows' | 'columns' | 'top' | 'left'
 
 /** An overlay that is over the frame; of its rows those that are above the lower edge of the image. */
 function describeOverlay(header: Dataset, group: number, { frame, image }: OverlayRequest): FoundOverlay | undefined {
-  const number = (tag: Tag): number => header.number(tag + group) ?? 0
+  const whole = (value: unknown): number => (Number.isInteger(value) ? (value as number) : 0)
+  const number = (tag: Tag): number => whole(header.number(tag + group))
   const [rows, columns] = [number(Attribute.OverlayRows), number(Attribute.OverlayColumns)]
   const index = indexOf(number(Attribute.ImageFrameOrigin), number(Attribute.NumberOfFramesInOverlay), frame)
   const isArea =
     header.string(Attribute.OverlayType + group) === 'R' ||
     header.string(Attribute.OverlaySubtype + group) === 'ACTIVE IMAGE AREA'
   if (rows < 1 || columns < 1 || index === undefined || isArea) return undefined
-  const [top = 1, left = 1] = header.values(Attribute.OverlayOrigin + group).map(Number)
+  // What is no number is no place either: it begins in the first pixel, as one without an origin.
+  const [top = 1, left = 1] = header
+    .values(Attribute.OverlayOrigin + group)
+    .map((value) => (Number.isInteger(value) ? Number(value) : 1))
   const shownRows = Math.min(rows, image.rows - (top - 1))
   if (shownRows < 1) return undefined
   return { rows: shownRows, columns, top: top - 1, left: left - 1, first: index * rows * columns }

@@ -70,6 +70,8 @@ export function expandSegments(data: Uint8Array, bits: number, count: number): U
     let at = start
     for (let n = 0; n < segments && written < count; n++) {
       const [opcode, length] = [word(at), word(at + 1)]
+      // One that adds nothing could be repeated without an end.
+      if (length === 0) throw new UnusableImageError('a segmented palette has an empty segment')
       if (opcode === DISCRETE) {
         for (let k = 0; k < length; k++) put(word(at + 2 + k))
         at += 2 + length

@@ -24,7 +24,8 @@ export function windowed(voi: Voi, { least, most }: Range): (value: number) => n
   switch (voi.kind) {
     case 'lut': {
       const white = 2 ** voi.lut.bits - 1
-      return (value) => lookUp(voi.lut, value) / white
+      // An entry may have more bits than the table says.
+      return (value) => bounded(lookUp(voi.lut, value) / white)
     }
     case 'range': {
       const width = most - least

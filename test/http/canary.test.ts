@@ -46,6 +46,7 @@ function canaryFile(instance: string, change: (dataset: Dataset) => unknown = ()
 beforeAll(async () => {
   archive = await DemoArchive.start({ relational: true })
   for (const number of ['1', '2', '3', '4']) await archive.put(canaryFile(number))
+  await archive.put(canaryFile('9', (dataset) => dataset.set(Attribute.PhotometricInterpretation, `${CANARY} 2`)))
   scripted = await ScriptedArchive.start({
     // A failure whose Error Comment names the patient (PS3.7 C.1).
     find: async ({ peer }, { messageId, contextId }) => {
@@ -150,6 +151,19 @@ it('a patient is in no log, no metric and no error, whatever happens to the requ
   await leaving.request('GET', `/dicomweb/studies/${STUDY}`)
   await leaving.until(({ size }) => size > 0)
   leaving.socket.destroy()
+
+  const strange = `/studies/${STUDY}/series/${STUDY}.1/instances/${STUDY}.1.9`
+  for (const path of [
+    '/rendered',
+    '/thumbnail',
+    '/frames/1/rendered',
+    '/rendered?annotation=patient&window=1,0,linear',
+  ]) {
+    expect(await ask(strange + path), path).toBeGreaterThanOrEqual(400)
+  }
+  for (const query of [`window=${CANARY}`, `viewport=${CANARY}`, `iccprofile=${CANARY}`, `quality=${CANARY}`]) {
+    expect(await ask(`${strange}/rendered?${query}`), query).toBe(400)
+  }
 
   // Stores, whole, broken and refused.
   const file = canaryFile('5')

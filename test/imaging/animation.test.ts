@@ -16,7 +16,7 @@ import { channel, decode, farthest, HEIGHT, moved, place, slope, WIDTH } from '.
 describe('an animation', () => {
   async function animated(pictures: readonly Picture[], placement: Placement, delay: number): Promise<Uint8Array> {
     const animation = new Animation(pictures.length, placement)
-    for (const picture of pictures) await animation.add(picture)
+    for (const picture of pictures) await animation.add(picture, timeout)
     return animation.encode({ delay, timeout })
   }
   const shades = [0, 10, 20, 40]
@@ -42,6 +42,7 @@ describe('an animation', () => {
     [0, 20],
     [-5, 20],
     [1000, 1000],
+    [70_000, 65_530],
   ])('shows each frame for %i ms, which are %i in a GIF', async (delay, told) => {
     const pictures = shades.map(slope)
     const file = await animated(pictures, place(pictures[0]!), delay)
@@ -85,7 +86,7 @@ describe('an animation', () => {
     const side = 2000
     const picture: Picture = { width: side, height: side, channels: 3, data: randomBytes(side * side * 3) }
     const animation = new Animation(4, place(picture))
-    for (let n = 0; n < 4; n++) await animation.add(picture)
+    for (let n = 0; n < 4; n++) await animation.add(picture, timeout)
     const late = animation.encode({ delay: 100, timeout: 1 })
     expect(
       await late.then(

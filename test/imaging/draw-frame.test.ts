@@ -191,6 +191,23 @@ describe('a frame of colours', () => {
 })
 
 describe('a frame of palette colours', () => {
+  it('has its brightest colour where an entry has more bits than it should', () => {
+    const entries = Uint16Array.of(0, 255, 300, 511)
+    for (const [bits, expected] of [
+      [8, [0, 255, 255, 255]],
+      [10, [0, 63, 75, 127]],
+      [16, [0, 0, 1, 1]],
+    ] as const) {
+      const one: Lut = { first: 0, bits, entries }
+      const how = drawing({}, { palette: { red: one, green: one, blue: one } })
+      const red = shades(Buffer.of(0, 1, 2, 3), {
+        ...how,
+        image: { ...how.image, photometricInterpretation: 'PALETTE COLOR' },
+      })
+      expect(red.filter((_, at) => at % 3 === 0)).toEqual(expected)
+    }
+  })
+
   const image = { photometricInterpretation: 'PALETTE COLOR' }
   const lut = (bits: number, ...entries: readonly number[]): Lut => ({
     first: 1,

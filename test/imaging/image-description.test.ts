@@ -7,7 +7,11 @@ import { description } from './made-images.ts'
 
 const sized = (values: Partial<Record<keyof typeof Attribute, number | string>> = {}): Dataset => {
   const dataset = new Dataset().set(Attribute.Rows, 3).set(Attribute.Columns, 5)
-  for (const [name, value] of Object.entries(values)) dataset.set(Attribute[name as keyof typeof Attribute], value)
+  for (const [name, value] of Object.entries(values)) {
+    const isFraction = typeof value === 'number' && !Number.isInteger(value)
+    // As an archive may send it that does not keep to the VR.
+    dataset.set(Attribute[name as keyof typeof Attribute], value, ...(isFraction ? (['DS'] as const) : []))
+  }
   return dataset
 }
 
@@ -50,6 +54,10 @@ describe('what an image says of itself', () => {
       { bitsStored: 8, highBit: 7 },
     ],
     [
+      { BitsAllocated: 16, BitsStored: 11.5, HighBit: 14.5 },
+      { bitsStored: 16, highBit: 15 },
+    ],
+    [
       { BitsAllocated: 16, BitsStored: 0 },
       { bitsStored: 16, highBit: 15 },
     ],
@@ -67,6 +75,8 @@ describe('what an image says of itself', () => {
 
   it.each([
     { Rows: 0 },
+    { Rows: 2.5 },
+    { Columns: 0.5 },
     { Columns: 0 },
     { SamplesPerPixel: 2 },
     { BitsAllocated: 12 },

@@ -80,6 +80,14 @@ describe('an overlay', () => {
     expect(await drawn(header((d) => d.delete(Attribute.OverlayOrigin)))).toBe('#..#/..../..#.')
   })
 
+  it('with an origin that is no number begins in the first pixel', async () => {
+    const strange = header((d) => d.put(Attribute.OverlayOrigin, { vr: 'LO', value: Buffer.from('here\\1.5') }))
+    expect(await drawn(strange)).toBe('#..#/..../..#.')
+    const wide = description({ rows: 60_000, columns: 1 })
+    strange.set(Attribute.OverlayRows, 60_000).set(Attribute.OverlayColumns, 16_384)
+    await expect(overlaysOf(strange, 1, wide)).rejects.toThrow(UnusableImageError)
+  })
+
   it('may be smaller than the image', async () => {
     const small = header((d) => d.set(Attribute.OverlayRows, 2).set(Attribute.OverlayColumns, 2), Buffer.of(0b0110))
     expect(await drawn(small)).toBe('.#../#.../....')

@@ -57,6 +57,9 @@ describe('a segmented palette', () => {
   it.each([
     ['an unknown kind', [DISCRETE, 1, 7, 3, 1, 0]],
     ['an indirect segment that points to itself', [DISCRETE, 1, 7, INDIRECT, 1, 6, 0]],
+    ['an empty segment', [DISCRETE, 0, DISCRETE, 1, 7]],
+    ['an empty line', [DISCRETE, 1, 7, LINEAR, 0, 9]],
+    ['an indirect segment that repeats nothing', [DISCRETE, 1, 7, INDIRECT, 0, 0, 0]],
   ])('is refused with %s', (_, data) => {
     expect(() => expandSegments(words(...data), 16, 8)).toThrow(UnusableImageError)
   })

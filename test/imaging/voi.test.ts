@@ -130,6 +130,11 @@ describe('a table of values of interest', () => {
     const fraction = windowed(voi, range)
     expect([-5, -1, 0, 1, 5].map(fraction)).toEqual([0, 0, 1, 2047 / 4095, 2047 / 4095])
   })
+
+  it('with an entry of more bits than it says has white there', () => {
+    const voi: Voi = { kind: 'lut', lut: { first: 0, bits: 8, entries: Uint16Array.of(0, 255, 300, 510) } }
+    expect([0, 1, 2, 3].map(windowed(voi, range))).toEqual([0, 1, 1, 1])
+  })
 })
 
 describe('a picture of which nothing is said', () => {
