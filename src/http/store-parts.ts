@@ -131,18 +131,21 @@ async function* form(header: string, body: ByteStream, signal: AbortSignal): Asy
     limits: { files: defaultMultipartLimits.maxParts, fields: 100, fieldSize: 65_536 },
   })
   const files: Readable[] = []
-  const state: { failure?: Error; over: boolean; wake?: () => void } = { over: false }
+  const state: { failure?: Error; over: boolean } = { over: false }
+  // Who waits, for a file to come or for one to be taken, looks again.
+  const waiting: (() => void)[] = []
+  const changed = (): void => waiting.splice(0).forEach((wake) => wake())
+  const change = (): Promise<void> => new Promise((resolve) => waiting.push(resolve))
   parser.on('file', (_name: string, file: Readable) => {
     // A file cut short by the end of the body emits its error here and where it is read.
     file.on('error', () => undefined)
     files.push(file)
-    state.wake?.()
+    changed()
   })
-  const source = Readable.from(body)
   const finish = (error?: Error): void => {
     if (error) state.failure ??= error
     state.over = true
-    state.wake?.()
+    changed()
   }
   const { maxParts } = defaultMultipartLimits
   const tooMany = new RequestError(413, 'MULTIPART_TOO_MANY_PARTS', `More than ${maxParts} files in a form.`)
@@ -151,24 +154,38 @@ async function* form(header: string, body: ByteStream, signal: AbortSignal): Asy
   parser.on('filesLimit', () => finish(tooMany))
   parser.on('close', () => finish())
   parser.on('error', (error) => finish(malformed(error)))
-  source.on('error', finish)
-  source.pipe(parser)
+  const source = body[Symbol.asyncIterator]()
+  /** Nothing is read on while a file waits: what would come behind it is held by the client. */
+  const feed = async (): Promise<void> => {
+    for (;;) {
+      while (files.length > 0 && !state.over) await change()
+      if (state.over) return
+      const { value, done } = await source.next()
+      if (done === true) break
+      // Its files take it up at their own pace.
+      await new Promise((taken) => parser.write(value, taken))
+    }
+    parser.end()
+  }
+  feed().catch(finish)
   try {
     for (;;) {
       const file = files.shift()
       // A file left early is still to be read to its end: busboy waits for that.
       if (file) {
+        changed()
         yield { type: undefined, body: { [Symbol.asyncIterator]: () => file.iterator({ destroyOnReturn: false }) } }
         file.resume()
       } else if (state.failure) throw state.failure
       else if (state.over) return
-      else await new Promise<void>((resolve) => (state.wake = resolve))
+      else await change()
     }
   } finally {
     signal.removeEventListener('abort', aborted)
-    source.unpipe(parser)
-    source.destroy()
+    finish()
     parser.destroy()
+    // Not awaited: it may be waiting for a chunk.
+    void source.return?.()
   }
 }
 

@@ -38,6 +38,15 @@ async function* upload(pixelBytes: number): AsyncGenerator<Buffer> {
   yield Buffer.from('\r\n--b--\r\n')
 }
 
+/** A browser's form of `count` files. */
+async function* form(count: number, pixelBytes: number): AsyncGenerator<Buffer> {
+  for (let n = 1; n <= count; n++) {
+    yield Buffer.from(`--b\r\nContent-Disposition: form-data; name="f"; filename="${n}"\r\n\r\n`)
+    yield Buffer.concat([head(`${E}.${n}`, pixelBytes), Buffer.alloc(pixelBytes, 0x55), Buffer.from('\r\n')])
+  }
+  yield Buffer.from('--b--\r\n')
+}
+
 /** Resident bytes of a process, watched. */
 class Watch implements Disposable {
   readonly #pid: number
@@ -150,6 +159,27 @@ describe.skipIf(process.platform !== 'linux')('memory', () => {
     clearTimeout(timer)
     expect(heldAt).toBeGreaterThan(0)
     expect(heldAt).toBeLessThan(50 * MB)
+    expect(watch.most - before).toBeLessThan(GROWTH)
+  })
+
+  it('does not grow with files of a form that wait for their turn: the client is held back', async () => {
+    using watch = new Watch(gateway.pid)
+    const before = await watch.look()
+    const headers = { 'Content-Type': 'multipart/form-data; boundary=b' }
+    const path = '/dicomweb/aets/DEAF/studies'
+    const outgoing = request({ host: '127.0.0.1', port, path, method: 'POST', headers })
+    outgoing.on('error', () => undefined)
+    let taken = 0
+    const source = Readable.from(form(4000, 50_000))
+    source.on('data', (chunk: Buffer) => (taken += chunk.length))
+    source.pipe(outgoing)
+    // While the archive takes nothing of the first file.
+    await new Promise((resolve) => setTimeout(resolve, RESPONSE_MS / 2))
+    const heldAt = taken
+    source.destroy()
+    outgoing.destroy()
+    expect(heldAt).toBeGreaterThan(0)
+    expect(heldAt).toBeLessThan(20 * MB)
     expect(watch.most - before).toBeLessThan(GROWTH)
   })
 
