@@ -8,7 +8,7 @@ import type * as Demo from './demo/start.ts'
 import type { Viewer } from './demo/viewer.ts'
 import { startGateway, type Gateway } from './gateway.ts'
 import { ListenerError } from './pacs/move-destination.ts'
-import { ListenerTlsError } from './pacs/tls-files.ts'
+import { TlsFileError } from './pacs/tls-files.ts'
 
 // Images pass through buffers outside the heap. Counted apart, each 64 MiB of them forces a full collection, a quarter of
 // the CPU of a retrieve (docs/decisions/0008): counted with the heap, young collections free them in passing.
@@ -169,7 +169,7 @@ async function started(starting: Promise<Gateway>, port: number): Promise<Gatewa
   try {
     return await starting
   } catch (error) {
-    if (error instanceof ListenerTlsError) throw new StartError(`${error.message}.`)
+    if (error instanceof TlsFileError) throw new StartError(`${error.message}.`)
     if (error instanceof ListenerError) {
       const code = (error.cause as NodeJS.ErrnoException | undefined)?.code ?? 'unknown reason'
       throw new UsageError(`${error.message} (${code}). Choose another: dimse.port, or switch it off by dimse.enabled.`)

@@ -1,3 +1,4 @@
+import { beginsBitstream, SIGNATURE_BYTES } from '../dicom/bitstream-start.ts'
 import type { Bytes, ByteStream } from '../dicom/bytes.ts'
 import type { DataSetSource } from '../dicom/data-set-source.ts'
 import { ITEM, SEQUENCE_DELIMITATION, tag } from '../dicom/tag.ts'
@@ -19,8 +20,6 @@ export class CorruptFragmentsError extends Error {
 }
 
 const ITEM_HEADER_BYTES = 8
-/** Enough to know the start of any bitstream. */
-const SNIFF_BYTES = 12
 /** The table of offsets among them: more is no image. */
 export const MAX_FRAGMENTS = MAX_FRAMES + 1
 
@@ -223,7 +222,7 @@ async function cutIntoFrames(
 
 /** The numbers, from 0, of the fragments that begin a bitstream. */
 async function bitstreamStarts(source: DataSetSource, fragments: readonly Fragment[]): Promise<number[]> {
-  const heads = fragments.map(({ offset, length }) => ({ offset, length: Math.min(length, SNIFF_BYTES) }))
+  const heads = fragments.map(({ offset, length }) => ({ offset, length: Math.min(length, SIGNATURE_BYTES) }))
   const starts: number[] = []
   let head: Bytes[] = []
   for await (const [bytes, index] of bytesOf(source, heads)) {
@@ -237,13 +236,6 @@ async function bitstreamStarts(source: DataSetSource, fragments: readonly Fragme
 
 function endOf({ offset, length }: Fragment): number {
   return offset + length
-}
-
-/** JPEG and JPEG-LS: SOI; JPEG 2000: SOC and SIZ; JPEG XL: its codestream, or its box. */
-const signatures = ['ffd8', 'ff4fff51', 'ff0a', '0000000c4a584c20'].map((hex) => Buffer.from(hex, 'hex'))
-
-function beginsBitstream(bytes: Buffer): boolean {
-  return signatures.some((signature) => bytes.subarray(0, signature.length).equals(signature))
 }
 
 async function read(stream: ByteStream): Promise<Buffer> {

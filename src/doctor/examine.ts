@@ -1,7 +1,7 @@
 import type { TlsOptions } from '../network/transport.ts'
-import { readTls } from '../pacs/tls-files.ts'
+import { readTls, TlsFileError } from '../pacs/tls-files.ts'
 import { get, type Outcome } from './fetch.ts'
-import { tlsFileUnreadable } from './findings-reach.ts'
+import { tlsFileUnusable } from './findings-reach.ts'
 import { fetchNotTried } from './findings-transfer.ts'
 import { limit } from './limit.ts'
 import { move } from './move.ts'
@@ -24,7 +24,8 @@ export async function examine(options: ProbeOptions): Promise<ArchiveReport> {
   try {
     if (tls) ours = await readTls(tls)
   } catch (error) {
-    unread.push(tlsFileUnreadable(error))
+    if (!(error instanceof TlsFileError)) throw error
+    unread.push(tlsFileUnusable(error))
   }
   const probe = new Probe(options, ours)
   probe.add(...unread)

@@ -4,6 +4,7 @@ import {
   ConnectionLostError,
   ProtocolError,
 } from '../network/errors.ts'
+import type { TlsFileError } from '../pacs/tls-files.ts'
 import { isTimeout, reasonOf, rejection, seconds, systemCode } from './reason.ts'
 import type { Facts, Finding, Level } from './report.ts'
 
@@ -60,10 +61,9 @@ export function noTls({ host, port, ourHost }: Parties, error: unknown): Finding
   return { level: 'problem', code: 'TLS_FAILED', text: `No TLS at ${host}:${port}: ${why}.`, ask, facts: { why } }
 }
 
-/** A file that archives[].tls names. */
-export function tlsFileUnreadable(error: unknown): Finding {
-  const code = error instanceof Error && 'code' in error ? ` (${String(error.code)})` : ''
-  return { level: 'problem', code: 'TLS_FILE_UNREADABLE', text: `A file of archives[].tls cannot be read${code}.` }
+/** A file that archives[].tls names. Its error is of our own files: it holds nothing of the archive's. */
+export function tlsFileUnusable({ message }: TlsFileError): Finding {
+  return { level: 'problem', code: 'TLS_FILE_UNUSABLE', text: `${message}.` }
 }
 
 export interface Answer {

@@ -1,5 +1,6 @@
 import { formatStatus } from '../dimse/status.ts'
 import { NotSupportedByArchiveError } from '../pacs/call.ts'
+import type { TlsFileError } from '../pacs/tls-files.ts'
 import type { Parties } from './findings-reach.ts'
 import { reasonOf, seconds } from './reason.ts'
 import type { Finding, Level } from './report.ts'
@@ -129,10 +130,8 @@ export function noListener({ host, port }: Listener, level: Level, system: strin
 }
 
 /** What dimse.tls names. */
-export function listenerTlsUnusable(level: Level, system: string | undefined): Finding {
-  const why = system === undefined ? '' : ` (${system})`
-  const text = `C-MOVE is not tried: the files of dimse.tls cannot be read, or do not belong together${why}.`
-  return { level, code: 'MOVE_TLS_UNUSABLE', text }
+export function listenerTlsUnusable(level: Level, { message }: TlsFileError): Finding {
+  return { level, code: 'MOVE_TLS_UNUSABLE', text: `C-MOVE is not tried: ${message}.` }
 }
 
 /** Bound to a loopback address, with an archive on another machine. */

@@ -7,7 +7,7 @@ import { delivererOf } from '../pacs/archive.ts'
 import { contextOf, moveProposal } from '../pacs/contexts.ts'
 import { ListenerError, MoveDestination, type RefusedStoreEvent } from '../pacs/move-destination.ts'
 import { identifier, selectionKeys, UIDS_ONLY } from '../pacs/query.ts'
-import { ListenerTlsError } from '../pacs/tls-files.ts'
+import { TlsFileError } from '../pacs/tls-files.ts'
 import { NOT_TRIED, type Outcome } from './fetch.ts'
 import * as findings from './findings-transfer.ts'
 import { CANCEL_MS, type Probe } from './probe.ts'
@@ -40,8 +40,8 @@ async function ownDestination({ dimse }: Probe): Promise<MoveDestination | Outco
   try {
     return await MoveDestination.open(dimse)
   } catch (error) {
-    if (!(error instanceof ListenerTlsError)) throw error
-    return { works: false, finding: (level) => findings.listenerTlsUnusable(level, systemCode(error)) }
+    if (!(error instanceof TlsFileError)) throw error
+    return { works: false, finding: (level) => findings.listenerTlsUnusable(level, error) }
   }
 }
 

@@ -14,6 +14,7 @@ import type { HttpContext } from './environment.ts'
 import { overlaysOf } from './overlays.ts'
 import { gatheredFrame } from './pixel-source.ts'
 import { readAttributes, upTo } from './read-attributes.ts'
+import { Remembered } from './remembered.ts'
 
 /** What is read of a header for it to be drawn and annotated, and for how long a frame is shown. */
 const HEADER: ReadonlySet<number> = new Set([
@@ -26,22 +27,20 @@ const HEADER: ReadonlySet<number> = new Set([
 /** Milliseconds a frame of an animation is shown where its instance does not say. */
 const FRAME_MS = 100
 
-/** Of what is read to draw an image: tables, and the functional groups of its frames. */
+/** Of the values that are read to draw an image: of tables, and of the functional groups of its frames. */
 export const MAX_DRAWING_HEADER_BYTES = 64 * 1024 * 1024
 
-/** A viewer asks for many frames of an instance: its header is read once. */
-const headers = new WeakMap<object, Dataset>()
+/** A viewer asks for many frames of an instance. Functional groups take some ten times their bytes. */
+const headers = new Remembered<Dataset>(8)
 
 /** The attributes of an instance by which its frames are drawn. @throws MalformedDataSetError, and what reading it throws */
-export async function drawingHeader(instance: CachedInstance): Promise<Dataset> {
-  const { identity } = instance
-  const known = headers.get(identity)
-  if (known) return known
-  const tooLarge = (): Error => new UnusableImageError(`its header has over ${MAX_DRAWING_HEADER_BYTES} bytes`)
-  const omit = upTo(MAX_DRAWING_HEADER_BYTES, tooLarge)
-  const header = await readAttributes(instance, { until: isPixelData, only: HEADER, omit })
-  headers.set(identity, header)
-  return header
+export function drawingHeader(instance: CachedInstance): Promise<Dataset> {
+  const tooLarge = (): Error =>
+    new UnusableImageError(`its header has values of over ${MAX_DRAWING_HEADER_BYTES} bytes`)
+  return headers.of(instance.identity, () => {
+    const omit = upTo(MAX_DRAWING_HEADER_BYTES, tooLarge)
+    return readAttributes(instance, { until: isPixelData, only: HEADER, omit })
+  })
 }
 
 export interface DrawRequest {

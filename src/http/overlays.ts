@@ -7,14 +7,15 @@ import { isPixelData } from '../dicomweb/bulk-attributes.ts'
 import { run } from '../dicomweb/frames.ts'
 import { OVERLAY_DATA, OVERLAYS, readOverlays, type Overlay, type OverlayRequest } from '../imaging/overlay.ts'
 import { gatheredFrame } from './pixel-source.ts'
+import { Remembered } from './remembered.ts'
 
 interface Place {
   readonly offset: number
   readonly length: number
 }
 
-/** A viewer asks for many frames of an instance: where the data of its overlays is, is found once. */
-const places = new WeakMap<object, ReadonlyMap<Tag, Place>>()
+/** Of the data of overlays: a viewer asks for many frames of an instance. */
+const places = new Remembered<ReadonlyMap<Tag, Place>>(64)
 
 /**
  * The overlays of a frame, of whose data only that frame's is read.
@@ -26,7 +27,7 @@ export async function overlaysOf(
   request: OverlayRequest,
 ): Promise<readonly Overlay[]> {
   if (!OVERLAYS.some((tag) => header.has(tag))) return []
-  const found = await overlayData(instance)
+  const found = await places.of(instance.identity, () => overlayData(instance))
   return readOverlays(header, request, async (tag, from, to) => {
     const { offset, length } = found.get(tag) ?? { offset: 0, length: 0 }
     const end = Math.min(to, length)
@@ -35,9 +36,6 @@ export async function overlaysOf(
 }
 
 async function overlayData(instance: CachedInstance): Promise<ReadonlyMap<Tag, Place>> {
-  const { identity } = instance
-  const known = places.get(identity)
-  if (known) return known
   const found = new Map<Tag, Place>()
   for await (const { header, path, offset } of walkElements(littleEndian(instance))) {
     const { tag, length } = header
@@ -45,6 +43,5 @@ async function overlayData(instance: CachedInstance): Promise<ReadonlyMap<Tag, P
     if (isOutermost && isPixelData(tag)) break
     if (isOutermost && OVERLAY_DATA.has(tag) && length !== undefined) found.set(tag, { offset, length })
   }
-  places.set(identity, found)
   return found
 }

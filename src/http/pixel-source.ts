@@ -23,6 +23,7 @@ import { IncompleteRetrieveError } from '../pacs/retrieve-source.ts'
 import { notAcceptable } from './delivery.ts'
 import type { HttpContext } from './environment.ts'
 import { RequestError } from './problem.ts'
+import { Remembered } from './remembered.ts'
 import { sizedBytes } from './sized-body.ts'
 
 /** Pixel data in the form in which it is given to the client. */
@@ -204,11 +205,10 @@ function joinedFrames({ native, frames }: Transcoding, frame: (number: number) =
   }
 }
 
-/** A viewer asks for the frames of an instance one by one: its header is read once. */
-const layouts = new WeakMap<object, PixelLayout | undefined>()
+/** A viewer asks for the frames of an instance one by one. */
+const layouts = new Remembered<PixelLayout | undefined>(64)
 
-export async function layoutOf(instance: CachedInstance): Promise<PixelLayout | undefined> {
-  const { identity } = instance
-  if (!layouts.has(identity)) layouts.set(identity, await readPixelLayout(littleEndian(instance)))
-  return layouts.get(identity)
+/** Where the pixel data of an instance is and how it is cut; undefined where it has none. @throws what reading it throws */
+export function layoutOf(instance: CachedInstance): Promise<PixelLayout | undefined> {
+  return layouts.of(instance.identity, () => readPixelLayout(littleEndian(instance)))
 }

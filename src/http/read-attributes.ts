@@ -3,7 +3,7 @@ import type { Dataset } from '../dicom/dataset.ts'
 import { DatasetReader, type ReadOptions } from '../dicom/dataset-codec.ts'
 import { littleEndian } from '../dicom/data-set-source.ts'
 
-/** For ReadOptions.omit: values are read up to so many bytes together, counted again in what they are within. */
+/** For ReadOptions.omit: values are read up to so many bytes together; tags and lengths are not counted. */
 export function upTo(maxBytes: number, error: () => Error): NonNullable<ReadOptions['omit']> {
   let read = 0
   return ({ length }) => {

@@ -1,4 +1,4 @@
-import { Readable } from 'node:stream'
+import type { Readable } from 'node:stream'
 import busboy from 'busboy'
 import type { Bytes, ByteStream } from '../dicom/bytes.ts'
 import { boundaryOf, parseContentType, type ContentType } from '../dicomweb/content-type.ts'
@@ -160,10 +160,10 @@ async function* form(header: string, body: ByteStream, signal: AbortSignal): Asy
     for (;;) {
       while (files.length > 0 && !state.over) await change()
       if (state.over) return
-      const { value, done } = await source.next()
-      if (done === true) break
+      const step = await source.next()
+      if (step.done === true) break
       // Its files take it up at their own pace.
-      await new Promise((taken) => parser.write(value, taken))
+      await new Promise((taken) => parser.write(step.value, taken))
     }
     parser.end()
   }

@@ -1,3 +1,4 @@
+import { beginsBitstream } from '../dicom/bitstream-start.ts'
 import { concat, type Bytes } from '../dicom/bytes.ts'
 import type { TransferSyntax } from '../dicom/transfer-syntax.ts'
 import { CodestreamError } from './codec-error.ts'
@@ -63,7 +64,7 @@ export class FrameAssembler {
       // A table that does not fit the fragments is of no use any more.
       this.#offsets = undefined
     }
-    return isBitstreamStart(fragment)
+    return beginsBitstream(fragment)
   }
 
   #take(): Bytes {
@@ -80,13 +81,4 @@ function readOffsets(table: Bytes, frames: number): readonly number[] | undefine
   const view = new DataView(table.buffer, table.byteOffset, table.length)
   const offsets = Array.from({ length: frames }, (_, n) => view.getUint32(4 * n, true))
   return offsets.every((offset, n) => (n === 0 ? offset === 0 : offset > offsets[n - 1]!)) ? offsets : undefined
-}
-
-/** `jP  ` with its length: the first box of a JP2 file (ITU-T T.800 I.5.1). */
-const JP2_SIGNATURE = [0, 0, 0, 12, 0x6a, 0x50, 0x20, 0x20]
-
-/** SOI of JPEG and JPEG-LS, SOC of JPEG 2000, or a JP2 file around that. */
-function isBitstreamStart(bytes: Bytes): boolean {
-  if (JP2_SIGNATURE.every((byte, n) => bytes[n] === byte)) return true
-  return bytes[0] === 0xff && (bytes[1] === 0xd8 || (bytes[1] === 0x4f && bytes[2] === 0xff && bytes[3] === 0x51))
 }

@@ -1,15 +1,10 @@
 import { createServer, type AddressInfo, type Server, type Socket } from 'node:net'
-import { createSecureContext, createServer as createTlsServer, type TlsOptions, type TLSSocket } from 'node:tls'
+import { createServer as createTlsServer, type TlsOptions, type TLSSocket } from 'node:tls'
 import { ARTIM_MS } from './association-options.ts'
 import { Transport, type Address } from './transport.ts'
 
 /** What TLS needs to know to be connected to (PS3.15 B.12); PEM texts. With `ca`, callers have to show a certificate of it. */
 export type ListenerTls = Pick<TlsOptions, 'cert' | 'key' | 'ca' | 'minVersion'>
-
-/** @throws what OpenSSL says of a certificate and a key that do not belong together */
-export function checkListenerTls(tls: ListenerTls): void {
-  createSecureContext(tls)
-}
 
 export interface ListenOptions {
   /** Connections beyond these are closed at once. */

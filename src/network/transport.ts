@@ -1,5 +1,5 @@
 import { connect, type Socket } from 'node:net'
-import { connect as connectTls, type ConnectionOptions } from 'node:tls'
+import { connect as connectTls, createSecureContext, type ConnectionOptions } from 'node:tls'
 import type { Bytes } from '../dicom/bytes.ts'
 import { ConnectError, PeerTimeoutError } from './errors.ts'
 import { ReadBuffers } from './read-buffers.ts'
@@ -18,6 +18,11 @@ export type TlsOptions = Pick<
   ConnectionOptions,
   'ca' | 'cert' | 'key' | 'minVersion' | 'servername' | 'rejectUnauthorized'
 >
+
+/** @throws what OpenSSL says of a certificate and a key that do not belong together */
+export function checkTls(tls: Pick<TlsOptions, 'ca' | 'cert' | 'key' | 'minVersion'>): void {
+  createSecureContext(tls)
+}
 
 /** Where a transport delivers to; called synchronously, `closed` exactly once and last. */
 export interface TransportSink {

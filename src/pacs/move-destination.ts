@@ -115,7 +115,7 @@ export class MoveDestination implements AsyncDisposable {
     this.aeTitle = config.aeTitle
   }
 
-  /** Reads what TLS needs from its files; listens when it is told to. @throws ListenerTlsError */
+  /** Reads what TLS needs from its files; listens when it is told to. @throws TlsFileError */
   static async open(config: Config['dimse']): Promise<MoveDestination> {
     const isSecured = config.tls !== null && config.enabled !== false
     return new MoveDestination(config, { tls: isSecured ? await readListenerTls(config.tls) : undefined })

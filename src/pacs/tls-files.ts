@@ -1,62 +1,64 @@
 import { createPrivateKey, X509Certificate } from 'node:crypto'
 import { readFile } from 'node:fs/promises'
 import type { ArchiveConfig, Config } from '../config.ts'
-import { checkListenerTls, type ListenerTls } from '../network/listener.ts'
-import type { TlsOptions } from '../network/transport.ts'
+import type { ListenerTls } from '../network/listener.ts'
+import { checkTls, type TlsOptions } from '../network/transport.ts'
 
-/** The TLS options of an archive, from its files. @throws when a file cannot be read */
-export async function readTls(tls: NonNullable<ArchiveConfig['tls']>): Promise<TlsOptions> {
-  const { ca, cert, key, servername, minVersion, rejectUnauthorized } = tls
-  return {
-    minVersion,
-    rejectUnauthorized,
-    ...(ca !== null && { ca: await readFile(ca) }),
-    ...(cert !== null && { cert: await readFile(cert) }),
-    ...(key !== null && { key: await readFile(key) }),
-    ...(servername !== null && { servername }),
-  }
-}
-
-/** The files of dimse.tls cannot be read, are not what they should be, or do not belong together. */
-export class ListenerTlsError extends Error {
-  readonly code = 'LISTENER_TLS_UNUSABLE'
+/** A file of archives[].tls or dimse.tls cannot be read, is not what it should be, or does not belong to another. */
+export class TlsFileError extends Error {
+  readonly code = 'TLS_FILE_UNUSABLE'
   constructor(problem: string, cause: unknown) {
     const why = cause instanceof Error ? ` (${cause.message})` : ''
     super(`${problem}${why}`, { cause })
-    this.name = 'ListenerTlsError'
+    this.name = 'TlsFileError'
   }
 }
 
-/** The TLS options of our DICOM listener, from its files. @throws ListenerTlsError */
-export async function readListenerTls(tls: NonNullable<Config['dimse']['tls']>): Promise<ListenerTls> {
+/** The TLS options of an archive, from its files. @throws TlsFileError */
+export async function readTls(tls: NonNullable<ArchiveConfig['tls']>): Promise<TlsOptions> {
+  const { servername, rejectUnauthorized } = tls
+  const files = await readFiles('archives[].tls', tls)
+  return { ...files, rejectUnauthorized, ...(servername !== null && { servername }) }
+}
+
+/** The TLS options of our DICOM listener, from its files. @throws TlsFileError */
+export function readListenerTls(tls: NonNullable<Config['dimse']['tls']>): Promise<ListenerTls> {
+  return readFiles('dimse.tls', tls)
+}
+
+type Files = Pick<NonNullable<ArchiveConfig['tls']>, 'ca' | 'cert' | 'key' | 'minVersion'>
+
+async function readFiles(path: string, files: Files): Promise<Pick<TlsOptions, keyof Files>> {
   const certificate = (pem: Buffer): unknown => new X509Certificate(pem)
-  const cert = await readPem('cert', tls.cert, certificate)
-  const key = await readPem('key', tls.key, createPrivateKey)
+  const cert = await readPem(`${path}.cert`, files.cert, certificate)
+  const key = await readPem(`${path}.key`, files.key, createPrivateKey)
   // Of authorities OpenSSL takes whatever it is given, and then knows nobody.
-  const ca = tls.ca === null ? undefined : await readPem('ca', tls.ca, certificate)
-  const read = { minVersion: tls.minVersion, cert, key, ...(ca && { ca }) }
+  const ca = await readPem(`${path}.ca`, files.ca, certificate)
+  const read = { minVersion: files.minVersion, ...(cert && { cert }), ...(key && { key }), ...(ca && { ca }) }
   try {
-    checkListenerTls(read)
+    checkTls(read)
   } catch (error) {
-    throw new ListenerTlsError(
-      'dimse.tls.key is not of the certificate in dimse.tls.cert, or TLS is not possible',
-      error,
-    )
+    throw new TlsFileError(`${path}.key is not of the certificate in ${path}.cert, or TLS is not possible`, error)
   }
   return read
 }
 
-async function readPem(name: string, file: string, parse: (pem: Buffer) => unknown): Promise<Buffer> {
+async function readPem(
+  path: string,
+  file: string | null,
+  parse: (pem: Buffer) => unknown,
+): Promise<Buffer | undefined> {
+  if (file === null) return undefined
   let pem: Buffer
   try {
     pem = await readFile(file)
   } catch (error) {
-    throw new ListenerTlsError(`dimse.tls.${name} cannot be read`, error)
+    throw new TlsFileError(`${path} cannot be read`, error)
   }
   try {
     parse(pem)
   } catch (error) {
-    throw new ListenerTlsError(`dimse.tls.${name} does not hold what it should, in PEM`, error)
+    throw new TlsFileError(`${path} does not hold what it should, in PEM`, error)
   }
   return pem
 }

@@ -315,7 +315,7 @@ describe('an archive that cannot be reached', () => {
     const result = await examined({ host: HOST, port: archive.port }, { tls: {} }, { stepTimeout: 1_000 })
     expect(result.codes).toEqual(['CONNECTED', 'TLS_FAILED'])
     const unread = await examined({ host: HOST, port: archive.port }, { tls: { ca: '/no/such/file' } })
-    expect(unread.codes).toEqual(['TLS_FILE_UNREADABLE'])
+    expect(unread.codes).toEqual(['TLS_FILE_UNUSABLE'])
   })
 
   test('one that drops extended negotiation is asked without it, as the service does', async () => {

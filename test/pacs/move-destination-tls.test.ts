@@ -2,7 +2,7 @@ import type { ConnectionOptions } from 'node:tls'
 import { afterAll, describe, expect, it } from 'vitest'
 import { parseConfig } from '../../src/config.ts'
 import { MoveDestination, type DestinationLimits } from '../../src/pacs/move-destination.ts'
-import { ListenerTlsError, readListenerTls } from '../../src/pacs/tls-files.ts'
+import { readListenerTls } from '../../src/pacs/tls-files.ts'
 import { certificateFor } from '../support/certificate.ts'
 import { connectionsTo } from '../support/connections.ts'
 import { eventually } from '../support/eventually.ts'
@@ -143,31 +143,5 @@ describe.skipIf(!haveOpenssl)('our listener by TLS', () => {
     await silent.closed()
     silent.socket.destroy()
     await ending
-  })
-})
-
-describe.skipIf(!haveOpenssl)('the files of dimse.tls', () => {
-  it('are found out when they cannot be read, are no certificate, or do not belong together', async () => {
-    const { key } = gateway!.files
-    for (const [tls, message] of [
-      [{ key: '/nowhere/key.pem' }, /^dimse\.tls\.key cannot be read \(ENOENT/],
-      [{ cert: key }, /^dimse\.tls\.cert does not hold/],
-      [{ ca: key }, /^dimse\.tls\.ca does not hold/],
-      [{ key: gateway!.files.cert }, /^dimse\.tls\.key does not hold/],
-      [{ key: pacs!.files.key }, /^dimse\.tls\.key is not of the certificate/],
-    ] as const) {
-      const reading = readListenerTls(settings(tls))
-      await expect(reading).rejects.toThrow(ListenerTlsError)
-      await expect(reading).rejects.toThrow(message)
-    }
-  })
-
-  it('are read when the service starts, but for a listener that is switched off', async () => {
-    const lost = dimse(0, { cert: '/nowhere/cert.pem', key: '/nowhere/key.pem' })
-    await expect(MoveDestination.open(lost)).rejects.toThrow(ListenerTlsError)
-    const off = await MoveDestination.open({ ...lost, enabled: false })
-    expect([off.enabled, off.isSecured]).toEqual([false, false])
-    const { isSecured } = await MoveDestination.open(dimse(0, gateway!.files))
-    expect(isSecured).toBe(true)
   })
 })
