@@ -4,6 +4,7 @@ import sharp from 'sharp'
 import { charls, openjpeg, openjph } from './codecs.ts'
 import type { ImageDescription } from './image-description.ts'
 import { encodeRle } from './rle.ts'
+import { withTileLengths } from './tile-lengths.ts'
 import type { Encoder } from './wasm-codec.ts'
 
 type Encode = (frame: Bytes, image: ImageDescription) => Bytes | Promise<Bytes>
@@ -21,6 +22,8 @@ const PREFIX = '1.2.840.10008.1.2'
 const JPEG_QUALITY = 90
 /** In the progression orders of ITU-T T.800 Table A.16. */
 const RPCL = 2
+/** Of the base resolution in the syntax by resolution. */
+const LEAST_SIDE = 64
 
 const isGreyOrRgb = ({ samplesPerPixel, photometricInterpretation }: ImageDescription): boolean =>
   samplesPerPixel === 1 || (samplesPerPixel === 3 && photometricInterpretation === 'RGB')
@@ -66,7 +69,7 @@ const encoders = new Map<Uid, FrameEncoder>(
       rgbAs: 'YBR_RCT',
     },
     '.4.201': { fits: fitsWavelets, encode: (frame, image) => htj2k(frame, image), rgbAs: 'YBR_RCT' },
-    '.4.202': { fits: fitsWavelets, encode: (frame, image) => htj2k(frame, image, RPCL), rgbAs: 'YBR_RCT' },
+    '.4.202': { fits: fitsWavelets, encode: htj2kByResolution, rgbAs: 'YBR_RCT' },
     '.5': {
       fits: ({ samplesPerPixel, bitsAllocated }) => (samplesPerPixel * bitsAllocated) / 8 <= 15,
       encode: (frame, image) => encodeRle(frame, image)!,
@@ -122,12 +125,22 @@ function decompositions({ rows, columns }: ImageDescription): number {
   return Math.min(5, Math.floor(Math.log2(Math.min(rows, columns))))
 }
 
-function htj2k(frame: Bytes, image: ImageDescription, order?: number): Promise<Bytes> {
+function htj2k(frame: Bytes, image: ImageDescription): Promise<Bytes> {
   return wasm(openjph, frame, image, (encoder) => {
     encoder.setQuality?.(true, 0)
     encoder.setDecompositions?.(decompositions(image))
-    if (order !== undefined) encoder.setProgressionOrder?.(order)
   })
+}
+
+/** PS3.5 10.18: by resolution, of which the least has a side of at most 64 pixels, with the lengths of tile-parts. */
+async function htj2kByResolution(frame: Bytes, image: ImageDescription): Promise<Bytes> {
+  const levels = Math.ceil(Math.log2(Math.min(image.rows, image.columns) / LEAST_SIDE))
+  const codestream = await wasm(openjph, frame, image, (encoder) => {
+    encoder.setQuality?.(true, 0)
+    encoder.setDecompositions?.(Math.max(decompositions(image), levels))
+    encoder.setProgressionOrder?.(RPCL)
+  })
+  return withTileLengths(codestream)
 }
 
 async function wasm(
