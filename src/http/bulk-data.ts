@@ -4,7 +4,7 @@ import { littleEndian, type DataSetSource } from '../dicom/data-set-source.ts'
 import { walkElements, type WalkedElement } from '../dicom/element-walk.ts'
 import { formatTag } from '../dicom/tag.ts'
 import { isBulkData } from '../dicomweb/bulk-attributes.ts'
-import { OCTET_STREAM } from '../dicomweb/bulk-media.ts'
+import {} from '../dicomweb/bulk-media.ts'
 import { isOmitted } from '../dicomweb/encoded-model.ts'
 import { allFrames, run, wholePixelData, type SizedBytes } from '../dicomweb/frames.ts'
 import {
@@ -67,9 +67,8 @@ async function retrieveOnePixelData(c: HttpContext, path?: string): Promise<Resp
     true,
   )
   if (!inParts) throw notAcceptable()
-  const [media = ''] = inParts.representation.contentType.split(';')
   const parts = frameParts(inParts, allFrames(layout.frames), url)
-  return await new Delivery().sendMultipart(c, media, parts, {})
+  return await new Delivery().sendMultipart(c, parts, {})
 }
 
 /** All bulk data of a study, a series or an instance, each value a part. */
@@ -88,8 +87,7 @@ async function retrieveAll(c: HttpContext, pixelsOnly: boolean): Promise<Respons
   const instances = cache.retrieve(archive, pathSelection(c), { compressed: true, lingers: false }, { signal })
   const delivery = new Delivery()
   const parts = delivery.parts(instances, (instance) => partsOf(c, instance, offers, pixelsOnly, delivery))
-  const { media } = offers[0]!
-  return delivery.sendMultipart(c, media.includes('*') ? OCTET_STREAM : media, parts, {})
+  return delivery.sendMultipart(c, parts, {})
 }
 
 /** The values of an instance that the client accepts; the delivery is told of the others. */
@@ -153,11 +151,10 @@ async function sendValue(
       ...(contentType !== 'application/pdf' && { 'Content-Security-Policy': "default-src 'none'; sandbox" }),
     })
   }
-  const [media = ''] = contentType.split(';')
   async function* parts(): AsyncGenerator<Part> {
     yield part(value, representation, location)
   }
-  return new Delivery().sendMultipart(c, media, parts(), {})
+  return new Delivery().sendMultipart(c, parts(), {})
 }
 
 function offersFor(c: HttpContext, single: boolean): BulkOffer[] {

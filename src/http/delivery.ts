@@ -25,6 +25,13 @@ export class Delivery {
   #given = 0
   #refused = 0
   #reason: Error | undefined
+  #isForeseen = false
+
+  /** Some instances will be left out: the answer is a 206 from the start, and that they are missing is no failure. */
+  foresee(): void {
+    this.#isForeseen = true
+    this.#partial = true
+  }
 
   /** Something of an instance exists in no form that the client accepts, or cannot be made for the reason told. */
   leaveOut(reason?: Error): void {
@@ -47,31 +54,49 @@ export class Delivery {
     }
     if (this.#given === 0 && this.#refused > 0) throw this.#reason ?? notAcceptable()
     if (this.#refused > 0) {
-      if (this.#committed) throw this.#reason ?? notAcceptable()
+      if (this.#committed && !this.#isForeseen) throw this.#reason ?? notAcceptable()
       this.#partial = true
     }
   }
 
-  /** Answers with multipart/related; `type` is the media type of its parts. */
+  /** Answers with multipart/related, whose type is that of its first part (RFC 2387 3.1). */
   async sendMultipart(
     c: HttpContext,
-    type: string,
     parts: AsyncIterable<Part>,
     headers: Readonly<Record<string, string | string[]>>,
   ): Promise<Response> {
     const boundary = newBoundary()
-    return this.send(c, multipart(parts, boundary), { 'Content-Type': relatedType(type, boundary), ...headers })
+    let first: string | undefined
+    async function* noted(): AsyncGenerator<Part> {
+      for await (const part of parts) {
+        first ??= part.headers['Content-Type'].split(';')[0]
+        yield part
+      }
+    }
+    return this.#send(c, multipart(noted(), boundary), () => ({
+      'Content-Type': relatedType(first ?? '', boundary),
+      ...headers,
+    }))
   }
 
-  async send(
+  send(
     c: HttpContext,
     body: AsyncIterable<Bytes>,
     headers: Readonly<Record<string, string | string[]>>,
   ): Promise<Response> {
+    return this.#send(c, body, () => headers)
+  }
+
+  /** The headers are wanted when the beginning of the body is there. */
+  async #send(
+    c: HttpContext,
+    body: AsyncIterable<Bytes>,
+    headers: () => Readonly<Record<string, string | string[]>>,
+  ): Promise<Response> {
     const { stream } = await primed(body, HOLD_BYTES, HOLD_MS)
     this.#committed = true
     const status = this.#partial ? 206 : 200
-    return sendStream(c, { status, headers }, stream, c.var.archive.config.timeouts.stall)
+    return sendStream(c, { status, headers: headers() }, stream, c.var.archive.config.timeouts.stall)
   }
 }
 

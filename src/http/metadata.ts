@@ -40,7 +40,7 @@ export async function retrieveMetadata(c: HttpContext): Promise<Response> {
     ? delivery.parts(foundMetadata(archive, selection, { signal }), (metadata) => document(metadata, {}, isXml))
     : delivery.parts(retrieved(), (instance) => documentOf(instance, base, isXml))
   const headers = found ? { Warning: [`299 ${base}: ${FOUND_ONLY}`] } : {}
-  if (isXml) return delivery.sendMultipart(c, type, parts, headers)
+  if (isXml) return delivery.sendMultipart(c, parts, headers)
   return delivery.send(c, array(parts), { 'Content-Type': type, ...headers })
 }
 

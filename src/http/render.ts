@@ -53,6 +53,8 @@ export interface RenderRequest {
 const ANIMATION_TURNS = 4
 /** Of the content of a report: a longer one is given as DICOM only. */
 export const MAX_REPORT_BYTES = 8 * 1024 * 1024
+/** What a report is shown as, its default first. */
+export const REPORT_TYPES: readonly RenderedType[] = ['text/html', 'text/plain']
 const REPORT_ROOT = `${STORAGE_ROOT}88.`
 const PDF = 'application/pdf'
 
@@ -97,7 +99,7 @@ export async function renderedTypes(
   if (layout && isVideo(instance.syntax)) return [mediaTypeOf(instance.syntax) as RenderedType]
   if (layout && !isDrawable(instance.syntax)) return []
   if (layout) return frames > 1 ? ANIMATED_FIRST : IMAGE_TYPES
-  if (instance.sopClass.startsWith(REPORT_ROOT)) return ['text/html', 'text/plain']
+  if (instance.sopClass.startsWith(REPORT_ROOT)) return REPORT_TYPES
   const { type } = await documentOf(instance)
   return type === PDF ? [PDF] : []
 }

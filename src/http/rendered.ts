@@ -1,12 +1,13 @@
 import type { CachedInstance } from '../cache/cached-instance.ts'
-import { IMAGE_TYPES, negotiateRendered } from '../dicomweb/negotiate-rendered.ts'
+import { IMAGE_TYPES, negotiateRendered, type RenderedType } from '../dicomweb/negotiate-rendered.ts'
 import { parseRenderedParams, type RenderedParams } from '../dicomweb/rendered-params.ts'
 import { concernsOneInstance } from './decompress.ts'
 import { Delivery, notAcceptable, type Part } from './delivery.ts'
 import type { HttpContext } from './environment.ts'
 import { frameList } from './frames.ts'
+import { holdsOthers } from './listed.ts'
 import { acceptHeader, instanceUrl, pathInstance, pathSelection } from './path.ts'
-import { drawPicture, isDrawable, renderInstance, type Rendering, type RenderRequest } from './render.ts'
+import { drawPicture, isDrawable, renderInstance, REPORT_TYPES, type Rendering, type RenderRequest } from './render.ts'
 import { layoutOf } from './pixel-source.ts'
 import { RequestError } from './problem.ts'
 import { exactly, sendSized, sizedBytes } from './sized-body.ts'
@@ -62,7 +63,14 @@ export async function renderFrames(c: HttpContext): Promise<Response> {
       yield partOf({ ...offer!, value: sizedBytes(bytes) }, `${instanceUrl(c, instance)}/frames/${frame}/rendered`)
     }
   }
-  return await new Delivery().sendMultipart(c, type, parts(), warningsOf(c, params))
+  return await new Delivery().sendMultipart(c, parts(), warningsOf(c, params))
+}
+
+/** What instances of modalities that are no images are shown as; of the others without images there is nothing to show. */
+const NOT_IMAGES: Readonly<Record<string, readonly RenderedType[]>> = {
+  SR: REPORT_TYPES,
+  KO: REPORT_TYPES,
+  DOC: ['application/pdf'],
 }
 
 /** WADO-RS of a study or a series: one part for each instance that can be shown. */
@@ -81,11 +89,15 @@ export async function renderSelection(c: HttpContext): Promise<Response> {
   const [first] = negotiateRendered(accept, { media: every, forms: ['multipart'] })
   if (!first) throw notRenderable()
   const { archive, cache, signal } = c.var
-  const instances = cache.retrieve(archive, pathSelection(c), { compressed: true, lingers: false }, { signal })
+  const selection = pathSelection(c)
   const delivery = new Delivery()
+  const isShown = (modality: string): boolean =>
+    negotiateRendered(accept, { media: NOT_IMAGES[modality] ?? [], forms: ['multipart'] }).length > 0
+  if (await holdsOthers(c, selection, isShown)) delivery.foresee()
+  const instances = cache.retrieve(archive, selection, { compressed: true, lingers: false }, { signal })
   const request: RenderRequest = { params, accept, forms: ['multipart'] }
   const parts = delivery.parts(instances, (instance) => renderedPart(c, instance, request, delivery))
-  return delivery.sendMultipart(c, first.media, parts, warningsOf(c, params))
+  return delivery.sendMultipart(c, parts, warningsOf(c, params))
 }
 
 async function* renderedPart(
@@ -127,7 +139,7 @@ export function sendRendering(
     async function* parts(): AsyncGenerator<Part> {
       yield partOf(rendering, location)
     }
-    return new Delivery().sendMultipart(c, media, parts(), warningsOf(c, params))
+    return new Delivery().sendMultipart(c, parts(), warningsOf(c, params))
   }
   return sendSized(c, value, {
     'Content-Type': typeOf(media),

@@ -16,6 +16,7 @@ import { isStreamable, planTranscoding } from '../imaging/transcode.ts'
 import { converted, isUndrawable } from './decompress.ts'
 import { Delivery, notAcceptable, type Part } from './delivery.ts'
 import type { HttpContext } from './environment.ts'
+import { holdsOthers } from './listed.ts'
 import { acceptHeader, pathSelection } from './path.ts'
 import { layoutOf } from './pixel-source.ts'
 
@@ -27,11 +28,16 @@ export async function retrieveInstances(c: HttpContext): Promise<Response> {
   if (!best) throw notAcceptable()
   const offers = all.filter(({ form }) => form === best.form)
   const { archive, cache, signal } = c.var
-  const instances = cache.retrieve(archive, selection, { compressed: true, lingers: false }, { signal })
   const delivery = new Delivery()
+  // What has no pixels has no compressed form either.
+  const onlyImages = offers.every(({ syntax }) => syntax !== '*' && transferSyntax(syntax).encapsulated)
+  if (onlyImages && selection.instance === undefined && (await holdsOthers(c, selection, () => false))) {
+    delivery.foresee()
+  }
+  const instances = cache.retrieve(archive, selection, { compressed: true, lingers: false }, { signal })
   const parts = delivery.parts(instances, (instance) => fileParts(c, instance, offers, delivery))
   const location = { 'Content-Location': resourceUrl(c.var.base, selection) }
-  if (best.form === 'multipart') return delivery.sendMultipart(c, 'application/dicom', parts, location)
+  if (best.form === 'multipart') return delivery.sendMultipart(c, parts, location)
   return delivery.send(c, bodies(parts), { 'Content-Type': 'application/dicom', ...location })
 }
 

@@ -6,9 +6,10 @@ import { resourceUrl } from '../dicomweb/resource.ts'
 import { UnusableImageError } from '../imaging/image-description.ts'
 import { WHOLE } from '../imaging/place-picture.ts'
 import type { InstanceUids, Selection } from '../pacs/instance.ts'
-import { returnKey, selectionKeys, type Level } from '../pacs/query.ts'
+import { returnKey, selectionKeys } from '../pacs/query.ts'
 import type { HttpContext } from './environment.ts'
 import { frameList } from './frames.ts'
+import { listed, listedSeries, WITHOUT_IMAGES } from './listed.ts'
 import { sizedBytes } from './sized-body.ts'
 import { acceptHeader, pathSelection } from './path.ts'
 import { layoutOf } from './pixel-source.ts'
@@ -18,14 +19,6 @@ import { notRenderable, renderedParams, sendRendering } from './rendered.ts'
 
 /** Pixels of a side of a thumbnail for which nothing is said. */
 const SIDE = 128
-/** Series and instances that are looked at to choose one of them. */
-const MAX_CANDIDATES = 10_000
-/** Modalities whose instances have no pixels (PS3.3 C.7.3.1.1.1). */
-const WITHOUT_IMAGES: readonly string[] = [
-  ...['SR', 'KO', 'PR', 'DOC', 'REG', 'RTSTRUCT', 'RTPLAN', 'RTRECORD', 'AU', 'ECG', 'HD', 'EPS', 'PLAN', 'FID', 'RWV'],
-  ...['SMR', 'STAIN', 'TEXTUREMAP', 'M3D', 'ASMT', 'RESP', 'EEG', 'EMG', 'EOG', 'POS', 'ANN'],
-]
-
 /** A small picture of a study, a series, an instance or a frame: the one in the middle (PS3.18 10.4.1.4). */
 export async function thumbnail(c: HttpContext): Promise<Response> {
   const params = renderedParams(c, true)
@@ -63,30 +56,11 @@ async function representativeOf(c: HttpContext, { study, series, instance }: Sel
 }
 
 async function seriesOf(c: HttpContext, study: Uid): Promise<Uid> {
-  const found = await listed(c, 'SERIES', [
-    returnKey(Attribute.Modality, 'CS'),
-    ...selectionKeys(study, undefined),
-    returnKey(Attribute.SeriesInstanceUID, 'UI'),
-    returnKey(Attribute.SeriesNumber, 'IS'),
-  ])
+  const found = await listedSeries(c, { study })
   const images = found.filter((match) => !WITHOUT_IMAGES.includes(match.string(Attribute.Modality) ?? ''))
   const [first] = inOrder(images, Attribute.SeriesNumber, Attribute.SeriesInstanceUID)
   if (first === undefined) throw noThumbnail()
   return first
-}
-
-async function listed(
-  { var: { archive, signal } }: HttpContext,
-  level: Level,
-  keys: Parameters<typeof archive.find>[0]['keys'],
-): Promise<Dataset[]> {
-  const found: Dataset[] = []
-  const ordered = [...keys].sort((a, b) => a.tag - b.tag)
-  for await (const match of archive.find({ level, keys: ordered }, { signal })) {
-    found.push(match)
-    if (found.length >= MAX_CANDIDATES) break
-  }
-  return found
 }
 
 /** UIDs by a number that their matches have; those without one come last, in the order of the archive. */

@@ -1,7 +1,9 @@
+import { randomBytes } from 'node:crypto'
 import sharp from 'sharp'
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest'
 import { Attribute } from '../../src/dicom/attributes.ts'
 import { Dataset } from '../../src/dicom/dataset.ts'
+import { HOLD_BYTES } from '../../src/http/delivery.ts'
 import { MAX_DRAWING_HEADER_BYTES } from '../../src/http/draw.ts'
 import { code, even, get, imageFile, madeImage, parts, pixelsOf, realFile, type Got } from '../support/conversion.ts'
 import { E, I, instanceFile, S, Syntax, type InstanceOptions } from '../support/dicom-files.ts'
@@ -788,6 +790,58 @@ describe('a study and a series', () => {
       )
     }
     await holds(reportFile({ study, series: reports, instance: `${reports}.1` }))
+  })
+
+  describe('whose pictures are more than what waits for the status line', () => {
+    const study = `${S}.700`
+    const path = `/studies/${study}`
+    const side = 320
+    const noisy = (): number[] => Array.from(randomBytes(side * side), (byte) => byte << 4)
+
+    beforeAll(async () => {
+      for (const n of [1, 2, 3]) {
+        const options = { study, series: `${study}.1`, instance: `${study}.1.${n}` }
+        await holds(greyFile(noisy(), { columns: side, options }))
+      }
+      await holds(reportFile({ study, series: `${study}.2`, instance: `${study}.2.1` }))
+    })
+
+    it('is a 206 with all of them, and not cut, where a report that nobody wants comes last', async () => {
+      const got = parts(await rendered('', 'multipart/related; type="image/png"', path), 206)
+      expect(got.map(({ headers }) => headers.get('content-type'))).toEqual(['image/png', 'image/png', 'image/png'])
+      expect(got.reduce((sum, { body }) => sum + body.length, 0)).toBeGreaterThan(2 * HOLD_BYTES)
+    })
+
+    it('is a 206 in a compression, which a report has not', async () => {
+      const accept = 'multipart/related; type="application/dicom"; transfer-syntax=1.2.840.10008.1.2.4.80'
+      const got = parts(await get(`${setup.url}${path}`, accept), 206)
+      expect(got).toHaveLength(3)
+    })
+
+    it('is a 200 with the report for who takes it', async () => {
+      const got = parts(await rendered('', undefined, path))
+      expect(got.map(({ headers }) => headers.get('content-type')).sort()).toEqual([
+        ...['image/jpeg', 'image/jpeg', 'image/jpeg'],
+        'text/html; charset=utf-8',
+      ])
+    })
+
+    it('is told by the type of its first part', async () => {
+      const got = await rendered('', undefined, `${path}/series/${study}.2`)
+      expect(got.type).toContain('type="text/html"')
+    })
+
+    it('is cut where one that is an image cannot be given: that was not to be foreseen', async () => {
+      const broken = { study, series: `${study}.1`, instance: `${study}.1.9` }
+      await holds(greyFile(noisy().slice(0, side), { columns: side, rows: side, options: broken }))
+      const answer = rendered('', 'multipart/related; type="image/png"', `${path}/series/${study}.1`)
+      expect(
+        await answer.then(
+          ({ status }) => status,
+          () => 'cut',
+        ),
+      ).toBe('cut')
+    })
   })
 
   it('of images is a part for each instance', async () => {
