@@ -110,9 +110,9 @@ function logRefusals(log: Logger, registry: Registry): () => void {
     registers: [registry],
   })
   return listen('dimsegate:refused-store', (message) => {
-    const { reason, code } = message as RefusedStoreEvent
+    const { reason, address, callingAeTitle, code } = message as RefusedStoreEvent
     refused.inc({ reason })
-    log.warn({ reason, ...(code !== undefined && { code }) }, 'refused store')
+    log.warn({ reason, address, callingAeTitle, code }, 'refused store')
   })
 }
 

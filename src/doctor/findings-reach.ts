@@ -49,16 +49,26 @@ export function notConnected({ aeTitle, host, port }: Parties, error: unknown): 
   return problem('CONNECT_FAILED', `No connection to ${address}${system === undefined ? '' : ` (${system})`}.`, ask)
 }
 
-export function tlsConnected(milliseconds: number): Finding {
-  const text = `TLS in ${seconds(milliseconds)}, its certificate verified unless archives[].tls says otherwise.`
-  return { level: 'ok', code: 'TLS_CONNECTED', text, facts: { milliseconds } }
+export function tlsConnected(milliseconds: number, isVerified: boolean): Finding {
+  const facts = { milliseconds, isVerified }
+  if (isVerified) {
+    return {
+      level: 'ok',
+      code: 'TLS_CONNECTED',
+      text: `TLS in ${seconds(milliseconds)}, its certificate verified.`,
+      facts,
+    }
+  }
+  const text = `TLS in ${seconds(milliseconds)}, its certificate not verified: archives[].tls.rejectUnauthorized is false, and anybody could be in between.`
+  return { level: 'note', code: 'TLS_CONNECTED', text, facts }
 }
 
 export function noTls({ host, port, ourHost }: Parties, error: unknown): Finding {
   const system = systemCode(error)
   const why = isTimeout(error) ? 'no answer in time' : (system ?? 'the connection was closed')
   const ask = `Please tell us whether ${host}, port ${port}, speaks DICOM over TLS, which authority signed its certificate, and whether it wants one of ours (we call from ${ourHost}).`
-  return { level: 'problem', code: 'TLS_FAILED', text: `No TLS at ${host}:${port}: ${why}.`, ask, facts: { why } }
+  const text = `No TLS at ${host}:${port}: ${why}. Whom we trust is in archives[].tls.ca; the name that the certificate must have in archives[].tls.servername, else archives[].host.`
+  return { level: 'problem', code: 'TLS_FAILED', text, ask, facts: { why } }
 }
 
 /** A file that archives[].tls names. Its error is of our own files: it holds nothing of the archive's. */
@@ -136,7 +146,11 @@ export function notAssociated(to: Parties, error: unknown, tls: boolean): Findin
     }
     return problem('ASSOCIATION_REJECTED', `The association is rejected (${rejection(error)}).`, letUsIn, facts)
   }
-  const wantsTls = tls ? '' : ' It may want TLS: see archives[].tls.'
+  const wantsTls = tls
+    ? ' It may want a certificate of ours, or not accept the one that we have: see archives[].tls.cert.'
+    : ' It may want TLS: see archives[].tls.'
+  // Of TLS 1.3 the other side's word on our certificate comes when we think that all is well.
+  const alert = systemCode(error)
   if (isTimeout(error)) {
     return problem('ASSOCIATION_TIMEOUT', `Connected, but the association is not answered.${wantsTls}`, letUsIn)
   }
@@ -144,7 +158,11 @@ export function notAssociated(to: Parties, error: unknown, tls: boolean): Findin
     return problem('NOT_DICOM', `What answers at ${host}:${port} is not DICOM; perhaps the archive's web port.`)
   }
   if (error instanceof ConnectionLostError || error instanceof AssociationAbortedError) {
-    return problem('ASSOCIATION_LOST', `The archive ${reasonOf(error)} before it was accepted.${wantsTls}`, letUsIn)
+    return problem(
+      'ASSOCIATION_LOST',
+      `The archive ${reasonOf(error)}${alert === undefined ? '' : ` (${alert})`} before the association was accepted.${wantsTls}`,
+      letUsIn,
+    )
   }
   return problem('ASSOCIATION_FAILED', `No association: the archive ${reasonOf(error)}.`)
 }

@@ -91,20 +91,49 @@ export function nothingArrived(listener: Listener, level: Level, status: number 
   return { level, code: 'MOVE_NOTHING_ARRIVED', text, ask, facts }
 }
 
-/** Somebody called our listener, and there was no agreement about TLS. */
-export function movedWithoutTls(listener: Listener, level: Level): Finding {
-  const { aeTitle, host, port } = listener
-  const text = `Our listener was called, but not by TLS as dimse.tls wants it, or with a certificate that dimse.tls.ca does not know.${instead(level, 'C-GET')}`
-  const ask = `Please have the archive store to ${aeTitle} at host ${host}, port ${port}, by DICOM over TLS, and tell us which authority signed its certificate.`
-  return { level, code: 'MOVE_TLS_FAILED', text, ask }
+/** Somebody called our listener, and there was no agreement about TLS, for a reason that OpenSSL calls `code`. */
+export function movedWithoutTls({ aeTitle, host, port }: Listener, level: Level, code: string): Finding {
+  const found = (why: string, ask: string): Finding => {
+    const text = `Our listener was called, and ${why} (${code}).${instead(level, 'C-GET')}`
+    return { level, code: 'MOVE_TLS_FAILED', text, ask, facts: { why: code } }
+  }
+  const destination = `${aeTitle} at host ${host}, port ${port}`
+  // An alert is the other side's word.
+  if (code.includes('ALERT')) {
+    return found(
+      'the archive did not accept our certificate: look at dimse.tls.cert, whether it has expired',
+      `Please have the archive trust the authority of the certificate of ${destination}.`,
+    )
+  }
+  if (/VERSION|HTTP_REQUEST|PROTOCOL|UNKNOWN/i.test(code)) {
+    return found(
+      'not by TLS as dimse.tls wants it',
+      `Please have the archive store to ${destination} by DICOM over TLS, 1.2 at least.`,
+    )
+  }
+  return found(
+    'the certificate that the archive showed, if any, is not one for which dimse.tls.ca vouches',
+    `Please tell us which authority signed the certificate that the archive shows when it stores to ${destination}, and whether it has expired.`,
+  )
 }
 
-/** Somebody called our listener, not by the archive's AE title. */
-export function movedByStranger(parties: Parties, level: Level): Finding {
-  const { aeTitle } = parties
-  const text = `Our listener was called, but neither by the AE title ${aeTitle} nor by another of archives[].delivery, and so refused what came.${instead(level, 'C-GET')}`
-  const ask = `Please have the archive store to us under the AE title ${aeTitle}, under which we call it.`
-  return { level, code: 'MOVE_CALLER_UNKNOWN', text, ask }
+/** What called our listener did not speak DICOM, or not plainly. */
+export function movedNotDicom({ port }: Listener, level: Level): Finding {
+  const text = `Our listener was called, by something that is not plain DICOM: perhaps the archive stores by TLS. See dimse.tls.${instead(level, 'C-GET')}`
+  const ask = `Please tell us whether the archive stores to port ${port} by DICOM over TLS.`
+  return { level, code: 'MOVE_NOT_DICOM', text, ask }
+}
+
+/** Somebody called our listener, not by the archive's AE title, or not from its address. */
+export function movedByStranger(
+  { aeTitle }: Parties,
+  level: Level,
+  { callingAeTitle = '', address = '' }: { readonly callingAeTitle?: string; readonly address?: string | undefined },
+): Finding {
+  const who = `the AE title ${callingAeTitle} at ${address.replace(/^::ffff:/, '')}`
+  const text = `Our listener was called by ${who}, which is not what archives[].aeTitle (${aeTitle}) and archives[].delivery allow, and refused what came. If that is the archive, set archives[].aeTitle or .delivery to it.${instead(level, 'C-GET')}`
+  const ask = `Please tell us whether the archive stores under ${who}.`
+  return { level, code: 'MOVE_CALLER_UNKNOWN', text, ask, facts: { callingAeTitle, address } }
 }
 
 export function moveFailed(parties: Parties, at: Listener, level: Level, failure: Failure): Finding {
@@ -178,12 +207,12 @@ export function storable({ aeTitle, callingAeTitle, ourHost }: Parties, result: 
     const ask = `Please allow the AE title ${callingAeTitle} at host ${ourHost} C-STORE on ${aeTitle}.`
     return [{ level: 'note', code: 'STORE_NOT_ACCEPTED', text, ask, facts }]
   }
-  const text = `Contexts for C-STORE are accepted for ${accepted.join(', ')}. Compressed: ${all.join(', ') || 'none with all of them'}. Nothing was stored: whether we may shows --store-test.`
+  const text = `Contexts for C-STORE are accepted for ${accepted.join(', ')}. Compressed, for each of these classes: ${all.join(', ') || 'no syntax'}. Nothing was stored: --store-test shows whether we may.`
   const ok: Finding = { level: 'ok', code: 'STORE_ACCEPTED', text, facts }
   const lacking = [...refused, ...none, ...some.map((name) => `${name} (taken for some classes)`)]
   if (lacking.length === 0) return [ok]
   const ask = `Please allow the AE title ${callingAeTitle} at host ${ourHost} to store on ${aeTitle} also: ${[...refused, ...none, ...some].join(', ')}.`
-  const partly = `C-STORE is not accepted for ${lacking.join(', ')}. What users store of it is refused.`
+  const partly = `C-STORE is not accepted for ${lacking.join(', ')}. A class that is not accepted cannot be stored; what is compressed otherwise is stored uncompressed where archives[].store.decompress allows it.`
   return [ok, { level: 'note', code: 'STORE_PARTLY_ACCEPTED', text: partly, ask }]
 }
 

@@ -55,11 +55,12 @@ async function moveTo(destination: MoveDestination, probe: Probe, sample: Sample
   const seen: Seen = { bytes: 0, refusals: [] }
   // In a service others may call meanwhile.
   const note = (event: unknown): void => {
-    const { reason, address } = event as RefusedStoreEvent
+    const refusal = event as RefusedStoreEvent
+    const { reason, address } = refusal
     // Who has gone for want of TLS has no address any more.
     const isNameless = reason === 'tls-failed' && address === undefined
     const isTheirs = !probe.service || isNameless || address?.replace(/^::ffff:/, '') === probe.theirHost
-    if (isTheirs) seen.refusals.push(reason)
+    if (isTheirs) seen.refusals.push(refusal)
   }
   subscribe('dimsegate:refused-store', note)
   try {
@@ -94,7 +95,7 @@ function isLoopback(host: string): boolean {
 interface Seen {
   arrival?: findings.Arrival
   bytes: number
-  readonly refusals: RefusedStoreEvent['reason'][]
+  readonly refusals: RefusedStoreEvent[]
 }
 
 async function moveWithin(
@@ -157,8 +158,13 @@ function outcomeOf(
   if ('status' in end && end.status === Status.moveDestinationUnknown) {
     return failed((level) => findings.destinationUnknown(at, level))
   }
-  if (refusals.includes('tls-failed')) return failed((level) => findings.movedWithoutTls(at, level))
-  if (refusals.includes('unknown-caller')) return failed((level) => findings.movedByStranger(probe.parties, level))
+  const refusedFor = (reason: RefusedStoreEvent['reason']): RefusedStoreEvent | undefined =>
+    refusals.find((refusal) => refusal.reason === reason)
+  const withoutTls = refusedFor('tls-failed')
+  if (withoutTls) return failed((level) => findings.movedWithoutTls(at, level, withoutTls.code ?? 'unknown'))
+  const stranger = refusedFor('unknown-caller')
+  if (stranger) return failed((level) => findings.movedByStranger(probe.parties, level, stranger))
+  if (refusedFor('not-dicom')) return failed((level) => findings.movedNotDicom(at, level))
   if ('error' in end) {
     if (isTimeout(end.error) && bytes === 0) return failed((level) => findings.nothingArrived(at, level, undefined))
     return failed((level) => findings.moveFailed(probe.parties, at, level, { error: end.error, bytes }))

@@ -30,7 +30,11 @@ async function connect(probe: Probe, tls: TlsOptions | undefined): Promise<boole
       probe.ourHost = transport.localAddress?.replace(/^::ffff:/, '')
       probe.theirHost = transport.remoteAddress?.replace(/^::ffff:/, '')
       transport.destroy()
-      probe.add(tls ? findings.tlsConnected(milliseconds) : findings.connected(probe.parties, milliseconds))
+      probe.add(
+        tls
+          ? findings.tlsConnected(milliseconds, tls.rejectUnauthorized !== false)
+          : findings.connected(probe.parties, milliseconds),
+      )
       return true
     },
     (error) => (tls ? findings.noTls(probe.parties, error) : findings.notConnected(probe.parties, error)),

@@ -18,6 +18,8 @@ export interface AcceptOptions {
   readonly maxPduLength: number
   /** Decides on a request: a policy for its contexts, or a rejection. */
   decide(request: AssociateRequest): AcceptorPolicy | Omit<AssociateReject, 'type'>
+  /** Called when what comes instead of a request is none of the protocol. */
+  readonly onMalformed?: () => void
   /** Milliseconds; ARTIM_MS unless told. */
   readonly artim?: number
 }

@@ -102,6 +102,7 @@ export class Association {
     association.#start()
     await association.#waiters.until(() => association.#state !== 2, undefined)
     const request = association.#request
+    if (!request && association.#failure instanceof ProtocolError) options.onMalformed?.()
     if (association.#state !== 3 || !request) return undefined
     try {
       const decision = refusal(request) ?? options.decide(request)

@@ -13,8 +13,11 @@ export interface ListenOptions {
   readonly tls?: ListenerTls | undefined
   /** Milliseconds that coming to terms about TLS may take, all of it; ARTIM_MS unless told. */
   readonly handshakeTimeout?: number | undefined
-  /** A caller that does not come to terms about TLS; not told of those that leave without a word. */
-  readonly onTlsFailure?: (error: NodeJS.ErrnoException, address: string | undefined) => void
+  /**
+   * A caller that does not come to terms about TLS, with OpenSSL's name for why, and its address if it has not gone yet.
+   * Not told of those that leave without a word.
+   */
+  readonly onTlsFailure?: (code: string, address: string | undefined) => void
 }
 
 export interface Listening extends AsyncDisposable {
@@ -64,12 +67,12 @@ function tlsServer(
   server.on('secureConnection', accepted)
   server.on('tlsClientError', (error: NodeJS.ErrnoException, socket: TLSSocket) => {
     const { remoteAddress } = socket
-    // Typed as if it were always there.
-    const authorizationError = socket.authorizationError as Error | undefined
+    // Typed as an error that is always there.
+    const authorizationError = socket.authorizationError as unknown as string | null | undefined
     socket.destroy()
     // Probes of load balancers open connections and close them again.
-    const isWordless = error.code === 'ECONNRESET' && !authorizationError
-    if (!isWordless) onTlsFailure?.(error, remoteAddress)
+    const code = authorizationError ?? error.code ?? error.message
+    if (code !== 'ECONNRESET') onTlsFailure?.(code, remoteAddress)
   })
   return server
 }

@@ -30,7 +30,9 @@ export interface RefusedStoreEvent {
   readonly address?: string | undefined
   /** OpenSSL's name for what is wrong with TLS. */
   readonly code?: string | undefined
-  readonly reason: 'tls-failed' | 'unknown-caller' | 'unexpected' | 'unreadable'
+  /** How who called named itself. */
+  readonly callingAeTitle?: string
+  readonly reason: 'tls-failed' | 'not-dicom' | 'unknown-caller' | 'unexpected' | 'unreadable'
 }
 
 /** Published when the listener is opened. */
@@ -141,7 +143,7 @@ export class MoveDestination implements AsyncDisposable {
     const { host, port } = this.#config
     if (!this.#listening) {
       const accept = (transport: Transport): void => void this.#serve(transport)
-      const onTlsFailure = ({ code }: NodeJS.ErrnoException, address: string | undefined): void =>
+      const onTlsFailure = (code: string, address: string | undefined): void =>
         refusals.publish({ reason: 'tls-failed', address, code } satisfies RefusedStoreEvent)
       this.#listening = listen({ host, port }, accept, {
         maxConnections: MAX_CONNECTIONS,
@@ -193,6 +195,7 @@ export class MoveDestination implements AsyncDisposable {
     const association = await Association.accept(transport, {
       maxPduLength: 131_072,
       decide: (request) => this.#decide(request, remoteAddress),
+      onMalformed: () => refusals.publish({ reason: 'not-dicom', address: remoteAddress } satisfies RefusedStoreEvent),
       ...(this.#limits.artim !== undefined && { artim: this.#limits.artim }),
     }).catch(() => undefined)
     if (!association) return
@@ -215,7 +218,8 @@ export class MoveDestination implements AsyncDisposable {
     const callers = this.#archivesAt(request.callingAeTitle, address)
     const expected = this.#movesOf(callers).length > 0
     if (callers.length === 0) {
-      refusals.publish({ reason: 'unknown-caller', address } satisfies RefusedStoreEvent)
+      const callingAeTitle = request.callingAeTitle.trim()
+      refusals.publish({ reason: 'unknown-caller', address, callingAeTitle } satisfies RefusedStoreEvent)
       return { result: 1, source: 1, reason: 3 }
     }
     if (this.#associations.size >= MAX_STORAGE_ASSOCIATIONS) return { result: 2, source: 3, reason: 2 }

@@ -146,7 +146,7 @@ describe('C-GET and C-MOVE', () => {
     const port = await freePort()
     await using archive = await demo(port, { faults: { movesAs: 'MOVER' } })
     const result = await examined({ host: HOST, port: archive.port }, {}, { dimse: { port } })
-    expect(result.codes).toContain('MOVE_CALLER_UNKNOWN')
+    expect(result.finding('MOVE_CALLER_UNKNOWN').text).toContain('by the AE title MOVER at 127.0.0.1')
   })
 
   test('a C-MOVE that is not authorized', async () => {

@@ -64,6 +64,28 @@ describe.skipIf(skipWithoutPeers() || !gateway || !pacs)('Orthanc that speaks TL
     expect(other.finding('MOVE_NOTHING_ARRIVED').ask).toContain(', with TLS')
   })
 
+  test('is told what is wrong with TLS of the listener by the doctor', async () => {
+    const settings = { aeTitle: orthanc.aeTitle, retrieve: 'move', tls: ours() }
+    const other = certificateFor('other.test')!
+    for (const [tls, code, word] of [
+      [null, 'MOVE_NOT_DICOM', 'dimse.tls'],
+      [{ ...listener().tls, ca: other.files.cert }, 'MOVE_TLS_FAILED', 'dimse.tls.ca'],
+      [{ ...listener().tls, ...other.files }, 'MOVE_TLS_FAILED', 'dimse.tls.cert'],
+    ] as const) {
+      const result = await examined(orthanc, settings, { dimse: { ...listener(), tls } })
+      expect(result.at('problem')).toEqual([code])
+      expect(result.finding(code).text).toContain(word)
+    }
+    other[Symbol.dispose]()
+  })
+
+  test('is told by the doctor that it may not know our certificate', async () => {
+    const { key: _, cert: __, ...nameless } = ours()
+    const result = await examined(orthanc, { aeTitle: orthanc.aeTitle, tls: nameless }, { dimse: listener() })
+    expect(result.at('problem')).toHaveLength(1)
+    expect(result.report.findings.at(-1)?.text).toMatch(/ALERT.*archives\[\]\.tls\.cert/)
+  })
+
   test('does not reach a listener without TLS, or one that does not know it: 502 and no instance', async () => {
     const settings = { aeTitle: orthanc.aeTitle, retrieve: 'move', tls: ours() }
     for (const tls of [null, { ...listener().tls, ca: gateway!.files.cert }]) {

@@ -100,6 +100,10 @@ describe.skipIf(!haveOpenssl)('our listener by TLS', () => {
     expect(await gets(port, trusting())).toBe(false)
     expect(await gets(port, { ...trusting(), key: stranger!.key, cert: stranger!.cert })).toBe(false)
     await eventually(() => expect(refused()).toEqual(['tls-failed', 'tls-failed']))
+    expect(refusals.map(({ code }) => code)).toEqual([
+      'ERR_SSL_PEER_DID_NOT_RETURN_A_CERTIFICATE',
+      'DEPTH_ZERO_SELF_SIGNED_CERT',
+    ])
     expect(delivered).toEqual([sliceUid(1)])
   })
 

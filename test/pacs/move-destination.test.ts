@@ -247,6 +247,17 @@ describe('a caller of our listener', () => {
     expect(delivered).toEqual([sliceUid(1)])
   })
 
+  it('that speaks TLS, or HTTP, where neither is wanted is told of', async () => {
+    const { port } = await listening()
+    for (const bytes of [Buffer.from('1603010200010001fc0303', 'hex'), Buffer.from('GET / HTTP/1.1\r\n\r\n')]) {
+      const peer = await connected(port)
+      await peer.send(bytes)
+      await peer.closed()
+    }
+    expect(refused()).toEqual(['not-dicom', 'not-dicom'])
+    expect(refusals[0]?.address).toMatch(/127\.0\.0\.1$/)
+  })
+
   it('that comes and goes some hundred times leaves nothing (fault 9)', async () => {
     const { destination, port } = await listening()
     const delivered = expecting(destination)
