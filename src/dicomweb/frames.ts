@@ -21,6 +21,12 @@ export class NoSuchFrameError extends Error {
   }
 }
 
+/** Whether an image of so many frames has all of these. @throws NoSuchFrameError */
+export function checkFrames(frames: readonly number[], count: number): void {
+  const missing = frames.find((frame) => frame > count)
+  if (missing !== undefined) throw new NoSuchFrameError(missing, count)
+}
+
 /** A run of bytes whose length is known before they are read. */
 export interface SizedBytes {
   readonly length: number

@@ -50,8 +50,8 @@ export function isTimeout(error: unknown): boolean {
 }
 
 /** Result, source and reason as PS3.8 9.3.4 numbers them, with the words for the reason. */
-export function rejection({ message, result, source, reason }: AssociationRejectedError): string {
-  return `${message.replace('The association was rejected: ', '')}; result ${result}, source ${source}, reason ${reason}`
+export function rejection({ why, result, source, reason }: AssociationRejectedError): string {
+  return `${why}; result ${result}, source ${source}, reason ${reason}`
 }
 
 /** Milliseconds as text: `12 ms`, `1.5 s`. */

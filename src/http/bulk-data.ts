@@ -19,7 +19,7 @@ import type { HttpContext } from './environment.ts'
 import { documentOf } from './encapsulated-document.ts'
 import { frameParts } from './frames.ts'
 import { acceptHeader, instanceUrl, pathInstance, pathSelection } from './path.ts'
-import { concernsOneInstance } from './decompress.ts'
+import { concernsOneInstance } from './instance-fault.ts'
 import { givenPixels, layoutOf, openPixelData } from './pixel-source.ts'
 import { exactly, sendSized } from './sized-body.ts'
 

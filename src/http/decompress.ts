@@ -2,18 +2,10 @@ import { Attribute } from '../dicom/attributes.ts'
 import type { ByteStream } from '../dicom/bytes.ts'
 import { HeadTooLargeError, readHead } from '../dicom/head.ts'
 import { EXPLICIT_VR_LITTLE_ENDIAN } from '../dicom/transfer-syntax.ts'
-import { CorruptFragmentsError } from '../dicomweb/fragments.ts'
-import { NoSuchFrameError } from '../dicomweb/frames.ts'
-import { AnimationTooLargeError } from '../imaging/animation.ts'
-import { CodecStoppedError, CodestreamError } from '../imaging/codec-error.ts'
-import { FrameNotEncodedError } from '../imaging/encode-frame.ts'
-import { UnusableImageError } from '../imaging/image-description.ts'
-import { RegionOutsideError } from '../imaging/place-picture.ts'
 import { planTranscoding, transcode, TRANSCODED, type Transcoding } from '../imaging/transcode.ts'
 import type { Instance } from '../pacs/instance.ts'
 import { resumed } from './body.ts'
 import type { HttpContext } from './environment.ts'
-import { RequestError } from './problem.ts'
 
 /** What is held of an instance before its pixel data: the functional groups of many frames are long. */
 export const MAX_HEADER_BYTES = 16 * 1024 * 1024
@@ -27,28 +19,6 @@ export async function converted(c: HttpContext, body: ByteStream, plan: Transcod
   const stream = transcode(body, plan, imaging, signal)
   const first = await stream.next()
   return resumed(first.done === true ? [] : [first.value], stream)
-}
-
-/** The image is at fault, not how it was fetched. */
-export function isUndrawable(error: unknown): boolean {
-  return (
-    error instanceof UnusableImageError ||
-    error instanceof CodestreamError ||
-    error instanceof CodecStoppedError ||
-    error instanceof FrameNotEncodedError
-  )
-}
-
-/** Of several instances, one that cannot be given is left out: it is at fault itself, or has not what is asked for. */
-export function concernsOneInstance(error: unknown): boolean {
-  return (
-    isUndrawable(error) ||
-    error instanceof AnimationTooLargeError ||
-    error instanceof RegionOutsideError ||
-    error instanceof NoSuchFrameError ||
-    error instanceof CorruptFragmentsError ||
-    error instanceof RequestError
-  )
 }
 
 /** An instance that is to be stored, uncompressed, if archives[].store.decompress allows it and it can be done. */

@@ -1,5 +1,5 @@
 import { isVideo } from '../dicomweb/bulk-media.ts'
-import { NoSuchFrameError } from '../dicomweb/frames.ts'
+import { checkFrames } from '../dicomweb/frames.ts'
 import { negotiateBulkData } from '../dicomweb/negotiate-bulk.ts'
 import { Delivery, notAcceptable, type Part } from './delivery.ts'
 import type { HttpContext } from './environment.ts'
@@ -27,8 +27,7 @@ export async function retrieveFrames(c: HttpContext): Promise<Response> {
       'The frames of a video cannot be given one by one. Ask for its pixel data: .../pixeldata.',
     )
   }
-  const missing = frames.find((frame) => frame > layout.frames)
-  if (missing !== undefined) throw new NoSuchFrameError(missing, layout.frames)
+  checkFrames(frames, layout.frames)
   const url = instanceUrl(c, uids)
   if (representation.form === 'single') {
     const frame = await pixels.frame(frames[0]!)

@@ -97,8 +97,7 @@ async function pixelSource(
   offers: readonly BulkOffer[],
   lossyToo = false,
 ): Promise<PixelSource | undefined> {
-  const layout = await layoutOf(instance)
-  if (!layout) throw new RequestError(404, 'NO_PIXEL_DATA', 'The instance has no pixel data.')
+  const layout = await requiredLayout(instance)
   const given = givenPixels(c, instance, layout, offers, lossyToo)
   return given && { ...given, instance, layout, [Symbol.dispose]: () => instance[Symbol.dispose]() }
 }
@@ -211,4 +210,11 @@ const layouts = new Remembered<PixelLayout | undefined>(64)
 /** Where the pixel data of an instance is and how it is cut; undefined where it has none. @throws what reading it throws */
 export function layoutOf(instance: CachedInstance): Promise<PixelLayout | undefined> {
   return layouts.of(instance.identity, () => readPixelLayout(littleEndian(instance)))
+}
+
+/** The same of an instance that is to be an image. @throws RequestError 404 without pixel data, and as layoutOf */
+export async function requiredLayout(instance: CachedInstance): Promise<PixelLayout> {
+  const layout = await layoutOf(instance)
+  if (!layout) throw new RequestError(404, 'NO_PIXEL_DATA', 'The instance has no pixel data.')
+  return layout
 }

@@ -6,7 +6,7 @@ import type { TransferSyntax } from '../dicom/transfer-syntax.ts'
 import { STORAGE_ROOT } from '../dicom/uids.ts'
 import type { Accept } from '../dicomweb/accept.ts'
 import { isVideo, mediaTypeOf } from '../dicomweb/bulk-media.ts'
-import { allFrames, NoSuchFrameError, run, wholePixelData, type SizedBytes } from '../dicomweb/frames.ts'
+import { allFrames, checkFrames, run, wholePixelData, type SizedBytes } from '../dicomweb/frames.ts'
 import { isPixelData } from '../dicomweb/bulk-attributes.ts'
 import { walkElements } from '../dicom/element-walk.ts'
 import {
@@ -29,7 +29,7 @@ import { annotationOf } from './annotation.ts'
 import { drawingHeader, drawInstance, frameTime } from './draw.ts'
 import { documentOf } from './encapsulated-document.ts'
 import type { HttpContext } from './environment.ts'
-import { layoutOf } from './pixel-source.ts'
+import { layoutOf, requiredLayout } from './pixel-source.ts'
 import { RequestError } from './problem.ts'
 import { readAttributes, upTo } from './read-attributes.ts'
 import { sizedBytes } from './sized-body.ts'
@@ -70,8 +70,7 @@ export async function renderInstance(
   request: RenderRequest,
 ): Promise<Rendering | undefined> {
   const { accept, forms } = request
-  const layout = await layoutOf(instance)
-  if (!layout && request.frames) throw new RequestError(404, 'NO_PIXEL_DATA', 'The instance has no pixel data.')
+  const layout = await (request.frames ? requiredLayout(instance) : layoutOf(instance))
   // The frames of a video are one bitstream.
   if (request.frames && isVideo(instance.syntax)) return undefined
   const frames = request.frames ?? allFrames(layout?.frames ?? 0)
@@ -82,8 +81,7 @@ export async function renderInstance(
     return { ...offer, value: await wholePixelData(littleEndian(instance), layout) }
   }
   if (layout) {
-    const missing = frames.find((frame) => frame > layout.frames)
-    if (missing !== undefined) throw new NoSuchFrameError(missing, layout.frames)
+    checkFrames(frames, layout.frames)
     return { ...offer, value: await renderImage(c, instance, layout, frames, offer.media as ImageType, request) }
   }
   if (offer.media === PDF) return { ...offer, value: await pdfOf(instance) }

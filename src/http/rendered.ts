@@ -1,17 +1,17 @@
 import type { CachedInstance } from '../cache/cached-instance.ts'
 import { IMAGE_TYPES, negotiateRendered, type RenderedType } from '../dicomweb/negotiate-rendered.ts'
 import { parseRenderedParams, type RenderedParams } from '../dicomweb/rendered-params.ts'
-import { concernsOneInstance } from './decompress.ts'
+import { concernsOneInstance } from './instance-fault.ts'
 import { Delivery, notAcceptable, type Part } from './delivery.ts'
 import type { HttpContext } from './environment.ts'
 import { frameList } from './frames.ts'
 import { holdsOthers } from './listed.ts'
 import { acceptHeader, instanceUrl, pathInstance, pathSelection } from './path.ts'
 import { drawPicture, isDrawable, renderInstance, REPORT_TYPES, type Rendering, type RenderRequest } from './render.ts'
-import { layoutOf } from './pixel-source.ts'
-import { RequestError } from './problem.ts'
+import { requiredLayout } from './pixel-source.ts'
+import type { RequestError } from './problem.ts'
 import { exactly, sendSized, sizedBytes } from './sized-body.ts'
-import { NoSuchFrameError } from '../dicomweb/frames.ts'
+import { checkFrames } from '../dicomweb/frames.ts'
 
 /** What a web page that is rendered from a report may do: nothing but look as it is. */
 const PAGE_POLICY = "default-src 'none'; style-src 'unsafe-inline'; sandbox"
@@ -51,15 +51,13 @@ export async function renderFrames(c: HttpContext): Promise<Response> {
     if (rendering?.media === 'image/gif') return await sendRendering(c, rendering, url, params)
   }
   if (!offer) throw notRenderable()
-  const layout = await layoutOf(instance)
-  if (!layout) throw new RequestError(404, 'NO_PIXEL_DATA', 'The instance has no pixel data.')
+  const layout = await requiredLayout(instance)
   if (!isDrawable(instance.syntax)) throw notRenderable()
-  const missing = frames.find((frame) => frame > layout.frames)
-  if (missing !== undefined) throw new NoSuchFrameError(missing, layout.frames)
+  checkFrames(frames, layout.frames)
   const type = offer.media
   async function* parts(): AsyncGenerator<Part> {
     for (const frame of frames) {
-      const bytes = await drawPicture(c, instance, layout!, frame, type, params)
+      const bytes = await drawPicture(c, instance, layout, frame, type, params)
       yield partOf({ ...offer!, value: sizedBytes(bytes) }, `${instanceUrl(c, instance)}/frames/${frame}/rendered`)
     }
   }

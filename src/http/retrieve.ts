@@ -13,7 +13,8 @@ import {
 import { negotiateInstances, type InstanceOffer } from '../dicomweb/negotiate.ts'
 import { resourceUrl } from '../dicomweb/resource.ts'
 import { isStreamable, planTranscoding } from '../imaging/transcode.ts'
-import { converted, isUndrawable } from './decompress.ts'
+import { converted } from './decompress.ts'
+import { isUndrawable } from './instance-fault.ts'
 import { Delivery, notAcceptable, type Part } from './delivery.ts'
 import type { HttpContext } from './environment.ts'
 import { holdsOthers } from './listed.ts'
@@ -64,9 +65,8 @@ async function* fileParts(
     delivery.leaveOut(reason)
     return
   }
-  const { syntax, body } = file
-  const type = `application/dicom; transfer-syntax=${syntax.uid}`
-  yield { headers: { 'Content-Type': type }, body: withHeader(instance, syntax, body) }
+  const type = `application/dicom; transfer-syntax=${file.syntax.uid}`
+  yield { headers: { 'Content-Type': type }, body: withHeader(instance, file) }
 }
 
 /** A data set, and the syntax it is in. */
@@ -133,10 +133,10 @@ function withoutPixels(instance: CachedInstance, syntax: TransferSyntax): DataSe
   return { syntax, body: recode(instance.body, EXPLICIT_VR_LITTLE_ENDIAN, syntax) }
 }
 
-async function* withHeader(
+/** A data set of an instance as a file (PS3.10 7). */
+export async function* withHeader(
   { sopClass, sopInstance }: CachedInstance,
-  syntax: TransferSyntax,
-  body: ByteStream,
+  { syntax, body }: DataSetFile,
 ): AsyncGenerator<Bytes> {
   yield part10Header(sopClass, sopInstance, syntax)
   yield* body

@@ -56,8 +56,8 @@ export async function searchResource(c: HttpContext, resource: SearchResource): 
     throw isFaultOfRequest(error, request) ? notUnderstood(error) : error
   })
   const warnings = [...unsupported(params, options), ...page.warnings(done)].map((text) => `299 ${base}: ${text}`)
-  const headers = warnings.length > 0 ? { Warning: warnings } : {}
-  if (done && page.given === 0 && emptyStatus === 204) return c.body(null, 204, toLists(headers))
+  const headers: Record<string, string[]> = warnings.length > 0 ? { Warning: warnings } : {}
+  if (done && page.given === 0 && emptyStatus === 204) return c.body(null, 204, headers)
   return sendStream(
     c,
     { status: 200, headers: { 'Content-Type': isXml ? relatedType(type, boundary) : type, ...headers } },
@@ -81,10 +81,6 @@ function notUnderstood(cause: StatusError): RequestError {
     {},
     { cause },
   )
-}
-
-function toLists(headers: { Warning?: string[] }): Record<string, string[]> {
-  return headers.Warning ? { Warning: headers.Warning } : {}
 }
 
 function searchRequest(c: HttpContext, resource: SearchResource, params: SearchParams): SearchRequest {

@@ -1,5 +1,4 @@
 import type { CachedInstance } from '../cache/cached-instance.ts'
-import { part10Header } from '../dicom/part10.ts'
 import { EXPLICIT_VR_LITTLE_ENDIAN, isWebSyntax, transferSyntax } from '../dicom/transfer-syntax.ts'
 import { isUid, type Uid } from '../dicom/uids.ts'
 import { acceptOf, parseAccept, type Accept } from '../dicomweb/accept.ts'
@@ -15,7 +14,7 @@ import { layoutOf } from './pixel-source.ts'
 import { RequestError } from './problem.ts'
 import { renderedTypes, renderInstance } from './render.ts'
 import { notRenderable, sendRendering } from './rendered.ts'
-import { fileOf } from './retrieve.ts'
+import { fileOf, withHeader } from './retrieve.ts'
 
 const DICOM = 'application/dicom'
 
@@ -71,12 +70,8 @@ async function sendFile(c: HttpContext, instance: CachedInstance, params: UriPar
   // PS3.18 9.5: Implicit VR and Big Endian are not for the web.
   const file = isWebSyntax(transferSyntax(wanted)) ? await fileOf(c, instance, [{ syntax: wanted }]) : undefined
   if (!file) throw notAcceptable('It cannot be given in that transfer syntax.')
-  const { sopClass, sopInstance } = instance
-  async function* bytes(): AsyncGenerator<Uint8Array> {
-    yield part10Header(sopClass, sopInstance, file!.syntax)
-    yield* file!.body
-  }
-  return new Delivery().send(c, bytes(), { 'Content-Type': DICOM, 'Content-Location': instanceUrl(c, instance) })
+  const bytes = withHeader(instance, file)
+  return new Delivery().send(c, bytes, { 'Content-Type': DICOM, 'Content-Location': instanceUrl(c, instance) })
 }
 
 /** The same in the terms of the other services. */

@@ -28,6 +28,8 @@ export class AssociationRejectedError extends Error {
   readonly result: number
   readonly source: number
   readonly reason: number
+  /** The reason in words (PS3.8 9.3.4). */
+  readonly why: string
   constructor(result: number, source: number, reason: number) {
     const why = rejectReasons[`${source}/${reason}`] ?? `source ${source}, reason ${reason}`
     super(`The association was rejected: ${why}`)
@@ -35,6 +37,7 @@ export class AssociationRejectedError extends Error {
     this.result = result
     this.source = source
     this.reason = reason
+    this.why = why
   }
 
   /** Worth another try later: result 2, or one of the provider's resource reasons. */

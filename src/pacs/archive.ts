@@ -153,7 +153,7 @@ export class Archive implements AsyncDisposable {
     )
   }
 
-  /** Releases every association; operations under way end first if they are given the time. */
+  /** Releases the associations that are idle; those in use end with their operations. */
   async [Symbol.asyncDispose](): Promise<void> {
     await this.#pool.close()
   }
