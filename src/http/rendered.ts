@@ -50,7 +50,7 @@ export async function renderFrames(c: HttpContext): Promise<Response> {
     const rendering = await renderInstance(c, instance, { params, accept, forms: ['single'], frames })
     if (rendering?.media === 'image/gif') return await sendRendering(c, rendering, url, params)
   }
-  if (!offer) throw notRenderable()
+  if (!offer) throw onlyInParts()
   const layout = await requiredLayout(instance)
   if (!isDrawable(instance.syntax)) throw notRenderable()
   checkFrames(frames, layout.frames)
@@ -84,8 +84,7 @@ export async function renderSelection(c: HttpContext): Promise<Response> {
     'video/mpeg',
     'video/H265',
   ] as const
-  const [first] = negotiateRendered(accept, { media: every, forms: ['multipart'] })
-  if (!first) throw notRenderable()
+  if (negotiateRendered(accept, { media: every, forms: ['multipart'] }).length === 0) throw onlyInParts()
   const { archive, cache, signal } = c.var
   const selection = pathSelection(c)
   const delivery = new Delivery()
@@ -113,7 +112,7 @@ async function* renderedPart(
     reason = error as Error
   }
   if (rendering) yield partOf(rendering, `${instanceUrl(c, instance)}/rendered`)
-  else delivery.leaveOut(reason)
+  else delivery.leaveOut(reason ?? notRenderable())
 }
 
 export function renderedParams(c: HttpContext, thumbnail = false): RenderedParams {
@@ -158,5 +157,9 @@ function warningsOf(c: HttpContext, { unknownAnnotations }: RenderedParams): Rec
 }
 
 export function notRenderable(): RequestError {
-  return notAcceptable('It cannot be shown in a form that the Accept header allows.')
+  return notAcceptable('It cannot be shown in a form that the Accept header allows, or not at all.')
+}
+
+function onlyInParts(): RequestError {
+  return notAcceptable('Several are shown in parts only: accept multipart/related; type="image/jpeg", or another type.')
 }
