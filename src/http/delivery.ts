@@ -27,7 +27,10 @@ export class Delivery {
   #reason: Error | undefined
   #isForeseen = false
 
-  /** Some instances will be left out: the answer is a 206 from the start, and that they are missing is no failure. */
+  /**
+   * Some instances will be left out since they have nothing of the kind: the answer is a 206 from the start, and that they
+   * are missing is no failure. What has it, and cannot be given, still is one.
+   */
   foresee(): void {
     this.#isForeseen = true
     this.#partial = true
@@ -37,6 +40,7 @@ export class Delivery {
   leaveOut(reason?: Error): void {
     this.#refused++
     this.#reason ??= reason
+    if (this.#committed && reason && !isNotAcceptable(reason)) this.#isForeseen = false
   }
 
   /** The parts that become of each instance; of one that has nothing of the kind, as a report has no pixels, none. */
@@ -112,10 +116,16 @@ async function* multipart(parts: AsyncIterable<Part>, boundary: string): AsyncGe
   yield closing(boundary)
 }
 
+const NOT_ACCEPTABLE = 'NOT_ACCEPTABLE'
+
 export function notAcceptable(
   detail = 'No representation that the Accept header allows can be made. As it is stored everything is given to who accepts multipart/related with transfer-syntax=*.',
 ): RequestError {
-  return new RequestError(406, 'NOT_ACCEPTABLE', detail)
+  return new RequestError(406, NOT_ACCEPTABLE, detail)
+}
+
+function isNotAcceptable(reason: Error): boolean {
+  return reason instanceof RequestError && reason.code === NOT_ACCEPTABLE
 }
 
 export function notFound(): RequestError {

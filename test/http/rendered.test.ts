@@ -834,13 +834,15 @@ describe('a study and a series', () => {
     it('is cut where one that is an image cannot be given: that was not to be foreseen', async () => {
       const broken = { study, series: `${study}.1`, instance: `${study}.1.9` }
       await holds(greyFile(noisy().slice(0, side), { columns: side, rows: side, options: broken }))
-      const answer = rendered('', 'multipart/related; type="image/png"', `${path}/series/${study}.1`)
-      expect(
-        await answer.then(
-          ({ status }) => status,
-          () => 'cut',
-        ),
-      ).toBe('cut')
+      for (const where of [`${path}/series/${study}.1`, path]) {
+        const answer = rendered('', 'multipart/related; type="image/png"', where)
+        expect(
+          await answer.then(
+            ({ status }) => status,
+            () => 'cut',
+          ),
+        ).toBe('cut')
+      }
     })
   })
 
