@@ -228,7 +228,7 @@ async function bitstreamStarts(source: DataSetSource, fragments: readonly Fragme
   for await (const [bytes, index] of bytesOf(source, heads)) {
     head.push(bytes)
     if (head.reduce((sum, { length }) => sum + length, 0) < heads[index]!.length) continue
-    if (beginsBitstream(Buffer.concat(head))) starts.push(index)
+    if (beginsBitstream(Buffer.concat(head), source.syntax.uid)) starts.push(index)
     head = []
   }
   return starts

@@ -99,21 +99,22 @@ export function movedWithoutTls({ aeTitle, host, port }: Listener, level: Level,
   }
   const destination = `${aeTitle} at host ${host}, port ${port}`
   // An alert is the other side's word.
-  if (code.includes('ALERT')) {
+  if (/ALERT.*(CERT|UNKNOWN_CA)/.test(code)) {
     return found(
       'the archive did not accept our certificate: look at dimse.tls.cert, whether it has expired',
       `Please have the archive trust the authority of the certificate of ${destination}.`,
     )
   }
-  if (/VERSION|HTTP_REQUEST|PROTOCOL|UNKNOWN/i.test(code)) {
+  // Faults of a certificate have names without a prefix.
+  if (!code.startsWith('ERR_') || code.includes('PEER_DID_NOT_RETURN')) {
     return found(
-      'not by TLS as dimse.tls wants it',
-      `Please have the archive store to ${destination} by DICOM over TLS, 1.2 at least.`,
+      'the certificate that the archive showed, if any, is not one for which dimse.tls.ca vouches',
+      `Please tell us which authority signed the certificate that the archive shows when it stores to ${destination}, and whether it has expired.`,
     )
   }
   return found(
-    'the certificate that the archive showed, if any, is not one for which dimse.tls.ca vouches',
-    `Please tell us which authority signed the certificate that the archive shows when it stores to ${destination}, and whether it has expired.`,
+    'not by TLS as dimse.tls wants it',
+    `Please have the archive store to ${destination} by DICOM over TLS, 1.2 at least.`,
   )
 }
 

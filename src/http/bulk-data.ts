@@ -4,7 +4,6 @@ import { littleEndian, type DataSetSource } from '../dicom/data-set-source.ts'
 import { walkElements, type WalkedElement } from '../dicom/element-walk.ts'
 import { formatTag } from '../dicom/tag.ts'
 import { isBulkData } from '../dicomweb/bulk-attributes.ts'
-import {} from '../dicomweb/bulk-media.ts'
 import { isOmitted } from '../dicomweb/encoded-model.ts'
 import { allFrames, run, wholePixelData, type SizedBytes } from '../dicomweb/frames.ts'
 import {

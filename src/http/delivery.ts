@@ -26,6 +26,8 @@ export class Delivery {
   #refused = 0
   #reason: Error | undefined
   #isForeseen = false
+  /** What was left out when the status line said nothing of it. */
+  #late: Error | undefined
 
   /**
    * Some instances will be left out since they have nothing of the kind: the answer is a 206 from the start, and that they
@@ -33,14 +35,16 @@ export class Delivery {
    */
   foresee(): void {
     this.#isForeseen = true
-    this.#partial = true
   }
 
-  /** Something of an instance exists in no form that the client accepts, or cannot be made for the reason told. */
-  leaveOut(reason?: Error): void {
+  /**
+   * Something of an instance exists in no form that the client accepts, or cannot be made for the reason told. Of one that
+   * `hasImage` nobody foresaw it.
+   */
+  leaveOut(reason?: Error, hasImage = false): void {
     this.#refused++
     this.#reason ??= reason
-    if (this.#committed && reason && !isNotAcceptable(reason)) this.#isForeseen = false
+    if (this.#committed && (hasImage || !this.#isForeseen)) this.#late ??= reason ?? notAcceptable()
   }
 
   /** The parts that become of each instance; of one that has nothing of the kind, as a report has no pixels, none. */
@@ -57,10 +61,7 @@ export class Delivery {
       this.#partial = true
     }
     if (this.#given === 0 && this.#refused > 0) throw this.#reason ?? notAcceptable()
-    if (this.#refused > 0) {
-      if (this.#committed && !this.#isForeseen) throw this.#reason ?? notAcceptable()
-      this.#partial = true
-    }
+    if (this.#late) throw this.#late
   }
 
   /** Answers with multipart/related, whose type is that of its first part (RFC 2387 3.1). */
@@ -97,9 +98,10 @@ export class Delivery {
     body: AsyncIterable<Bytes>,
     headers: () => Readonly<Record<string, string | string[]>>,
   ): Promise<Response> {
-    const { stream } = await primed(body, HOLD_BYTES, HOLD_MS)
+    const { stream, done } = await primed(body, HOLD_BYTES, HOLD_MS)
     this.#committed = true
-    const status = this.#partial ? 206 : 200
+    const isPartial = this.#partial || this.#refused > 0 || (this.#isForeseen && !done)
+    const status = isPartial ? 206 : 200
     return sendStream(c, { status, headers: headers() }, stream, c.var.archive.config.timeouts.stall)
   }
 }
@@ -116,16 +118,10 @@ async function* multipart(parts: AsyncIterable<Part>, boundary: string): AsyncGe
   yield closing(boundary)
 }
 
-const NOT_ACCEPTABLE = 'NOT_ACCEPTABLE'
-
 export function notAcceptable(
   detail = 'No representation that the Accept header allows can be made. As it is stored everything is given to who accepts multipart/related with transfer-syntax=*.',
 ): RequestError {
-  return new RequestError(406, NOT_ACCEPTABLE, detail)
-}
-
-function isNotAcceptable(reason: Error): boolean {
-  return reason instanceof RequestError && reason.code === NOT_ACCEPTABLE
+  return new RequestError(406, 'NOT_ACCEPTABLE', detail)
 }
 
 export function notFound(): RequestError {

@@ -8,7 +8,7 @@ import { frameList } from './frames.ts'
 import { holdsOthers } from './listed.ts'
 import { acceptHeader, instanceUrl, pathInstance, pathSelection } from './path.ts'
 import { drawPicture, isDrawable, renderInstance, REPORT_TYPES, type Rendering, type RenderRequest } from './render.ts'
-import { requiredLayout } from './pixel-source.ts'
+import { layoutOf, requiredLayout } from './pixel-source.ts'
 import type { RequestError } from './problem.ts'
 import { exactly, sendSized, sizedBytes } from './sized-body.ts'
 import { checkFrames } from '../dicomweb/frames.ts'
@@ -112,7 +112,7 @@ async function* renderedPart(
     reason = error as Error
   }
   if (rendering) yield partOf(rendering, `${instanceUrl(c, instance)}/rendered`)
-  else delivery.leaveOut(reason ?? notRenderable())
+  else delivery.leaveOut(reason ?? notRenderable(), (await layoutOf(instance)) !== undefined)
 }
 
 export function renderedParams(c: HttpContext, thumbnail = false): RenderedParams {

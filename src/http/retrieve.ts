@@ -62,7 +62,7 @@ async function* fileParts(
     reason = error as Error
   }
   if (!file) {
-    delivery.leaveOut(reason)
+    delivery.leaveOut(reason, (await layoutOf(instance)) !== undefined)
     return
   }
   const type = `application/dicom; transfer-syntax=${file.syntax.uid}`

@@ -146,6 +146,8 @@ async function* form(header: string, body: ByteStream, signal: AbortSignal): Asy
     if (error) state.failure ??= error
     state.over = true
     changed()
+    // The file that is being read ends with what ended the form.
+    if (error) parser.destroy(error)
   }
   const { maxParts } = defaultMultipartLimits
   const tooMany = new RequestError(413, 'MULTIPART_TOO_MANY_PARTS', `More than ${maxParts} files in a form.`)

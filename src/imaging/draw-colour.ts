@@ -29,9 +29,12 @@ function drawPalette(frame: Bytes, image: ImageDescription, tables: readonly [Lu
   const pixels = image.rows * image.columns
   const samples = rawSamples(frame, image, pixels)
   const stored = storedValue(image)
-  // Some write 8 bits into entries that they say have 16.
-  const isInBytes = tables.every(({ bits, entries }) => bits <= 8 || entries.every((entry) => entry < 256))
-  const shown = tables.map((lut) => ({ ...lut, entries: toBytes(lut, isInBytes ? 8 : lut.bits) })) as [Lut, Lut, Lut]
+  // Some write 8 bits into entries that they say have 16, or 16 into such of 8.
+  const isInBytes = tables.every(({ entries }) => entries.every((entry) => entry < 256))
+  const shown = tables.map((lut) => ({
+    ...lut,
+    entries: toBytes(lut, isInBytes ? 8 : lut.bits > 8 ? lut.bits : 16),
+  })) as [Lut, Lut, Lut]
   const out = Buffer.allocUnsafe(3 * pixels)
   for (let n = 0; n < pixels; n++) {
     const index = stored(samples[n]!)

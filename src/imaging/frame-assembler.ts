@@ -1,6 +1,7 @@
 import { beginsBitstream } from '../dicom/bitstream-start.ts'
 import { concat, type Bytes } from '../dicom/bytes.ts'
 import type { TransferSyntax } from '../dicom/transfer-syntax.ts'
+import type { Uid } from '../dicom/uids.ts'
 import { CodestreamError } from './codec-error.ts'
 import { MAX_FRAME_BYTES } from './image-description.ts'
 
@@ -17,6 +18,7 @@ export class FrameAssembler {
   readonly #frames: number
   readonly #isOneEach: boolean
   /** Where each frame begins, from the first fragment's item; undefined where no table says. */
+  readonly #syntax: Uid
   #offsets: readonly number[] | undefined
   #isTable = true
   #position = 0
@@ -25,6 +27,7 @@ export class FrameAssembler {
   #given = 0
 
   constructor(syntax: TransferSyntax, frames: number) {
+    this.#syntax = syntax.uid
     this.#frames = frames
     this.#isOneEach = ONE_EACH.includes(syntax.uid)
   }
@@ -64,7 +67,7 @@ export class FrameAssembler {
       // A table that does not fit the fragments is of no use any more.
       this.#offsets = undefined
     }
-    return beginsBitstream(fragment)
+    return beginsBitstream(fragment, this.#syntax)
   }
 
   #take(): Bytes {

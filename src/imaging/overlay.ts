@@ -108,7 +108,8 @@ function describeOverlay(header: Dataset, group: number, { frame, image }: Overl
   // What is no number is no place either: it begins in the first pixel, as one without an origin.
   const [top = 1, left = 1] = header
     .values(Attribute.OverlayOrigin + group)
-    .map((value) => (Number.isInteger(value) ? Number(value) : 1))
+    .map(Number)
+    .map((value) => (Number.isInteger(value) ? value : 1))
   const shownRows = Math.min(rows, image.rows - (top - 1))
   if (shownRows < 1) return undefined
   return { rows: shownRows, columns, top: top - 1, left: left - 1, first: index * rows * columns }

@@ -32,10 +32,14 @@ async function readFiles(path: string, files: Files): Promise<Pick<TlsOptions, k
   const certificate = (pem: Buffer): unknown => new X509Certificate(pem)
   const cert = await readPem(`${path}.cert`, files.cert, certificate)
   const key = await readPem(`${path}.key`, files.key, createPrivateKey)
-  // Of authorities OpenSSL takes whatever it is given, and then knows nobody.
-  const ca = await readPem(`${path}.ca`, files.ca, certificate)
+  const ca = await readPem(`${path}.ca`, files.ca, (pem) => {
+    // Of authorities OpenSSL takes whatever it is given, and then knows nobody.
+    if (!pem.includes('-----BEGIN')) throw new Error('no PEM')
+    certificate(pem)
+  })
   const read = { minVersion: files.minVersion, ...(cert && { cert }), ...(key && { key }), ...(ca && { ca }) }
   try {
+    if (cert && key && !new X509Certificate(cert).checkPrivateKey(createPrivateKey(key))) throw new Error('another key')
     checkTls(read)
   } catch (error) {
     throw new TlsFileError(`${path}.key is not of the certificate in ${path}.cert, or TLS is not possible`, error)

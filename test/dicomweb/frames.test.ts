@@ -111,7 +111,7 @@ describe('any native image', () => {
 })
 
 describe('any encapsulated image', () => {
-  const signatures = ['ffd8', 'ff4fff51', 'ff0a', '0000000c4a584c20'].map((hex) => Buffer.from(hex, 'hex'))
+  const signatures = ['ffd8', 'ff4fff51', '0000000c6a502020'].map((hex) => Buffer.from(hex, 'hex'))
   const piece = fc.uint8Array({ maxLength: 20 }).map((bytes) => Buffer.from(bytes))
   const bitstream = fc
     .tuple(fc.constantFrom(...signatures), piece)

@@ -34,7 +34,7 @@ const DOCUMENT_BYTES = 11
 
 /** A study of what is not plain images, each in a series of its own. */
 const K = '1.2.10'
-const jpeg = (length: number): Buffer => Buffer.concat([Buffer.from('ffd8', 'hex'), Buffer.alloc(length - 2)])
+const codestream = (length: number): Buffer => Buffer.concat([Buffer.from('ff0a', 'hex'), Buffer.alloc(length - 2)])
 /** A frame of 4x4 pixels of 16 bits: two segments, each a run of 16 zeros (PS3.5 Annex G). */
 function rleOfZeros(): Buffer {
   const frame = Buffer.alloc(68)
@@ -47,19 +47,19 @@ function rleOfZeros(): Buffer {
 const kinds: Readonly<Record<string, InstanceOptions>> = {
   native: {},
   // What there is no decoder for.
-  lossy: { syntax: Syntax.jpegXl, fragments: [Buffer.alloc(0), jpeg(20)] },
-  lossless: { syntax: Syntax.jpegXlLossless, fragments: [Buffer.alloc(0), jpeg(20)] },
+  lossy: { syntax: Syntax.jpegXl, fragments: [Buffer.alloc(0), codestream(20)] },
+  lossless: { syntax: Syntax.jpegXlLossless, fragments: [Buffer.alloc(0), codestream(20)] },
   // Two frames, the second of two fragments.
   frames: {
     syntax: Syntax.jpegXl,
-    fragments: [Buffer.alloc(0), jpeg(20), jpeg(30), Buffer.alloc(10)],
+    fragments: [Buffer.alloc(0), codestream(20), codestream(30), Buffer.alloc(10)],
     change: (dataset) => dataset.set(Attribute.NumberOfFrames, '2'),
   },
   // It would fail the study.
   corrupt: {
     study: '1.2.11',
     syntax: Syntax.jpegBaseline,
-    fragments: [Buffer.alloc(0), jpeg(20)],
+    fragments: [Buffer.alloc(0), codestream(20)],
     change: (dataset) => dataset.set(Attribute.NumberOfFrames, '2'),
   },
   // What there is a decoder for; and what it does not decode, which would fail the study.

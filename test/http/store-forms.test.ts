@@ -1,8 +1,9 @@
-import { describe, expect, it } from 'vitest'
+import { describe, expect, it, vi } from 'vitest'
 import { DemoArchive } from '../../src/demo/demo-archive.ts'
 import { I, instanceFile } from '../support/dicom-files.ts'
-import { startGatewayFor, startSetup } from '../support/gateway.ts'
+import { startGatewayFor, startSetup, type Setup, type SetupOptions } from '../support/gateway.ts'
 import { keeper } from '../support/kept.ts'
+import { RawClient } from '../support/raw-http.ts'
 
 const kept = keeper()
 
@@ -58,5 +59,59 @@ describe('a form of files', () => {
     const answer = (await response.json()) as StoreAnswer
     expect(answer['00081199']?.Value).toHaveLength(2)
     expect(answer['0008119A']?.Value).toHaveLength(1)
+  })
+
+  describe('that fails in the middle of a file', () => {
+    const file = instanceFile({ pixelBytes: 200_000 })
+    const part = Buffer.from('--b\r\nContent-Disposition: form-data; name="f"; filename="1.dcm"\r\n\r\n')
+    const ending = Buffer.from('\r\n--b--\r\n')
+
+    async function begun(
+      settings: SetupOptions,
+      ...pieces: readonly Buffer[]
+    ): Promise<{ setup: Setup; client: RawClient }> {
+      const setup = kept(await startSetup({ archive: { faults: { storeStatus: () => 0 } }, ...settings }))
+      const client = kept(await RawClient.connect(setup.port))
+      await client.send(
+        'POST /dicomweb/studies HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n' +
+          'Content-Type: multipart/form-data; boundary=b\r\n\r\n',
+      )
+      for (const piece of pieces) await client.send(chunk(piece))
+      return { setup, client }
+    }
+
+    const chunk = (piece: Buffer): Buffer =>
+      Buffer.concat([Buffer.from(`${piece.length.toString(16)}\r\n`), piece, Buffer.from('\r\n')])
+    const isFree = (setup: Setup): Promise<void> =>
+      vi.waitFor(() => expect(setup.gateway.archives[0]!.stats.leased).toBe(0), { timeout: 5_000, interval: 20 })
+    const stall = { timeouts: { stall: '300ms' } }
+
+    it.each([
+      ['at its beginning', 100],
+      ['in its pixel data', 100_000],
+    ])('by a pause %s is answered by 408, and lets the association go', async (_, sent) => {
+      const { setup, client } = await begun(stall, part, file.subarray(0, sent))
+      await client.until(({ text }) => text.startsWith('HTTP/1.1 408'))
+      await isFree(setup)
+    })
+
+    it('by a pause in its second file is answered for the first', async () => {
+      const { setup, client } = await begun(stall, part, file, Buffer.from('\r\n'), part, file.subarray(0, 50_000))
+      await client.until(({ text }) => text.startsWith('HTTP/1.1 202'))
+      await isFree(setup)
+    })
+
+    it('by being too large is answered by 413', async () => {
+      const { setup, client } = await begun({ http: { maxBodyBytes: 100_000 } }, part, file, ending)
+      await client.until(({ text }) => text.startsWith('HTTP/1.1 413'))
+      await isFree(setup)
+    })
+
+    it('by a client that leaves lets the association go', async () => {
+      const { setup, client } = await begun({}, part, file.subarray(0, 100_000))
+      await vi.waitFor(() => expect(setup.gateway.archives[0]!.stats.leased).toBe(1), { timeout: 5_000, interval: 10 })
+      client.socket.destroy()
+      await isFree(setup)
+    })
   })
 })

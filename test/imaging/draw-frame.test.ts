@@ -191,10 +191,19 @@ describe('a frame of colours', () => {
 })
 
 describe('a frame of palette colours', () => {
+  it('takes entries of 16 bits for what they are, though it says 8', () => {
+    const one: Lut = { first: 0, bits: 8, entries: Uint16Array.of(0, 0x4141, 0x8080, 0xff00) }
+    const how = drawing({}, { palette: { red: one, green: one, blue: one } })
+    const image = { ...how.image, photometricInterpretation: 'PALETTE COLOR' }
+    const red = shades(Buffer.of(0, 1, 2, 3), { ...how, image })
+    expect(red.filter((_, at) => at % 3 === 0)).toEqual([0, 65, 128, 255])
+  })
+
   it('has its brightest colour where an entry has more bits than it should', () => {
     const entries = Uint16Array.of(0, 255, 300, 511)
     for (const [bits, expected] of [
-      [8, [0, 255, 255, 255]],
+      [8, [0, 0, 1, 1]],
+      [9, [0, 127, 150, 255]],
       [10, [0, 63, 75, 127]],
       [16, [0, 0, 1, 1]],
     ] as const) {

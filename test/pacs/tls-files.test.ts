@@ -33,10 +33,10 @@ describe.skipIf(!gateway || !pacs)('the files of archives[].tls and of dimse.tls
   ])('are found out when they are opened, and not when they are used: %s', async (_, change, problem) => {
     const { archives, dimse } = configOf({ ...gateway!.files, ...change() })
     for (const [path, reading] of [
-      ['archives[].tls', Archive.open(archives[0]!, new MoveDestination(dimse))],
-      ['dimse.tls', MoveDestination.open(dimse)],
+      ['archives[].tls', () => Archive.open(archives[0]!, new MoveDestination(dimse))],
+      ['dimse.tls', () => MoveDestination.open(dimse)],
     ] as const) {
-      const error = await reading.then(
+      const error = await reading().then(
         () => undefined,
         (failure: unknown) => failure,
       )
