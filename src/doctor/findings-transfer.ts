@@ -131,7 +131,7 @@ export function movedByStranger(
   level: Level,
   { callingAeTitle = '', address = '' }: { readonly callingAeTitle?: string; readonly address?: string | undefined },
 ): Finding {
-  const who = `the AE title ${callingAeTitle} at ${address.replace(/^::ffff:/, '')}`
+  const who = `the AE title ${callingAeTitle} at ${address}`
   const text = `Our listener was called by ${who}, which is not what archives[].aeTitle (${aeTitle}) and archives[].delivery allow, and refused what came. If that is the archive, set archives[].aeTitle or .delivery to it.${instead(level, 'C-GET')}`
   const ask = `Please tell us whether the archive stores under ${who}.`
   return { level, code: 'MOVE_CALLER_UNKNOWN', text, ask, facts: { callingAeTitle, address } }

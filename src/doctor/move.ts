@@ -59,7 +59,7 @@ async function moveTo(destination: MoveDestination, probe: Probe, sample: Sample
     const { reason, address } = refusal
     // Who has gone for want of TLS has no address any more.
     const isNameless = reason === 'tls-failed' && address === undefined
-    const isTheirs = !probe.service || isNameless || address?.replace(/^::ffff:/, '') === probe.theirHost
+    const isTheirs = !probe.service || isNameless || address === probe.theirHost
     if (isTheirs) seen.refusals.push(refusal)
   }
   subscribe('dimsegate:refused-store', note)

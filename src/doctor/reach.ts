@@ -27,8 +27,8 @@ async function connect(probe: Probe, tls: TlsOptions | undefined): Promise<boole
       const transport = await Transport.connect({ host, port }, { timeout, signal, tls })
       const milliseconds = performance.now() - start
       // An IPv4 address on a socket that takes both kinds.
-      probe.ourHost = transport.localAddress?.replace(/^::ffff:/, '')
-      probe.theirHost = transport.remoteAddress?.replace(/^::ffff:/, '')
+      probe.ourHost = transport.localAddress
+      probe.theirHost = transport.remoteAddress
       transport.destroy()
       probe.add(
         tls

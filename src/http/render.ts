@@ -125,9 +125,12 @@ async function renderImage(
   const placement = within(placePicture(layout.columns, layout.rows, viewport))
   checkAnimation(frames.length, placement)
   const { imaging, signal } = c.var
-  const delay = frameTime(await drawingHeader(instance))
+  const header = await drawingHeader(instance)
+  const delay = frameTime(header)
+  const annotation = annotationOf(header, params)
   return imaging.animate(async () => {
-    const overlay = await imaging.inTurn((timeout) => overlayOf(instance, placement, params, timeout), signal)
+    const overlay =
+      annotation && (await imaging.inTurn((timeout) => annotationOverlay(annotation, placement, timeout), signal))
     const animation = new Animation(frames.length, placement, overlay)
     for (const frame of frames) {
       await drawInstance(c, instance, { layout, frame, window }, (...drawn) => animation.add(...drawn))
@@ -148,21 +151,12 @@ export async function drawPicture(
   params: RenderedParams,
 ): Promise<Uint8Array> {
   const { window, viewport, quality, iccProfile } = params
+  const annotation = annotationOf(await drawingHeader(instance), params)
   return drawInstance(c, instance, { layout, frame, window }, async (picture, timeout) => {
     const placement = within(placePicture(picture.width, picture.height, viewport))
-    const overlay = await overlayOf(instance, placement, params, timeout)
+    const overlay = annotation && (await annotationOverlay(annotation, placement, timeout))
     return encodePicture(picture, placement, { type, quality, profile: iccProfile !== 'no', overlay, timeout })
   })
-}
-
-async function overlayOf(
-  instance: CachedInstance,
-  { width, height }: Placement,
-  params: RenderedParams,
-  timeout: number,
-): Promise<Uint8Array | undefined> {
-  const annotation = annotationOf(await drawingHeader(instance), params)
-  return annotation && annotationOverlay(annotation, width, height, timeout)
 }
 
 function within(placement: Placement): Placement {

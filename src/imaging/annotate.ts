@@ -4,6 +4,7 @@ import { fileURLToPath } from 'node:url'
 import sharp from 'sharp'
 import type { Bytes } from '../dicom/bytes.ts'
 import { inTime } from './encode-picture.ts'
+import type { Placement } from './place-picture.ts'
 
 /** Lines of text in the corners of a picture. */
 export interface Annotation {
@@ -33,8 +34,7 @@ const MARGIN = 4
  */
 export async function annotationOverlay(
   { topLeft, bottomLeft }: Annotation,
-  width: number,
-  height: number,
+  { width, height }: Pick<Placement, 'width' | 'height'>,
   timeout: number,
 ): Promise<Bytes | undefined> {
   const room = { width: width - 2 * MARGIN, height: Math.floor(height / 2) - MARGIN }

@@ -1,7 +1,7 @@
 import { createServer, type AddressInfo, type Server, type Socket } from 'node:net'
 import { createServer as createTlsServer, type TlsOptions, type TLSSocket } from 'node:tls'
 import { ARTIM_MS } from './association-options.ts'
-import { Transport, type Address } from './transport.ts'
+import { plainAddress, Transport, type Address } from './transport.ts'
 
 /** What TLS needs to know to be connected to (PS3.15 B.12); PEM texts. With `ca`, callers have to show a certificate of it. */
 export type ListenerTls = Pick<TlsOptions, 'cert' | 'key' | 'ca' | 'minVersion'>
@@ -72,7 +72,7 @@ function tlsServer(
     socket.destroy()
     // Probes of load balancers open connections and close them again.
     const code = authorizationError ?? error.code ?? error.message
-    if (code !== 'ECONNRESET') onTlsFailure?.(code, remoteAddress)
+    if (code !== 'ECONNRESET') onTlsFailure?.(code, plainAddress(remoteAddress))
   })
   return server
 }

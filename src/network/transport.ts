@@ -99,12 +99,12 @@ export class Transport {
   }
 
   get remoteAddress(): string | undefined {
-    return this.#socket.remoteAddress
+    return plainAddress(this.#socket.remoteAddress)
   }
 
   /** Ours on this connection, as the peer would reach it but for translation of addresses. */
   get localAddress(): string | undefined {
-    return this.#socket.localAddress
+    return plainAddress(this.#socket.localAddress)
   }
 
   /** Delivers to `sink` from now on, what has come before included. */
@@ -164,6 +164,11 @@ export class Transport {
   destroy(): void {
     this.#socket.destroy()
   }
+}
+
+/** An address of IPv4 as such, also where a socket for both families writes it as one of IPv6 (RFC 4291 2.5.5.2). */
+export function plainAddress(address: string | undefined): string | undefined {
+  return address?.replace(/^::ffff:/, '')
 }
 
 function sizeBelow(chunks: readonly Bytes[], limit: number): boolean {

@@ -10,7 +10,7 @@ async function annotatedIn(env: Record<string, string>): Promise<{ stdout: strin
   const script = `
     import sharp from 'sharp'
     import { annotationOverlay } from '${file('src/imaging/annotate.ts')}'
-    const overlay = await annotationOverlay({ topLeft: ['Doe^Jane', 'P-1'], bottomLeft: ['CT'.repeat(5_000)] }, 400, 300, 20_000)
+    const overlay = await annotationOverlay({ topLeft: ['Doe^Jane', 'P-1'], bottomLeft: ['CT'.repeat(5_000)] }, { width: 400, height: 300 }, 20_000)
     const pixels = await sharp(overlay).raw().toBuffer()
     console.log(pixels.filter((value, at) => at % 4 === 0 && value > 128).length)
     console.log(process.env.FONTCONFIG_FILE ?? 'the configuration of the system')`
