@@ -8,6 +8,7 @@ import { MAX_DRAWING_HEADER_BYTES } from '../../src/http/draw.ts'
 import { code, even, get, imageFile, madeImage, parts, pixelsOf, realFile, type Got } from '../support/conversion.ts'
 import { E, I, instanceFile, S, Syntax, type InstanceOptions } from '../support/dicom-files.ts'
 import { startSetup, type Setup } from '../support/gateway.ts'
+import { setOverlay } from '../support/image-attributes.ts'
 
 const SERIES = `/studies/${S}/series/${E}`
 const PATH = `${SERIES}/instances/${I}`
@@ -475,16 +476,7 @@ describe('what becomes black and white', () => {
   it('has the graphics of its overlays, in a picture, a thumbnail, and a frame', async () => {
     // Eight pixels of every row but the last: bits of a byte, from the least on.
     const bits = Buffer.of(0b1000_0001, 0, 0, 0, 0, 0, 0b0000_0010, 0)
-    const change = (dataset: Dataset): void => {
-      dataset
-        .set(Attribute.OverlayRows, 8)
-        .set(Attribute.OverlayColumns, 8)
-        .set(Attribute.OverlayType, 'G')
-        .set(Attribute.OverlayOrigin, [1, 1])
-        .set(Attribute.OverlayBitsAllocated, 1)
-        .set(Attribute.OverlayBitPosition, 0)
-        .put(Attribute.OverlayData, { vr: 'OW', value: bits })
-    }
+    const change = (dataset: Dataset): void => void setOverlay(dataset, { rows: 8, columns: 8, bits })
     await holds(greyFile(new Array<number>(64).fill(0), { change }))
     const expected = [0, 7, 49]
     for (const path of [`${PATH}/rendered`, `${PATH}/frames/1/rendered`, `${PATH}/thumbnail?viewport=8,8`]) {
@@ -494,19 +486,16 @@ describe('what becomes black and white', () => {
   })
 
   it('is drawn beside overlays of any size that are not drawn, and of many planes', async () => {
-    const plane = (group: number, type: string, bits: Buffer) => (dataset: Dataset) =>
-      dataset
-        .set(Attribute.OverlayRows + group, 8)
-        .set(Attribute.OverlayColumns + group, 8)
-        .set(Attribute.OverlayType + group, type)
-        .set(Attribute.OverlayOrigin + group, [1, 1])
-        .put(Attribute.OverlayData + group, { vr: 'OW', value: bits })
     const planes = MAX_DRAWING_HEADER_BYTES / 8 + 1
     const many = Buffer.alloc(planes * 8)
     many[8 + 1] = 0b100
     const change = (dataset: Dataset): void => {
-      plane(0, 'R', Buffer.alloc(MAX_DRAWING_HEADER_BYTES + 2, 0xff))(dataset)
-      plane(0x0002_0000, 'G', many)(dataset).set(Attribute.NumberOfFramesInOverlay + 0x0002_0000, planes)
+      const size = { rows: 8, columns: 8 }
+      setOverlay(dataset, { ...size, type: 'R', bits: Buffer.alloc(MAX_DRAWING_HEADER_BYTES + 2, 0xff) })
+      setOverlay(dataset, { ...size, group: 0x0002_0000, bits: many }).set(
+        Attribute.NumberOfFramesInOverlay + 0x0002_0000,
+        planes,
+      )
     }
     await holds(greyFile(new Array<number>(128).fill(0), { frames: 2, change }))
     for (const [frame, white] of [

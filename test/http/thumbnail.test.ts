@@ -5,6 +5,8 @@ import type { Dataset } from '../../src/dicom/dataset.ts'
 import { code, get, type Got } from '../support/conversion.ts'
 import { instanceFile } from '../support/dicom-files.ts'
 import { startSetup, type Setup } from '../support/gateway.ts'
+import { description } from '../imaging/made-images.ts'
+import { setImage } from '../support/image-attributes.ts'
 
 const SR = '1.2.840.10008.5.1.4.1.1.88.11'
 const [COLUMNS, ROWS] = [64, 32]
@@ -27,15 +29,7 @@ function flatFile(uid: string, shade: number, options: FlatOptions): Buffer {
     change(dataset) {
       numbered(dataset, options.number, seriesNumber, modality)
       if (number !== undefined) dataset.set(Attribute.InstanceNumber, String(number))
-      dataset
-        .set(Attribute.SamplesPerPixel, 1)
-        .set(Attribute.PhotometricInterpretation, 'MONOCHROME2')
-        .set(Attribute.Rows, ROWS)
-        .set(Attribute.Columns, COLUMNS)
-        .set(Attribute.BitsAllocated, 8)
-        .set(Attribute.BitsStored, 8)
-        .set(Attribute.HighBit, 7)
-        .set(Attribute.PixelRepresentation, 0)
+      setImage(dataset, description({ rows: ROWS, columns: COLUMNS }))
       if (frames > 1) dataset.set(Attribute.NumberOfFrames, String(frames))
       const pixels = Array.from({ length: frames }, (_, n) => Buffer.alloc(COLUMNS * ROWS, shade + n))
       dataset.put(Attribute.PixelData, { vr: 'OB', value: Buffer.concat(pixels) })

@@ -6,6 +6,8 @@ import { parseDataset } from '../../src/dicom/dataset-codec.ts'
 import { transferSyntax } from '../../src/dicom/transfer-syntax.ts'
 import { E, I, instanceFile, S, Syntax } from '../support/dicom-files.ts'
 import { startSetup, type Setup } from '../support/gateway.ts'
+import { description } from '../imaging/made-images.ts'
+import { setImage } from '../support/image-attributes.ts'
 import { splitPart10 } from '../support/part10.ts'
 
 const SR = '1.2.840.10008.5.1.4.1.1.88.11'
@@ -36,14 +38,7 @@ function slopes(frames: number): Buffer {
         const frame = Math.floor(n / (COLUMNS * ROWS))
         return (n % COLUMNS) + 20 * frame
       })
-      dataset
-        .set(Attribute.SamplesPerPixel, 1)
-        .set(Attribute.PhotometricInterpretation, 'MONOCHROME2')
-        .set(Attribute.Rows, ROWS)
-        .set(Attribute.Columns, COLUMNS)
-        .set(Attribute.BitsAllocated, 8)
-        .set(Attribute.BitsStored, 8)
-        .set(Attribute.HighBit, 7)
+      setImage(dataset, description({ rows: ROWS, columns: COLUMNS }))
         .set(Attribute.WindowCenter, '128')
         .set(Attribute.WindowWidth, '256')
       if (frames > 1) dataset.set(Attribute.NumberOfFrames, String(frames))

@@ -7,6 +7,7 @@ import { drawFrame, type Picture } from '../../src/imaging/draw-frame.ts'
 import { readDrawing, type Drawing } from '../../src/imaging/drawing.ts'
 import { readOverlays } from '../../src/imaging/overlay.ts'
 import type { WindowFunction } from '../../src/imaging/voi.ts'
+import { setOverlay } from '../support/image-attributes.ts'
 import { dcmtk, fileOf, skipWithoutDcmtk } from './dcmtk.ts'
 import { description, frameOf, noise, picture } from './made-images.ts'
 import { imageOf, pathOf, readImage, withFiles, type RealImage } from './real-images.ts'
@@ -121,14 +122,7 @@ describe.skipIf(skipWithoutDcmtk())('overlays are drawn as DCMTK draws them', ()
   const overlay =
     (group: number, origin: [number, number], type = 'G', bits = plane) =>
     (dataset: Dataset): Dataset =>
-      dataset
-        .set(Attribute.OverlayRows + group, 21)
-        .set(Attribute.OverlayColumns + group, 35)
-        .set(Attribute.OverlayType + group, type)
-        .set(Attribute.OverlayOrigin + group, origin)
-        .set(Attribute.OverlayBitsAllocated + group, 1)
-        .set(Attribute.OverlayBitPosition + group, 0)
-        .put(Attribute.OverlayData + group, { vr: 'OW', value: bits })
+      setOverlay(dataset, { rows: 21, columns: 35, group, origin, type, bits })
 
   async function expectSame(
     image: ReturnType<typeof description>,

@@ -11,6 +11,7 @@ import {
   readOverlays,
   type Overlay,
 } from '../../src/imaging/overlay.ts'
+import { setOverlay } from '../support/image-attributes.ts'
 import { description } from './made-images.ts'
 
 // What DCMTK draws too is in draw-against-dcmtk.test.ts.
@@ -19,14 +20,7 @@ const image = description({ rows: 3, columns: 4, bitsAllocated: 16, bitsStored: 
 
 /** An overlay of three rows by four columns, of which the first bits are set as in `bits`. */
 function header(change: (dataset: Dataset) => unknown = () => undefined, bits = Buffer.of(0b1001, 0b0100)): Dataset {
-  const dataset = new Dataset()
-    .set(Attribute.OverlayRows, 3)
-    .set(Attribute.OverlayColumns, 4)
-    .set(Attribute.OverlayType, 'G')
-    .set(Attribute.OverlayOrigin, [1, 1])
-    .set(Attribute.OverlayBitsAllocated, 1)
-    .set(Attribute.OverlayBitPosition, 0)
-    .put(Attribute.OverlayData, { vr: 'OW', value: bits })
+  const dataset = setOverlay(new Dataset(), { rows: 3, columns: 4, bits })
   change(dataset)
   return dataset
 }

@@ -15,3 +15,26 @@ export function setImage(dataset: Dataset, image: ImageDescription): Dataset {
     .set(Attribute.HighBit, image.highBit)
     .set(Attribute.PixelRepresentation, image.signed ? 1 : 0)
 }
+
+export interface OverlayShape {
+  readonly rows: number
+  readonly columns: number
+  readonly bits: Buffer
+  /** 0 is that of 6000, 0x20000 that of 6002. */
+  readonly group?: number
+  readonly type?: string
+  readonly origin?: readonly [row: number, column: number]
+}
+
+/** Sets an overlay with data of its own (PS3.3 C.9.2), graphics unless told. */
+export function setOverlay(dataset: Dataset, overlay: OverlayShape): Dataset {
+  const { rows, columns, bits, group = 0, type = 'G', origin = [1, 1] } = overlay
+  return dataset
+    .set(Attribute.OverlayRows + group, rows)
+    .set(Attribute.OverlayColumns + group, columns)
+    .set(Attribute.OverlayType + group, type)
+    .set(Attribute.OverlayOrigin + group, origin)
+    .set(Attribute.OverlayBitsAllocated + group, 1)
+    .set(Attribute.OverlayBitPosition + group, 0)
+    .put(Attribute.OverlayData + group, { vr: 'OW', value: bits })
+}
