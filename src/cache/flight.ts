@@ -1,3 +1,4 @@
+import { Notifier } from '../dicom/notifier.ts'
 import type { Uid } from '../dicom/uids.ts'
 import { covers, type Instance, type InstanceUids, type Selection } from '../pacs/instance.ts'
 import { HeldInstance } from './held-instance.ts'
@@ -64,9 +65,9 @@ export class Flight {
   #ended = false
   #failure: Error | undefined
   /** Something came, or it is over: for those who want it. */
-  #news = Promise.withResolvers<undefined>()
+  readonly #news = new Notifier()
   /** Somebody is further, or has left: for the retrieval itself. */
-  #room = Promise.withResolvers<undefined>()
+  readonly #room = new Notifier()
   /** Resolves when it is over, whatever the end. */
   readonly over: Promise<void>
 
@@ -174,7 +175,7 @@ export class Flight {
     this.#goOn()
     for (let index = 0; ; index++) {
       while (index >= this.#passengers.length && this.open) {
-        await this.#news.promise
+        await this.#news.changed
         signal.throwIfAborted()
       }
       const passenger = this.#passengers[index]
@@ -190,7 +191,7 @@ export class Flight {
       this.#hungry++
       this.#consume(this.#total)
       this.#goOn()
-      await this.#news.promise
+      await this.#news.changed
       this.#hungry--
       signal.throwIfAborted()
     }
@@ -220,7 +221,7 @@ export class Flight {
           this.#total += chunk.length
           passenger.end = this.#total
           if (this.#hungry > 0) this.#consume(this.#total)
-          while (!this.#mayGoOn()) await this.#room.promise
+          while (!this.#mayGoOn()) await this.#room.changed
           this.#controller.signal.throwIfAborted()
         }
         if (!held) this.#finish(instance)
@@ -292,13 +293,11 @@ export class Flight {
   }
 
   #tell(): void {
-    this.#news.resolve(undefined)
-    this.#news = Promise.withResolvers<undefined>()
+    this.#news.notify()
   }
 
   #goOn(): void {
-    this.#room.resolve(undefined)
-    this.#room = Promise.withResolvers<undefined>()
+    this.#room.notify()
   }
 }
 

@@ -1,4 +1,5 @@
 import type { Bytes } from '../dicom/bytes.ts'
+import { Notifier } from '../dicom/notifier.ts'
 import type { TransferSyntax } from '../dicom/transfer-syntax.ts'
 import type { Uid } from '../dicom/uids.ts'
 import { buffersLetGo } from '../network/collector.ts'
@@ -43,7 +44,7 @@ export class HeldInstance implements InstanceUids {
   #passing = false
   #farthest = 0
   #shared = false
-  #changed = Promise.withResolvers<undefined>()
+  readonly #changed = new Notifier()
   #progress: Progress | undefined
 
   constructor(instance: Omit<Instance, 'body'>, progress: Progress) {
@@ -125,7 +126,7 @@ export class HeldInstance implements InstanceUids {
           position += chunk.length
         } else if (this.#state === 'whole') return
         else if (this.#state === 'failed') throw this.#failure
-        else await this.#changed.promise
+        else await this.#changed.changed
       }
       this.#advance(position)
     } finally {
@@ -159,8 +160,7 @@ export class HeldInstance implements InstanceUids {
   }
 
   #wake(): void {
-    this.#changed.resolve(undefined)
-    this.#changed = Promise.withResolvers<undefined>()
+    this.#changed.notify()
   }
 }
 

@@ -1,4 +1,5 @@
 import type { Bytes, ByteStream } from '../dicom/bytes.ts'
+import { Notifier } from '../dicom/notifier.ts'
 import { SopClass, type Uid } from '../dicom/uids.ts'
 import { Scu, type RetrieveEnd } from '../dimse/scu.ts'
 import { Status, statusClass, StatusError } from '../dimse/status.ts'
@@ -141,7 +142,7 @@ class Attempt {
   #seen = -Infinity
   #interrupted: Error | undefined
   #interrupt: ((error: Error) => void) | undefined
-  #news = Promise.withResolvers<undefined>()
+  readonly #news = new Notifier()
 
   constructor(...[selection, uids, source, received, call]: Parameters<typeof move>) {
     this.#selection = selection
@@ -228,10 +229,10 @@ class Attempt {
       if (ending.error !== undefined) return
       if (ending.end) {
         const grace = this.#graceAfter(ending.end)
-        if (grace === 0 || !(await settlesWithin(this.#news.promise, grace))) return
+        if (grace === 0 || !(await settlesWithin(this.#news.changed, grace))) return
         continue
       }
-      await this.#news.promise
+      await this.#news.changed
     }
   }
 
@@ -323,7 +324,6 @@ class Attempt {
   }
 
   #tell(): void {
-    this.#news.resolve(undefined)
-    this.#news = Promise.withResolvers<undefined>()
+    this.#news.notify()
   }
 }
