@@ -3,7 +3,7 @@ import type { Bytes } from './bytes.ts'
 import { describeTag, dictionaryVr } from './dictionary.ts'
 import { ITEM, ITEM_DELIMITATION, SEQUENCE_DELIMITATION, type Tag } from './tag.ts'
 import type { TransferSyntax } from './transfer-syntax.ts'
-import { representation, vrOfCode, type Vr } from './vr.ts'
+import { MAX_SHORT_LENGTH, representation, vrOfCode, type Vr } from './vr.ts'
 
 export interface ElementHeader {
   readonly tag: Tag
@@ -44,8 +44,18 @@ export const MAX_ELEMENTS = 1_000_000
 
 const UNDEFINED_LENGTH = 0xffffffff
 const UN_CODE = 0x554e
+/** What is copied of a chunk behind a header that was cut: more than any header, with a value that VRs depend on. */
+const JOINED_BYTES = 64
 /** What some writers put where a VR belongs: spaces, NULs, `??`, `--`. */
 const placeholderCodes = new Set([0x2020, 0x0000, 0x3f3f, 0x2d2d])
+
+/** An element's header as it is written. */
+interface ReadHeader extends Omit<ElementHeader, 'tag'> {
+  /** Bytes of the header itself. */
+  readonly size: number
+  readonly implicitContent: boolean
+  readonly writtenAsUn?: boolean
+}
 
 interface Level {
   readonly kind: 'data-set' | 'sequence' | 'item' | 'pixel-sequence'
@@ -70,6 +80,9 @@ export class ElementReader {
   #buffer: Bytes = EMPTY
   #view: DataView = new DataView(EMPTY.buffer)
   #position = 0
+  /** The chunk whose beginning was copied behind `#cutBytes` of a header that the chunk before it ended in. */
+  #following: Bytes | undefined
+  #cutBytes = 0
   #ended = false
   #done = false
   #tail = false
@@ -84,10 +97,28 @@ export class ElementReader {
   }
 
   push(chunk: Bytes): void {
+    this.#intoFollowing()
     const left = this.#buffer.length - this.#position
-    this.#buffer = left === 0 ? chunk : Buffer.concat([this.#buffer.subarray(this.#position), chunk])
-    this.#view = new DataView(this.#buffer.buffer, this.#buffer.byteOffset, this.#buffer.byteLength)
-    this.#position = 0
+    if (left === 0) {
+      this.#readFrom(chunk, 0)
+      return
+    }
+    this.#following = chunk
+    this.#cutBytes = left
+    this.#readFrom(Buffer.concat([this.#buffer.subarray(this.#position), chunk.subarray(0, JOINED_BYTES)]), 0)
+  }
+
+  #readFrom(buffer: Bytes, position: number): void {
+    this.#buffer = buffer
+    this.#view = new DataView(buffer.buffer, buffer.byteOffset, buffer.byteLength)
+    this.#position = position
+  }
+
+  /** The header that was cut has been read: on in the chunk itself. */
+  #intoFollowing(): void {
+    if (!this.#following || this.#position < this.#cutBytes) return
+    this.#readFrom(this.#following, this.#position - this.#cutBytes)
+    this.#following = undefined
   }
 
   /** No more bytes will come: what is then incomplete is an error of `next`. */
@@ -108,6 +139,7 @@ export class ElementReader {
   /** The next token, or undefined: more bytes are needed, or the data set is `done`. */
   next(): ElementToken | undefined {
     if (this.#done) return undefined
+    this.#intoFollowing()
     if (this.#valueLeft > 0) return this.#value()
     const level = this.#levels.at(-1)!
     if (level.end !== undefined && this.offset >= level.end) return this.#close(level)
@@ -224,7 +256,7 @@ export class ElementReader {
       if (this.#ended) this.#fail('The data ends inside an element header', t)
       return undefined
     }
-    const { vr, length, size } = header
+    const { length, size } = header
     const end = this.#endOf(length, t, size)
     if (level.end !== undefined && end !== undefined && end > level.end) {
       this.#fail('An element reaches beyond the end of its item', t)
@@ -232,11 +264,11 @@ export class ElementReader {
     if (!this.#note(level, t, size, length)) return undefined
     this.#count(t)
     this.#advance(size)
-    return this.#start({ tag: t, vr, length }, level, header.implicitContent)
+    return this.#start(t, header, level)
   }
 
-  #start(header: ElementHeader, level: Level, implicitContent: boolean): ElementToken {
-    const { length, vr, tag: t } = header
+  #start(t: Tag, { vr, length, implicitContent, writtenAsUn }: ReadHeader, level: Level): ElementToken {
+    const header: ElementHeader = { tag: t, vr, length }
     if (vr === 'SQ' || (length === undefined && vr === 'UN')) {
       // PS3.5 6.2.2: UN of undefined length holds items in Implicit VR Little Endian, whatever is around it.
       const inner = implicitContent ? { explicit: false, bigEndian: false } : {}
@@ -250,7 +282,8 @@ export class ElementReader {
       return { kind: 'pixel-sequence-start', header }
     }
     this.#valueLeft = length
-    return { kind: 'element', header, bigEndian: level.bigEndian }
+    // PS3.5 6.2.2: what is written as UN is Little Endian whatever is around it.
+    return { kind: 'element', header, bigEndian: level.bigEndian && writtenAsUn !== true }
   }
 
   #open(level: Level): void {
@@ -272,10 +305,7 @@ export class ElementReader {
     return end
   }
 
-  #header(
-    level: Level,
-    t: Tag,
-  ): { vr: Vr; length: number | undefined; size: number; implicitContent: boolean } | undefined {
+  #header(level: Level, t: Tag): ReadHeader | undefined {
     const at = this.#position
     const little = !level.bigEndian
     const defined = (length: number): number | undefined => (length === UNDEFINED_LENGTH ? undefined : length)
@@ -288,6 +318,8 @@ export class ElementReader {
         }
         if (!this.#has(12)) return undefined
         const length = defined(this.#view.getUint32(at + 8, little))
+        const isTooLong = code === UN_CODE && length !== undefined && length > MAX_SHORT_LENGTH
+        if (isTooLong) return { vr: this.#ownVr(level, t), length, size: 12, implicitContent: false, writtenAsUn: true }
         return { vr, length, size: 12, implicitContent: code === UN_CODE && length === undefined }
       }
       if (isUpperCase(code >>> 8) && isUpperCase(code & 0xff)) {
@@ -310,6 +342,12 @@ export class ElementReader {
     if (length === undefined && t === Attribute.PixelData) return { vr: 'OB', length, size: 8, implicitContent: false }
     // Fragments exist only in explicit syntaxes; anything else of undefined length is a sequence.
     return { vr: length === undefined && vr !== 'SQ' ? 'UN' : vr, length, size: 8, implicitContent: true }
+  }
+
+  /** PS3.5 6.2.2: a value too long for the length field of its VR had to be written as UN. */
+  #ownVr(level: Level, t: Tag): Vr {
+    const vr = this.#dictionary(level, t)
+    return representation(vr).lengthBytes === 2 ? vr : 'UN'
   }
 
   #dictionary(level: Level, t: Tag): Vr {

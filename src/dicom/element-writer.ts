@@ -22,6 +22,8 @@ export class ElementWriter {
   #stage = NO_STAGE
   #staged = 0
   #out: Bytes[] = []
+  #outBytes = 0
+  #takenBytes = 0
   /** Bytes of a binary word cut by a chunk boundary, waiting for the rest. */
   #carry: Bytes | undefined
   #swap: 1 | 2 | 4 | 8 = 1
@@ -37,13 +39,20 @@ export class ElementWriter {
   take(): Bytes[] {
     this.#flush()
     const out = this.#out
+    this.#takenBytes += this.#outBytes
     this.#out = []
+    this.#outBytes = 0
     return out
   }
 
   /** Bytes ready to be taken, to decide when to. */
   get pending(): number {
-    return this.#staged + this.#out.reduce((sum, chunk) => sum + chunk.length, 0)
+    return this.#staged + this.#outBytes
+  }
+
+  /** Bytes written so far, taken or not: where in the output the next one will be. */
+  get offset(): number {
+    return this.#takenBytes + this.pending
   }
 
   write(token: ElementToken): void {
@@ -152,7 +161,7 @@ export class ElementWriter {
   #append(bytes: Bytes): void {
     if (bytes.length >= VIEW_BYTES) {
       this.#flush()
-      this.#out.push(bytes)
+      this.#give(bytes)
       return
     }
     this.#reserve(bytes.length)
@@ -170,9 +179,14 @@ export class ElementWriter {
   /** Hands over what is staged. */
   #flush(): void {
     if (this.#staged === 0) return
-    this.#out.push(this.#stage.subarray(0, this.#staged))
+    this.#give(this.#stage.subarray(0, this.#staged))
     this.#stage = this.#stage.subarray(this.#staged)
     this.#staged = 0
+  }
+
+  #give(bytes: Bytes): void {
+    this.#out.push(bytes)
+    this.#outBytes += bytes.length
   }
 
   #u16(at: number, value: number): void {

@@ -782,3 +782,46 @@ describe('chunks', () => {
     )
   })
 })
+
+describe('a chunk that ends within a header', () => {
+  it('has what follows read from the next chunk itself, not from a copy of it', () => {
+    const bytes = Buffer.concat([
+      element(explicitLittle, 0x00080060, 'CS', 'CT'),
+      element(explicitLittle, 0x7fe00010, 'OW', Buffer.alloc(200_000, 7)),
+    ])
+    for (let cut = 11; cut < 22; cut++) {
+      const [head, rest] = [Buffer.from(bytes.subarray(0, cut)), Buffer.from(bytes.subarray(cut))]
+      const reader = new ElementReader(EXPLICIT_VR_LITTLE_ENDIAN)
+      const pieces: Bytes[] = []
+      for (const chunk of [head, rest]) {
+        reader.push(chunk)
+        for (let token = reader.next(); token; token = reader.next())
+          if (token.kind === 'value') pieces.push(token.bytes)
+      }
+      const pixels = pieces.slice(1)
+      expect(pixels.map(({ buffer }) => buffer)).toEqual([rest.buffer])
+      expect(Buffer.concat(pixels)).toHaveLength(200_000)
+      expect(reader.offset).toBe(bytes.length)
+    }
+  })
+})
+
+describe('a value of over 64 KiB that was written as UN since its VR has no room for the length', () => {
+  const value = Buffer.alloc(70_000, '1.25\\')
+  it('has the VR of the dictionary', () => {
+    expect(outline(element(explicitLittle, 0x30060050, 'UN', value), explicitLittle)[0]).toMatch(
+      /^3006,0050 DS 70000 = /,
+    )
+  })
+
+  it('stays UN where the dictionary knows no VR, or one that has room', () => {
+    expect(outline(element(explicitLittle, 0x00091001, 'UN', value), explicitLittle)[0]).toMatch(/^0009,1001 UN/)
+    expect(outline(element(explicitLittle, 0x00420011, 'UN', value), explicitLittle)[0]).toMatch(/^0042,0011 UN/)
+  })
+
+  it('is Little Endian in a Big Endian data set', () => {
+    const reader = new ElementReader(EXPLICIT_VR_BIG_ENDIAN)
+    reader.push(element(explicitBig, 0x00280002, 'UN', Buffer.alloc(70_000)))
+    expect(reader.next()).toMatchObject({ header: { vr: 'US', length: 70_000 }, bigEndian: false })
+  })
+})
