@@ -1,34 +1,44 @@
 import type { Bytes, ByteStream } from '../dicom/bytes.ts'
 import type { TransferSyntax } from '../dicom/transfer-syntax.ts'
 import type { Uid } from '../dicom/uids.ts'
-import type { Instance } from '../pacs/instance.ts'
+import type { InstanceIndex } from '../instance/instance-index.ts'
+import type { ReadableDataSet } from '../instance/readable-instance.ts'
+import type { InstanceUids } from '../instance/uids.ts'
 import type { Boarded } from './flight.ts'
-import { NoLongerHeldError } from './held-instance.ts'
+import { NoLongerHeldError, type Pin } from './held-instance.ts'
 
 /**
- * An instance for one request: read from any byte, as often as wanted, while it comes or after. What is no longer held
- * is fetched anew. To be disposed of when it was read.
+ * An instance for one request: read from any byte, while it comes or after. Where it passes, since it is not kept, its head
+ * stays and the rest is there in the order of its bytes; what is no longer held is fetched anew. To be disposed of when it
+ * was read.
  */
-export class CachedInstance implements Instance, Disposable {
+export class CachedInstance implements ReadableDataSet, InstanceUids, Disposable {
   readonly sopClass: Uid
   readonly sopInstance: Uid
   readonly study: Uid
   readonly series: Uid
   readonly syntax: TransferSyntax
+  /** How the archive sent it. */
+  readonly received: TransferSyntax
   #boarded: Boarded
+  /** What this request may yet read, so that it stays: until its last reading all from the start, as the window allows. */
+  readonly #pin: Pin = { position: 0 }
   readonly #signal: AbortSignal
-  readonly #again: () => Promise<Boarded>
+  readonly #again: (from: number) => Promise<Boarded>
 
-  constructor(boarded: Boarded, signal: AbortSignal, again: () => Promise<Boarded>) {
-    const { sopClass, sopInstance, study, series, syntax } = boarded.instance
+  /** `again` boards what has the bytes from a position on, when the first does not have them any more. */
+  constructor(boarded: Boarded, signal: AbortSignal, again: (from: number) => Promise<Boarded>) {
+    const { sopClass, sopInstance, study, series, syntax, received } = boarded.instance
     this.sopClass = sopClass
     this.sopInstance = sopInstance
     this.study = study
     this.series = series
     this.syntax = syntax
+    this.received = received
     this.#boarded = boarded
     this.#signal = signal
     this.#again = again
+    boarded.instance.pin(this.#pin)
   }
 
   /** The same object for as long as the instance is held: what was found out about it can be noted under it. */
@@ -36,19 +46,27 @@ export class CachedInstance implements Instance, Disposable {
     return this.#boarded.instance
   }
 
-  get body(): ByteStream {
-    return { [Symbol.asyncIterator]: () => this.bytes() }
+  get index(): InstanceIndex {
+    return this.#boarded.instance.index
   }
 
-  /**
-   * The bytes of the data set from an offset, up to another or its end, as they come.
-   * @throws NoLongerHeldError in the middle, for who is far slower than another; what failed the retrieval
-   */
-  async *bytes(from = 0, to = Infinity): AsyncGenerator<Bytes> {
+  /** The whole data set, for the last time: where it passes, nothing stays behind the reader. */
+  get body(): ByteStream {
+    return this.#read(0, Infinity, true)
+  }
+
+  /** @throws NoLongerHeldError in the middle, for who is far slower than another; what failed the retrieval */
+  bytes(from = 0, to = Infinity): ByteStream {
+    return this.#read(from, to, false)
+  }
+
+  async *#read(from: number, to: number, isLast: boolean): AsyncGenerator<Bytes> {
     let begun = false
     try {
       for await (const chunk of this.#boarded.instance.bytes(from, to, this.#signal)) {
         begun = true
+        // From here on the reading itself holds what it needs.
+        if (isLast) this.#pin.position = Infinity
         yield chunk
       }
       return
@@ -56,13 +74,23 @@ export class CachedInstance implements Instance, Disposable {
       // In the middle it would be joining the bytes of two retrievals.
       if (begun || !(error instanceof NoLongerHeldError)) throw error
     }
-    this.#boarded.leave()
-    this.#boarded = await this.#again()
-    if (this.#boarded.instance.syntax.uid !== this.syntax.uid) throw new NoLongerHeldError()
+    await this.#board(from)
     yield* this.#boarded.instance.bytes(from, to, this.#signal)
   }
 
+  async until(ready: (index: InstanceIndex) => boolean, needs?: () => number | undefined): Promise<void> {
+    await this.#boarded.instance.until(ready, this.#pin, needs ?? (() => this.#pin.position), this.#signal)
+  }
+
   [Symbol.dispose](): void {
+    this.#boarded.instance.unpin(this.#pin)
     this.#boarded.leave()
+  }
+
+  async #board(from: number): Promise<void> {
+    this[Symbol.dispose]()
+    this.#boarded = await this.#again(from)
+    this.#boarded.instance.pin(this.#pin)
+    if (this.#boarded.instance.syntax.uid !== this.syntax.uid) throw new NoLongerHeldError()
   }
 }

@@ -1,10 +1,15 @@
 import { Notifier } from '../dicom/notifier.ts'
 import type { Uid } from '../dicom/uids.ts'
-import { covers, type Instance, type InstanceUids, type Selection } from '../pacs/instance.ts'
+import { covers, type InstanceUids, type Selection } from '../instance/uids.ts'
+import type { Call } from '../pacs/call.ts'
+import type { Instance } from '../pacs/instance.ts'
 import { HeldInstance } from './held-instance.ts'
+import { LEAD_BYTES, Pace } from './pace.ts'
 
-/** How far a retrieval runs ahead of the request that is farthest: its pace is felt by the archive. */
-export const LEAD_BYTES = 1024 * 1024
+/** How long a retrieval that nobody reads from waits for the next request for a part of what it brings, in ms. */
+export const PARTS_PATIENCE_MS = 15_000
+/** The same when the client of a part has left: a viewer asks for other frames when its user goes on to them. */
+export const LEFT_PATIENCE_MS = 1_000
 
 /** Nobody waits for a retrieval any more. */
 export class UnwantedError extends Error {
@@ -27,6 +32,18 @@ export interface Keeper {
   held(uids: InstanceUids): HeldInstance | undefined
 }
 
+/** What a flight may put into the cache, and for whom. */
+export interface Allowance {
+  /** It brings one instance, which is read in parts by one request after another. */
+  readonly isForParts: boolean
+  /** Bytes of it, at most. */
+  readonly maxBytes: number
+  /** The same while nobody waits for more of it. */
+  readonly lingeringBytes: number
+  /** The same while somebody else waits for its association: it reads ahead of its readers. */
+  readonly hurriedBytes: number
+}
+
 /** An instance that somebody reads while it comes, or after. */
 export interface Boarded {
   readonly instance: HeldInstance
@@ -42,69 +59,92 @@ interface Passenger extends InstanceUids {
 }
 
 /**
+ * Where a flight stands; it only ever goes on from one to one further down.
+ * `keeping`: all that it brought is held or was kept, so that others may join.
+ * `passing`: there was no room for all of it; its instances are dropped behind their readers.
+ * `ending`: it was told to end, and has yet to.
+ * `over`: nothing more comes; `kept` where the cache was given all that there is.
+ */
+type Phase =
+  | { readonly kind: 'keeping' | 'passing' | 'ending' }
+  | { readonly kind: 'over'; readonly kept: boolean; readonly failure: Error | undefined }
+
+/**
  * One retrieval under way, for all who want what it brings. It goes at the pace of the fastest of them and does not
  * wait for the others; who falls behind finds the instances in the cache, or fetches them anew.
  */
 export class Flight {
   readonly selection: Selection
-  /** Bytes it has put into the cache, and may put there. */
+  /** Bytes it has put into the cache. */
   keptBytes = 0
-  maxBytes: number
+  #allowance: Allowance
+  readonly #isForParts: boolean
   readonly #keeper: Keeper
   readonly #controller = new AbortController()
+  readonly #pace = new Pace()
   readonly #passengers: Passenger[] = []
-  #total = 0
-  #consumed = 0
+  /** Bytes that came. */
+  total = 0
   /** Passengers before this one are left to the cache. */
   #swept = 0
-  #interest = 0
-  /** Who wants the next instance, and who a certain one. */
-  #hungry = 0
-  #waiting = 0
-  #passing = false
-  #ended = false
-  #failure: Error | undefined
+  #phase: Phase = { kind: 'keeping' }
+  #hasPassed = false
+  /** Somebody else waits for the association. */
+  #isHurried = false
+  /** Runs while nobody reads and nothing comes. */
+  #patience: NodeJS.Timeout | undefined
   /** Something came, or it is over: for those who want it. */
   readonly #news = new Notifier()
-  /** Somebody is further, or has left: for the retrieval itself. */
-  readonly #room = new Notifier()
   /** Resolves when it is over, whatever the end. */
   readonly over: Promise<void>
 
   constructor(
     selection: Selection,
-    open: (signal: AbortSignal) => AsyncIterable<Instance>,
+    open: (call: Call) => AsyncIterable<Instance>,
     keeper: Keeper,
-    maxBytes: number,
+    allowance: Allowance,
   ) {
-    this.maxBytes = maxBytes
+    this.#allowance = allowance
+    this.#isForParts = allowance.isForParts
     this.selection = selection
     this.#keeper = keeper
-    this.over = this.#fly(open(this.#controller.signal))
+    this.over = this.#fly(open({ signal: this.#controller.signal, wanted: () => this.#hurry() }))
   }
 
   /** Others may still join: all it brought is held, and more will come. */
   get open(): boolean {
-    return !this.#passing && !this.#ended && !this.#controller.signal.aborted
+    return this.#phase.kind === 'keeping'
   }
 
   /** It brought all there is, and everything was kept as it came. */
   get complete(): boolean {
-    return this.#ended && this.#failure === undefined && !this.#passing
+    return this.#phase.kind === 'over' && this.#phase.kept
   }
 
   /** There was no room to keep all of it. */
   get passed(): boolean {
-    return this.#passing
+    return this.#hasPassed
   }
 
   get failure(): Error | undefined {
-    return this.#failure
+    return this.#phase.kind === 'over' ? this.#phase.failure : undefined
   }
 
   /** UIDs of what it brought, and nothing else: who keeps them keeps no instance alive. */
   get brought(): readonly InstanceUids[] {
     return this.#passengers.map(({ study, series, sopInstance }) => ({ study, series, sopInstance }))
+  }
+
+  /** It may put so much more into the cache, for somebody who has joined. */
+  allow(allowance: Allowance): void {
+    this.#allowance = allowance
+  }
+
+  /** Whether who wants parts of one instance, from a byte on, does better here than by a retrieval of his own. */
+  carries(sopInstance: Uid, from: number): boolean {
+    if (this.open) return true
+    const alone = this.#phase.kind === 'passing' && this.#isForParts ? this.#passengers[0] : undefined
+    return alone?.sopInstance === sopInstance && alone.instance?.holds(from) === true
   }
 
   /**
@@ -117,18 +157,18 @@ export class Flight {
     lingers: () => boolean,
     signal: AbortSignal,
   ): AsyncGenerator<HeldInstance | InstanceUids> {
-    this.#interest++
+    this.#join()
     let finished = false
-    const onAbort = (): void => this.#tell()
+    const onAbort = (): void => this.#news.notify()
     signal.addEventListener('abort', onAbort)
     try {
       for (let index = 0; ; index++) {
         const passenger = await this.#passenger(index, signal)
         if (passenger === undefined) break
         if (isWanted(passenger, selection)) yield passenger.instance ?? this.#keeper.held(passenger) ?? passenger
-        this.#consume(passenger.end)
+        this.#consumed(passenger.end)
       }
-      if (this.#failure !== undefined) throw this.#failure
+      if (this.failure) throw this.failure
       finished = true
     } finally {
       signal.removeEventListener('abort', onAbort)
@@ -141,13 +181,14 @@ export class Flight {
    * @throws the signal's reason
    */
   async instance(sopInstance: Uid, signal: AbortSignal): Promise<Boarded | undefined> {
-    this.#interest++
-    this.#waiting++
-    const onAbort = (): void => this.#tell()
+    this.#join()
+    const calm = this.#pace.hurry()
+    const onAbort = (): void => this.#news.notify()
     signal.addEventListener('abort', onAbort)
     let left = false
     const leave = (): void => {
-      if (!left) this.#leave(!signal.aborted || this.#isWide)
+      // Of more than one instance: when the client of a part has gone, it is likely to ask for another.
+      if (!left) this.#leave(!signal.aborted || !this.#isForParts)
       left = true
     }
     let instance: HeldInstance | undefined
@@ -155,24 +196,27 @@ export class Flight {
       instance = await this.#named(sopInstance, signal)
     } finally {
       signal.removeEventListener('abort', onAbort)
-      this.#waiting--
+      calm()
       if (!instance) leave()
     }
     return instance && { instance, leave }
   }
 
-  /** Of more than one instance: when the client of a part has gone, it is likely to ask for another. */
-  get #isWide(): boolean {
-    return this.selection.instance === undefined
+  abort(reason: Error): void {
+    this.#readOn()
+    if (this.#phase.kind === 'keeping' || this.#phase.kind === 'passing') this.#move({ kind: 'ending' })
+    this.#controller.abort(reason)
   }
 
-  abort(reason: Error): void {
-    this.#controller.abort(reason)
-    this.#goOn()
+  /** The one place where it goes on to another phase. */
+  #move(phase: Phase): void {
+    this.#phase = phase
+    if (phase.kind === 'passing') this.#hasPassed = true
+    this.#news.notify()
+    this.#pace.changed()
   }
 
   async #named(sopInstance: Uid, signal: AbortSignal): Promise<HeldInstance | undefined> {
-    this.#goOn()
     for (let index = 0; ; index++) {
       while (index >= this.#passengers.length && this.open) {
         await this.#news.changed
@@ -187,12 +231,14 @@ export class Flight {
   async #passenger(index: number, signal: AbortSignal): Promise<Passenger | undefined> {
     signal.throwIfAborted()
     while (index >= this.#passengers.length) {
-      if (this.#ended) return undefined
-      this.#hungry++
-      this.#consume(this.#total)
-      this.#goOn()
-      await this.#news.changed
-      this.#hungry--
+      if (this.#phase.kind === 'over') return undefined
+      this.#consumed(this.total)
+      const calm = this.#pace.hurry()
+      try {
+        await this.#news.changed
+      } finally {
+        calm()
+      }
       signal.throwIfAborted()
     }
     return this.#passengers[index]
@@ -200,61 +246,80 @@ export class Flight {
 
   async #fly(source: AsyncIterable<Instance>): Promise<void> {
     let current: HeldInstance | undefined
+    let failure: Error | undefined
     try {
-      for await (const { body, ...about } of source) {
-        const held = this.#keeper.held(about)
-        const start = this.#total
-        const instance =
-          held ??
-          new HeldInstance(about, (position) => {
-            this.#consume(start + position)
-            return this.#interest > 1
-          })
-        current = held ? undefined : instance
-        const { study, series, sopInstance } = about
-        const passenger: Passenger = { study, series, sopInstance, instance: current, end: start }
+      for await (const instance of source) {
+        const { study, series, sopInstance } = instance
+        const held = this.#keeper.held(instance)
+        current = held ? undefined : this.#boardingOf(instance)
+        const passenger: Passenger = { study, series, sopInstance, instance: current, end: this.total }
         this.#passengers.push(passenger)
-        this.#tell()
-        for await (const chunk of body) {
-          if (held) continue
-          this.#take(instance, chunk)
-          this.#total += chunk.length
-          passenger.end = this.#total
-          if (this.#hungry > 0) this.#consume(this.#total)
-          while (!this.#mayGoOn()) await this.#room.changed
+        this.#news.notify()
+        for await (const chunk of instance.body) {
+          if (!current) continue
+          this.#take(current, chunk)
+          this.total += chunk.length
+          passenger.end = this.total
+          if (this.#pace.isHurried) this.#consumed(this.total)
+          while (!this.#mayGoOn()) {
+            if (this.#pace.readers === 0) this.#giveUpIn(PARTS_PATIENCE_MS)
+            await this.#pace.change
+          }
           this.#controller.signal.throwIfAborted()
         }
-        if (!held) this.#finish(instance)
+        if (current) this.#finish(current)
         current = undefined
       }
     } catch (error) {
-      this.#failure = error instanceof Error ? error : new Error('The retrieval failed', { cause: error })
-      if (current) {
-        current.fail(error)
-        if (!current.passing) this.#keeper.dismiss(current.size)
-      }
+      failure = error instanceof Error ? error : new Error('The retrieval failed', { cause: error })
+      if (current) this.#fail(current, error)
     }
-    this.#ended = true
-    this.#tell()
+    this.#readOn()
+    this.#move({ kind: 'over', kept: !failure && !this.#hasPassed, failure })
+  }
+
+  #boardingOf({ body: _, ...instance }: Instance): HeldInstance {
+    const start = this.total
+    const [pace, isForParts] = [this.#pace, this.#isForParts]
+    return new HeldInstance(instance, {
+      advanced: (position) => this.#consumed(start + position),
+      hurry: () => pace.hurry(),
+      get isShared() {
+        return isForParts || pace.readers > 1
+      },
+      isForParts,
+    })
   }
 
   #take(instance: HeldInstance, chunk: Uint8Array): void {
-    if (!this.#passing && !this.#keeper.admit(this, chunk.length)) {
-      this.#passing = true
+    if (this.open && !this.#admits(instance, chunk.length)) {
       // Who waits for a certain instance does better alone now.
-      this.#tell()
-      // Nobody listens, and it is not kept either.
-      if (this.#interest === 0) this.abort(new UnwantedError())
+      this.#move({ kind: 'passing' })
+      if (this.#pace.readers === 0 && !this.#isForParts) this.abort(new UnwantedError())
     }
-    if (this.#passing && !instance.passing) {
+    const isPassing = this.#phase.kind === 'passing'
+    if (isPassing && !instance.passing) {
       this.#keeper.dismiss(instance.size)
       instance.pass()
     }
-    if (this.#passing && this.#hungry > 0) instance.overtake()
+    if (isPassing && this.#pace.isHurried) instance.overtake()
     instance.append(chunk)
   }
 
+  #admits({ index, size }: HeldInstance, bytes: number): boolean {
+    const { maxBytes, hurriedBytes } = this.#allowance
+    const allowed = this.#isHurried ? Math.max(maxBytes, hurriedBytes) : maxBytes
+    // What is known to be too large need not drive out what else is kept before it is seen to be.
+    const foreseen = this.keptBytes - size + index.foreseenBytes
+    if (this.keptBytes + bytes > allowed || foreseen > allowed) return false
+    return this.#keeper.admit(this, bytes)
+  }
+
   #finish(instance: HeldInstance): void {
+    if (instance.index.isCut) {
+      this.#fail(instance, instance.index.fault)
+      return
+    }
     const { size } = instance
     instance.finish()
     if (!instance.passing) {
@@ -264,40 +329,68 @@ export class Flight {
     this.#sweep()
   }
 
+  #fail(instance: HeldInstance, error: unknown): void {
+    instance.fail(error)
+    if (!instance.passing) this.#keeper.dismiss(instance.size)
+  }
+
   /** What the fastest is past is the cache's business, if it is kept. */
   #sweep(): void {
+    // What is read in parts stays on board: the next request for one may be on its way.
+    if (this.#isForParts) return
     for (let next = this.#passengers[this.#swept]; next; next = this.#passengers[this.#swept]) {
-      if (next.end > this.#consumed || next.instance?.whole === false) return
+      if (next.end > this.#pace.consumed || next.instance?.whole === false) return
       next.instance = undefined
       this.#swept++
     }
   }
 
   #mayGoOn(): boolean {
-    if (this.#controller.signal.aborted) return true
-    if (this.#hungry > 0 || (this.#waiting > 0 && !this.#passing) || this.#interest === 0) return true
-    return this.#total - this.#consumed <= LEAD_BYTES
+    if (this.#controller.signal.aborted || this.#pace.isHurried) return true
+    const { lingeringBytes, hurriedBytes } = this.#allowance
+    if (this.#pace.readers === 0) return this.open && this.keptBytes < lingeringBytes
+    const runsAhead = this.#isHurried && this.open && this.keptBytes + LEAD_BYTES < hurriedBytes
+    return runsAhead || this.#pace.allows(this.total)
   }
 
-  #consume(position: number): void {
-    if (position <= this.#consumed) return
-    this.#consumed = position
-    this.#sweep()
-    this.#goOn()
+  /** One that waits for readers lets the association go; one with slow readers reads ahead of them. */
+  #hurry(): void {
+    this.#isHurried = true
+    if (this.#patience !== undefined) this.abort(new UnwantedError())
+    this.#pace.changed()
+  }
+
+  #consumed(position: number): void {
+    if (this.#pace.advance(position)) this.#sweep()
+  }
+
+  #join(): void {
+    this.#readOn()
+    this.#pace.join()
   }
 
   #leave(lingers: boolean): void {
-    this.#interest--
-    if (this.#interest === 0 && !this.#ended && (!lingers || this.#passing)) this.abort(new UnwantedError())
-    this.#goOn()
+    this.#pace.leave()
+    if (this.#pace.readers > 0 || this.#phase.kind === 'over') return
+    if (lingers) {
+      if (this.#phase.kind === 'passing' && !this.#isForParts) this.abort(new UnwantedError())
+    } else if (this.#isForParts) this.#giveUpIn(LEFT_PATIENCE_MS)
+    else this.abort(new UnwantedError())
   }
 
-  #tell(): void {
-    this.#news.notify()
+  #giveUpIn(milliseconds: number): void {
+    if (this.#isHurried) {
+      this.abort(new UnwantedError())
+      return
+    }
+    if (this.#patience !== undefined) return
+    this.#patience = setTimeout(() => this.abort(new UnwantedError()), milliseconds)
+    this.#patience.unref()
   }
 
-  #goOn(): void {
-    this.#room.notify()
+  #readOn(): void {
+    clearTimeout(this.#patience)
+    this.#patience = undefined
   }
 }
 

@@ -2,15 +2,22 @@ import type { Bytes } from '../dicom/bytes.ts'
 import { Notifier } from '../dicom/notifier.ts'
 import type { TransferSyntax } from '../dicom/transfer-syntax.ts'
 import type { Uid } from '../dicom/uids.ts'
+import type { InstanceIndex } from '../instance/instance-index.ts'
+import type { InstanceUids } from '../instance/uids.ts'
 import { buffersLetGo } from '../network/collector.ts'
-import type { Instance, InstanceUids } from '../pacs/instance.ts'
+import type { Instance } from '../pacs/instance.ts'
+import { ChunkRun } from './chunk-run.ts'
 import { toKeep } from './held-bytes.ts'
 
 /** Of an instance that is not kept, so much stays behind the reader that is farthest, for those close behind. */
 export const WINDOW_BYTES = 8 * 1024 * 1024
+/** The same of an instance that is read in parts by one request after another: frames that a viewer has yet to take. */
+export const PARTS_WINDOW_BYTES = 64 * 1024 * 1024
+/** Of the head of an instance that is not kept, so much stays as long as somebody has the instance. */
+export const MAX_HELD_HEAD_BYTES = 32 * 1024 * 1024
 
-/** So many chunks dropped at once had been kept for a while. */
-const MANY_CHUNKS = 64
+/** So many bytes dropped at once had been kept for a while. */
+const MANY_BYTES = 4 * 1024 * 1024
 
 /** What is asked for has been dropped already: the instance is to be fetched anew. */
 export class NoLongerHeldError extends Error {
@@ -21,11 +28,22 @@ export class NoLongerHeldError extends Error {
   }
 }
 
-/**
- * Told how far the farthest reader of an instance is while it comes, in bytes from its start; says whether others may be
- * close behind.
- */
-export type Progress = (position: number) => boolean
+/** The flight that brings an instance, as far as the instance is concerned. */
+export interface Bringer {
+  /** The reader that is farthest is at this byte of the instance. */
+  advanced(position: number): void
+  /** Somebody waits for what has yet to come, however far that is. Call what is returned when that is over. */
+  hurry(): () => void
+  /** Others may be close behind the reader that is farthest. */
+  readonly isShared: boolean
+  /** The instance is read in parts, by one request after another. */
+  readonly isForParts: boolean
+}
+
+/** Bytes from a position on that somebody needs, so that they stay as long as the window allows. */
+export interface Pin {
+  position: number
+}
 
 /** The data set of one instance, as far as it has come. Read by any number of readers, each from any byte. */
 export class HeldInstance implements InstanceUids {
@@ -34,26 +52,33 @@ export class HeldInstance implements InstanceUids {
   readonly study: Uid
   readonly series: Uid
   readonly syntax: TransferSyntax
+  /** How it came. */
+  readonly received: TransferSyntax
+  readonly index: InstanceIndex
   /** Memory it takes, once it is whole. */
   heldBytes = 0
-  #chunks: Bytes[] = []
-  /** Offset of each chunk, and behind the last. */
-  #starts = [0]
+  /** Chunks of the head that stay though what is behind them was dropped. */
+  readonly #head = new ChunkRun(0)
+  #chunks = new ChunkRun(0)
   #state: 'filling' | 'whole' | 'failed' = 'filling'
   #failure: unknown
   #passing = false
   #farthest = 0
-  #shared = false
+  readonly #pins = new Set<Pin>()
   readonly #changed = new Notifier()
-  #progress: Progress | undefined
+  #bringer: Bringer | undefined
+  readonly #isForParts: boolean
 
-  constructor(instance: Omit<Instance, 'body'>, progress: Progress) {
+  constructor(instance: Omit<Instance, 'body'>, bringer: Bringer) {
     this.sopClass = instance.sopClass
     this.sopInstance = instance.sopInstance
     this.study = instance.study
     this.series = instance.series
     this.syntax = instance.syntax
-    this.#progress = progress
+    this.received = instance.received
+    this.index = instance.index
+    this.#bringer = bringer
+    this.#isForParts = bringer.isForParts
   }
 
   get whole(): boolean {
@@ -66,15 +91,14 @@ export class HeldInstance implements InstanceUids {
   }
 
   get size(): number {
-    return this.#starts.at(-1)!
+    return this.#chunks.end
   }
 
   append(chunk: Bytes): void {
     if (chunk.length === 0) return
-    this.#chunks.push(chunk)
-    this.#starts.push(this.size + chunk.length)
+    this.#chunks.append(chunk)
     if (this.#passing) this.#drop()
-    this.#wake()
+    this.#changed.notify()
   }
 
   pass(): void {
@@ -89,22 +113,36 @@ export class HeldInstance implements InstanceUids {
 
   finish(): void {
     this.#state = 'whole'
-    this.#progress = undefined
+    this.#bringer = undefined
     if (!this.#passing) {
-      const { chunks, heldBytes } = toKeep(this.#chunks)
-      this.#chunks = [...chunks]
-      this.heldBytes = heldBytes
-      let at = 0
-      this.#starts = [0, ...chunks.map(({ length }) => (at += length))]
+      const { chunks, heldBytes } = toKeep(this.#chunks.chunks)
+      this.#chunks = new ChunkRun(0)
+      for (const chunk of chunks) this.#chunks.append(chunk)
+      this.heldBytes = heldBytes + this.index.heldBytes
     }
-    this.#wake()
+    this.#changed.notify()
   }
 
   fail(error: unknown): void {
     if (this.#state !== 'filling') return
     this.#state = 'failed'
     this.#failure = error
-    this.#wake()
+    this.#bringer = undefined
+    this.#changed.notify()
+  }
+
+  /** Whether the bytes from a position on are here, or will still come. */
+  holds(position: number): boolean {
+    return position >= this.#chunks.start || position < this.#head.end
+  }
+
+  /** Bytes from the pin's position on are needed from now on, until it is dropped. */
+  pin(pin: Pin): void {
+    this.#pins.add(pin)
+  }
+
+  unpin(pin: Pin): void {
+    this.#pins.delete(pin)
   }
 
   /**
@@ -113,63 +151,83 @@ export class HeldInstance implements InstanceUids {
    * @throws NoLongerHeldError; what failed the retrieval; the signal's reason
    */
   async *bytes(from: number, to: number, signal: AbortSignal): AsyncGenerator<Bytes> {
-    const onAbort = (): void => this.#wake()
+    const onAbort = (): void => this.#changed.notify()
     signal.addEventListener('abort', onAbort)
+    const pin: Pin = { position: from }
+    this.#pins.add(pin)
     try {
-      let position = from
-      while (position < to) {
+      while (pin.position < to) {
         signal.throwIfAborted()
-        this.#advance(position)
-        const chunk = this.#at(position, to)
+        this.#advance(pin.position)
+        const chunk = this.#at(pin.position, to)
         if (chunk !== undefined) {
           yield chunk
-          position += chunk.length
+          pin.position += chunk.length
         } else if (this.#state === 'whole') return
         else if (this.#state === 'failed') throw this.#failure
         else await this.#changed.changed
       }
-      this.#advance(position)
+      this.#advance(pin.position)
     } finally {
+      this.#pins.delete(pin)
+      signal.removeEventListener('abort', onAbort)
+    }
+  }
+
+  /**
+   * Resolves when the index is `ready`, or will not grow any more. `pin` holds what `needs` says meanwhile.
+   * @throws what failed the retrieval; the signal's reason
+   */
+  async until(
+    ready: (index: InstanceIndex) => boolean,
+    pin: Pin,
+    needs: () => number | undefined,
+    signal: AbortSignal,
+  ): Promise<void> {
+    if (ready(this.index)) return
+    const onAbort = (): void => this.#changed.notify()
+    signal.addEventListener('abort', onAbort)
+    const calm = this.#bringer?.hurry()
+    try {
+      for (;;) {
+        signal.throwIfAborted()
+        if (this.#state === 'failed') throw this.#failure
+        if (this.#state === 'whole' || this.index.fault) return
+        pin.position = needs() ?? pin.position
+        await this.#changed.changed
+        if (ready(this.index)) return
+      }
+    } finally {
+      calm?.()
       signal.removeEventListener('abort', onAbort)
     }
   }
 
   #at(position: number, to: number): Bytes | undefined {
-    if (position < this.#starts[0]!) throw new NoLongerHeldError()
-    if (position >= this.size) return undefined
-    const index = lastNotAbove(this.#starts, position)
-    const start = this.#starts[index]!
-    return this.#chunks[index]!.subarray(position - start, to - start)
+    if (position < this.#head.end) return this.#head.at(position, to)
+    if (position < this.#chunks.start) throw new NoLongerHeldError()
+    return position < this.size ? this.#chunks.at(position, to) : undefined
   }
 
   #advance(position: number): void {
     if (position <= this.#farthest) return
     this.#farthest = position
-    this.#shared = this.#progress?.(position) ?? this.#shared
+    this.#bringer?.advanced(position)
     if (this.#passing) this.#drop()
   }
 
   #drop(): void {
-    const behind = this.#shared ? WINDOW_BYTES : 0
-    let count = 0
-    while (count < this.#chunks.length && this.#starts[count + 1]! + behind <= this.#farthest) count++
-    if (count === 0) return
-    if (count > MANY_CHUNKS) buffersLetGo(this.#starts[count]! - this.#starts[0]!)
-    this.#chunks.splice(0, count)
-    this.#starts.splice(0, count)
+    const window = this.#isForParts ? PARTS_WINDOW_BYTES : WINDOW_BYTES
+    const isShared = this.#isForParts || this.#bringer?.isShared === true
+    let needed = isShared ? this.#farthest - window : this.#farthest
+    for (const { position } of this.#pins) needed = Math.min(needed, position)
+    const dropped = this.#chunks.takeBefore(Math.max(needed, this.#farthest - window))
+    const headBytes = Math.min(this.index.headBytes ?? Infinity, MAX_HELD_HEAD_BYTES)
+    let bytes = 0
+    for (const chunk of dropped) {
+      if (this.#head.end < headBytes) this.#head.append(chunk)
+      else bytes += chunk.length
+    }
+    if (bytes > MANY_BYTES) buffersLetGo(bytes)
   }
-
-  #wake(): void {
-    this.#changed.notify()
-  }
-}
-
-function lastNotAbove(sorted: readonly number[], value: number): number {
-  let [low, high] = [0, sorted.length - 1]
-  while (low < high) {
-    const middle = (low + high + 1) >> 1
-    if (sorted[middle]! <= value) low = middle
-    else high = middle - 1
-  }
-  return low
 }

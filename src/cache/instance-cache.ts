@@ -4,10 +4,10 @@ import type { Uid } from '../dicom/uids.ts'
 import { buffersLetGo } from '../network/collector.ts'
 import type { Archive } from '../pacs/archive.ts'
 import { PoolClosedError, type Call } from '../pacs/call.ts'
-import { covers, type InstanceUids, type Selection } from '../pacs/instance.ts'
+import { covers, type InstanceUids, type Selection } from '../instance/uids.ts'
 import { NoSuchInstanceError } from '../pacs/retrieve-source.ts'
 import { CachedInstance } from './cached-instance.ts'
-import { Flight, type Boarded, type Keeper } from './flight.ts'
+import { Flight, type Allowance, type Boarded, type Keeper } from './flight.ts'
 import { HeldInstance } from './held-instance.ts'
 
 export interface CacheOptions {
@@ -36,6 +36,8 @@ export type Source = Pick<Archive, 'config' | 'retrieve'>
 
 /** What a retrieval for a viewer may take of the budget: what is larger passes through, and leaves the rest alone. */
 export const VIEWER_SHARE = 1 / 2
+/** The same of one instance that is read in parts: a loop is asked for frame by frame, again and again. */
+export const PARTS_SHARE = 1
 /** The same for a download, which is seldom wanted twice. */
 export const DOWNLOAD_SHARE = 1 / 32
 /** How long the list of what a study or series holds is trusted: new instances may have arrived at the archive since. */
@@ -120,23 +122,30 @@ export class InstanceCache implements AsyncDisposable {
     const given = new Set<string>()
     const known = this.#known(route, selection)
     if (known) this.#counters.hits++
-    let flight = known ? undefined : this.#flight(route, selection, lingers)
+    let flight = known ? undefined : this.#flight(route, selection, lingers, call)
     for (;;) {
-      const found = flight?.instances(selection, () => lingers && !call.signal.aborted, call.signal) ?? known!
+      const coming = flight?.instances(selection, () => lingers && !call.signal.aborted, call.signal)
       let behind = false
-      for await (const one of found) {
+      /** Nobody waits for an association while holding one: it is let go before anything is fetched anew. */
+      const leave = async (): Promise<void> => {
+        behind = true
+        await coming?.return(undefined)
+      }
+      for await (const one of coming ?? known!) {
         const key = instanceKey(route, one)
         if (given.has(key)) continue
         const held = one instanceof HeldInstance ? one : this.#find(route, one)
-        behind = held === undefined
-        if (!held) break
+        if (!held) {
+          await leave()
+          break
+        }
         given.add(key)
-        using instance = this.#served(route, aboard(held), call)
+        using instance = this.#served(route, aboard(held), call, leave)
         yield instance
       }
       if (!behind) return
       // What it was too slow for is not held any more: what is left comes by a retrieval that waits for nobody else.
-      flight = this.#start(route, selection, { lingers: false, shared: false })
+      flight = this.#start(route, selection, { lingers: false, shared: false, call })
     }
   }
 
@@ -158,10 +167,10 @@ export class InstanceCache implements AsyncDisposable {
       return this.#served(route, aboard(held), call)
     }
     const { study, series, sopInstance } = uids
-    const around = this.#under(route, { study, series, instance: sopInstance })
+    const around = this.#under(route, { study, series, instance: sopInstance }) ?? this.#carrier(route, uids, 0)
     if (around) this.#counters.joins++
     const wantsSeries = !around && part && this.#wantsSeries(route, uids)
-    const flight = wantsSeries ? this.#start(route, { study, series }, { lingers: true, shared: true }) : around
+    const flight = wantsSeries ? this.#start(route, { study, series }, { lingers: true, shared: true, call }) : around
     const boarded = (await flight?.instance(sopInstance, call.signal)) ?? (await this.#alone(route, uids, call))
     return this.#served(route, boarded, call)
   }
@@ -189,13 +198,19 @@ export class InstanceCache implements AsyncDisposable {
     this.#held?.clear()
   }
 
-  #served(route: Route, boarded: Boarded, call: Call): CachedInstance {
-    return new CachedInstance(boarded, call.signal, () => this.#alone(route, boarded.instance, call))
+  #served(route: Route, boarded: Boarded, call: Call, leave?: () => Promise<void>): CachedInstance {
+    return new CachedInstance(boarded, call.signal, async (from) => {
+      await leave?.()
+      const flight = this.#carrier(route, boarded.instance, from)
+      const found = await flight?.instance(boarded.instance.sopInstance, call.signal)
+      return found ?? this.#alone(route, boarded.instance, call)
+    })
   }
 
   /** An instance by a retrieval of its own. */
   async #alone(route: Route, { study, series, sopInstance }: InstanceUids, call: Call): Promise<Boarded> {
-    const flight = this.#start(route, { study, series, instance: sopInstance }, { lingers: true, shared: true })
+    const selection = { study, series, instance: sopInstance }
+    const flight = this.#start(route, selection, { lingers: true, shared: true, call })
     const boarded = await flight.instance(sopInstance, call.signal)
     if (boarded) return boarded
     await flight.over
@@ -203,16 +218,33 @@ export class InstanceCache implements AsyncDisposable {
   }
 
   /** A retrieval under way that brings a selection, or a new one. */
-  #flight(route: Route, selection: Selection, lingers: boolean): Flight {
+  #flight(route: Route, selection: Selection, lingers: boolean, call: Call): Flight {
     const under = this.#under(route, selection)
-    if (!under) return this.#start(route, selection, { lingers, shared: true })
+    if (!under) return this.#start(route, selection, { lingers, shared: true, call })
     this.#counters.joins++
-    if (lingers) under.maxBytes = this.#share(lingers)
+    if (lingers) under.allow(this.#allowance(under.selection, lingers))
     return under
   }
 
-  #share(lingers: boolean): number {
-    return this.#options.maxBytes * (lingers ? VIEWER_SHARE : DOWNLOAD_SHARE)
+  /** What a retrieval may put into the cache, for a viewer that is likely to come for more of it, or a download. */
+  #allowance({ instance }: Selection, lingers: boolean): Allowance {
+    const { maxBytes } = this.#options
+    const share = !lingers ? DOWNLOAD_SHARE : instance === undefined ? VIEWER_SHARE : PARTS_SHARE
+    return {
+      isForParts: lingers && instance !== undefined,
+      maxBytes: maxBytes * share,
+      lingeringBytes: maxBytes * VIEWER_SHARE,
+      hurriedBytes: maxBytes * VIEWER_SHARE,
+    }
+  }
+
+  /** A retrieval under way of an instance that is read in parts, the farthest first; it has the bytes from one on. */
+  #carrier(route: Route, { study, series, sopInstance }: InstanceUids, from: number): Flight | undefined {
+    const [prefix, selection] = [keyOf(route), { study, series, instance: sopInstance }]
+    const carriers = [...this.#flights].filter(
+      ([flight, key]) => key === prefix && covers(flight.selection, selection) && flight.carries(sopInstance, from),
+    )
+    return carriers.map(([flight]) => flight).sort((a, b) => b.total - a.total)[0]
   }
 
   #under(route: Route, selection: Selection): Flight | undefined {
@@ -226,17 +258,20 @@ export class InstanceCache implements AsyncDisposable {
   #start(
     route: Route,
     selection: Selection,
-    { lingers, shared }: { readonly lingers: boolean; readonly shared: boolean },
+    { lingers, shared, call }: { readonly lingers: boolean; readonly shared: boolean; readonly call: Call },
   ): Flight {
     this.#counters.misses++
     const { source, mode } = route
-    const open = (signal: AbortSignal) => source.retrieve(selection, mode === 'stored', { signal })
-    const flight = new Flight(selection, open, this.#keeper(route), this.#share(lingers))
+    // A download goes on for as long as its client takes; a part of an instance is waited for by a person.
+    const { priority = selection.instance === undefined || !lingers ? 'bulk' : 'interactive' } = call
+    const open = (own: Call) => source.retrieve(selection, mode === 'stored', { ...own, priority })
+    const flight = new Flight(selection, open, this.#keeper(route), this.#allowance(selection, lingers))
     this.#flights.set(flight, shared ? keyOf(route) : ALONE)
     void flight.over.then(() => {
       const outdated = this.#flights.get(flight) === OUTDATED
       this.#flights.delete(flight)
-      if (flight.passed && lingers) this.#tooLarge.set(keyOf(route, selection), true)
+      if (flight.passed && lingers && selection.instance === undefined)
+        this.#tooLarge.set(keyOf(route, selection), true)
       if (!outdated && flight.complete && selection.instance === undefined)
         this.#lists.set(keyOf(route, selection), flight.brought)
     })
@@ -258,7 +293,7 @@ export class InstanceCache implements AsyncDisposable {
 
   #admit(flight: Flight, bytes: number): boolean {
     const { maxBytes } = this.#options
-    if (!this.#held || flight.keptBytes + bytes > flight.maxBytes) return false
+    if (!this.#held) return false
     while (this.#held.calculatedSize + this.#coming + bytes > maxBytes) {
       if (this.#held.size === 0) return false
       this.#held.pop()

@@ -1,5 +1,6 @@
 import type { Bytes } from './bytes.ts'
 import { concat } from './bytes.ts'
+import { swapped } from './byte-order.ts'
 import type { CharacterSet } from './charset.ts'
 import { Dataset, type Element, type Fragments } from './dataset.ts'
 import { ElementReader, type ElementHeader, type ElementToken } from './element-reader.ts'
@@ -166,16 +167,6 @@ export class DatasetReader {
     const value = bigEndian ? swapped(bytes, representation(header.vr).wordBytes) : bytes
     this.#levels.at(-1)!.dataset.put(header.tag, { vr: header.vr, value })
   }
-}
-
-function swapped(bytes: Bytes, word: 1 | 2 | 4 | 8): Bytes {
-  if (word === 1) return bytes
-  const copy = Buffer.from(bytes)
-  const words = copy.subarray(0, copy.length - (copy.length % word))
-  if (word === 2) words.swap16()
-  else if (word === 4) words.swap32()
-  else words.swap64()
-  return copy
 }
 
 /**

@@ -1,10 +1,9 @@
 import { Attribute } from '../dicom/attributes.ts'
 import type { ByteStream } from '../dicom/bytes.ts'
 import type { Dataset } from '../dicom/dataset.ts'
-import { DatasetReader } from '../dicom/dataset-codec.ts'
 import { inflate } from '../dicom/recode.ts'
 import type { TransferSyntax } from '../dicom/transfer-syntax.ts'
-import { isBulkData, isPixelData } from './bulk-attributes.ts'
+import { readHead } from '../instance/head.ts'
 
 /** What metadata of one instance may take in memory: functional groups of thousands of frames are some 30 MB. */
 export const MAX_METADATA_BYTES = 128 * 1024 * 1024
@@ -26,21 +25,23 @@ const offsetTables = [
 
 /**
  * The attributes of an instance without its bulk data, which is marked as omitted (PS3.18 10.4.3.3.2). Reading stops at
- * the pixel data; what comes behind it is not given. Available Transfer Syntax UID tells how it is stored.
+ * the pixel data; what comes behind it is not given. Available Transfer Syntax UID tells how it was `received`.
  * @throws MetadataTooLargeError, MalformedDataSetError, InflateError, and what the body throws
  */
-export async function readMetadata(body: ByteStream, syntax: TransferSyntax): Promise<Dataset> {
-  const reader = new DatasetReader(syntax, { until: isPixelData, omit: isBulkData })
-  for await (const chunk of syntax.deflated ? inflate(body) : body) {
-    reader.push(chunk)
-    if (reader.complete) break
-    if (reader.keptBytes > MAX_METADATA_BYTES) throw new MetadataTooLargeError()
-  }
-  const metadata = reader.complete ? reader.dataset : reader.end()
+export async function readMetadata(
+  body: ByteStream,
+  syntax: TransferSyntax,
+  received: TransferSyntax = syntax,
+): Promise<Dataset> {
+  const reader = await readHead(syntax.deflated ? inflate(body) : body, syntax, {
+    maxBytes: MAX_METADATA_BYTES,
+    tooLarge: () => new MetadataTooLargeError(),
+  })
+  const metadata = reader.dataset
   for (const table of offsetTables) metadata.delete(table)
   const pixels = reader.stoppedAt?.header
   if (pixels) {
     metadata.put(pixels.tag, { vr: pixels.vr, value: new Uint8Array(0), ...(pixels.length !== 0 && { omitted: true }) })
   }
-  return metadata.set(Attribute.AvailableTransferSyntaxUID, syntax.uid)
+  return metadata.set(Attribute.AvailableTransferSyntaxUID, received.uid)
 }

@@ -1,11 +1,10 @@
 import type { CachedInstance } from '../cache/cached-instance.ts'
 import { Attribute } from '../dicom/attributes.ts'
-import { littleEndian, type DataSetSource } from '../dicom/data-set-source.ts'
-import { walkElements, type WalkedElement } from '../dicom/element-walk.ts'
 import { formatTag } from '../dicom/tag.ts'
-import { isBulkData } from '../dicomweb/bulk-attributes.ts'
+import { bulkBytes, bulkValues, findValue } from '../instance/bulk-values.ts'
+import type { BulkValue } from '../instance/instance-index.ts'
 import { isOmitted } from '../dicomweb/encoded-model.ts'
-import { allFrames, run, wholePixelData, type SizedBytes } from '../dicomweb/frames.ts'
+import { allFrames, layoutOf, type SizedBytes } from '../instance/frames.ts'
 import {
   negotiateBulkData,
   representPixelData,
@@ -19,7 +18,7 @@ import { documentOf } from './encapsulated-document.ts'
 import { frameParts } from './frames.ts'
 import { acceptHeader, instanceUrl, pathInstance, pathSelection } from './path.ts'
 import { concernsOneInstance } from './instance-fault.ts'
-import { givenPixels, layoutOf, openPixelData } from './pixel-source.ts'
+import { givenPixels, openPixelData } from './pixel-source.ts'
 import { exactly, sendSized } from './sized-body.ts'
 
 const PATH = /^[0-9A-F]{8}(\/\d{1,6}\/[0-9A-F]{8})*$/
@@ -35,13 +34,12 @@ export async function retrieveBulkDataElement(c: HttpContext): Promise<Response>
   const offers = offersFor(c, true)
   const { archive, cache, signal } = c.var
   using instance = await cache.instance(archive, uids, { compressed: true, part: true }, { signal })
-  const source = littleEndian(instance)
-  const element = await find(source, path)
+  const element = await findValue(instance, path)
   if (!element) throw notFound()
   const own = path === DOCUMENT ? await documentOf(instance) : undefined
   const representation = representElement(offers, element, instance, own?.type)
   if (!representation) throw notAcceptable()
-  const value = await valueOf(source, element, own?.length)
+  const value = await bulkBytes(instance, element, own?.length)
   return await sendValue(c, value, representation, `${instanceUrl(c, instance)}/bulkdata/${path}`)
 }
 
@@ -97,16 +95,15 @@ async function* partsOf(
   pixelsOnly: boolean,
   delivery: Delivery,
 ): AsyncGenerator<Part> {
-  const source = littleEndian(instance)
   const url = instanceUrl(c, instance)
   if (!pixelsOnly) {
-    for await (const element of walkElements(source)) {
-      if (!isBulkData(element.header) || isOmitted(element.header.tag) || PIXELS.includes(element.path)) continue
+    for await (const element of bulkValues(instance)) {
+      if (isOmitted(element.header.tag)) continue
       const own = element.path === DOCUMENT ? await documentOf(instance) : undefined
       const representation = representElement(offers, element, instance, own?.type)
       if (!representation) delivery.leaveOut()
       else {
-        const value = await valueOf(source, element, own?.length)
+        const value = await bulkBytes(instance, element, own?.length)
         yield part(value, representation, `${url}/bulkdata/${element.path}`)
       }
     }
@@ -162,23 +159,12 @@ function offersFor(c: HttpContext, single: boolean): BulkOffer[] {
   return offers
 }
 
-async function find(source: DataSetSource, path: string): Promise<WalkedElement | undefined> {
-  for await (const element of walkElements(source)) if (element.path === path) return element
-  return undefined
-}
-
 /** Fragments in an item, of an icon, are as compressed as the instance's own. */
 function representElement(
   offers: readonly BulkOffer[],
-  { encapsulated }: WalkedElement,
+  { fragments }: BulkValue,
   { syntax }: CachedInstance,
   own: string | undefined,
 ): Representation | undefined {
-  return encapsulated ? representPixelData(offers, syntax, true) : representValue(offers, own)
-}
-
-async function valueOf(source: DataSetSource, element: WalkedElement, length?: number): Promise<SizedBytes> {
-  const { header, offset } = element
-  if (header.length !== undefined) return run(source, offset, Math.min(length ?? header.length, header.length))
-  return wholePixelData(source, { offset, length: undefined })
+  return fragments ? representPixelData(offers, syntax, true) : representValue(offers, own)
 }

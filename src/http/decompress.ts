@@ -1,8 +1,8 @@
-import { Attribute } from '../dicom/attributes.ts'
-import type { ByteStream } from '../dicom/bytes.ts'
-import { HeadTooLargeError, readHead } from '../dicom/head.ts'
+import type { Bytes, ByteStream } from '../dicom/bytes.ts'
+import { replay } from '../dicom/part10.ts'
 import { EXPLICIT_VR_LITTLE_ENDIAN } from '../dicom/transfer-syntax.ts'
-import { planTranscoding, TRANSCODED, type Transcoding } from '../imaging/plan-transcoding.ts'
+import { hasHead } from '../instance/head.ts'
+import { planTranscoding, type Transcoding } from '../imaging/plan-transcoding.ts'
 import { transcode } from '../imaging/transcode.ts'
 import type { Instance } from '../pacs/instance.ts'
 import { resumed } from './body.ts'
@@ -27,13 +27,25 @@ export async function decompressed(c: HttpContext, instance: Instance): Promise<
   const { syntax } = instance
   const { decompress } = c.var.archive.config.store
   if (decompress === 'never' || (decompress === 'lossless' && syntax.lossy)) return undefined
-  const wanted = { until: Attribute.PixelData, only: TRANSCODED, maxBytes: MAX_HEADER_BYTES }
-  try {
-    const { head, body } = await readHead(instance.body, syntax, wanted)
-    const plan = planTranscoding(head, syntax, EXPLICIT_VR_LITTLE_ENDIAN)
-    return plan && (await converted(c, body, plan))
-  } catch (error) {
-    if (error instanceof HeadTooLargeError) return undefined
-    throw error
+  const body = await readToPixels(instance)
+  const { layout } = instance.index
+  const plan = body && layout && planTranscoding(layout.header, syntax, EXPLICIT_VR_LITTLE_ENDIAN)
+  return plan && (await converted(c, body, plan))
+}
+
+/** The data set from its start, read as far as its pixel data; undefined where that is too far. @throws what its body throws */
+async function readToPixels({ index, body }: Instance): Promise<ByteStream | undefined> {
+  const iterator: AsyncIterator<Bytes, unknown> = body[Symbol.asyncIterator]()
+  const held: Bytes[] = []
+  let size = 0
+  while (!hasHead(index)) {
+    const { value, done } = await iterator.next()
+    if (done) break
+    held.push(value)
+    size += value.length
+    if (size <= MAX_HEADER_BYTES) continue
+    await iterator.return?.()
+    return undefined
   }
+  return replay(held, iterator)
 }

@@ -1,10 +1,8 @@
 import type { CachedInstance } from '../cache/cached-instance.ts'
 import { Attribute } from '../dicom/attributes.ts'
 import type { Dataset } from '../dicom/dataset.ts'
-import { littleEndian } from '../dicom/data-set-source.ts'
-import { isPixelData } from '../dicomweb/bulk-attributes.ts'
-import { frameOf } from '../dicomweb/frames.ts'
-import type { PixelLayout } from '../dicomweb/pixel-layout.ts'
+import { frameOf } from '../instance/frames.ts'
+import type { PixelLayout } from '../instance/pixel-layout.ts'
 import type { WindowParam } from '../dicomweb/rendered-params.ts'
 import type { Picture } from '../imaging/draw-frame.ts'
 import { DRAWN, readDrawing, type Drawing } from '../imaging/drawing.ts'
@@ -13,7 +11,8 @@ import { ANNOTATED } from './annotation.ts'
 import type { HttpContext } from './environment.ts'
 import { overlaysOf } from './overlays.ts'
 import { gatheredFrame } from './pixel-source.ts'
-import { readAttributes, upTo } from './read-attributes.ts'
+import { headAttributes } from '../instance/head.ts'
+import { upTo } from './read-attributes.ts'
 import { Remembered } from './remembered.ts'
 
 /** What is read of a header for it to be drawn and annotated, and for how long a frame is shown. */
@@ -39,7 +38,7 @@ export function drawingHeader(instance: CachedInstance): Promise<Dataset> {
     new UnusableImageError(`its header has values of over ${MAX_DRAWING_HEADER_BYTES} bytes`)
   return headers.of(instance.identity, () => {
     const omit = upTo(MAX_DRAWING_HEADER_BYTES, tooLarge)
-    return readAttributes(instance, { until: isPixelData, only: HEADER, omit })
+    return headAttributes(instance, { only: HEADER, omit })
   })
 }
 
@@ -62,8 +61,7 @@ export async function drawInstance<T>(
   { layout, frame, window }: DrawRequest,
   finish: (picture: Picture, timeout: number) => Promise<T>,
 ): Promise<T> {
-  const source = littleEndian(instance)
-  const stored = await frameOf(source, layout, frame)
+  const stored = await frameOf(instance, layout, frame)
   const header = await drawingHeader(instance)
   const described = readDrawing(header, frame, floatBits(layout))
   const syntax = layout.length === undefined ? instance.syntax.uid : undefined

@@ -1,15 +1,13 @@
 import type { CachedInstance } from '../cache/cached-instance.ts'
 import { Attribute } from '../dicom/attributes.ts'
-import { isPixelData } from '../dicomweb/bulk-attributes.ts'
 import { isMediaType } from '../dicomweb/content-type.ts'
-import { readAttributes } from './read-attributes.ts'
 
 /** What an encapsulated document says of itself, which stands behind it (PS3.3 C.24.2). */
 export async function documentOf(
   instance: CachedInstance,
 ): Promise<{ readonly type: string | undefined; readonly length: number | undefined }> {
-  const only = new Set([Attribute.MIMETypeOfEncapsulatedDocument, Attribute.EncapsulatedDocumentLength])
-  const attributes = await readAttributes(instance, { only, until: isPixelData })
+  await instance.until(({ complete }) => complete)
+  const { attributes } = instance.index
   const type = attributes.string(Attribute.MIMETypeOfEncapsulatedDocument)?.toLowerCase()
   return {
     type: type !== undefined && isMediaType(type) ? type : undefined,

@@ -1,5 +1,5 @@
 import { isVideo } from '../dicomweb/bulk-media.ts'
-import { checkFrames } from '../dicomweb/frames.ts'
+import { checkFrames } from '../instance/frames.ts'
 import { negotiateBulkData } from '../dicomweb/negotiate-bulk.ts'
 import { Delivery, notAcceptable, type Part } from './delivery.ts'
 import type { HttpContext } from './environment.ts'

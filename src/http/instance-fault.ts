@@ -1,5 +1,5 @@
-import { CorruptFragmentsError } from '../dicomweb/fragments.ts'
-import { NoSuchFrameError } from '../dicomweb/frames.ts'
+import { CorruptFragmentsError } from '../instance/frame-table.ts'
+import { NoSuchFrameError } from '../instance/frames.ts'
 import { AnimationTooLargeError } from '../imaging/animation.ts'
 import { CodecStoppedError, CodestreamError } from '../imaging/codec-error.ts'
 import { FrameNotEncodedError } from '../imaging/encode-frame.ts'

@@ -6,7 +6,7 @@ import { readMetadata } from '../dicomweb/metadata.ts'
 import { negotiateModel, type ModelType } from '../dicomweb/negotiate.ts'
 import { resourceUrl } from '../dicomweb/resource.ts'
 import { encodeXml } from '../dicomweb/xml.ts'
-import type { Instance } from '../pacs/instance.ts'
+import type { CachedInstance } from '../cache/cached-instance.ts'
 import { Delivery, type Part } from './delivery.ts'
 import type { HttpContext } from './environment.ts'
 import { FOUND_ONLY, foundMetadata } from './found-metadata.ts'
@@ -32,7 +32,7 @@ export async function retrieveMetadata(c: HttpContext): Promise<Response> {
   const delivery = new Delivery()
   const isXml = type === 'application/dicom+xml'
   const found = archive.config.metadata === 'find'
-  const retrieved = (): AsyncIterable<Instance> => {
+  const retrieved = (): AsyncIterable<CachedInstance> => {
     const instances = cache.retrieve(archive, selection, { compressed: true, lingers: true }, { signal })
     return selection.instance === undefined ? instances : first(instances)
   }
@@ -44,10 +44,10 @@ export async function retrieveMetadata(c: HttpContext): Promise<Response> {
   return delivery.send(c, array(parts), { 'Content-Type': type, ...headers })
 }
 
-async function* documentOf(instance: Instance, base: string, isXml: boolean): AsyncGenerator<Part> {
+async function* documentOf(instance: CachedInstance, base: string, isXml: boolean): AsyncGenerator<Part> {
   const { study, series, sopInstance } = instance
   const url = resourceUrl(base, { study, series, instance: sopInstance })
-  const metadata = await readMetadata(instance.body, instance.syntax)
+  const metadata = await readMetadata(instance.bytes(), instance.syntax, instance.received)
   const bulkDataUri = (path: string, { omitted }: Element): string | undefined =>
     omitted ? `${url}/bulkdata/${path}` : undefined
   yield* document(metadata, { bulkDataUri }, isXml)

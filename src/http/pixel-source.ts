@@ -1,10 +1,9 @@
 import type { CachedInstance } from '../cache/cached-instance.ts'
 import { Attribute } from '../dicom/attributes.ts'
 import { concat, type Bytes } from '../dicom/bytes.ts'
-import { littleEndian } from '../dicom/data-set-source.ts'
 import { EXPLICIT_VR_LITTLE_ENDIAN } from '../dicom/transfer-syntax.ts'
 import { isVideo } from '../dicomweb/bulk-media.ts'
-import { frameOf, wholePixelData, type SizedBytes } from '../dicomweb/frames.ts'
+import { frameOf, layoutOf, wholePixelData, type SizedBytes } from '../instance/frames.ts'
 import {
   byWish,
   representPixelData,
@@ -12,7 +11,7 @@ import {
   type BulkOffer,
   type Representation,
 } from '../dicomweb/negotiate-bulk.ts'
-import { readPixelLayout, type PixelLayout } from '../dicomweb/pixel-layout.ts'
+import type { PixelLayout } from '../instance/pixel-layout.ts'
 import { BitJoiner } from '../imaging/bit-joiner.ts'
 import { CodestreamError } from '../imaging/codec-error.ts'
 import { frameBits, MAX_FRAME_BYTES } from '../imaging/image-description.ts'
@@ -24,7 +23,6 @@ import { IncompleteRetrieveError } from '../pacs/retrieve-source.ts'
 import { notAcceptable } from './delivery.ts'
 import type { HttpContext } from './environment.ts'
 import { RequestError } from './problem.ts'
-import { Remembered } from './remembered.ts'
 import { sizedBytes } from './sized-body.ts'
 
 /** Pixel data in the form in which it is given to the client. */
@@ -128,15 +126,14 @@ export function givenPixels(
 }
 
 function storedPixels(instance: CachedInstance, layout: PixelLayout, representation: Representation): GivenPixels {
-  const source = littleEndian(instance)
   const isStream = isVideo(instance.syntax)
   return {
     representation,
-    frame: (number) => frameOf(source, layout, number),
+    frame: (number) => frameOf(instance, layout, number),
     value() {
       // The frames of a video are one bitstream.
-      if (layout.length !== undefined || isStream) return wholePixelData(source, layout)
-      return layout.frames === 1 ? frameOf(source, layout, 1) : undefined
+      if (layout.length !== undefined || isStream) return wholePixelData(instance, layout)
+      return layout.frames === 1 ? frameOf(instance, layout, 1) : undefined
     },
     ready: () => Promise.resolve(),
   }
@@ -158,7 +155,6 @@ function convertedPixels(
   plan: Transcoding,
 ): GivenPixels {
   const { imaging, signal } = c.var
-  const source = littleEndian(instance)
   /** Kept until it is given. */
   let first: Bytes | undefined
   const converted = async (number: number): Promise<Bytes> => {
@@ -167,7 +163,7 @@ function convertedPixels(
       first = undefined
       return kept
     }
-    return convertFrame(await gatheredFrame(await frameOf(source, layout, number)), plan, imaging, signal)
+    return convertFrame(await gatheredFrame(await frameOf(instance, layout, number)), plan, imaging, signal)
   }
   const frame = async (number: number): Promise<SizedBytes> => sizedBytes(await converted(number))
   return {
@@ -205,15 +201,7 @@ function joinedFrames({ native, frames }: Transcoding, frame: (number: number) =
   }
 }
 
-/** A viewer asks for the frames of an instance one by one. */
-const layouts = new Remembered<PixelLayout | undefined>(64)
-
-/** Where the pixel data of an instance is and how it is cut; undefined where it has none. @throws what reading it throws */
-export function layoutOf(instance: CachedInstance): Promise<PixelLayout | undefined> {
-  return layouts.of(instance.identity, () => readPixelLayout(littleEndian(instance)))
-}
-
-/** The same of an instance that is to be an image. @throws RequestError 404 without pixel data, and as layoutOf */
+/** Where the pixel data of an image is and how it is cut. @throws RequestError 404 without pixel data, and as layoutOf */
 export async function requiredLayout(instance: CachedInstance): Promise<PixelLayout> {
   const layout = await layoutOf(instance)
   if (!layout) throw new RequestError(404, 'NO_PIXEL_DATA', 'The instance has no pixel data.')

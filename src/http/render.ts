@@ -1,14 +1,12 @@
 import type { CachedInstance } from '../cache/cached-instance.ts'
 import { Attribute } from '../dicom/attributes.ts'
 import type { Dataset } from '../dicom/dataset.ts'
-import { littleEndian } from '../dicom/data-set-source.ts'
 import type { TransferSyntax } from '../dicom/transfer-syntax.ts'
 import { STORAGE_ROOT } from '../dicom/uids.ts'
 import type { Accept } from '../dicomweb/accept.ts'
 import { isVideo, mediaTypeOf } from '../dicomweb/bulk-media.ts'
-import { allFrames, checkFrames, run, wholePixelData, type SizedBytes } from '../dicomweb/frames.ts'
-import { isPixelData } from '../dicomweb/bulk-attributes.ts'
-import { walkElements } from '../dicom/element-walk.ts'
+import { allFrames, checkFrames, layoutOf, run, wholePixelData, type SizedBytes } from '../instance/frames.ts'
+import { headAttributes } from '../instance/head.ts'
 import {
   IMAGE_TYPES,
   negotiateRendered,
@@ -16,7 +14,7 @@ import {
   type RenderedOffer,
   type RenderedType,
 } from '../dicomweb/negotiate-rendered.ts'
-import type { PixelLayout } from '../dicomweb/pixel-layout.ts'
+import type { PixelLayout } from '../instance/pixel-layout.ts'
 import { MAX_PIXELS, type RenderedParams } from '../dicomweb/rendered-params.ts'
 import { reportHtml, reportText } from '../dicomweb/report.ts'
 import { formatTag } from '../dicom/tag.ts'
@@ -29,9 +27,9 @@ import { annotationOf } from './annotation.ts'
 import { drawingHeader, drawInstance, frameTime } from './draw.ts'
 import { documentOf } from './encapsulated-document.ts'
 import type { HttpContext } from './environment.ts'
-import { layoutOf, requiredLayout } from './pixel-source.ts'
+import { requiredLayout } from './pixel-source.ts'
 import { RequestError } from './problem.ts'
-import { readAttributes, upTo } from './read-attributes.ts'
+import { upTo } from './read-attributes.ts'
 import { sizedBytes } from './sized-body.ts'
 
 /** Something as it is shown to people. */
@@ -78,7 +76,7 @@ export async function renderInstance(
   const [offer] = negotiateRendered(accept, { media, forms })
   if (!offer) return undefined
   if (layout && isVideo(instance.syntax)) {
-    return { ...offer, value: await wholePixelData(littleEndian(instance), layout) }
+    return { ...offer, value: await wholePixelData(instance, layout) }
   }
   if (layout) {
     checkFrames(frames, layout.frames)
@@ -172,17 +170,16 @@ async function renderReport(instance: CachedInstance, media: RenderedType): Prom
 async function readReport(instance: CachedInstance): Promise<Dataset> {
   const tooLarge = (): Error =>
     new RequestError(413, 'REPORT_TOO_LARGE', `A report of over ${MAX_REPORT_BYTES} bytes is not rendered.`)
-  return readAttributes(instance, { until: isPixelData, omit: upTo(MAX_REPORT_BYTES, tooLarge) })
+  return headAttributes(instance, { omit: upTo(MAX_REPORT_BYTES, tooLarge) })
 }
 
 async function pdfOf(instance: CachedInstance): Promise<SizedBytes> {
-  const source = littleEndian(instance)
   const path = formatTag(Attribute.EncapsulatedDocument)
-  for await (const { header, offset, path: at } of walkElements(source)) {
+  const { length } = await documentOf(instance)
+  for (const { header, offset, path: at } of instance.index.values) {
     if (at !== path || header.length === undefined) continue
     // The length without the pad, where it is told.
-    const { length = header.length } = await documentOf(instance)
-    return run(source, offset, Math.min(length, header.length))
+    return run(instance, offset, Math.min(length ?? header.length, header.length))
   }
   throw new RequestError(404, 'NO_SUCH_BULK_DATA', 'The instance has no document.')
 }

@@ -8,10 +8,10 @@ import { frameList } from './frames.ts'
 import { holdsOthers } from './listed.ts'
 import { acceptHeader, instanceUrl, pathInstance, pathSelection } from './path.ts'
 import { drawPicture, isDrawable, renderInstance, REPORT_TYPES, type Rendering, type RenderRequest } from './render.ts'
-import { layoutOf, requiredLayout } from './pixel-source.ts'
+import { requiredLayout } from './pixel-source.ts'
 import type { RequestError } from './problem.ts'
 import { exactly, sendSized, sizedBytes } from './sized-body.ts'
-import { checkFrames } from '../dicomweb/frames.ts'
+import { checkFrames, layoutOf } from '../instance/frames.ts'
 
 /** What a web page that is rendered from a report may do: nothing but look as it is. */
 const PAGE_POLICY = "default-src 'none'; style-src 'unsafe-inline'; sandbox"

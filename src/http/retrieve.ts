@@ -19,7 +19,7 @@ import { Delivery, notAcceptable, type Part } from './delivery.ts'
 import type { HttpContext } from './environment.ts'
 import { holdsOthers } from './listed.ts'
 import { acceptHeader, pathSelection } from './path.ts'
-import { layoutOf } from './pixel-source.ts'
+import { layoutOf } from '../instance/frames.ts'
 
 /** WADO-RS of a study, a series or an instance as DICOM files (PS3.18 10.4). */
 export async function retrieveInstances(c: HttpContext): Promise<Response> {
@@ -122,7 +122,7 @@ async function convertedFile(
   const target = syntax.deflated ? EXPLICIT_VR_LITTLE_ENDIAN : syntax
   const plan = planTranscoding(layout.header, from, target)
   if (!plan || !isStreamable(plan)) return undefined
-  const body = await converted(c, recode(instance.body, instance.syntax, from), plan)
+  const body = await converted(c, instance.bytes(), plan)
   return { syntax, body: recode(body, target, syntax) }
 }
 

@@ -1,5 +1,5 @@
 import type { Bytes, ByteStream } from '../dicom/bytes.ts'
-import type { SizedBytes } from '../dicomweb/frames.ts'
+import type { SizedBytes } from '../instance/frames.ts'
 import { primed, sendStream } from './body.ts'
 import { HOLD_BYTES, HOLD_MS } from './delivery.ts'
 import type { HttpContext } from './environment.ts'

@@ -3,8 +3,8 @@ import { readPart10 } from '../dicom/part10.ts'
 import type { Uid } from '../dicom/uids.ts'
 import { FailureReason, StoreResponse } from '../dicomweb/store-response.ts'
 import { statusClass } from '../dimse/status.ts'
-import { identify } from '../pacs/identify.ts'
-import type { Instance, InstanceUids } from '../pacs/instance.ts'
+import { Arrival, FROM_CLIENT } from '../instance/arrival.ts'
+import { arriving, type Instance, type InstanceUids } from '../pacs/instance.ts'
 import type { StoreBatch } from '../pacs/store.ts'
 import type { HttpContext } from './environment.ts'
 import { pathUid } from './path.ts'
@@ -112,15 +112,16 @@ async function skip(body: AsyncIterable<unknown>): Promise<void> {
 async function readInstance(part: StorePart): Promise<Instance | undefined> {
   try {
     const { meta, syntax, body: data } = await readPart10(part.body)
-    const { identity, body } = await identify(data, syntax)
+    const arrival = await Arrival.begin(data, syntax, FROM_CLIENT)
+    const { identity } = arrival.index
     const sopClass = identity.sopClass ?? meta.string(Attribute.MediaStorageSOPClassUID)
     const sopInstance = identity.sopInstance ?? meta.string(Attribute.MediaStorageSOPInstanceUID)
     const { study, series } = identity
     if (!sopClass || !sopInstance || !study || !series) {
-      await skip(body)
+      await skip(arrival)
       return undefined
     }
-    return { sopClass, sopInstance, study, series, syntax, body }
+    return arriving({ sopClass, sopInstance, study, series }, arrival)
   } catch (error) {
     // Of the body as a whole: it stalled, or is too large.
     if (error instanceof RequestError) throw error

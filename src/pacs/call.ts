@@ -1,6 +1,12 @@
 /** On whose behalf something is done, and for how long. */
 export interface Call {
   readonly signal: AbortSignal
+  /** By performance.now(), in ms. */
+  readonly deadline?: number
+  /** Interactive unless told. */
+  readonly priority?: 'interactive' | 'bulk' | 'background'
+  /** Called when somebody else waits for the association that this is done over. */
+  readonly wanted?: () => void
 }
 
 /** No association was free in time. */

@@ -1,33 +1,30 @@
 import type { ByteStream } from '../dicom/bytes.ts'
 import type { TransferSyntax } from '../dicom/transfer-syntax.ts'
 import type { Uid } from '../dicom/uids.ts'
+import type { Arrival } from '../instance/arrival.ts'
+import type { InstanceIndex } from '../instance/instance-index.ts'
+import type { InstanceUids } from '../instance/uids.ts'
 
-/** The UIDs that an instance is found by. */
-export interface InstanceUids {
-  readonly study: Uid
-  readonly series: Uid
-  readonly sopInstance: Uid
-}
+export { covers, type InstanceUids, type Selection } from '../instance/uids.ts'
 
 /** A composite instance on its way: `body` is its data set in `syntax`, read once, before the next instance. */
 export interface Instance extends InstanceUids {
   readonly sopClass: Uid
   readonly syntax: TransferSyntax
+  /** How it came. */
+  readonly received: TransferSyntax
+  /** What is known of the data set; it grows with what is read of the body. */
+  readonly index: InstanceIndex
   readonly body: ByteStream
 }
 
-/** What to retrieve: a study, one of its series, or one instance of that (PS3.18 10.4.1). */
-export interface Selection {
-  readonly study: Uid
-  readonly series?: Uid
-  readonly instance?: Uid
-}
-
-/** Whether all that a selection names is in another. */
-export function covers(outer: Selection, inner: Selection): boolean {
-  return (
-    outer.study === inner.study &&
-    (outer.series === undefined || outer.series === inner.series) &&
-    (outer.instance === undefined || outer.instance === inner.instance)
-  )
+/** An instance whose data set arrives; `body` where something stands between. */
+export function arriving(
+  uids: InstanceUids & { readonly sopClass: Uid },
+  arrival: Arrival,
+  body: ByteStream = arrival,
+): Instance {
+  const { sopClass, study, series, sopInstance } = uids
+  const { syntax, received, index } = arrival
+  return { sopClass, study, series, sopInstance, syntax, received, index, body }
 }

@@ -3,7 +3,6 @@ import { isIPv6, type BlockList } from 'node:net'
 import type { Config } from '../config.ts'
 import { isNative, isKnownTransferSyntax, transferSyntax } from '../dicom/transfer-syntax.ts'
 import { isUid, SopClass, STORAGE_ROOT, type Uid } from '../dicom/uids.ts'
-import { untruncated } from '../dicom/verify.ts'
 import { serve, type IncomingStore } from '../dimse/scp.ts'
 import { Status } from '../dimse/status.ts'
 import { Association } from '../network/association.ts'
@@ -11,8 +10,10 @@ import type { AcceptorPolicy } from '../network/negotiation.ts'
 import type { AssociateReject, AssociateRequest } from '../network/pdu.ts'
 import { listen, type ListenerTls, type Listening } from '../network/listener.ts'
 import type { Transport } from '../network/transport.ts'
-import { belongsTo, identify, type Identity } from './identify.ts'
-import type { Instance, InstanceUids, Selection } from './instance.ts'
+import { Arrival, FROM_ARCHIVE } from '../instance/arrival.ts'
+import type { Identity } from '../instance/instance-index.ts'
+import { belongsTo } from './identify.ts'
+import { arriving, type Instance, type InstanceUids, type Selection } from './instance.ts'
 import { readListenerTls } from './tls-files.ts'
 
 /** Our DICOM listener cannot be opened. */
@@ -250,29 +251,27 @@ export class MoveDestination implements AsyncDisposable {
   async #store(incoming: IncomingStore, callers: readonly string[]): Promise<number> {
     const moves = this.#movesOf(callers)
     if (moves.length === 0) return this.#refused('unknown-caller')
-    let identified: { identity: Identity; body: Instance['body'] }
+    let arrival: Arrival
     try {
-      identified = await identify(incoming.body, incoming.syntax)
+      arrival = await Arrival.begin(incoming.body, incoming.syntax, FROM_ARCHIVE)
     } catch {
       refusals.publish({ reason: 'unreadable' } satisfies RefusedStoreEvent)
       return Status.cannotUnderstand
     }
-    const { identity, body } = identified
+    const { identity } = arrival.index
     if (!isNamedWell(incoming, identity)) {
       refusals.publish({ reason: 'unreadable' } satisfies RefusedStoreEvent)
       return Status.cannotUnderstand
     }
     const move = chosen(moves, incoming, identity)
     if (!move) return this.#refused('unexpected')
-    return move.deliver({
+    const uids = {
       sopClass: identity.sopClass ?? incoming.sopClass,
       sopInstance: identity.sopInstance ?? incoming.sopInstance,
       study: move.selection.study,
       series: identity.series ?? move.selection.series ?? '',
-      syntax: incoming.syntax,
-      // The archive's word that it is whole is not enough: a data set that ends inside an element is not.
-      body: untruncated(body, incoming.syntax),
-    })
+    }
+    return move.deliver(arriving(uids, arrival))
   }
 
   #refused(reason: RefusedStoreEvent['reason']): number {

@@ -1,17 +1,16 @@
 import { Attribute } from '../dicom/attributes.ts'
 import { MalformedDataSetError } from '../dicom/element-reader.ts'
-import { HeadTooLargeError } from '../dicom/head.ts'
 import { InflateError } from '../dicom/inflater.ts'
 import { transferSyntax } from '../dicom/transfer-syntax.ts'
-import { untruncated } from '../dicom/verify.ts'
 import { SopClass, type Uid } from '../dicom/uids.ts'
 import { Scu, type RetrieveEnd, type SubOperation } from '../dimse/scu.ts'
 import { Status, statusClass, StatusError } from '../dimse/status.ts'
 import type { AcceptedContext } from '../network/negotiation.ts'
 import { NotSupportedByArchiveError, type Call } from './call.ts'
 import { contextOf, getProposal, syntaxRuns, type GetPlan } from './contexts.ts'
-import { belongsTo, identify, type Identity } from './identify.ts'
-import type { Instance, Selection } from './instance.ts'
+import { Arrival, FROM_ARCHIVE, HeadTooLargeError } from '../instance/arrival.ts'
+import { belongsTo } from './identify.ts'
+import { arriving, type Instance, type Selection } from './instance.ts'
 import type { Lease, Proposal } from './pool.ts'
 import { listMissing } from './missing.ts'
 import { classesOfModality } from './modality-classes.ts'
@@ -214,13 +213,13 @@ async function* attemptOnce(
         const accepted = encapsulatedOf(lease.association.contexts.values())
         return { ...event, arrived, foreign, malformed: unread, accepted }
       }
-      const identified = await identifyIn(event, malformed)
-      if (!identified) {
+      const arrival = await arrivalOf(event, malformed)
+      if (!arrival) {
         // What is left of it is passed over when the next event is asked for.
         unread++
         continue
       }
-      const { identity, body } = identified
+      const { identity } = arrival.index
       // The data set is right where it differs from the command; what was not selected is never passed on.
       const sopInstance = identity.sopInstance ?? event.sopInstance
       const asked = belongsTo(identity, selection) && (uids.length === 0 || uids.includes(sopInstance))
@@ -228,19 +227,16 @@ async function* attemptOnce(
       else foreign++
       const series = identity.series ?? selection.series ?? ''
       if (!asked || received.has({ series, sopInstance })) {
-        for await (const _ of body);
+        for await (const _ of arrival);
         continue
       }
       const reading = { complete: false }
-      yield {
-        sopClass: identity.sopClass ?? event.sopClass,
-        sopInstance,
-        study: selection.study,
-        series,
-        syntax: event.syntax,
-        // The archive's word that it is whole is not enough: a data set that ends inside an element is not.
-        body: counted(untruncated(body, event.syntax), () => (reading.complete = true)),
-      }
+      const place = { sopClass: identity.sopClass ?? event.sopClass, sopInstance, study: selection.study, series }
+      yield arriving(
+        place,
+        arrival,
+        counted(arrival, () => (reading.complete = true)),
+      )
       if (reading.complete) received.add({ series, sopInstance })
     }
     throw new NotSupportedByArchiveError(archive, 'C-GET')
@@ -250,13 +246,13 @@ async function* attemptOnce(
   }
 }
 
-/** Who an instance is; undefined when it is malformed, which is then noted. */
-async function identifyIn(
+/** An instance, read so far that it is known who it is; undefined when it is malformed, which is then noted. */
+async function arrivalOf(
   { sopInstance, body, syntax }: SubOperation,
   malformed: Malformed,
-): Promise<{ identity: Identity; body: SubOperation['body'] } | undefined> {
+): Promise<Arrival | undefined> {
   try {
-    return await identify(body, syntax)
+    return await Arrival.begin(body, syntax, FROM_ARCHIVE)
   } catch (error) {
     const isMalformed =
       error instanceof MalformedDataSetError || error instanceof InflateError || error instanceof HeadTooLargeError

@@ -3,7 +3,6 @@ import type { Bytes, ByteStream } from '../dicom/bytes.ts'
 import { recode } from '../dicom/recode.ts'
 import { EXPLICIT_VR_LITTLE_ENDIAN, isNative, transferSyntax, type TransferSyntax } from '../dicom/transfer-syntax.ts'
 import type { Uid } from '../dicom/uids.ts'
-import { verified } from '../dicom/verify.ts'
 import { Scu } from '../dimse/scu.ts'
 import { Status, statusClass } from '../dimse/status.ts'
 import type { AcceptedContext } from '../network/negotiation.ts'
@@ -65,9 +64,9 @@ export class StoreBatch implements AsyncDisposable {
     this.#call = call
   }
 
-  /** Sends one instance. Never throws but the signal's reason: every fault is an outcome. */
+  /** Sends one instance, whose body fails where it is not whole. Never throws but the signal's reason: every fault is an outcome. */
   async store(instance: Instance): Promise<StoreOutcome> {
-    const source = new WatchedBody(verified(instance.body, instance.syntax))
+    const source = new WatchedBody(instance.body)
     try {
       const context = await this.#contextFor(instance)
       if (typeof context === 'number') return { kind: 'refused', status: context }

@@ -14,7 +14,8 @@ const keeper: Keeper = {
 
 function flightOf(fake: FakeSource): Flight {
   const selection = { study: '1.2', series: '1.2.1' }
-  return new Flight(selection, (wanted) => fake.retrieve(selection, true, { signal: wanted }), keeper, Infinity)
+  const allowance = { isForParts: false, maxBytes: Infinity, lingeringBytes: Infinity, hurriedBytes: Infinity }
+  return new Flight(selection, (call) => fake.retrieve(selection, true, call), keeper, allowance)
 }
 
 describe('a flight', () => {

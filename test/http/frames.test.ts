@@ -5,8 +5,8 @@ import type { Dataset } from '../../src/dicom/dataset.ts'
 import { encodeDataset } from '../../src/dicom/dataset-codec.ts'
 import { part10Header } from '../../src/dicom/part10.ts'
 import { EXPLICIT_VR_LITTLE_ENDIAN, transferSyntax } from '../../src/dicom/transfer-syntax.ts'
-import { frameOf } from '../../src/dicomweb/frames.ts'
-import { readPixelLayout } from '../../src/dicomweb/pixel-layout.ts'
+import { frameOf, layoutOf } from '../../src/instance/frames.ts'
+import { readable } from '../support/readable.ts'
 import { frameParts } from '../../src/http/frames.ts'
 import { encodeRle } from '../../src/imaging/rle.ts'
 import { collectUntilError } from '../support/byte-stream.ts'
@@ -336,11 +336,11 @@ describe('the parts of frames', () => {
 describe('a part whose bytes are not all there', () => {
   it('ends in an error, never in a part that looks whole', async () => {
     const image = nativeImage(explicitLittle, { rows: 4, columns: 4, bits: 8, frames: 2 }, COUNTING.subarray(0, 32))
-    const layout = (await readPixelLayout(sourceOf(image)))!
+    const layout = (await layoutOf(readable(sourceOf(image))))!
     const representation = { form: 'multipart', contentType: ELE } as const
     const bodies: unknown[] = []
     for await (const part of frameParts(
-      { frame: (number) => frameOf(sourceOf(image.subarray(0, -6)), layout, number), representation },
+      { frame: (number) => frameOf(readable(sourceOf(image.subarray(0, -6))), layout, number), representation },
       [1, 2],
       '',
     )) {

@@ -14,6 +14,7 @@ import { streamOf } from '../support/byte-stream.ts'
 import { byteByByte } from '../support/chunking.ts'
 import { openArchive } from '../support/gateway-to.ts'
 import { CT, EXPLICIT_LE, IMPLICIT_LE, readRequest, storeResponse, type AcceptBytes } from '../support/golden.ts'
+import { instanceOf } from '../support/readable.ts'
 import { failOnLeaks } from '../support/leaks.ts'
 import { ScriptedArchive, uidOf, type ArchiveMessage, type ArchiveScript } from '../support/scripted-archive.ts'
 import { sliceDataset, sliceUid, type SliceShape } from '../support/slices.ts'
@@ -42,14 +43,9 @@ function bytesOf(shape: SliceShape, syntax: string): Buffer {
 }
 
 function instance(shape: SliceShape = {}, syntax = EXPLICIT_LE, body?: ByteStream): Instance {
-  return {
-    sopClass: shape.sopClass ?? CT,
-    sopInstance: shape.instance ?? sliceUid(shape.number ?? 1),
-    study: '1.2.3',
-    series: '1.2.3.4',
-    syntax: transferSyntax(syntax),
-    body: body ?? streamOf([bytesOf(shape, syntax)]),
-  }
+  const sopInstance = shape.instance ?? sliceUid(shape.number ?? 1)
+  const uids = { sopClass: shape.sopClass ?? CT, sopInstance, study: '1.2.3', series: '1.2.3.4' }
+  return instanceOf(uids, transferSyntax(syntax), body ?? streamOf([bytesOf(shape, syntax)]))
 }
 
 interface Fixture extends AsyncDisposable {

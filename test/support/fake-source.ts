@@ -1,5 +1,6 @@
 import type { Bytes } from '../../src/dicom/bytes.ts'
 import { EXPLICIT_VR_LITTLE_ENDIAN, transferSyntax } from '../../src/dicom/transfer-syntax.ts'
+import { InstanceReader } from '../../src/instance/instance-reader.ts'
 import type { Source } from '../../src/cache/instance-cache.ts'
 import type { Call } from '../../src/pacs/call.ts'
 import { covers, type Instance, type Selection } from '../../src/pacs/instance.ts'
@@ -49,8 +50,7 @@ export class FakeSource {
           series,
           sopInstance,
           sopClass: '1.2.840.10008.5.1.4.1.1.2',
-          syntax: one.syntax === undefined ? EXPLICIT_VR_LITTLE_ENDIAN : transferSyntax(one.syntax),
-          body: this.#body(one, selection, signal),
+          ...this.#arriving(one, selection, signal),
         }
       }
       if (this.failure) throw this.failure
@@ -58,6 +58,25 @@ export class FakeSource {
     } finally {
       if (!whole) this.cancelled++
     }
+  }
+
+  /** Read as it comes: what is no data set passes as it is. */
+  #arriving(one: FakeInstance, selection: Selection, signal: AbortSignal) {
+    const received = one.syntax === undefined ? EXPLICIT_VR_LITTLE_ENDIAN : transferSyntax(one.syntax)
+    const reader = new InstanceReader(received, { rewrites: true, strict: false })
+    const read = async function* (chunks: AsyncIterable<Bytes>): AsyncGenerator<Bytes> {
+      for await (const chunk of chunks) {
+        reader.push(chunk)
+        yield* reader.take()
+      }
+      try {
+        reader.end()
+      } catch {
+        // The bytes of most tests are no data set.
+      }
+      yield* reader.take()
+    }
+    return { syntax: reader.syntax, received, index: reader.index, body: read(this.#body(one, selection, signal)) }
   }
 
   async *#body({ bytes }: FakeInstance, selection: Selection, signal: AbortSignal): AsyncGenerator<Bytes> {

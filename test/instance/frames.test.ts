@@ -1,11 +1,11 @@
 import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
 import type { Bytes } from '../../src/dicom/bytes.ts'
-import { littleEndian, type DataSetSource } from '../../src/dicom/data-set-source.ts'
-import { frameOf, NoSuchFrameError, run, wholePixelData, type SizedBytes } from '../../src/dicomweb/frames.ts'
-import { readPixelLayout } from '../../src/dicomweb/pixel-layout.ts'
+import type { DataSetSource } from '../../src/dicom/data-set-source.ts'
+import { frameOf, layoutOf, NoSuchFrameError, run, wholePixelData, type SizedBytes } from '../../src/instance/frames.ts'
 import { collect } from '../support/byte-stream.ts'
 import { explicitLittle } from '../support/dicom-bytes.ts'
+import { readable } from '../support/readable.ts'
 import { encapsulatedImage, itemOffsets, nativeImage, nativeSyntaxes, sourceOf } from '../support/images.ts'
 
 async function read({ length, bytes }: SizedBytes): Promise<Buffer> {
@@ -15,13 +15,13 @@ async function read({ length, bytes }: SizedBytes): Promise<Buffer> {
 }
 
 async function frame(source: DataSetSource, n: number): Promise<Buffer> {
-  const little = littleEndian(source)
-  return read(await frameOf(little, (await readPixelLayout(little))!, n))
+  const little = readable(source)
+  return read(await frameOf(little, (await layoutOf(little))!, n))
 }
 
 async function whole(source: DataSetSource): Promise<Buffer> {
-  const little = littleEndian(source)
-  return read(await wholePixelData(little, (await readPixelLayout(little))!))
+  const little = readable(source)
+  return read(await wholePixelData(little, (await layoutOf(little))!))
 }
 
 const cases = {
@@ -45,8 +45,8 @@ function packed(bits: readonly number[]): Buffer {
 
 /** Every frame, whole and in part, is what was put in, and there is none behind the last. */
 async function expectFrames(source: DataSetSource, frames: readonly Bytes[], window: [number, number]): Promise<void> {
-  const little = littleEndian(source)
-  const layout = (await readPixelLayout(little))!
+  const little = readable(source)
+  const layout = (await layoutOf(little))!
   // The last first: nothing may hang on the order.
   for (const [index, expected] of [...frames.entries()].reverse()) {
     const { length, bytes } = await frameOf(little, layout, index + 1)
@@ -245,7 +245,7 @@ describe('native frames', () => {
 describe('a run of bytes', () => {
   it('ends where it ends, whatever is asked of it', async () => {
     const bytes = Buffer.from('0123456789')
-    const five = run(sourceOf(bytes, undefined, 3), 2, 5)
+    const five = run(readable(sourceOf(bytes, undefined, 3)), 2, 5)
     expect(five.length).toBe(5)
     expect((await collect(five.bytes())).toString()).toBe('23456')
     expect((await collect(five.bytes(1, 100))).toString()).toBe('3456')

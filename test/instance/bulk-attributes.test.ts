@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest'
 import { Attribute } from '../../src/dicom/attributes.ts'
-import { INLINE_BYTES, isBulkData, isPixelData } from '../../src/dicomweb/bulk-attributes.ts'
+import { INLINE_BYTES, isBulkData, isPixelData } from '../../src/instance/bulk-attributes.ts'
 import { allVrs, isVr } from '../support/dicom-bytes.ts'
 
 const vrs = allVrs.filter(isVr)

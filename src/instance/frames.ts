@@ -1,7 +1,8 @@
-import type { ByteStream } from '../dicom/bytes.ts'
-import type { DataSetSource } from '../dicom/data-set-source.ts'
-import { bytesOf, fragmentsOf, frameFragments, type Fragment } from './fragments.ts'
+import type { Bytes, ByteStream } from '../dicom/bytes.ts'
+import { CorruptFragmentsError, type Fragment } from './frame-table.ts'
+import { hasHead } from './head.ts'
 import type { PixelLayout } from './pixel-layout.ts'
+import type { ReadableDataSet } from './readable-instance.ts'
 
 /** The numbers of so many frames. */
 export function allFrames(count: number): number[] {
@@ -35,12 +36,23 @@ export interface SizedBytes {
 }
 
 /**
- * One frame of an instance, counted from 1: native, in Little Endian; or its bitstream, without item headers.
- * @throws NoSuchFrameError, CorruptFragmentsError, MalformedDataSetError, and what the source throws
+ * Where the pixel data is and how it is cut; undefined where there is none.
+ * @throws MalformedDataSetError, and what ends the arrival
  */
-export async function frameOf(source: DataSetSource, layout: PixelLayout, frame: number): Promise<SizedBytes> {
+export async function layoutOf(source: ReadableDataSet): Promise<PixelLayout | undefined> {
+  await source.until(hasHead)
+  const { index } = source
+  if (index.headBytes === undefined && index.fault) throw index.fault
+  return index.layout
+}
+
+/**
+ * One frame of an instance, counted from 1: native, in Little Endian; or its bitstream, without item headers.
+ * @throws NoSuchFrameError, CorruptFragmentsError, and what ends the arrival
+ */
+export async function frameOf(source: ReadableDataSet, layout: PixelLayout, frame: number): Promise<SizedBytes> {
   if (frame > layout.frames) throw new NoSuchFrameError(frame, layout.frames)
-  if (layout.length === undefined) return joined(source, await frameFragments(source, layout, frame))
+  if (layout.length === undefined) return joined(source, await fragmentsOf(source, frame))
   const firstBit = (frame - 1) * layout.frameBits
   const endByte = Math.ceil((firstBit + layout.frameBits) / 8)
   // A value that ends too early: the frames that are whole are given (PS3.5 8.1.1).
@@ -53,22 +65,42 @@ export async function frameOf(source: DataSetSource, layout: PixelLayout, frame:
   return shifted(source, layout, firstBit)
 }
 
-/** The whole pixel data: native, or all fragments one after the other, as of a video. */
-export async function wholePixelData(
-  source: DataSetSource,
-  layout: Pick<PixelLayout, 'offset' | 'length'>,
-): Promise<SizedBytes> {
-  if (layout.length !== undefined) return run(source, layout.offset, layout.length)
-  const fragments: Fragment[] = []
-  for await (const fragment of fragmentsOf(source, layout.offset)) fragments.push(fragment)
-  return joined(source, fragments.slice(1))
+async function fragmentsOf(source: ReadableDataSet, frame: number): Promise<readonly Fragment[]> {
+  let found: readonly Fragment[] | undefined
+  await source.until(
+    ({ frames }) => (found = frames?.located(frame)) !== undefined,
+    () => source.index.frames?.startOf(frame),
+  )
+  if (found === undefined) throw endsTooEarly()
+  return found
 }
 
-export function run(source: DataSetSource, offset: number, length: number): SizedBytes {
+/**
+ * The whole pixel data, or another value that is encapsulated: native, or all fragments one after the other, as of a
+ * video.
+ * @throws CorruptFragmentsError, and what ends the arrival
+ */
+export async function wholePixelData(source: ReadableDataSet, layout: PixelLayout): Promise<SizedBytes> {
+  if (layout.length !== undefined) return run(source, layout.offset, layout.length)
+  await source.until(
+    ({ frames }) => frames?.ended === true,
+    () => layout.offset,
+  )
+  const { frames } = source.index
+  if (frames?.ended !== true) throw endsTooEarly()
+  return joined(source, frames.fragments)
+}
+
+function endsTooEarly(): CorruptFragmentsError {
+  return new CorruptFragmentsError('they end in the middle of an item, or there is something else between them')
+}
+
+export function run(source: ReadableDataSet, offset: number, length: number): SizedBytes {
   return { length, bytes: (from = 0, to = length) => source.bytes(offset + from, offset + Math.min(to, length)) }
 }
 
-function joined(source: DataSetSource, fragments: readonly Fragment[]): SizedBytes {
+/** Fragments, without their item headers. */
+export function joined(source: ReadableDataSet, fragments: readonly Fragment[]): SizedBytes {
   const length = fragments.reduce((sum, fragment) => sum + fragment.length, 0)
   return {
     length,
@@ -80,13 +112,31 @@ function joined(source: DataSetSource, fragments: readonly Fragment[]): SizedByt
         if (first < end) wanted.push({ offset: fragment.offset + first, length: end - first })
         at += fragment.length
       }
-      for await (const [bytes] of bytesOf(source, wanted)) yield bytes
+      yield* bytesOf(source, wanted)
     },
   }
 }
 
+/** The bytes of runs of a data set that are in ascending order, by one pass over it. */
+async function* bytesOf(source: ReadableDataSet, runs: readonly Fragment[]): AsyncGenerator<Bytes> {
+  const last = runs.at(-1)
+  if (!last) return
+  let position = runs[0]!.offset
+  let index = 0
+  for await (const chunk of source.bytes(position, last.offset + last.length)) {
+    const end = position + chunk.length
+    for (let run = runs[index]; run && run.offset < end; run = runs[index]) {
+      const piece = chunk.subarray(Math.max(0, run.offset - position), run.offset + run.length - position)
+      if (piece.length > 0) yield piece
+      if (run.offset + run.length > end) break
+      index++
+    }
+    position = end
+  }
+}
+
 /** PS3.5 8.1.1: frames of single bits follow each other without padding, the first pixel in the lowest bit. */
-function shifted(source: DataSetSource, layout: PixelLayout, firstBit: number): SizedBytes {
+function shifted(source: ReadableDataSet, layout: PixelLayout, firstBit: number): SizedBytes {
   const length = Math.ceil(layout.frameBits / 8)
   const shift = firstBit % 8
   const start = layout.offset + Math.floor(firstBit / 8)

@@ -1,19 +1,22 @@
 import { describe, expect, it } from 'vitest'
 import type { DataSetSource } from '../../src/dicom/data-set-source.ts'
-import { littleEndian } from '../../src/dicom/data-set-source.ts'
 import { MalformedDataSetError } from '../../src/dicom/element-reader.ts'
-import { MAX_FRAMES, readPixelLayout } from '../../src/dicomweb/pixel-layout.ts'
+import { MAX_FRAMES } from '../../src/instance/frame-table.ts'
+import { layoutOf } from '../../src/instance/frames.ts'
 import { collect } from '../support/byte-stream.ts'
 import { explicitLittle, hex } from '../support/dicom-bytes.ts'
+import { readable } from '../support/readable.ts'
 import { encapsulatedImage, imageHeader, nativeImage, nativeSyntaxes, sourceOf } from '../support/images.ts'
+
+const asReadable = (data: Buffer) => readable(sourceOf(data))
 
 const PIXELS = Buffer.from('the very pixels!')
 
 describe('the layout of pixel data', () => {
   it.each(nativeSyntaxes)('is what the image says of itself, not its icon: $syntax.name', async (native) => {
     const shape = { rows: 2, columns: 3, samples: 3, bits: 16, frames: 7 }
-    const source = littleEndian(sourceOf(nativeImage(native.encoding, shape, PIXELS), native.syntax))
-    const layout = (await readPixelLayout(source))!
+    const source = readable(sourceOf(nativeImage(native.encoding, shape, PIXELS), native.syntax))
+    const layout = (await layoutOf(source))!
     expect(layout).toMatchObject({ tag: 0x7fe00010, vr: 'OW', length: 16, frames: 7, frameBits: 2 * 3 * 3 * 16 })
     expect(layout.extended).toBeUndefined()
     const little = Buffer.from(PIXELS)
@@ -30,7 +33,7 @@ describe('the layout of pixel data', () => {
     [{ columns: 4 }, 0],
     [{}, 0],
   ])('of %j has frames of %i bits', async (shape, bits) => {
-    const layout = await readPixelLayout(sourceOf(nativeImage(explicitLittle, shape, PIXELS)))
+    const layout = await layoutOf(asReadable(nativeImage(explicitLittle, shape, PIXELS)))
     expect(layout).toMatchObject({ frames: 1, frameBits: bits })
   })
 
@@ -49,7 +52,7 @@ describe('the layout of pixel data', () => {
     ['1e9', MAX_FRAMES],
   ])('takes a Number of Frames of %j for %i', async (stated, frames) => {
     const shape = stated === undefined ? {} : { frames: stated }
-    expect(await readPixelLayout(sourceOf(nativeImage(explicitLittle, shape, PIXELS)))).toMatchObject({ frames })
+    expect(await layoutOf(asReadable(nativeImage(explicitLittle, shape, PIXELS)))).toMatchObject({ frames })
   })
 
   it('has no extended table of more than its frames', async () => {
@@ -61,7 +64,7 @@ describe('the layout of pixel data', () => {
     ] as const) {
       const table = Array.from({ length: entries }, () => entry)
       const image = encapsulatedImage({ frames }, [], [Buffer.alloc(12), Buffer.alloc(12)], table)
-      const layout = await readPixelLayout(sourceOf(image))
+      const layout = await layoutOf(asReadable(image))
       expect([layout!.frames, layout!.extended]).toEqual([frames, undefined])
     }
   })
@@ -73,22 +76,22 @@ describe('the layout of pixel data', () => {
     ]
     const fragments = [Buffer.alloc(12), Buffer.alloc(12)]
     const image = encapsulatedImage({ frames: 2 }, [], fragments, table)
-    const layout = (await readPixelLayout(sourceOf(image)))!
+    const layout = (await layoutOf(asReadable(image)))!
     expect(layout).toMatchObject({ vr: 'OB', length: undefined, frames: 2, extended: table })
     expect(image.subarray(layout.offset, layout.offset + 8)).toEqual(hex('feff00e0 00000000'))
     for (const frames of [1, 3]) {
       const other = sourceOf(encapsulatedImage({ frames }, [], fragments, table))
-      expect((await readPixelLayout(other))!.extended).toBeUndefined()
+      expect((await layoutOf(readable(other)))!.extended).toBeUndefined()
     }
   })
 
   it('is none where there is no pixel data', async () => {
-    expect(await readPixelLayout(sourceOf(imageHeader(explicitLittle, { rows: 2 })))).toBeUndefined()
+    expect(await layoutOf(asReadable(imageHeader(explicitLittle, { rows: 2 })))).toBeUndefined()
   })
 
   it('is an error where the header does not come to its end', async () => {
     const header = imageHeader(explicitLittle, { rows: 2 })
-    await expect(readPixelLayout(sourceOf(header.subarray(0, -4)))).rejects.toThrow(MalformedDataSetError)
+    await expect(layoutOf(asReadable(header.subarray(0, -4)))).rejects.toThrow(MalformedDataSetError)
   })
 
   it('waits for no pixel', async () => {
@@ -101,6 +104,6 @@ describe('the layout of pixel data', () => {
         throw new Error('read on')
       },
     }
-    expect(await readPixelLayout(source)).toMatchObject({ offset: bytes.length - PIXELS.length, length: PIXELS.length })
+    expect(await layoutOf(readable(source))).toMatchObject({ offset: bytes.length - PIXELS.length, length: PIXELS.length })
   })
 })

@@ -1,0 +1,162 @@
+import type { Bytes, ByteStream } from '../dicom/bytes.ts'
+import { Inflater } from '../dicom/inflater.ts'
+import { EXPLICIT_VR_LITTLE_ENDIAN, type TransferSyntax } from '../dicom/transfer-syntax.ts'
+import { InstanceReader, type ReadingOptions } from './instance-reader.ts'
+import type { InstanceIndex } from './instance-index.ts'
+
+/** What is read of a data set to find who it is: the elements up to group 0020 are far smaller in practice. */
+export const MAX_IDENTITY_BYTES = 1024 * 1024
+
+/** The UIDs of an instance are not where they could be found. */
+export class HeadTooLargeError extends Error {
+  readonly code = 'HEAD_TOO_LARGE'
+  constructor(maxBytes: number) {
+    super(`The attributes that are looked for are not within the first ${maxBytes} bytes of the instance`)
+    this.name = 'HeadTooLargeError'
+  }
+}
+
+export interface ArrivalOptions extends ReadingOptions {
+  /** Bytes that a deflated data set may grow to; MAX_INFLATED_BYTES unless told. */
+  readonly inflatedLimit?: number | undefined
+}
+
+/** How instances of archives are read: for the web, and tolerantly, since somebody else keeps them. */
+export const FROM_ARCHIVE: ArrivalOptions = { rewrites: true, strict: false }
+/** How instances of web clients are read: to be stored as they are, and whole. */
+export const FROM_CLIENT: ArrivalOptions = { rewrites: false, strict: true }
+
+/**
+ * A data set as it arrives, read once by one reader. Its index grows with the bytes that it gives; the last of them is
+ * followed by an error where the data set ends in the middle of an element.
+ * @throws MalformedDataSetError, InflateError from the iteration, and what the body throws
+ */
+export class Arrival implements AsyncIterableIterator<Bytes> {
+  /** How it came. */
+  readonly received: TransferSyntax
+  readonly #source: AsyncIterator<Bytes, unknown>
+  readonly #reader: InstanceReader
+  readonly #inflater: Inflater | undefined
+  /** A deflated data set passes as it is; only its structure is read. */
+  readonly #passesDeflated: boolean
+  #ready: Bytes[] = []
+  #given = 0
+  /** Bytes of the data set that have been read, inflated. */
+  #read = 0
+  #isOver = false
+  /** Told behind what is ready. */
+  #failure: Error | undefined
+
+  private constructor(body: ByteStream, syntax: TransferSyntax, options: ArrivalOptions) {
+    this.received = syntax
+    this.#source = body[Symbol.asyncIterator]()
+    this.#reader = new InstanceReader(syntax.deflated ? EXPLICIT_VR_LITTLE_ENDIAN : syntax, options)
+    this.#inflater = syntax.deflated ? new Inflater(options.inflatedLimit) : undefined
+    this.#passesDeflated = syntax.deflated && !options.rewrites
+  }
+
+  /**
+   * Reads until it is known who an instance is, or that its data set does not say.
+   * @throws MalformedDataSetError, InflateError, HeadTooLargeError, and what `body` throws
+   */
+  static async begin(body: ByteStream, syntax: TransferSyntax, options: ArrivalOptions): Promise<Arrival> {
+    const arrival = new Arrival(body, syntax, options)
+    try {
+      await arrival.#identify()
+      return arrival
+    } catch (error) {
+      await arrival.return()
+      throw error
+    }
+  }
+
+  get index(): InstanceIndex {
+    return this.#reader.index
+  }
+
+  /** Of the bytes that it gives. */
+  get syntax(): TransferSyntax {
+    return this.#passesDeflated ? this.received : this.#reader.syntax
+  }
+
+  async next(): Promise<IteratorResult<Bytes>> {
+    for (;;) {
+      const chunk = this.#ready[this.#given]
+      if (chunk !== undefined) {
+        this.#given++
+        return { done: false, value: chunk }
+      }
+      this.#ready = []
+      this.#given = 0
+      if (this.#failure) throw this.#failure
+      if (this.#isOver) return { done: true, value: undefined }
+      await this.#more()
+    }
+  }
+
+  async return(): Promise<IteratorResult<Bytes>> {
+    this.#isOver = true
+    this.#ready = []
+    this.#given = 0
+    this.#inflater?.destroy()
+    await this.#source.return?.()
+    return { done: true, value: undefined }
+  }
+
+  [Symbol.asyncIterator](): this {
+    return this
+  }
+
+  async #identify(): Promise<void> {
+    const reader = this.#reader
+    while (!this.#isOver && !reader.isIdentified) {
+      if (this.#read > MAX_IDENTITY_BYTES || this.#heldBytes > MAX_IDENTITY_BYTES) {
+        if (reader.isPastIdentity) return
+        throw new HeadTooLargeError(MAX_IDENTITY_BYTES)
+      }
+      await this.#more()
+      if (this.#failure) throw this.#failure
+      const { fault, headBytes } = this.index
+      if (fault && !reader.isIdentified && !reader.isPastIdentity) throw fault
+      // One that lacks a UID is not read on for it behind its pixel data.
+      if (fault || headBytes !== undefined) return
+    }
+  }
+
+  /** A deflated stream may go on without giving anything. */
+  get #heldBytes(): number {
+    return this.#ready.reduce((sum, { length }) => sum + length, 0)
+  }
+
+  /** Reads the next chunk of the source, or its end. */
+  async #more(): Promise<void> {
+    const { value, done } = await this.#source.next()
+    if (done) {
+      this.#isOver = true
+      try {
+        if (this.#inflater) await this.#inflated(this.#inflater.end())
+        this.#reader.end()
+      } catch (error) {
+        this.#failure = error as Error
+      } finally {
+        this.#inflater?.destroy()
+      }
+      if (!this.#passesDeflated) this.#ready.push(...this.#reader.take())
+      return
+    }
+    if (this.#passesDeflated) this.#ready.push(value)
+    if (this.#inflater) await this.#inflated(this.#inflater.push(value))
+    else this.#push(value)
+  }
+
+  async #inflated(pieces: ByteStream): Promise<void> {
+    for await (const piece of pieces) this.#push(piece)
+  }
+
+  #push(bytes: Bytes): void {
+    this.#read += bytes.length
+    this.#reader.push(bytes)
+    const taken = this.#reader.take()
+    if (!this.#passesDeflated) for (const chunk of taken) this.#ready.push(chunk)
+  }
+}

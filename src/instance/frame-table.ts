@@ -1,0 +1,221 @@
+import type { Bytes } from '../dicom/bytes.ts'
+import type { Uid } from '../dicom/uids.ts'
+
+/** A fragment of encapsulated pixel data: where its bytes are in the data set. */
+export interface Fragment {
+  readonly offset: number
+  readonly length: number
+}
+
+/** Where each frame is by the Extended Offset Table, from the first fragment's item (PS3.3 C.7.6.3.1.8). */
+export type ExtendedOffsets = readonly Fragment[]
+
+/** The fragments cannot be told apart into frames. */
+export class CorruptFragmentsError extends Error {
+  readonly code = 'CORRUPT_FRAGMENTS'
+  constructor(problem: string) {
+    super(`The encapsulated pixel data cannot be cut into frames: ${problem}`)
+    this.name = 'CorruptFragmentsError'
+  }
+}
+
+/** Its frames need a table of some size; more than this is no image. */
+export const MAX_FRAMES = 1_000_000
+/** The Basic Offset Table among them: more is no image. */
+export const MAX_FRAGMENTS = MAX_FRAMES + 1
+
+const ITEM_HEADER_BYTES = 8
+const PREFIX = '1.2.840.10008.1.2'
+/** Syntaxes in which a fragment is a frame (PS3.5 A.4.2, A.4.11, A.4.13). */
+const ONE_EACH: ReadonlySet<Uid> = new Set(['.5', '.1.98', '.8.1'].map((suffix) => PREFIX + suffix))
+
+/** The bytes of the Basic Offset Table of so many frames; of another length it is of no use (PS3.5 A.4). */
+export function basicTableBytes(frames: number): number {
+  return 4 * frames
+}
+
+/** What a rule says of a frame: its fragments; that it does not fit; or that more fragments are to be seen first. */
+type Verdict = readonly Fragment[] | 'unfit' | 'later'
+
+/**
+ * The one rule of where frames are in encapsulated pixel data (PS3.5 A.4): by the Extended Offset Table, by the Basic
+ * Offset Table, else by the number of fragments, else by where bitstreams begin. A table that does not fit the fragments
+ * is passed over. Grows with the fragments, in their order; fragments without bytes are of no account.
+ */
+export class FrameTable {
+  readonly #syntax: Uid
+  readonly #frames: number
+  readonly #extended: ExtendedOffsets | undefined
+  #basic: readonly number[] | undefined
+  /** Of the first fragment's item; undefined before the Basic Offset Table was seen. */
+  #origin: number | undefined
+  /** Of the value of each fragment behind the Basic Offset Table, and its bytes. */
+  readonly #offsets: number[] = []
+  readonly #lengths: number[] = []
+  /** The numbers, from 0, of the fragments that begin a bitstream. */
+  readonly #starts: number[] = []
+  /** The numbers of those that have bytes. */
+  readonly #filled: number[] = []
+  #ended = false
+  /** The numbers of the fragments that frames begin with, where no table says. */
+  #cut: readonly number[] | undefined
+
+  /** Of an image of so many frames. */
+  constructor(syntax: Uid, frames: number, extended?: ExtendedOffsets) {
+    this.#syntax = syntax
+    this.#frames = frames
+    this.#extended = extended
+  }
+
+  /** Every fragment has been seen. */
+  get ended(): boolean {
+    return this.#ended
+  }
+
+  /** Memory that it takes, in bytes. */
+  get heldBytes(): number {
+    return 24 * this.#offsets.length + 8 * (this.#starts.length + (this.#basic?.length ?? 0))
+  }
+
+  /** The Basic Offset Table, behind whose `end` the first fragment's item begins; undefined where it is of no use. */
+  begin(end: number, table: Bytes | undefined): void {
+    this.#origin = end
+    if (table?.length !== basicTableBytes(this.#frames)) return
+    const view = new DataView(table.buffer, table.byteOffset, table.length)
+    const offsets = Array.from({ length: this.#frames }, (_, n) => view.getUint32(4 * n, true))
+    const isAscending = offsets.every((offset, n) => (n === 0 ? offset === 0 : offset > offsets[n - 1]!))
+    if (isAscending) this.#basic = offsets
+  }
+
+  /** The next fragment; whether its bytes begin a bitstream. @throws CorruptFragmentsError */
+  add(offset: number, length: number, begins: boolean): void {
+    if (this.#offsets.length + 1 >= MAX_FRAGMENTS) throw new CorruptFragmentsError('there is no end to the fragments')
+    if (begins) this.#starts.push(this.#offsets.length)
+    if (length > 0) this.#filled.push(this.#offsets.length)
+    this.#offsets.push(offset)
+    this.#lengths.push(length)
+  }
+
+  /** There are no more. */
+  end(): void {
+    this.#ended = true
+  }
+
+  /** All fragments behind the Basic Offset Table, so far. */
+  get fragments(): readonly Fragment[] {
+    return this.#slice(0)
+  }
+
+  /**
+   * The fragments of a frame, counted from 1; undefined while more are to be seen before that is certain.
+   * @throws CorruptFragmentsError
+   */
+  located(frame: number): readonly Fragment[] | undefined {
+    if (this.#origin === undefined) {
+      if (this.#ended) throw new CorruptFragmentsError('there is not even a Basic Offset Table')
+      return undefined
+    }
+    const verdict = this.#byTables(frame)
+    if (verdict === 'later') return undefined
+    if (verdict !== 'unfit') return verdict
+    return this.#ended ? this.#byFragments(frame) : undefined
+  }
+
+  /**
+   * The same as soon as it is likely, for who takes the frames in their order as they come and holds them against
+   * `located` in the end.
+   * @throws CorruptFragmentsError
+   */
+  expected(frame: number): readonly Fragment[] | undefined {
+    const certain = this.located(frame)
+    if (certain !== undefined || this.#frames === 1 || this.#origin === undefined) return certain
+    if (this.#byTables(frame) === 'later') return undefined
+    const starts = ONE_EACH.has(this.#syntax) ? this.#filled : this.#starts
+    const [from, to] = [starts[frame - 1], starts[frame]]
+    return from === undefined || to === undefined ? undefined : this.#slice(from, to)
+  }
+
+  /** Where the first byte is that a frame may have; undefined where that is not known yet. */
+  startOf(frame: number): number | undefined {
+    if (this.#origin === undefined) return undefined
+    if (frame === 1) return this.#origin
+    const offset = this.#extended?.[frame - 1]?.offset ?? this.#basic?.[frame - 1]
+    return offset === undefined ? undefined : this.#origin + offset
+  }
+
+  #byTables(frame: number): Verdict {
+    const verdict = this.#byExtended(frame)
+    return verdict === 'unfit' ? this.#byBasic(frame) : verdict
+  }
+
+  #byExtended(frame: number): Verdict {
+    const entry = this.#extended?.[frame - 1]
+    if (!entry) return 'unfit'
+    const number = this.#numberAt(entry.offset)
+    if (typeof number !== 'number') return number
+    // PS3.3 C.7.6.3.1.8: one fragment a frame, its length without the pad.
+    const padding = this.#lengths[number]! - entry.length
+    if (padding !== 0 && padding !== 1) return 'unfit'
+    const next = this.#extended![frame]
+    const isLast = number === this.#offsets.length - 1
+    if (!next && isLast && !this.#ended) return 'later'
+    const isAlone = next ? this.#origin! + next.offset === this.#endOf(number) : isLast
+    return isAlone ? [{ offset: this.#offsets[number]!, length: entry.length }] : 'unfit'
+  }
+
+  #byBasic(frame: number): Verdict {
+    const offset = this.#basic?.[frame - 1]
+    if (offset === undefined) return 'unfit'
+    const first = this.#numberAt(offset)
+    if (typeof first !== 'number') return first
+    const next = this.#basic![frame]
+    if (next === undefined) return this.#ended ? this.#slice(first) : 'later'
+    // The next frame has to begin where the table says.
+    const end = this.#numberAt(next)
+    return typeof end === 'number' ? this.#slice(first, end) : end
+  }
+
+  #byFragments(frame: number): readonly Fragment[] {
+    if (this.#frames === 1) return this.#slice(0)
+    this.#cut ??= this.#cutIntoFrames()
+    return this.#slice(this.#cut[frame - 1]!, this.#cut[frame])
+  }
+
+  #cutIntoFrames(): readonly number[] {
+    const count = this.#offsets.length
+    if (count === this.#frames) return this.#offsets.map((_, number) => number)
+    if (this.#filled.length === this.#frames) return this.#filled
+    if (this.#filled.length < this.#frames) {
+      throw new CorruptFragmentsError(`${count} fragments are too few for ${this.#frames} frames`)
+    }
+    if (this.#starts.length !== this.#frames || this.#starts[0] !== this.#filled[0]) {
+      throw new CorruptFragmentsError(
+        `${this.#starts.length} bitstreams begin in them, there should be ${this.#frames}`,
+      )
+    }
+    return this.#starts
+  }
+
+  /** The number of the fragment whose item begins at an offset from the first one's. */
+  #numberAt(offset: number): number | 'unfit' | 'later' {
+    const value = this.#origin! + offset + ITEM_HEADER_BYTES
+    let [low, high] = [0, this.#offsets.length]
+    while (low < high) {
+      const middle = (low + high) >>> 1
+      if (this.#offsets[middle]! < value) low = middle + 1
+      else high = middle
+    }
+    if (this.#offsets[low] === value) return low
+    return low === this.#offsets.length && !this.#ended ? 'later' : 'unfit'
+  }
+
+  #endOf(number: number): number {
+    return this.#offsets[number]! + this.#lengths[number]!
+  }
+
+  #slice(from: number, to = this.#offsets.length): readonly Fragment[] {
+    const fragments: Fragment[] = []
+    for (let n = from; n < to; n++) fragments.push({ offset: this.#offsets[n]!, length: this.#lengths[n]! })
+    return fragments
+  }
+}

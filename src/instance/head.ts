@@ -1,0 +1,43 @@
+import type { ByteStream } from '../dicom/bytes.ts'
+import type { Dataset } from '../dicom/dataset.ts'
+import { DatasetReader, type ReadOptions } from '../dicom/dataset-codec.ts'
+import type { TransferSyntax } from '../dicom/transfer-syntax.ts'
+import { isBulkData, isPixelData } from './bulk-attributes.ts'
+import type { InstanceIndex } from './instance-index.ts'
+import type { ReadableDataSet } from './readable-instance.ts'
+
+/** All in front of the pixel data has been read, or the whole data set where it has none. */
+export function hasHead({ headBytes }: InstanceIndex): boolean {
+  return headBytes !== undefined
+}
+
+/**
+ * Attributes of an instance in front of its pixel data: bulk values are marked as omitted, unless `omit` says otherwise.
+ * Reads the head alone, as it comes.
+ * @throws MalformedDataSetError, and what ends the arrival or `omit` throws
+ */
+export async function readHead(
+  body: ByteStream,
+  syntax: TransferSyntax,
+  { only, omit = isBulkData, maxBytes, tooLarge }: HeadOptions = {},
+): Promise<DatasetReader> {
+  const reader = new DatasetReader(syntax, { until: isPixelData, omit, ...(only && { only }) })
+  for await (const chunk of body) {
+    reader.push(chunk)
+    if (reader.complete) break
+    if (maxBytes !== undefined && reader.keptBytes > maxBytes) throw tooLarge!()
+  }
+  if (!reader.complete) reader.end()
+  return reader
+}
+
+export interface HeadOptions extends Pick<ReadOptions, 'only' | 'omit'> {
+  /** Of the values that are kept; above it `tooLarge` makes the error. */
+  readonly maxBytes?: number
+  readonly tooLarge?: () => Error
+}
+
+/** A data set with some attributes of the head. @throws as readHead */
+export async function headAttributes(source: ReadableDataSet, options: HeadOptions): Promise<Dataset> {
+  return (await readHead(source.bytes(), source.syntax, options)).dataset
+}

@@ -1,0 +1,125 @@
+import type { Bytes } from '../dicom/bytes.ts'
+import { ElementReader, MalformedDataSetError, type ElementToken } from '../dicom/element-reader.ts'
+import { ElementWriter } from '../dicom/element-writer.ts'
+import { DATA_SET_TRAILING_PADDING, isGroupLength } from '../dicom/tag.ts'
+import { EXPLICIT_VR_LITTLE_ENDIAN, isWebSyntax, type TransferSyntax } from '../dicom/transfer-syntax.ts'
+import { CorruptFragmentsError } from './frame-table.ts'
+import { Indexer } from './indexer.ts'
+import type { InstanceIndex } from './instance-index.ts'
+
+export interface ReadingOptions {
+  /**
+   * Implicit VR and Big Endian are rewritten to Explicit VR Little Endian: that is how the web and the index have them
+   * (PS3.18 8.7.3). Otherwise the bytes pass as they are.
+   */
+  readonly rewrites: boolean
+  /** A structure that cannot be followed is an error; otherwise the bytes pass on, since then nobody can tell. */
+  readonly strict: boolean
+}
+
+/** Output that is rewritten is handed on in pieces of about this size. */
+const PIECE_BYTES = 65_536
+
+/**
+ * Reads a data set once, as its bytes come: makes its index, follows its structure to its end, and rewrites it where it
+ * is to be rewritten. Bytes in by `push`, bytes out by `take`; not for deflated bytes.
+ */
+export class InstanceReader {
+  /** Of what `take` gives. */
+  readonly syntax: TransferSyntax
+  readonly #reader: ElementReader
+  readonly #writer: ElementWriter | undefined
+  readonly #indexer: Indexer
+  readonly #strict: boolean
+  #passing: Bytes[] = []
+  #size = 0
+  #isOver = false
+  /** Within an element that is not written: a group length, padding. */
+  #isDropping = false
+
+  constructor(syntax: TransferSyntax, { rewrites, strict }: ReadingOptions) {
+    const isRewritten = rewrites && !isWebSyntax(syntax)
+    this.syntax = isRewritten ? EXPLICIT_VR_LITTLE_ENDIAN : syntax
+    this.#reader = new ElementReader(syntax)
+    this.#writer = isRewritten ? new ElementWriter(EXPLICIT_VR_LITTLE_ENDIAN) : undefined
+    this.#indexer = new Indexer(this.syntax.uid)
+    this.#strict = strict
+  }
+
+  get index(): InstanceIndex {
+    return this.#indexer.index
+  }
+
+  get isIdentified(): boolean {
+    return this.#indexer.isIdentified
+  }
+
+  get isPastIdentity(): boolean {
+    return this.#indexer.isPastIdentity
+  }
+
+  /** @throws MalformedDataSetError where it is strict */
+  push(chunk: Bytes): void {
+    this.#size += chunk.length
+    if (!this.#writer) this.#passing.push(chunk)
+    if (this.index.fault) return
+    this.#reader.push(chunk)
+    try {
+      this.#read()
+    } catch (error) {
+      this.#failed(error)
+    }
+  }
+
+  /** What can be passed on by now. */
+  take(): readonly Bytes[] {
+    if (this.#writer) return this.#writer.pending >= PIECE_BYTES || this.#isOver ? this.#writer.take() : []
+    const passing = this.#passing
+    this.#passing = []
+    return passing
+  }
+
+  /**
+   * No more bytes come.
+   * @throws MalformedDataSetError where they end in the middle of an element: such a data set is never whole
+   */
+  end(): void {
+    this.#isOver = true
+    if (!this.index.fault) {
+      this.#reader.end()
+      try {
+        this.#read()
+      } catch (error) {
+        this.index.fault = error as Error
+        throw error
+      }
+    }
+    this.#indexer.end(this.#writer ? this.#writer.offset : this.#size)
+  }
+
+  #read(): void {
+    const [reader, writer, indexer] = [this.#reader, this.#writer, this.#indexer]
+    for (let token = reader.next(); token !== undefined; token = reader.next()) {
+      if (!writer) indexer.token(token, reader.offset)
+      else if (!this.#isDropped(token)) {
+        writer.write(token)
+        indexer.token(token, writer.offset)
+      }
+    }
+  }
+
+  #isDropped(token: ElementToken): boolean {
+    if (token.kind === 'element') {
+      const { tag } = token.header
+      this.#isDropping = isGroupLength(tag) || tag === DATA_SET_TRAILING_PADDING
+    } else if (token.kind !== 'value') this.#isDropping = false
+    return this.#isDropping
+  }
+
+  #failed(error: unknown): void {
+    if (!(error instanceof MalformedDataSetError) && !(error instanceof CorruptFragmentsError)) throw error
+    this.index.fault = error
+    this.index.isCut = this.#writer !== undefined
+    if (this.#strict) throw error
+  }
+}

@@ -1,0 +1,21 @@
+import type { ByteStream } from '../dicom/bytes.ts'
+import type { TransferSyntax } from '../dicom/transfer-syntax.ts'
+import type { InstanceIndex } from './instance-index.ts'
+
+/** A data set whose bytes can be read from any of them on, and what is known of them; both grow while it arrives. */
+export interface ReadableDataSet {
+  /** Of its bytes. */
+  readonly syntax: TransferSyntax
+  readonly index: InstanceIndex
+  /**
+   * The bytes from an offset, up to another or the end, as they come.
+   * @throws what ends the arrival; NoLongerHeldError where they were let go
+   */
+  bytes(from?: number, to?: number): ByteStream
+  /**
+   * Resolves when the index is `ready`, or will not grow any more. `needs`: the first byte that is going to be read then,
+   * as far as that is known; it is held meanwhile.
+   * @throws what ends the arrival
+   */
+  until(ready: (index: InstanceIndex) => boolean, needs?: () => number | undefined): Promise<void>
+}
