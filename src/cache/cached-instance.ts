@@ -1,10 +1,12 @@
 import type { Bytes, ByteStream } from '../dicom/bytes.ts'
+import type { Dataset } from '../dicom/dataset.ts'
 import type { TransferSyntax } from '../dicom/transfer-syntax.ts'
 import type { Uid } from '../dicom/uids.ts'
 import type { InstanceIndex } from '../instance/instance-index.ts'
 import type { ReadableDataSet } from '../instance/readable-instance.ts'
 import type { InstanceUids } from '../instance/uids.ts'
 import type { Boarded } from './flight.ts'
+import type { HeadStore } from './head-store.ts'
 import { NoLongerHeldError, type Pin } from './held-instance.ts'
 
 /**
@@ -22,12 +24,13 @@ export class CachedInstance implements ReadableDataSet, InstanceUids, Disposable
   readonly received: TransferSyntax
   #boarded: Boarded
   /** What this request may yet read, so that it stays: until its last reading all from the start, as the window allows. */
-  readonly #pin: Pin = { position: 0 }
+  readonly #pin: Pin = { position: 0, isOfRequest: true }
+  readonly #heads: HeadStore
   readonly #signal: AbortSignal
   readonly #again: (from: number) => Promise<Boarded>
 
   /** `again` boards what has the bytes from a position on, when the first does not have them any more. */
-  constructor(boarded: Boarded, signal: AbortSignal, again: (from: number) => Promise<Boarded>) {
+  constructor(boarded: Boarded, heads: HeadStore, signal: AbortSignal, again: (from: number) => Promise<Boarded>) {
     const { sopClass, sopInstance, study, series, syntax, received } = boarded.instance
     this.sopClass = sopClass
     this.sopInstance = sopInstance
@@ -36,14 +39,18 @@ export class CachedInstance implements ReadableDataSet, InstanceUids, Disposable
     this.syntax = syntax
     this.received = received
     this.#boarded = boarded
+    this.#heads = heads
     this.#signal = signal
     this.#again = again
     boarded.instance.pin(this.#pin)
   }
 
-  /** The same object for as long as the instance is held: what was found out about it can be noted under it. */
-  get identity(): object {
-    return this.#boarded.instance
+  /**
+   * Attributes of the head that are wanted again and again, by one frame after another: `read` once, and kept in HeadStore.
+   * @throws what reading throws
+   */
+  head(read: () => Promise<Dataset>): Promise<Dataset> {
+    return this.#heads.of(this.index, read)
   }
 
   get index(): InstanceIndex {

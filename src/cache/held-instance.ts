@@ -13,8 +13,8 @@ import { toKeep } from './held-bytes.ts'
 export const WINDOW_BYTES = 8 * 1024 * 1024
 /** The same of an instance that is read in parts by one request after another: frames that a viewer has yet to take. */
 export const PARTS_WINDOW_BYTES = 64 * 1024 * 1024
-/** Of the head of an instance that is not kept, so much stays as long as somebody has the instance. */
-export const MAX_HELD_HEAD_BYTES = 32 * 1024 * 1024
+/** Of the head of an instance that is not kept, so much stays as long as somebody may look something up in it. */
+export const MAX_HELD_HEAD_BYTES = 256 * 1024 * 1024
 
 /** So many bytes dropped at once had been kept for a while. */
 const MANY_BYTES = 4 * 1024 * 1024
@@ -43,6 +43,8 @@ export interface Bringer {
 /** Bytes from a position on that somebody needs, so that they stay as long as the window allows. */
 export interface Pin {
   position: number
+  /** Of a request, which looks things up in the head while it needs anything at all. */
+  readonly isOfRequest?: boolean
 }
 
 /** The data set of one instance, as far as it has come. Read by any number of readers, each from any byte. */
@@ -220,13 +222,20 @@ export class HeldInstance implements InstanceUids {
     const window = this.#isForParts ? PARTS_WINDOW_BYTES : WINDOW_BYTES
     const isShared = this.#isForParts || this.#bringer?.isShared === true
     let needed = isShared ? this.#farthest - window : this.#farthest
-    for (const { position } of this.#pins) needed = Math.min(needed, position)
+    let keepsHead = this.#isForParts
+    for (const { position, isOfRequest = false } of this.#pins) {
+      needed = Math.min(needed, position)
+      keepsHead ||= isOfRequest && position < Infinity
+    }
+    let { start } = this.#chunks
     const dropped = this.#chunks.takeBefore(Math.max(needed, this.#farthest - window))
-    const headBytes = Math.min(this.index.headBytes ?? Infinity, MAX_HELD_HEAD_BYTES)
+    const headBytes = keepsHead ? Math.min(this.index.headBytes ?? Infinity, MAX_HELD_HEAD_BYTES) : 0
     let bytes = 0
     for (const chunk of dropped) {
-      if (this.#head.end < headBytes) this.#head.append(chunk)
+      // What was let go before leaves a gap that nothing can be held behind.
+      if (start === this.#head.end && start < headBytes) this.#head.append(chunk)
       else bytes += chunk.length
+      start += chunk.length
     }
     if (bytes > MANY_BYTES) buffersLetGo(bytes)
   }

@@ -8,6 +8,7 @@ import { covers, type InstanceUids, type Selection } from '../instance/uids.ts'
 import { NoSuchInstanceError } from '../pacs/retrieve-source.ts'
 import { CachedInstance } from './cached-instance.ts'
 import { Flight, type Allowance, type Boarded, type Keeper } from './flight.ts'
+import { HeadStore } from './head-store.ts'
 import { HeldInstance } from './held-instance.ts'
 
 export interface CacheOptions {
@@ -74,6 +75,7 @@ export class InstanceCache implements AsyncDisposable {
   readonly #flights = new Map<Flight, string>()
   /** Bytes of instances that are coming, and are to be kept. */
   #coming = 0
+  readonly #heads = new HeadStore()
   readonly #counters = { hits: 0, joins: 0, misses: 0, evictions: 0 }
   readonly #purging: NodeJS.Timeout | undefined
 
@@ -125,7 +127,7 @@ export class InstanceCache implements AsyncDisposable {
     let flight = known ? undefined : this.#flight(route, selection, lingers, call)
     for (;;) {
       const coming = flight?.instances(selection, () => lingers && !call.signal.aborted, call.signal)
-      let behind = false
+      let behind = false as boolean
       /** Nobody waits for an association while holding one: it is let go before anything is fetched anew. */
       const leave = async (): Promise<void> => {
         behind = true
@@ -199,7 +201,7 @@ export class InstanceCache implements AsyncDisposable {
   }
 
   #served(route: Route, boarded: Boarded, call: Call, leave?: () => Promise<void>): CachedInstance {
-    return new CachedInstance(boarded, call.signal, async (from) => {
+    return new CachedInstance(boarded, this.#heads, call.signal, async (from) => {
       await leave?.()
       const flight = this.#carrier(route, boarded.instance, from)
       const found = await flight?.instance(boarded.instance.sopInstance, call.signal)

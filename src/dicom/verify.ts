@@ -1,5 +1,5 @@
 import type { Bytes, ByteStream } from './bytes.ts'
-import { ElementReader, MalformedDataSetError } from './element-reader.ts'
+import { ElementReader } from './element-reader.ts'
 import { Inflater } from './inflater.ts'
 import { EXPLICIT_VR_LITTLE_ENDIAN, type TransferSyntax } from './transfer-syntax.ts'
 
@@ -25,33 +25,6 @@ export async function* verified(
   }
   reader.end()
   walk(reader)
-}
-
-/**
- * As `verified`, for what somebody else keeps: a data set whose structure cannot be followed is passed on as it is, since
- * then nobody can tell; one that ends in the middle of an element is an error behind its last byte.
- * @throws MalformedDataSetError, InflateError from the iteration
- */
-export async function* untruncated(body: ByteStream, syntax: TransferSyntax): AsyncGenerator<Bytes> {
-  if (syntax.deflated) {
-    yield* verifiedDeflated(body, undefined)
-    return
-  }
-  let reader: ElementReader | undefined = new ElementReader(syntax)
-  for await (const chunk of body) {
-    if (reader) {
-      try {
-        reader.push(chunk)
-        walk(reader)
-      } catch (error) {
-        if (!(error instanceof MalformedDataSetError)) throw error
-        reader = undefined
-      }
-    }
-    yield chunk
-  }
-  reader?.end()
-  if (reader) walk(reader)
 }
 
 function walk(reader: ElementReader): void {

@@ -13,7 +13,6 @@ import { overlaysOf } from './overlays.ts'
 import { gatheredFrame } from './pixel-source.ts'
 import { headAttributes } from '../instance/head.ts'
 import { upTo } from './read-attributes.ts'
-import { Remembered } from './remembered.ts'
 
 /** What is read of a header for it to be drawn and annotated, and for how long a frame is shown. */
 const HEADER: ReadonlySet<number> = new Set([
@@ -29,14 +28,11 @@ const FRAME_MS = 100
 /** Of the values that are read to draw an image: of tables, and of the functional groups of its frames. */
 export const MAX_DRAWING_HEADER_BYTES = 64 * 1024 * 1024
 
-/** A viewer asks for many frames of an instance. Functional groups take some ten times their bytes. */
-const headers = new Remembered<Dataset>(8)
-
 /** The attributes of an instance by which its frames are drawn. @throws MalformedDataSetError, and what reading it throws */
 export function drawingHeader(instance: CachedInstance): Promise<Dataset> {
   const tooLarge = (): Error =>
     new UnusableImageError(`its header has values of over ${MAX_DRAWING_HEADER_BYTES} bytes`)
-  return headers.of(instance.identity, () => {
+  return instance.head(() => {
     const omit = upTo(MAX_DRAWING_HEADER_BYTES, tooLarge)
     return headAttributes(instance, { only: HEADER, omit })
   })

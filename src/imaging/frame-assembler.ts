@@ -2,34 +2,31 @@ import { beginsBitstream } from '../dicom/bitstream-start.ts'
 import { concat, type Bytes } from '../dicom/bytes.ts'
 import type { TransferSyntax } from '../dicom/transfer-syntax.ts'
 import type { Uid } from '../dicom/uids.ts'
+import { CorruptFragmentsError, FrameTable, ITEM_HEADER_BYTES, type Fragment } from '../instance/frame-table.ts'
 import { CodestreamError } from './codec-error.ts'
 import { MAX_FRAME_BYTES } from './image-description.ts'
 
-const PREFIX = '1.2.840.10008.1.2'
-/** Syntaxes in which a fragment is a frame (PS3.5 A.4.2, A.4.11, A.4.13). */
-const ONE_EACH = ['.5', '.1.98', '.8.1'].map((suffix) => PREFIX + suffix)
-const ITEM_HEADER_BYTES = 8
-
 /**
- * Puts the fragments of encapsulated pixel data together to frames as they come (PS3.5 A.4): by the Basic Offset Table,
- * where it is of use, else by where bitstreams begin.
+ * Puts the fragments of encapsulated pixel data together to frames as they come, by the rule of FrameTable. What was
+ * given is held against what all fragments say, at their end.
  */
 export class FrameAssembler {
-  readonly #frames: number
-  readonly #isOneEach: boolean
-  /** Where each frame begins, from the first fragment's item; undefined where no table says. */
   readonly #syntax: Uid
-  #offsets: readonly number[] | undefined
+  readonly #frames: number
+  readonly #table: FrameTable
   #isTable = true
+  /** Where the next item begins, from the first fragment's. */
   #position = 0
-  #pieces: Bytes[] = []
-  #size = 0
-  #given = 0
+  /** Fragments of the frame that is to be given next, and behind. */
+  #pieces: { readonly offset: number; readonly bytes: Bytes }[] = []
+  #held = 0
+  /** Where each frame that was given began. */
+  readonly #given: number[] = []
 
   constructor(syntax: TransferSyntax, frames: number) {
     this.#syntax = syntax.uid
     this.#frames = frames
-    this.#isOneEach = ONE_EACH.includes(syntax.uid)
+    this.#table = new FrameTable(syntax.uid, frames)
   }
 
   /**
@@ -39,49 +36,69 @@ export class FrameAssembler {
   push(fragment: Bytes): Bytes | undefined {
     if (this.#isTable) {
       this.#isTable = false
-      this.#offsets = this.#frames > 1 ? readOffsets(fragment, this.#frames) : undefined
+      this.#table.begin(0, fragment)
       return undefined
     }
-    const ended = this.#size > 0 && this.#frames > 1 && this.#isStart(fragment) ? this.#take() : undefined
-    this.#size += fragment.length
-    if (this.#size > MAX_FRAME_BYTES) throw new CodestreamError(`a frame has over ${MAX_FRAME_BYTES} bytes`)
-    this.#pieces.push(fragment)
-    this.#position += ITEM_HEADER_BYTES + fragment.length + (fragment.length & 1)
+    const offset = this.#position + ITEM_HEADER_BYTES
+    const { length } = fragment
+    this.#add(offset, length + (length & 1), length > 0 && beginsBitstream(fragment, this.#syntax))
+    this.#pieces.push({ offset, bytes: fragment })
+    this.#held += length
+    this.#position = offset + length + (length & 1)
+    const ended = this.#given.length < this.#frames ? this.#next() : undefined
+    // One frame, and the fragment that shows where it ends.
+    if (this.#held > 2 * MAX_FRAME_BYTES) throw tooLarge()
     return ended
   }
 
   /** The last frame. @throws CodestreamError where there are not as many as there should be */
   end(): Bytes | undefined {
-    const last = this.#size > 0 ? this.#take() : undefined
-    if (this.#given !== this.#frames) {
-      throw new CodestreamError(`there are ${this.#given} frames, the attributes say ${this.#frames}`)
+    this.#table.end()
+    const last = this.#given.length < this.#frames ? this.#next() : undefined
+    const isAsGiven = this.#given.every((start, n) => this.#located(n + 1)?.[0]?.offset === start)
+    if (this.#given.length !== this.#frames || !isAsGiven || this.#held > 0) {
+      throw new CodestreamError(`there are not the ${this.#frames} frames that the attributes say`)
     }
     return last
   }
 
-  #isStart(fragment: Bytes): boolean {
-    if (this.#isOneEach) return true
-    if (this.#offsets) {
-      const next = this.#offsets[this.#given + 1]
-      if (next === undefined || this.#position <= next) return this.#position === next
-      // A table that does not fit the fragments is of no use any more.
-      this.#offsets = undefined
-    }
-    return beginsBitstream(fragment, this.#syntax)
+  /** The next frame, if its end has been seen. */
+  #next(): Bytes | undefined {
+    const frame = this.#given.length + 1
+    const fragments = this.#table.ended ? this.#located(frame) : this.#expected(frame)
+    const first = fragments?.find(({ length }) => length > 0)
+    const last = fragments?.at(-1)
+    if (!first || !last) return undefined
+    this.#given.push(fragments![0]!.offset)
+    const pieces = this.#pieces.filter(({ offset }) => offset <= last.offset)
+    this.#pieces = this.#pieces.slice(pieces.length)
+    const bytes = concat(pieces.map((piece) => piece.bytes))
+    this.#held -= bytes.length
+    if (bytes.length > MAX_FRAME_BYTES) throw tooLarge()
+    return bytes
   }
 
-  #take(): Bytes {
-    const frame = concat(this.#pieces)
-    this.#pieces = []
-    this.#size = 0
-    if (++this.#given > this.#frames) throw new CodestreamError(`there are more than ${this.#frames} frames`)
-    return frame
+  #add(offset: number, length: number, begins: boolean): void {
+    orCodestreamError(() => this.#table.add(offset, length, begins))
+  }
+
+  #located(frame: number): readonly Fragment[] | undefined {
+    return orCodestreamError(() => this.#table.located(frame))
+  }
+
+  #expected(frame: number): readonly Fragment[] | undefined {
+    return orCodestreamError(() => this.#table.expected(frame))
   }
 }
 
-function readOffsets(table: Bytes, frames: number): readonly number[] | undefined {
-  if (table.length !== 4 * frames) return undefined
-  const view = new DataView(table.buffer, table.byteOffset, table.length)
-  const offsets = Array.from({ length: frames }, (_, n) => view.getUint32(4 * n, true))
-  return offsets.every((offset, n) => (n === 0 ? offset === 0 : offset > offsets[n - 1]!)) ? offsets : undefined
+function tooLarge(): CodestreamError {
+  return new CodestreamError(`a frame has over ${MAX_FRAME_BYTES} bytes`)
+}
+
+function orCodestreamError<T>(look: () => T): T {
+  try {
+    return look()
+  } catch (error) {
+    throw error instanceof CorruptFragmentsError ? new CodestreamError(error.message, { cause: error }) : error
+  }
 }

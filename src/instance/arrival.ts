@@ -90,7 +90,12 @@ export class Arrival implements AsyncIterableIterator<Bytes> {
       this.#given = 0
       if (this.#failure) throw this.#failure
       if (this.#isOver) return { done: true, value: undefined }
-      await this.#more()
+      try {
+        await this.#more()
+      } catch (error) {
+        this.#failure = error as Error
+        await this.return()
+      }
     }
   }
 
@@ -117,10 +122,14 @@ export class Arrival implements AsyncIterableIterator<Bytes> {
       await this.#more()
       if (this.#failure) throw this.#failure
       const { fault, headBytes } = this.index
-      if (fault && !reader.isIdentified && !reader.isPastIdentity) throw fault
+      if (fault && !this.#isKnown) throw fault
       // One that lacks a UID is not read on for it behind its pixel data.
       if (fault || headBytes !== undefined) return
     }
+  }
+
+  get #isKnown(): boolean {
+    return this.#reader.isIdentified || this.#reader.isPastIdentity
   }
 
   /** A deflated stream may go on without giving anything. */

@@ -24,7 +24,7 @@ export const MAX_FRAMES = 1_000_000
 /** The Basic Offset Table among them: more is no image. */
 export const MAX_FRAGMENTS = MAX_FRAMES + 1
 
-const ITEM_HEADER_BYTES = 8
+export const ITEM_HEADER_BYTES = 8
 const PREFIX = '1.2.840.10008.1.2'
 /** Syntaxes in which a fragment is a frame (PS3.5 A.4.2, A.4.11, A.4.13). */
 const ONE_EACH: ReadonlySet<Uid> = new Set(['.5', '.1.98', '.8.1'].map((suffix) => PREFIX + suffix))
@@ -156,7 +156,7 @@ export class FrameTable {
     // PS3.3 C.7.6.3.1.8: one fragment a frame, its length without the pad.
     const padding = this.#lengths[number]! - entry.length
     if (padding !== 0 && padding !== 1) return 'unfit'
-    const next = this.#extended![frame]
+    const next = this.#extended[frame]
     const isLast = number === this.#offsets.length - 1
     if (!next && isLast && !this.#ended) return 'later'
     const isAlone = next ? this.#origin! + next.offset === this.#endOf(number) : isLast

@@ -1,11 +1,9 @@
 import type { ByteStream } from '../dicom/bytes.ts'
-import type { TransferSyntax } from '../dicom/transfer-syntax.ts'
+import type { DataSetSource } from '../dicom/data-set-source.ts'
 import type { InstanceIndex } from './instance-index.ts'
 
 /** A data set whose bytes can be read from any of them on, and what is known of them; both grow while it arrives. */
-export interface ReadableDataSet {
-  /** Of its bytes. */
-  readonly syntax: TransferSyntax
+export interface ReadableDataSet extends DataSetSource {
   readonly index: InstanceIndex
   /**
    * The bytes from an offset, up to another or the end, as they come.

@@ -104,6 +104,9 @@ describe('the layout of pixel data', () => {
         throw new Error('read on')
       },
     }
-    expect(await layoutOf(readable(source))).toMatchObject({ offset: bytes.length - PIXELS.length, length: PIXELS.length })
+    expect(await layoutOf(readable(source))).toMatchObject({
+      offset: bytes.length - PIXELS.length,
+      length: PIXELS.length,
+    })
   })
 })

@@ -2,8 +2,9 @@ import { hash } from 'node:crypto'
 import { describe, expect, test } from 'vitest'
 import { Attribute } from '../../src/dicom/attributes.ts'
 import type { Dataset } from '../../src/dicom/dataset.ts'
-import { encodeDataset } from '../../src/dicom/dataset-codec.ts'
-import { EXPLICIT_VR_LITTLE_ENDIAN, IMPLICIT_VR_LITTLE_ENDIAN } from '../../src/dicom/transfer-syntax.ts'
+import { encodeDataset, parseDataset } from '../../src/dicom/dataset-codec.ts'
+import { differences } from '../support/dataset-differences.ts'
+import { EXPLICIT_VR_LITTLE_ENDIAN } from '../../src/dicom/transfer-syntax.ts'
 import type { Archive } from '../../src/pacs/archive.ts'
 import type { Selection } from '../../src/pacs/instance.ts'
 import { collect } from '../support/byte-stream.ts'
@@ -52,8 +53,8 @@ async function studies(archive: Archive): Promise<Dataset[]> {
 
 async function retrieved(archive: Archive, selection: Selection): Promise<[string, string, string][]> {
   const found: [string, string, string][] = []
-  for await (const { sopInstance, syntax, body } of archive.retrieve(selection, true, call)) {
-    found.push([sopInstance, syntax.uid, hash('sha256', await collect(body))])
+  for await (const { sopInstance, received, body } of archive.retrieve(selection, true, call)) {
+    found.push([sopInstance, received.uid, hash('sha256', await collect(body))])
   }
   return found
 }
@@ -157,8 +158,13 @@ describe('an archive', () => {
     })
     const { archive } = await start({ ...giving([{ number: 1 }]), associate: implicitOnly })
     expect((await studies(archive)).map((one) => one.string(Attribute.StudyInstanceUID))).toEqual([STUDY])
-    const bytes = encodeDataset(sliceDataset({ number: 1 }), IMPLICIT_VR_LITTLE_ENDIAN)
-    expect(await retrieved(archive, { study: STUDY })).toEqual([[sliceUid(1), IMPLICIT_LE, hash('sha256', bytes)]])
+    for await (const { sopInstance, received, syntax, body } of archive.retrieve({ study: STUDY }, true, call)) {
+      expect([sopInstance, received.uid]).toEqual([sliceUid(1), IMPLICIT_LE])
+      // As it arrives it is rewritten.
+      const given = parseDataset(await collect(body), syntax)
+      expect(differences(sliceDataset({ number: 1 }), given, { anyVr: true })).toEqual([])
+    }
+    expect(await retrieved(archive, { study: STUDY })).toHaveLength(1)
   })
 
   test('that leaves out the priority of a C-STORE is understood', async () => {
