@@ -5,7 +5,7 @@ import { walkElements } from '../dicom/element-walk.ts'
 import { formatTag, type Tag } from '../dicom/tag.ts'
 import { isPixelData } from '../dicomweb/bulk-attributes.ts'
 import { run } from '../dicomweb/frames.ts'
-import { OVERLAY_DATA, OVERLAYS, readOverlays, type Overlay, type OverlayRequest } from '../imaging/overlay.ts'
+import { OVERLAY_DATA, OVERLAYS, readOverlays, type Overlay, type OverlayRequest } from '../imaging/draw/overlay.ts'
 import { gatheredFrame } from './pixel-source.ts'
 import { Remembered } from './remembered.ts'
 

@@ -2,7 +2,7 @@ import { describe, expect, it } from 'vitest'
 import { Attribute } from '../../src/dicom/attributes.ts'
 import { Dataset } from '../../src/dicom/dataset.ts'
 import { describeImage, frameBits, UnusableImageError } from '../../src/imaging/image-description.ts'
-import { rawSamples, storedValue } from '../../src/imaging/stored-values.ts'
+import { rawSamples, storedValue } from '../../src/imaging/draw/stored-values.ts'
 import { description } from './made-images.ts'
 
 const sized = (values: Partial<Record<keyof typeof Attribute, number | string>> = {}): Dataset => {

@@ -1,0 +1,85 @@
+import type { Bytes } from '../../dicom/bytes.ts'
+import type { Drawing, Modality } from './drawing-plan.ts'
+import { UnusableImageError } from '../image-description.ts'
+import { lookUp } from './lut.ts'
+import { rawSamples, storedValue, type RawSamples } from './stored-values.ts'
+import { windowed, type Range } from './voi.ts'
+
+const WHITE = 255
+/** Values of images of so many bits are worked out once each, not for each pixel. */
+const TABLE_BITS = 16
+
+/** Modality transformation, values of interest, presentation, in this order (PS3.4 N.2.1). */
+export function drawGrey(frame: Bytes, drawing: Drawing): Bytes {
+  const { image, float } = drawing
+  const count = image.rows * image.columns
+  if (float !== undefined) return drawValues(floatValues(frame, float, count), drawing)
+  const samples = rawSamples(frame, image, count)
+  const stored = storedValue(image)
+  if (image.bitsAllocated <= TABLE_BITS) return drawByTable(samples, stored, drawing)
+  return drawValues(Float64Array.from(samples, stored), drawing)
+}
+
+function drawByTable(samples: RawSamples, stored: (raw: number) => number, drawing: Drawing): Bytes {
+  const { bitsAllocated } = drawing.image
+  const occurs = new Uint8Array(2 ** Math.max(bitsAllocated, 8))
+  for (const raw of samples) occurs[raw] = 1
+  const measured = measurement(drawing.modality)
+  const range = rangeOf(valuesOf(occurs, stored), drawing)
+  const shade = shading(drawing, range)
+  const table = new Uint8Array(occurs.length)
+  occurs.forEach((isThere, raw) => {
+    if (isThere === 1) table[raw] = shade(measured(stored(raw)))
+  })
+  const out = Buffer.allocUnsafe(samples.length)
+  for (let n = 0; n < samples.length; n++) out[n] = table[samples[n]!]!
+  return out
+}
+
+function* valuesOf(occurs: Uint8Array, stored: (raw: number) => number): Generator<number> {
+  for (let raw = 0; raw < occurs.length; raw++) if (occurs[raw] === 1) yield stored(raw)
+}
+
+function drawValues(values: Float64Array | Float32Array, drawing: Drawing): Bytes {
+  const measured = measurement(drawing.modality)
+  const shade = shading(drawing, rangeOf(values, drawing))
+  const out = Buffer.allocUnsafe(values.length)
+  for (let n = 0; n < values.length; n++) out[n] = shade(measured(values[n]!))
+  return out
+}
+
+/** The least and the greatest value that occur, but for padding. */
+function rangeOf(stored: Iterable<number>, { modality, padding }: Drawing): Range {
+  const measured = measurement(modality)
+  let [least, most] = [Infinity, -Infinity]
+  for (const value of stored) {
+    if (padding && value >= padding.from && value <= padding.to) continue
+    const one = measured(value)
+    if (one < least) least = one
+    if (one > most) most = one
+  }
+  return least <= most ? { least, most } : { least: 0, most: 0 }
+}
+
+function measurement(modality: Modality): (stored: number) => number {
+  if (modality.kind === 'lut') return (stored) => lookUp(modality.lut, stored)
+  const { slope, intercept } = modality
+  return (stored) => stored * slope + intercept
+}
+
+function shading({ voi, inverse }: Drawing, range: Range): (value: number) => number {
+  const fraction = windowed(voi, range)
+  // What is no number is black.
+  return (value) => {
+    const shade = Math.round(fraction(value) * WHITE) || 0
+    return inverse ? WHITE - shade : shade
+  }
+}
+
+function floatValues(frame: Bytes, bits: 32 | 64, count: number): Float32Array | Float64Array {
+  if (frame.length * 8 < count * bits) throw new UnusableImageError('its frame is too short')
+  const bytes = frame.byteOffset % 8 === 0 ? frame : Uint8Array.from(frame)
+  return bits === 32
+    ? new Float32Array(bytes.buffer, bytes.byteOffset, count)
+    : new Float64Array(bytes.buffer, bytes.byteOffset, count)
+}

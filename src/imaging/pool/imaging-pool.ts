@@ -1,0 +1,193 @@
+import { availableParallelism } from 'node:os'
+import { Piscina } from 'piscina'
+import type { Bytes } from '../../dicom/bytes.ts'
+import type { Uid } from '../../dicom/uids.ts'
+import { CodecStoppedError, CodestreamError } from '../codecs/codec-error.ts'
+import type { Picture } from '../draw/draw-frame.ts'
+import type { Drawing } from '../draw/drawing-plan.ts'
+import { FrameNotEncodedError } from '../codecs/encode-frame.ts'
+import { UnusableImageError, type ImageDescription } from '../image-description.ts'
+import { Turns } from './turns.ts'
+import type { Outcome, Task } from './worker.ts'
+
+export interface ImagingOptions {
+  /** Threads that decode, encode and draw; one for each processor but one unless told. */
+  readonly threads: number | null
+  /** Milliseconds a frame may take. */
+  readonly timeout: number
+}
+
+/** The frames that wait hold all the memory they may: there is more to do than the threads can. */
+export class ImagingBusyError extends Error {
+  readonly code = 'IMAGING_BUSY'
+  constructor() {
+    super(`Frames that wait to be decoded, encoded or drawn have ${MAX_WAITING_BYTES} bytes, or would have more`)
+    this.name = 'ImagingBusyError'
+  }
+}
+
+/** Of all frames that wait for their turn; one that would add to more is refused, unless it is the only one. */
+export const MAX_WAITING_BYTES = 512 * 1024 * 1024
+/** Memory of a thread besides that of codecs, in MiB. */
+const THREAD_HEAP_MIB = 512
+/** How long a thread is kept that has nothing to do, in ms: it holds compiled codecs. */
+const THREAD_IDLE_MS = 60_000
+
+/** Threads in which frames are decoded, encoded and drawn, one frame at a time each, so that no request waits for a codec. */
+export class ImagingPool implements AsyncDisposable {
+  readonly #options: ImagingOptions
+  readonly #threads: number
+  #piscina: Piscina<Task, Outcome<Bytes | Picture>> | undefined
+  #isOver = false
+  #waitingBytes = 0
+  readonly #turns: Turns
+  readonly #animations: Turns
+
+  constructor(options: ImagingOptions) {
+    this.#options = options
+    this.#threads = options.threads ?? Math.max(1, availableParallelism() - 1)
+    this.#turns = new Turns(this.#threads)
+    this.#animations = new Turns(this.#threads)
+  }
+
+  get stats(): { readonly running: number; readonly waiting: number } {
+    return this.#turns.stats
+  }
+
+  /**
+   * A native frame from one of encapsulated pixel data; see decodeFrame.
+   * @throws CodestreamError, CodecStoppedError, ImagingBusyError, the signal's reason while it waits for a thread
+   */
+  decode(frame: Bytes, image: ImageDescription, syntax: Uid, signal: AbortSignal): Promise<Bytes> {
+    return this.#frame({ kind: 'decode', frame, image, syntax }, returned, signal) as Promise<Bytes>
+  }
+
+  /** A frame of encapsulated pixel data from a native one; see encodeFrame. @throws as decode; FrameNotEncodedError */
+  encode(frame: Bytes, image: ImageDescription, syntax: Uid, signal: AbortSignal): Promise<Bytes> {
+    return this.#frame({ kind: 'encode', frame, image, syntax }, returned, signal) as Promise<Bytes>
+  }
+
+  /**
+   * What `finish` makes of the picture of a frame, native or encapsulated in `syntax`, in the milliseconds that it is
+   * told. It is part of the same turn: a picture is far larger than its frame, and never waits.
+   * @throws as decode; UnusableImageError, and what `finish` throws
+   */
+  draw<T>(
+    frame: Bytes,
+    drawing: Drawing,
+    syntax: Uid | undefined,
+    finish: (picture: Picture, timeout: number) => Promise<T>,
+    signal: AbortSignal,
+  ): Promise<T> {
+    const task: Task = { kind: 'draw', frame, drawing, syntax }
+    return this.#frame(task, (picture, timeout) => finish(picture as Picture, timeout), signal)
+  }
+
+  /**
+   * Makes an animation, of which there are as many at once as threads: each holds all its pictures. `work` draws them,
+   * and encodes them in a turn of its own.
+   * @throws the signal's reason while it waits, and what the work throws
+   */
+  animate<T>(work: () => Promise<T>, signal: AbortSignal): Promise<T> {
+    return this.#animations.run(work, signal)
+  }
+
+  /**
+   * Does work of other threads in the place of a frame: all together take no more processors than there are threads here.
+   * The work is told how many milliseconds a frame may take.
+   * @throws the signal's reason while it waits, and what the work throws
+   */
+  inTurn<T>(work: (timeout: number) => Promise<T>, signal: AbortSignal): Promise<T> {
+    return this.#turns.run(() => work(this.#options.timeout), signal)
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    this.#isOver = true
+    await this.#piscina?.destroy()
+  }
+
+  async #frame<T>(
+    task: Task,
+    finish: (result: Bytes | Picture, timeout: number) => Promise<T>,
+    signal: AbortSignal,
+  ): Promise<T> {
+    signal.throwIfAborted()
+    const bytes = this.#turns.isFull ? sizeOf(task) : 0
+    if (this.#waitingBytes > 0 && this.#waitingBytes + bytes > MAX_WAITING_BYTES) throw new ImagingBusyError()
+    this.#waitingBytes += bytes
+    let isWaiting = true
+    const leave = (): void => {
+      if (isWaiting) this.#waitingBytes -= bytes
+      isWaiting = false
+    }
+    const { timeout } = this.#options
+    try {
+      return await this.#turns.run(async () => {
+        leave()
+        return finish(await this.#run(task), timeout)
+      }, signal)
+    } finally {
+      leave()
+    }
+  }
+
+  async #run(task: Task): Promise<Bytes | Picture> {
+    // Its time begins here: waiting for a thread is no fault of the frame.
+    const late = AbortSignal.timeout(this.#options.timeout)
+    try {
+      if (this.#isOver) throw new CodecStoppedError()
+      const frame = Uint8Array.from(task.frame)
+      const transferList = [frame.buffer]
+      const outcome = await this.#pool.run({ ...task, frame }, { signal: late, transferList, name: 'run' })
+      if ('result' in outcome) return outcome.result
+      throw faultOf(outcome)
+    } catch (error) {
+      throw late.aborted || isOutOfMemory(error) ? new CodecStoppedError({ cause: error }) : error
+    }
+  }
+
+  get #pool(): Piscina<Task, Outcome<Bytes | Picture>> {
+    // TypeScript rewrites imports, not URLs.
+    const file = import.meta.url.endsWith('.ts') ? './worker.ts' : './worker.js'
+    if (this.#piscina) return this.#piscina
+    const pool = new Piscina<Task, Outcome<Bytes | Picture>>({
+      filename: new URL(file, import.meta.url).href,
+      minThreads: 0,
+      maxThreads: this.#threads,
+      concurrentTasksPerWorker: 1,
+      idleTimeout: THREAD_IDLE_MS,
+      resourceLimits: { maxOldGenerationSizeMb: THREAD_HEAP_MIB },
+    })
+    // Of a frame that nobody waits for any more, as it was late or the pool is over: unheard it would end the process.
+    pool.on('error', () => undefined)
+    this.#piscina = pool
+    return pool
+  }
+}
+
+const returned = async (result: Bytes | Picture): Promise<Bytes | Picture> => result
+
+/** What a task holds while it waits. */
+function sizeOf(task: Task): number {
+  const { length } = task.frame
+  if (task.kind !== 'draw') return length
+  return task.drawing.overlays.reduce((sum, { plane }) => sum + (plane.kind === 'bits' ? plane.bits.length : 0), length)
+}
+
+/** The errors of worker.ts with their class. */
+function faultOf({ fault, problem }: Exclude<Outcome<unknown>, { result: unknown }>): Error {
+  switch (fault) {
+    case 'codestream':
+      return new CodestreamError(problem)
+    case 'image':
+      return new UnusableImageError(problem)
+    case 'encoding':
+      return new FrameNotEncodedError()
+  }
+}
+
+/** A thread ended for want of memory, or a buffer could not be had. */
+function isOutOfMemory(error: unknown): boolean {
+  if (error instanceof RangeError) return true
+  return error instanceof Error && 'code' in error && String(error.code).startsWith('ERR_WORKER')
+}
