@@ -1,6 +1,6 @@
 import sharp from 'sharp'
 import { expect } from 'vitest'
-import type { Picture } from '../../src/imaging/draw/draw-frame.ts'
+import type { Picture } from '../../src/imaging/picture/picture.ts'
 import { placePicture, WHOLE, type Placement, type Viewport } from '../../src/imaging/picture/place-picture.ts'
 
 /** Of a slope. */

@@ -1,11 +1,11 @@
 import type { Bytes } from '../../dicom/bytes.ts'
-import type { Drawing } from './drawing-plan.ts'
+import type { DrawingPlan } from './drawing-plan.ts'
 import { UnusableImageError, type ImageDescription } from '../image-description.ts'
 import { lookUp, type Lut } from './lut.ts'
 import { rawSamples, storedValue } from './stored-values.ts'
 
 /** Red, green and blue of each pixel. */
-export function drawColour(frame: Bytes, { image, palette }: Drawing): Bytes {
+export function drawColour(frame: Bytes, { image, palette }: DrawingPlan): Bytes {
   if (palette) return drawPalette(frame, image, [palette.red, palette.green, palette.blue])
   const { photometricInterpretation: interpretation } = image
   const pixels = image.rows * image.columns

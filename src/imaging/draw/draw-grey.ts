@@ -1,7 +1,7 @@
 import type { Bytes } from '../../dicom/bytes.ts'
-import type { Drawing, Modality } from './drawing-plan.ts'
+import type { DrawingPlan } from './drawing-plan.ts'
 import { UnusableImageError } from '../image-description.ts'
-import { lookUp } from './lut.ts'
+import { measurement } from './modality.ts'
 import { rawSamples, storedValue, type RawSamples } from './stored-values.ts'
 import { windowed, type Range } from './voi.ts'
 
@@ -10,23 +10,23 @@ const WHITE = 255
 const TABLE_BITS = 16
 
 /** Modality transformation, values of interest, presentation, in this order (PS3.4 N.2.1). */
-export function drawGrey(frame: Bytes, drawing: Drawing): Bytes {
-  const { image, float } = drawing
+export function drawGrey(frame: Bytes, plan: DrawingPlan): Bytes {
+  const { image, float } = plan
   const count = image.rows * image.columns
-  if (float !== undefined) return drawValues(floatValues(frame, float, count), drawing)
+  if (float !== undefined) return drawValues(floatValues(frame, float, count), plan)
   const samples = rawSamples(frame, image, count)
   const stored = storedValue(image)
-  if (image.bitsAllocated <= TABLE_BITS) return drawByTable(samples, stored, drawing)
-  return drawValues(Float64Array.from(samples, stored), drawing)
+  if (image.bitsAllocated <= TABLE_BITS) return drawByTable(samples, stored, plan)
+  return drawValues(Float64Array.from(samples, stored), plan)
 }
 
-function drawByTable(samples: RawSamples, stored: (raw: number) => number, drawing: Drawing): Bytes {
-  const { bitsAllocated } = drawing.image
+function drawByTable(samples: RawSamples, stored: (raw: number) => number, plan: DrawingPlan): Bytes {
+  const { bitsAllocated } = plan.image
   const occurs = new Uint8Array(2 ** Math.max(bitsAllocated, 8))
   for (const raw of samples) occurs[raw] = 1
-  const measured = measurement(drawing.modality)
-  const range = rangeOf(valuesOf(occurs, stored), drawing)
-  const shade = shading(drawing, range)
+  const measured = measurement(plan.modality)
+  const range = rangeOf(valuesOf(occurs, stored), plan)
+  const shade = shading(plan, range)
   const table = new Uint8Array(occurs.length)
   occurs.forEach((isThere, raw) => {
     if (isThere === 1) table[raw] = shade(measured(stored(raw)))
@@ -40,16 +40,16 @@ function* valuesOf(occurs: Uint8Array, stored: (raw: number) => number): Generat
   for (let raw = 0; raw < occurs.length; raw++) if (occurs[raw] === 1) yield stored(raw)
 }
 
-function drawValues(values: Float64Array | Float32Array, drawing: Drawing): Bytes {
-  const measured = measurement(drawing.modality)
-  const shade = shading(drawing, rangeOf(values, drawing))
+function drawValues(values: Float64Array | Float32Array, plan: DrawingPlan): Bytes {
+  const measured = measurement(plan.modality)
+  const shade = shading(plan, rangeOf(values, plan))
   const out = Buffer.allocUnsafe(values.length)
   for (let n = 0; n < values.length; n++) out[n] = shade(measured(values[n]!))
   return out
 }
 
 /** The least and the greatest value that occur, but for padding. */
-function rangeOf(stored: Iterable<number>, { modality, padding }: Drawing): Range {
+function rangeOf(stored: Iterable<number>, { modality, padding }: DrawingPlan): Range {
   const measured = measurement(modality)
   let [least, most] = [Infinity, -Infinity]
   for (const value of stored) {
@@ -61,13 +61,7 @@ function rangeOf(stored: Iterable<number>, { modality, padding }: Drawing): Rang
   return least <= most ? { least, most } : { least: 0, most: 0 }
 }
 
-function measurement(modality: Modality): (stored: number) => number {
-  if (modality.kind === 'lut') return (stored) => lookUp(modality.lut, stored)
-  const { slope, intercept } = modality
-  return (stored) => stored * slope + intercept
-}
-
-function shading({ voi, inverse }: Drawing, range: Range): (value: number) => number {
+function shading({ voi, inverse }: DrawingPlan, range: Range): (value: number) => number {
   const fraction = windowed(voi, range)
   // What is no number is black.
   return (value) => {

@@ -2,20 +2,17 @@ import { Attribute } from '../../dicom/attributes.ts'
 import type { Dataset } from '../../dicom/dataset.ts'
 import { describeImage, DESCRIBING, UnusableImageError, type ImageDescription } from '../image-description.ts'
 import { readDescriptor, readEntries, type Lut } from './lut.ts'
-import { OVERLAYS, type Overlay } from './overlay.ts'
+import type { Modality } from './modality.ts'
+import type { Overlay } from './overlay.ts'
 import { PALETTE, readPalette, type Palette } from './palette.ts'
+import { OVERLAYS } from './read-overlays.ts'
 import type { Voi, WindowFunction } from './voi.ts'
-
-/** The modality transformation (PS3.3 C.11.1): stored values to what was measured. */
-export type Modality =
-  | { readonly kind: 'rescale'; readonly slope: number; readonly intercept: number }
-  | { readonly kind: 'lut'; readonly lut: Lut }
 
 /** Of one picture: a frame of single bits may be 8 times its bytes. */
 export const MAX_DRAWN_PIXELS = 128 * 1024 * 1024
 
 /** All that is needed to draw a frame, and can be sent to another thread. */
-export interface Drawing {
+export interface DrawingPlan {
   readonly image: ImageDescription
   /** Samples are floating-point numbers of so many bits (PS3.3 C.7.6.24). */
   readonly float: 32 | 64 | undefined
@@ -29,8 +26,8 @@ export interface Drawing {
   readonly overlays: readonly Overlay[]
 }
 
-/** The attributes that a drawing is made of. */
-export const DRAWN: ReadonlySet<number> = new Set([
+/** The attributes that planDrawing reads. */
+export const DRAWING_ATTRIBUTES: ReadonlySet<number> = new Set([
   ...DESCRIBING,
   ...PALETTE,
   ...OVERLAYS,
@@ -50,12 +47,12 @@ export const DRAWN: ReadonlySet<number> = new Set([
 ])
 
 /**
- * Reads how a frame, counted from 1, is drawn, from the header of its instance. What the frame's functional groups say
+ * Plans how a frame, counted from 1, is drawn, from the header of its instance. What the frame's functional groups say
  * goes before what they all share, and that before what the instance says. Overlays are read apart, by readOverlays:
  * their data is not in the header.
  * @throws UnusableImageError
  */
-export function readDrawing(header: Dataset, frame: number, float: 32 | 64 | undefined): Drawing {
+export function planDrawing(header: Dataset, frame: number, float: 32 | 64 | undefined): DrawingPlan {
   const image = describeImage(header)
   const groups = [
     header.items(Attribute.PerFrameFunctionalGroupsSequence)[frame - 1],
@@ -130,7 +127,7 @@ function readLut(item: Dataset | undefined, signed: boolean): Lut | undefined {
   return item && descriptor ? readEntries(item, Attribute.LUTData, descriptor) : undefined
 }
 
-function readPadding(header: Dataset, { signed, bitsAllocated }: ImageDescription): Drawing['padding'] {
+function readPadding(header: Dataset, { signed, bitsAllocated }: ImageDescription): DrawingPlan['padding'] {
   const value = header.number(Attribute.PixelPaddingValue)
   if (value === undefined) return undefined
   const limit = header.number(Attribute.PixelPaddingRangeLimit) ?? value

@@ -1,6 +1,6 @@
 import sharp from 'sharp'
 import type { Bytes } from '../../dicom/bytes.ts'
-import type { Picture } from '../draw/draw-frame.ts'
+import type { Picture } from './picture.ts'
 import { inTime, laidOver, placePixels } from './encode-picture.ts'
 import type { Placement } from './place-picture.ts'
 

@@ -1,7 +1,7 @@
 import sharp, { type Sharp } from 'sharp'
 import type { Bytes } from '../../dicom/bytes.ts'
 import { CodecStoppedError } from '../codecs/codec-error.ts'
-import type { Picture } from '../draw/draw-frame.ts'
+import type { Picture } from './picture.ts'
 import type { Placement } from './place-picture.ts'
 
 // libvips works in threads of its own: the event loop goes on. One at a time for each picture, and nothing kept.

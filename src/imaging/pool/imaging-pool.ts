@@ -3,8 +3,8 @@ import { Piscina } from 'piscina'
 import type { Bytes } from '../../dicom/bytes.ts'
 import type { Uid } from '../../dicom/uids.ts'
 import { CodecStoppedError, CodestreamError } from '../codecs/codec-error.ts'
-import type { Picture } from '../draw/draw-frame.ts'
-import type { Drawing } from '../draw/drawing-plan.ts'
+import type { Picture } from '../picture/picture.ts'
+import type { DrawingPlan } from '../draw/drawing-plan.ts'
 import { FrameNotEncodedError } from '../codecs/encode-frame.ts'
 import { UnusableImageError, type ImageDescription } from '../image-description.ts'
 import { Turns } from './turns.ts'
@@ -74,12 +74,12 @@ export class ImagingPool implements AsyncDisposable {
    */
   draw<T>(
     frame: Bytes,
-    drawing: Drawing,
+    plan: DrawingPlan,
     syntax: Uid | undefined,
     finish: (picture: Picture, timeout: number) => Promise<T>,
     signal: AbortSignal,
   ): Promise<T> {
-    const task: Task = { kind: 'draw', frame, drawing, syntax }
+    const task: Task = { kind: 'draw', frame, plan, syntax }
     return this.#frame(task, (picture, timeout) => finish(picture as Picture, timeout), signal)
   }
 
@@ -171,7 +171,7 @@ const returned = async (result: Bytes | Picture): Promise<Bytes | Picture> => re
 function sizeOf(task: Task): number {
   const { length } = task.frame
   if (task.kind !== 'draw') return length
-  return task.drawing.overlays.reduce((sum, { plane }) => sum + (plane.kind === 'bits' ? plane.bits.length : 0), length)
+  return task.plan.overlays.reduce((sum, { plane }) => sum + (plane.kind === 'bits' ? plane.bits.length : 0), length)
 }
 
 /** The errors of worker.ts with their class. */

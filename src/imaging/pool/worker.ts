@@ -3,8 +3,9 @@ import type { Bytes } from '../../dicom/bytes.ts'
 import type { Uid } from '../../dicom/uids.ts'
 import { CodestreamError } from '../codecs/codec-error.ts'
 import { decodedDescription, decodeFrame } from '../codecs/decode-frame.ts'
-import { drawFrame, type Picture } from '../draw/draw-frame.ts'
-import type { Drawing } from '../draw/drawing-plan.ts'
+import { drawFrame } from '../draw/draw-frame.ts'
+import type { Picture } from '../picture/picture.ts'
+import type { DrawingPlan } from '../draw/drawing-plan.ts'
 import { encodeFrame, FrameNotEncodedError } from '../codecs/encode-frame.ts'
 import { UnusableImageError, type ImageDescription } from '../image-description.ts'
 
@@ -15,7 +16,7 @@ export type Task =
   | { readonly kind: 'decode'; readonly frame: Bytes; readonly image: ImageDescription; readonly syntax: Uid }
   | { readonly kind: 'encode'; readonly frame: Bytes; readonly image: ImageDescription; readonly syntax: Uid }
   /** `syntax` of an encapsulated frame; undefined for a native one. */
-  | { readonly kind: 'draw'; readonly frame: Bytes; readonly drawing: Drawing; readonly syntax: Uid | undefined }
+  | { readonly kind: 'draw'; readonly frame: Bytes; readonly plan: DrawingPlan; readonly syntax: Uid | undefined }
 
 export type Outcome<T> =
   { readonly result: T } | { readonly fault: 'codestream' | 'image' | 'encoding'; readonly problem: string }
@@ -39,10 +40,10 @@ async function done(task: Task): Promise<Bytes | Picture> {
     case 'encode':
       return encodeFrame(task.frame, task.image, task.syntax)
     case 'draw': {
-      const { frame, drawing, syntax } = task
-      if (syntax === undefined) return drawFrame(frame, drawing)
-      const native = await decodeFrame(frame, drawing.image, syntax)
-      return drawFrame(native, { ...drawing, image: decodedDescription(drawing.image, syntax) })
+      const { frame, plan, syntax } = task
+      if (syntax === undefined) return drawFrame(frame, plan)
+      const native = await decodeFrame(frame, plan.image, syntax)
+      return drawFrame(native, { ...plan, image: decodedDescription(plan.image, syntax) })
     }
   }
 }

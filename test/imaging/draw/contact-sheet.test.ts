@@ -7,8 +7,8 @@ import { parseDataset } from '../../../src/dicom/dataset-codec.ts'
 import { parsePart10 } from '../../../src/dicom/part10.ts'
 import { recode } from '../../../src/dicom/recode.ts'
 import { EXPLICIT_VR_LITTLE_ENDIAN } from '../../../src/dicom/transfer-syntax.ts'
-import type { Picture } from '../../../src/imaging/draw/draw-frame.ts'
-import { readDrawing } from '../../../src/imaging/draw/drawing-plan.ts'
+import type { Picture } from '../../../src/imaging/picture/picture.ts'
+import { planDrawing } from '../../../src/imaging/draw/drawing-plan.ts'
 import { ImagingPool } from '../../../src/imaging/pool/imaging-pool.ts'
 import { storedFrames } from '../../e2e/stored-frames.ts'
 import { collect, streamOf } from '../../support/byte-stream.ts'
@@ -38,7 +38,7 @@ async function stamp(file: string): Promise<Buffer | undefined> {
   const dataset = parseDataset(data, syntax)
   const [frame] = storedFrames({ dataset, name: file }) ?? []
   if (!frame) return undefined
-  const drawing = readDrawing(dataset, 1, dataset.has(Attribute.FloatPixelData) ? 32 : undefined)
+  const drawing = planDrawing(dataset, 1, dataset.has(Attribute.FloatPixelData) ? 32 : undefined)
   const encapsulated = syntax.encapsulated ? syntax.uid : undefined
   const shrunk = ({ data: pixels, width, height, channels }: Picture): Promise<Buffer> => {
     expect(pixels).toHaveLength(width * height * channels)

@@ -3,9 +3,10 @@ import { describe, expect, it } from 'vitest'
 import { Attribute } from '../../../src/dicom/attributes.ts'
 import type { Dataset } from '../../../src/dicom/dataset.ts'
 import { decodedDescription, decodeFrame } from '../../../src/imaging/codecs/decode-frame.ts'
-import { drawFrame, type Picture } from '../../../src/imaging/draw/draw-frame.ts'
-import { readDrawing, type Drawing } from '../../../src/imaging/draw/drawing-plan.ts'
-import { readOverlays } from '../../../src/imaging/draw/overlay.ts'
+import { drawFrame } from '../../../src/imaging/draw/draw-frame.ts'
+import type { Picture } from '../../../src/imaging/picture/picture.ts'
+import { planDrawing, type DrawingPlan } from '../../../src/imaging/draw/drawing-plan.ts'
+import { readOverlays } from '../../../src/imaging/draw/read-overlays.ts'
 import type { WindowFunction } from '../../../src/imaging/draw/voi.ts'
 import { setOverlay } from '../../support/image-attributes.ts'
 import { dcmtk, fileOf, skipWithoutDcmtk } from '../dcmtk.ts'
@@ -51,7 +52,7 @@ describe.skipIf(skipWithoutDcmtk())('every frame is drawn as DCMTK draws it', ()
     ]),
   )('%s with %j, within %i', async (name, options, tolerance) => {
     const image = await readImage(name)
-    const ours = await draw(image, readDrawing(image.dataset, 1, undefined))
+    const ours = await draw(image, planDrawing(image.dataset, 1, undefined))
     const theirs = await dcmj2pnm(options, await readFile(pathOf(name)!))
     expectAlike(ours, theirs, tolerance)
   })
@@ -100,7 +101,7 @@ describe.skipIf(skipWithoutDcmtk())('every frame is drawn as DCMTK draws it', ()
     })
     const file = fileOf(image, '1.2.840.10008.1.2.1', frame)
     const real = await imageOf(file, 'made')
-    const drawing = readDrawing(real.dataset, 1, undefined)
+    const drawing = planDrawing(real.dataset, 1, undefined)
     const ours = await draw(real, { ...drawing, voi: { kind: 'window', center, width, function: kind } })
     const options = ['+Ww', `${center}`, `${width}`, kind === 'sigmoid' ? '+Wfs' : '+Wfl']
     expectAlike(ours, await dcmj2pnm(options, file), TOLERANCE)
@@ -110,7 +111,7 @@ describe.skipIf(skipWithoutDcmtk())('every frame is drawn as DCMTK draws it', ()
     const image = description({ rows: 16, columns: 16, bitsAllocated: 16, bitsStored: 12 })
     const file = fileOf(image, '1.2.840.10008.1.2.1', picture(image))
     const real = await imageOf(file, 'made')
-    const ours = await draw(real, { ...readDrawing(real.dataset, 1, undefined), inverse: true })
+    const ours = await draw(real, { ...planDrawing(real.dataset, 1, undefined), inverse: true })
     expectAlike(ours, await dcmj2pnm([...RANGE, '+Piv'], file), TOLERANCE)
   })
 })
@@ -137,7 +138,7 @@ describe.skipIf(skipWithoutDcmtk())('overlays are drawn as DCMTK draws them', ()
       const value = real.dataset.get(tag)?.value
       return value instanceof Uint8Array ? value.subarray(from, to) : new Uint8Array(0)
     })
-    const ours = drawFrame(real.frames[frame - 1]!, { ...readDrawing(real.dataset, frame, undefined), overlays })
+    const ours = drawFrame(real.frames[frame - 1]!, { ...planDrawing(real.dataset, frame, undefined), overlays })
     expectAlike(ours, await pnm([...RANGE, '+O', '0', '+F', `${frame}`], file), TOLERANCE)
     return ours
   }
@@ -193,7 +194,7 @@ describe.skipIf(skipWithoutDcmtk())('overlays are drawn as DCMTK draws them', ()
 })
 
 /** The first frame. */
-async function draw({ frames, image, syntax }: RealImage, drawing: Drawing): Promise<Picture> {
+async function draw({ frames, image, syntax }: RealImage, drawing: DrawingPlan): Promise<Picture> {
   if (!syntax.encapsulated) return drawFrame(frames[0]!, drawing)
   const native = await decodeFrame(frames[0]!, image, syntax.uid)
   return drawFrame(native, { ...drawing, image: decodedDescription(drawing.image, syntax.uid) })

@@ -1,11 +1,11 @@
 import { describe, expect, it } from 'vitest'
 import { drawFrame } from '../../../src/imaging/draw/draw-frame.ts'
-import type { Drawing } from '../../../src/imaging/draw/drawing-plan.ts'
+import type { DrawingPlan } from '../../../src/imaging/draw/drawing-plan.ts'
 import { UnusableImageError } from '../../../src/imaging/image-description.ts'
 import type { Lut } from '../../../src/imaging/draw/lut.ts'
 import { description } from '../made-images.ts'
 
-function drawing(image: Parameters<typeof description>[0], others: Partial<Drawing> = {}): Drawing {
+function drawing(image: Parameters<typeof description>[0], others: Partial<DrawingPlan> = {}): DrawingPlan {
   return {
     image: description({ rows: 1, columns: 4, ...image }),
     float: undefined,
@@ -19,7 +19,7 @@ function drawing(image: Parameters<typeof description>[0], others: Partial<Drawi
   }
 }
 
-const shades = (frame: Uint8Array, how: Drawing): number[] => [...drawFrame(frame, how).data]
+const shades = (frame: Uint8Array, how: DrawingPlan): number[] => [...drawFrame(frame, how).data]
 const words = (...values: readonly number[]): Buffer => {
   const bytes = Buffer.alloc(2 * values.length)
   values.forEach((value, n) => bytes.writeUInt16LE(value & 0xffff, 2 * n))
@@ -115,7 +115,7 @@ describe('a grey frame', () => {
   })
 })
 
-function window(center: number, width: number): Drawing['voi'] {
+function window(center: number, width: number): DrawingPlan['voi'] {
   return { kind: 'window', center, width, function: 'linear-exact' }
 }
 

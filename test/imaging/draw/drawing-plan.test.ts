@@ -1,7 +1,7 @@
 import { describe, expect, it } from 'vitest'
 import { Attribute } from '../../../src/dicom/attributes.ts'
 import { Dataset } from '../../../src/dicom/dataset.ts'
-import { readDrawing } from '../../../src/imaging/draw/drawing-plan.ts'
+import { planDrawing } from '../../../src/imaging/draw/drawing-plan.ts'
 import { UnusableImageError } from '../../../src/imaging/image-description.ts'
 
 /** A grey image of 12 bits. */
@@ -19,7 +19,7 @@ function header(change: (dataset: Dataset) => void = () => undefined): Dataset {
   return dataset
 }
 
-const draw = (dataset: Dataset, frame = 1) => readDrawing(dataset, frame, undefined)
+const draw = (dataset: Dataset, frame = 1) => planDrawing(dataset, frame, undefined)
 const window = (center: string, width: string): Dataset =>
   new Dataset().set(Attribute.WindowCenter, center).set(Attribute.WindowWidth, width)
 const rescale = (slope: string, intercept: string): Dataset =>

@@ -9,7 +9,7 @@ import {
   MAX_ANIMATION_FRAMES,
 } from '../../../src/imaging/picture/animation.ts'
 import { CodecStoppedError } from '../../../src/imaging/codecs/codec-error.ts'
-import type { Picture } from '../../../src/imaging/draw/draw-frame.ts'
+import type { Picture } from '../../../src/imaging/picture/picture.ts'
 import type { Placement } from '../../../src/imaging/picture/place-picture.ts'
 import { channel, decode, farthest, HEIGHT, moved, place, slope, WIDTH } from '../pictures.ts'
 

@@ -5,8 +5,8 @@ import { CodecStoppedError, CodestreamError } from '../../../src/imaging/codecs/
 import { encodeFrame } from '../../../src/imaging/codecs/encode-frame.ts'
 import { UnusableImageError } from '../../../src/imaging/image-description.ts'
 import { ImagingBusyError, ImagingPool, MAX_WAITING_BYTES } from '../../../src/imaging/pool/imaging-pool.ts'
-import { readDrawing } from '../../../src/imaging/draw/drawing-plan.ts'
-import type { Picture } from '../../../src/imaging/draw/draw-frame.ts'
+import { planDrawing } from '../../../src/imaging/draw/drawing-plan.ts'
+import type { Picture } from '../../../src/imaging/picture/picture.ts'
 import { imageOf } from '../real-images.ts'
 import { fileOf } from '../dcmtk.ts'
 import { description, noise, picture } from '../made-images.ts'
@@ -37,7 +37,7 @@ describe('a pool of threads', () => {
     const decoded = await threads.decode(encoded, image, J2K, never)
     expect(Buffer.compare(decoded, frame)).toBe(0)
     const { dataset } = await imageOf(fileOf(image, `${PREFIX}.1`, frame), 'made')
-    const drawing = readDrawing(dataset, 1, undefined)
+    const drawing = planDrawing(dataset, 1, undefined)
     const drawn = await threads.draw(encoded, drawing, J2K, itself, never)
     expect(drawn).toMatchObject({ width: 50, height: 40, channels: 1 })
     expect(Buffer.compare(drawn.data, (await threads.draw(frame, drawing, undefined, itself, never)).data)).toBe(0)
@@ -58,7 +58,7 @@ describe('a pool of threads', () => {
     const threads = open(1)
     await expect(threads.decode(Buffer.alloc(9), image, RLE, never)).rejects.toThrow(CodestreamError)
     const { dataset } = await imageOf(fileOf(image, `${PREFIX}.1`, frame), 'made')
-    const drawing = readDrawing(dataset, 1, undefined)
+    const drawing = planDrawing(dataset, 1, undefined)
     await expect(threads.draw(Buffer.alloc(9), drawing, undefined, itself, never)).rejects.toThrow(UnusableImageError)
     await expect(threads.draw(Buffer.alloc(9), drawing, RLE, itself, never)).rejects.toThrow(CodestreamError)
     expect(threads.stats).toEqual({ running: 0, waiting: 0 })
@@ -171,7 +171,7 @@ describe('frames that wait', () => {
     const { dataset } = await imageOf(fileOf(image, `${PREFIX}.1`, frame), 'made')
     const plane = { kind: 'bits', bits: Buffer.alloc(MAX_WAITING_BYTES / 2 + 1), skip: 0 } as const
     const overlays = [{ rows: 1, columns: 1, top: 0, left: 0, plane }]
-    const drawing = { ...readDrawing(dataset, 1, undefined), overlays }
+    const drawing = { ...planDrawing(dataset, 1, undefined), overlays }
     const draws = (): Promise<unknown> =>
       threads.draw(small, drawing, undefined, itself, gone.signal).catch((error: unknown) => error)
     const waiting = draws()
@@ -186,7 +186,7 @@ describe('a picture', () => {
   it('is finished before the next frame has its turn, and told how long that may take', async () => {
     const threads = open(1, 12_345)
     const { dataset } = await imageOf(fileOf(image, `${PREFIX}.1`, frame), 'made')
-    const drawing = readDrawing(dataset, 1, undefined)
+    const drawing = planDrawing(dataset, 1, undefined)
     let pictures = 0
     let most = 0
     const finish = async (_: Picture, timeout: number): Promise<number> => {

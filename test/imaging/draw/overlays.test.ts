@@ -1,16 +1,11 @@
 import { describe, expect, it } from 'vitest'
 import { Attribute } from '../../../src/dicom/attributes.ts'
 import { Dataset } from '../../../src/dicom/dataset.ts'
-import type { Picture } from '../../../src/imaging/draw/draw-frame.ts'
+import type { Picture } from '../../../src/imaging/picture/picture.ts'
 import { UnusableImageError } from '../../../src/imaging/image-description.ts'
-import {
-  drawOverlays,
-  MAX_OVERLAY_BYTES,
-  OVERLAY_DATA,
-  OVERLAYS,
-  readOverlays,
-  type Overlay,
-} from '../../../src/imaging/draw/overlay.ts'
+import { drawOverlays } from '../../../src/imaging/draw/draw-overlays.ts'
+import type { Overlay } from '../../../src/imaging/draw/overlay.ts'
+import { MAX_OVERLAY_BYTES, OVERLAY_DATA, OVERLAYS, readOverlays } from '../../../src/imaging/draw/read-overlays.ts'
 import { setOverlay } from '../../support/image-attributes.ts'
 import { description } from '../made-images.ts'
 
