@@ -1,10 +1,10 @@
 import { readFileSync } from 'node:fs'
-import { createRequire } from 'node:module'
 import type { Bytes } from '../../dicom/bytes.ts'
 import { CodestreamError } from './codec-error.ts'
 import type { ImageDescription } from '../image-description.ts'
 
-const require = createRequire(import.meta.url)
+/** As published in dcmjs-codecs (docs/decisions/0016). */
+const MODULE = new URL('../../../vendor/dcmjs-codecs/dcmjs-native-codecs.wasm', import.meta.url)
 
 /** As the module numbers them. */
 const PHOTOMETRIC = ['MONOCHROME1', 'MONOCHROME2', 'PALETTE COLOR', 'RGB', 'YBR_FULL', 'YBR_FULL_422']
@@ -38,7 +38,7 @@ interface Exports {
 
 /**
  * libjpeg of the Independent JPEG Group with its patches for 12 bits and for lossless JPEG, from the WebAssembly module
- * of dcmjs-codecs; of that package nothing else is used, since it goes on with an instance that has failed.
+ * of dcmjs-codecs. The JavaScript of that package is not used: it goes on with an instance that has failed.
  */
 export class IjgCodec {
   #compiled: WebAssembly.Module | undefined
@@ -86,8 +86,7 @@ export class IjgCodec {
   }
 
   #instantiate(): Exports {
-    const file = require.resolve('dcmjs-codecs/build/dcmjs-native-codecs.wasm')
-    this.#compiled ??= new WebAssembly.Module(readFileSync(file))
+    this.#compiled ??= new WebAssembly.Module(readFileSync(MODULE))
     const memory = (): ArrayBuffer => exports.memory.buffer
     const text = (at: number, length: number): string =>
       Buffer.from(new Uint8Array(memory(), at, length)).toString('latin1')
