@@ -1,8 +1,6 @@
-import { existsSync } from 'node:fs'
-import { createRequire } from 'node:module'
-import { fileURLToPath } from 'node:url'
 import sharp from 'sharp'
 import type { Bytes } from '../../dicom/bytes.ts'
+import { FONT_FAMILY, loadAnnotationFonts } from './annotation-fonts.ts'
 import { inTime } from './encode-picture.ts'
 import type { Placement } from './place-picture.ts'
 
@@ -12,14 +10,6 @@ export interface Annotation {
   readonly bottomLeft: readonly string[]
 }
 
-/** Where systems keep it. */
-const SYSTEM_FONTS = '/etc/fonts/fonts.conf'
-// Without any, or without a place to write what it found, fontconfig complains of each picture on standard error.
-if (process.env['FONTCONFIG_FILE'] === undefined && !existsSync(SYSTEM_FONTS)) {
-  process.env['FONTCONFIG_FILE'] = fileURLToPath(new URL('../../../fonts/fonts.conf', import.meta.url))
-}
-
-const FONT = createRequire(import.meta.url).resolve('dejavu-fonts-ttf/ttf/DejaVuSans.ttf')
 /** Of the height of a picture, a line of text; and its bounds in pixels. */
 const LINE_SHARE = 1 / 36
 const [LEAST, MOST] = [8, 24]
@@ -62,7 +52,8 @@ async function textImage(
   if (text.trim() === '') return undefined
   // White on black: it is to be read on any picture.
   const markup = `<span foreground="white" background="black">${text}</span>`
-  const drawn = sharp({ text: { text: markup, fontfile: FONT, font: `DejaVu Sans ${size}`, rgba: true, dpi: 72 } })
+  await loadAnnotationFonts()
+  const drawn = sharp({ text: { text: markup, font: `${FONT_FAMILY} ${size}`, rgba: true, dpi: 72 } })
   const { data, info } = await drawn.png().toBuffer({ resolveWithObject: true })
   const crop = { left: 0, top: 0, width: Math.min(info.width, room.width), height: Math.min(info.height, room.height) }
   return { input: await sharp(data).extract(crop).png().toBuffer(), height: crop.height }

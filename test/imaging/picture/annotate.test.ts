@@ -18,7 +18,40 @@ async function annotatedIn(env: Record<string, string>): Promise<{ stdout: strin
   return promisify(execFile)(process.execPath, args, { env, cwd: file('.') })
 }
 
+/** Of letters, each drawn alone in a process that knows no fonts but those of Dimsegate: whether it is a box. */
+async function boxesAmong(letters: readonly string[]): Promise<string[]> {
+  const script = `
+    import sharp from 'sharp'
+    import { annotationOverlay } from '${file('src/imaging/picture/annotate.ts')}'
+    const boxes = []
+    for (const letter of ${JSON.stringify(letters)}) {
+      const overlay = await annotationOverlay({ topLeft: [letter], bottomLeft: [] }, { width: 200, height: 900 }, 20_000)
+      const { data, info } = await sharp(overlay).raw().toBuffer({ resolveWithObject: true })
+      const lit = []
+      for (let at = 0; at < data.length; at += 4) {
+        const [column, row] = [(at / 4) % info.width, Math.floor(at / 4 / info.width)]
+        if (data[at] > 100) lit.push({ column, row })
+      }
+      const edge = (key, pick) => pick(...lit.map((one) => one[key]))
+      const [left, right] = [edge('column', Math.min), edge('column', Math.max)]
+      const height = edge('row', Math.max) - edge('row', Math.min) + 1
+      const along = (column) => lit.filter((one) => one.column === column).length / height
+      if (along(left) > 0.9 && along(right) > 0.9) boxes.push(letter)
+    }
+    console.log(JSON.stringify(boxes))`
+  const args = ['--input-type=module', '--eval', script]
+  const env = { FONTCONFIG_FILE: file('fonts/fonts.conf') }
+  const { stdout } = await promisify(execFile)(process.execPath, args, { env, cwd: file('.') })
+  return JSON.parse(stdout) as string[]
+}
+
 describe('text on a picture', () => {
+  it('is no boxes, in any script that a character set of DICOM is for', async () => {
+    const letters = 'A é Ł ğ ễ Ω Ж ї µ ² 王 張 伟 灣 龔 镕 山 髙 﨑 や タ ﾔ 김 뷁 ก ق ש अ'.split(' ')
+    // U+0378 is no character: that is what a box looks like.
+    expect(await boxesAmong([...letters, '\u0378'])).toEqual(['\u0378'])
+  })
+
   it('needs no fonts, no configuration of them and no place to write: it is drawn without a complaint', async () => {
     const { stdout, stderr } = await annotatedIn({ FONTCONFIG_FILE: file('fonts/fonts.conf') })
     expect(stderr).toBe('')
