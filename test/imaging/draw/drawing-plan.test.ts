@@ -1,7 +1,7 @@
 import { describe, expect, it } from 'vitest'
 import { Attribute } from '../../../src/dicom/attributes.ts'
 import { Dataset } from '../../../src/dicom/dataset.ts'
-import { planDrawing } from '../../../src/imaging/draw/drawing-plan.ts'
+import { MAX_DRAWN_PIXELS, planDrawing } from '../../../src/imaging/draw/drawing-plan.ts'
 import { UnusableImageError } from '../../../src/imaging/image-description.ts'
 
 /** A grey image of 12 bits. */
@@ -210,5 +210,19 @@ describe('an image that says nothing of its size', () => {
   it.each([Attribute.Rows, Attribute.Columns])('cannot be drawn: without %i', (tag) => {
     expect(() => draw(header((d) => void d.delete(tag)))).toThrow(UnusableImageError)
     expect(() => draw(header((d) => d.set(tag, 0)))).toThrow(UnusableImageError)
+  })
+})
+
+describe('an image of single bits', () => {
+  const ofBits = (rows: number, columns: number): Dataset =>
+    header((d) => {
+      // In VRs that hold numbers of this size: only the number counts.
+      d.set(Attribute.Rows, rows, 'UL').set(Attribute.Columns, columns, 'UL')
+      d.set(Attribute.BitsAllocated, 1).set(Attribute.BitsStored, 1).set(Attribute.HighBit, 0)
+    })
+
+  it('is drawn if it has as many pixels as a picture may have, and not with one more', () => {
+    expect(draw(ofBits(1, MAX_DRAWN_PIXELS)).image.columns).toBe(MAX_DRAWN_PIXELS)
+    expect(() => draw(ofBits(1, MAX_DRAWN_PIXELS + 1))).toThrow(UnusableImageError)
   })
 })

@@ -2,6 +2,7 @@ import { describe, expect, it } from 'vitest'
 import type { Bytes } from '../../../src/dicom/bytes.ts'
 import { transferSyntax } from '../../../src/dicom/transfer-syntax.ts'
 import { CodestreamError } from '../../../src/imaging/codecs/codec-error.ts'
+import { MAX_FRAME_BYTES } from '../../../src/imaging/image-description.ts'
 import { FrameAssembler } from '../../../src/imaging/transcode/frame-assembler.ts'
 import { itemOffsets, words32 } from '../../support/images.ts'
 
@@ -129,5 +130,16 @@ describe('another number of frames than there should be', () => {
   it('is refused where there is not even a table', () => {
     const assembler = new FrameAssembler(transferSyntax('1.2.840.10008.1.2.4.50'), 1)
     expect(() => assembler.end()).toThrow(CodestreamError)
+  })
+})
+
+describe('a frame in fragments', () => {
+  it('has at most as many bytes as a decoded one', () => {
+    const assembler = new FrameAssembler(transferSyntax('1.2.840.10008.1.2.4.50'), 1)
+    assembler.push(NONE)
+    const half = Buffer.alloc(MAX_FRAME_BYTES / 2)
+    assembler.push(half)
+    assembler.push(half)
+    expect(() => assembler.push(Buffer.alloc(1))).toThrow(CodestreamError)
   })
 })
