@@ -2,19 +2,14 @@ import { inflateRawSync } from 'node:zlib'
 import type { Bytes } from '../../dicom/bytes.ts'
 import { sharesChrominance } from '../../dicom/photometric-interpretation.ts'
 import type { Uid } from '../../dicom/uids.ts'
-import { charls, ijg, openjpeg, openjph, turbo } from './libraries.ts'
-import { CodestreamError } from './codec-error.ts'
-import {
-  checkHeader,
-  hasAllScans,
-  isWholeJpeg2000,
-  jpeg2000Header,
-  jpegHeader,
-  withoutSign,
-  withColorTransform,
-  withEndOfImage,
-} from './codestream.ts'
 import { frameBits, type ImageDescription } from '../image-description.ts'
+import { allocated } from './allocated-samples.ts'
+import { CodestreamError } from './codec-error.ts'
+import { checkHeader } from './codestream-header.ts'
+import { withEndOfImage } from './end-of-image.ts'
+import { hasAllScans, jpegHeader, withColorTransform } from './jpeg-codestream.ts'
+import { isWholeJpeg2000, jpeg2000Header, withoutSign } from './jpeg2000-codestream.ts'
+import { charls, ijg, openjpeg, openjph, turbo } from './libraries.ts'
 import { decodeRle } from './rle.ts'
 import type { Samples } from './wasm-codec.ts'
 
@@ -138,48 +133,4 @@ function clamped(samples: Samples): Samples {
   const words = new Uint16Array(data.buffer, data.byteOffset, data.length / 2)
   for (let n = 0; n < words.length; n++) if (words[n]! > most) words[n] = most
   return samples
-}
-
-/** Interleaved, in the bytes that the image allocates, which may be more than its codestream needs. */
-function allocated(samples: Samples, image: ImageDescription): Bytes {
-  const data = samples.planar ? interleaved(samples, image) : samples.data
-  const given = samples.bits > 8 ? 16 : 8
-  if (image.bitsAllocated === given) return data
-  if (image.bitsAllocated === 1) return packed(data)
-  if (image.bitsAllocated < given) throw new CodestreamError(`its samples do not fit ${image.bitsAllocated} bits`)
-  return widened(data, { from: given, to: image.bitsAllocated, signed: samples.signed })
-}
-
-function interleaved({ bits, data }: Samples, { samplesPerPixel, rows, columns }: ImageDescription): Bytes {
-  const size = bits > 8 ? 2 : 1
-  const pixels = rows * columns
-  const out = Buffer.alloc(data.length)
-  for (let sample = 0; sample < samplesPerPixel; sample++) {
-    for (let pixel = 0; pixel < pixels; pixel++) {
-      const from = (sample * pixels + pixel) * size
-      const to = (pixel * samplesPerPixel + sample) * size
-      for (let byte = 0; byte < size; byte++) out[to + byte] = data[from + byte]!
-    }
-  }
-  return out
-}
-
-/** One bit each, the first in the lowest (PS3.5 8.1.1). */
-function packed(data: Bytes): Bytes {
-  const out = Buffer.alloc(Math.ceil(data.length / 8))
-  for (let n = 0; n < data.length; n++) if (data[n] !== 0) out[n >> 3]! |= 1 << (n & 7)
-  return out
-}
-
-function widened(data: Bytes, { from, to, signed }: { from: 8 | 16; to: number; signed: boolean }): Bytes {
-  const count = data.length / (from / 8)
-  const size = to / 8
-  const out = Buffer.alloc(count * size)
-  const view = new DataView(data.buffer, data.byteOffset, data.length)
-  for (let n = 0; n < count; n++) {
-    const narrow = from === 8 ? view.getUint8(n) : view.getUint16(2 * n, true)
-    const value = signed ? (narrow << (32 - from)) >> (32 - from) : narrow
-    for (let byte = 0; byte < size; byte++) out[n * size + byte] = value >> Math.min(8 * byte, 31)
-  }
-  return out
 }
