@@ -4,8 +4,8 @@ import { CodestreamError } from './codec-error.ts'
 import type { Samples } from './wasm-codec.ts'
 
 /**
- * Samples of a codec as those of a native frame: interleaved, in the bytes that the image allocates, which may be more than
- * its codestream needs.
+ * Samples of a codec as those of a native frame: interleaved, in the bytes that the image allocates, which may be more
+ * than its codestream needs.
  * @throws CodestreamError where they do not fit
  */
 export function allocated(samples: Samples, image: ImageDescription): Bytes {

@@ -1,7 +1,7 @@
 import type { ImageDescription } from '../image-description.ts'
 import { CodestreamError } from './codec-error.ts'
 
-/** What a codestream says of itself. */
+/** Size and kind of the samples, by the header of a codestream. */
 export interface CodestreamHeader {
   readonly rows: number
   readonly columns: number
@@ -12,7 +12,8 @@ export interface CodestreamHeader {
 }
 
 /**
- * Checks that a codestream is of the image: a decoder allocates what its header says, before it sees that it is wrong.
+ * Holds the header of a codestream against the attributes of its image. Decoders allocate memory by the header, before
+ * they find it wrong.
  * @throws CodestreamError
  */
 export function checkHeader(header: CodestreamHeader | undefined, image: ImageDescription): CodestreamHeader {

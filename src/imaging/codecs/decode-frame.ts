@@ -42,8 +42,8 @@ export function isDecodable(syntax: Uid): boolean {
 }
 
 /**
- * Decodes a frame of encapsulated pixel data: samples interleaved unless the syntax keeps the planes of the image, Little
- * Endian, in as many bytes as are allocated, as `decodedDescription` describes it.
+ * Decodes a frame of encapsulated pixel data: samples interleaved unless the syntax keeps the planes of the image,
+ * Little Endian, in as many bytes as are allocated, as `decodedDescription` describes it.
  * @throws CodestreamError
  */
 export async function decodeFrame(frame: Bytes, image: ImageDescription, syntax: Uid): Promise<Bytes> {
@@ -78,7 +78,7 @@ async function decodeJpeg8(frame: Bytes, image: ImageDescription): Promise<Bytes
 
 function decodeIjg(frame: Bytes, image: ImageDescription): Bytes {
   const { bits } = checkHeader(jpegHeader(frame), image)
-  // The module goes by what it is told, not by the stream: it would write bytes where words are meant.
+  // The module goes by Bits Allocated, not by the precision of the stream: it would write bytes in place of words.
   const width = bits > 8 ? 16 : 8
   const coded = { ...image, bitsAllocated: width, bitsStored: Math.min(image.bitsStored, width) }
   return allocated({ bits: width, signed: false, planar: false, data: ijg.decode(wholeJpeg(frame), coded) }, image)
@@ -97,15 +97,15 @@ async function decodeHtj2k(frame: Bytes, image: ImageDescription): Promise<Bytes
   return allocated(clamped(await decodeWavelets(openjph, frame, image)), image)
 }
 
-/** @throws CodestreamError where a scan is missing: decoders draw what they have, in silence */
+/** @throws CodestreamError where a scan is missing: decoders draw an incomplete stream in silence */
 function wholeJpeg(frame: Bytes): Bytes {
   if (!hasAllScans(frame)) throw new CodestreamError('it ends too early')
   return frame
 }
 
 /**
- * Of JPEG 2000 and HTJ2K. Both decoders give 0 for what is negative in bytes: they are told that there is no sign, and it
- * is put back.
+ * Decodes JPEG 2000 and HTJ2K. For signed samples of 8 bits or less both decoders give 0 in place of negative values:
+ * the stream is made an unsigned one, and the sign put back.
  */
 async function decodeWavelets(codec: typeof openjpeg, frame: Bytes, image: ImageDescription): Promise<Samples> {
   const header = checkHeader(jpeg2000Header(frame), image)
@@ -125,7 +125,7 @@ function inflateFrame(frame: Bytes, image: ImageDescription): Bytes {
   }
 }
 
-/** OpenJPH lets samples that were coded with loss pass the bounds of their bits. */
+/** Samples within the range of their bits: OpenJPH gives greater ones where they were coded with loss. */
 function clamped(samples: Samples): Samples {
   const { bits, signed, data } = samples
   if (signed || bits <= 8 || bits === 16) return samples

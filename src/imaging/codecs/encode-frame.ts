@@ -18,17 +18,17 @@ interface FrameEncoder {
 }
 
 const PREFIX = '1.2.840.10008.1.2'
-/** Of frames that a client wants in JPEG: what is lost should not be seen. */
+/** Quality of JPEG, 1 to 100: high enough for the loss not to be seen. */
 const JPEG_QUALITY = 90
-/** In the progression orders of ITU-T T.800 Table A.16. */
+/** Number of the progression order by resolution (ITU-T T.800 Table A.16). */
 const RPCL = 2
-/** Of the base resolution in the syntax by resolution. */
+/** Greatest side, in pixels, of the lowest resolution in the syntax by resolution (PS3.5 10.18). */
 const LEAST_SIDE = 64
 
 const isGreyOrRgb = ({ samplesPerPixel, photometricInterpretation }: ImageDescription): boolean =>
   samplesPerPixel === 1 || (samplesPerPixel === 3 && photometricInterpretation === 'RGB')
 const hasWholeBytes = ({ bitsAllocated }: ImageDescription): boolean => bitsAllocated === 8 || bitsAllocated === 16
-/** The wavelet codecs spoil colours of 16 bits, among others. */
+/** Images that OpenJPEG and OpenJPH encode without loss: they spoil colours of 16 bits. */
 const fitsWavelets = (image: ImageDescription): boolean =>
   hasWholeBytes(image) &&
   isGreyOrRgb(image) &&
@@ -153,7 +153,10 @@ async function wasm(
   return codec.encode({ bits, signed: image.signed, planar: false, data: frame }, image, setUp)
 }
 
-/** What is above the stored bits has to come back too (PS3.5 8.1.1): where there is any, all that is allocated is coded. */
+/**
+ * Whether all bits above the stored ones are 0. Where they are not (PS3.5 8.1.1 allows it), all allocated bits are
+ * coded, so that they come back.
+ */
 function hasOnlyStoredBits(frame: Bytes, { bitsAllocated, bitsStored, highBit, signed }: ImageDescription): boolean {
   if (bitsStored === bitsAllocated) return true
   // JPEG-LS knows no sign; an image of 8 bits or less is given in bytes whatever its precision.

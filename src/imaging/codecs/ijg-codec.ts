@@ -6,12 +6,12 @@ import type { ImageDescription } from '../image-description.ts'
 /** As published in dcmjs-codecs (docs/decisions/0016). */
 const MODULE = new URL('../../../vendor/dcmjs-codecs/dcmjs-native-codecs.wasm', import.meta.url)
 
-/** As the module numbers them. */
+/** Photometric interpretations by their numbers in the module. */
 const PHOTOMETRIC = ['MONOCHROME1', 'MONOCHROME2', 'PALETTE COLOR', 'RGB', 'YBR_FULL', 'YBR_FULL_422']
 /** Warnings of libjpeg after which the picture is not what was encoded. */
 const DAMAGE = /corrupt|premature|extraneous/i
 
-/** Behind a larger frame an instance is let go, with the memory that it has touched; another takes 2 ms. */
+/** After a larger frame the instance is let go, with the memory it has taken; a new one takes 2 ms. */
 const MAX_KEPT_FRAME_BYTES = 32 * 1024 * 1024
 
 interface Exports {

@@ -19,7 +19,7 @@ export function jpegHeader(bytes: Bytes): CodestreamHeader | undefined {
         signed: false,
       }
     }
-    // No other marker stands before a frame (T.81 Table B.1), and some decoders never come behind these.
+    // Markers below SOF0 do not stand before a frame header (T.81 Table B.1), and make some decoders loop for ever.
     if (marker < 0xc0) return undefined
     if (marker === 0xff) at++
     // SOI and RSTm stand alone.
@@ -35,8 +35,8 @@ function isFrameMarker(marker: number): boolean {
 }
 
 /**
- * Whether a scan is there for each component of a JPEG stream, and of a progressive one the end: nothing else tells that
- * it is whole (ITU-T T.81 B.2.3, G.1.1.1.1).
+ * Whether a JPEG stream has a scan for each component, and a progressive one its EOI too. Nothing else shows that a
+ * stream is whole (ITU-T T.81 B.2.3, G.1.1.1.1).
  */
 export function hasAllScans(bytes: Bytes): boolean {
   const components = jpegHeader(bytes)?.components
@@ -63,8 +63,9 @@ export function hasAllScans(bytes: Bytes): boolean {
 }
 
 /**
- * A JPEG stream whose markers say how its colours are coded, in place of what they said: 0 as they are, 1 YCbCr (Adobe's
- * APP14 segment, ITU-T T.872 6.5.3). What the attributes of the image say holds (PS3.5 8.2.1).
+ * A JPEG stream with an APP14 segment of Adobe's (ITU-T T.872 6.5.3) that says how its colours are coded: 0 as RGB, 1
+ * as YCbCr. It takes the place of the stream's own APP0 and APP14, which the attributes of the image overrule (PS3.5
+ * 8.2.1).
  */
 export function withColorTransform(bytes: Bytes, transform: 0 | 1): Bytes {
   const adobe = Buffer.from([0xff, 0xee, 0, 14, 0x41, 0x64, 0x6f, 0x62, 0x65, 0, 100, 0, 0, 0, 0, transform])

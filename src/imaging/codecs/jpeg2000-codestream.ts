@@ -4,7 +4,7 @@ import { hasEndOfImage } from './end-of-image.ts'
 
 const MAX_TILES = 65_535
 
-/** The SIZ segment of ITU-T T.800 A.5.1, of a codestream or of a JP2 file around one. */
+/** The SIZ segment (ITU-T T.800 A.5.1) of a codestream, bare or within a JP2 file. */
 export function jpeg2000Header(bytes: Bytes): CodestreamHeader | undefined {
   const start = jpeg2000Start(bytes)
   if (start === undefined || bytes.length < start + 45) return undefined
@@ -23,7 +23,7 @@ export function jpeg2000Header(bytes: Bytes): CodestreamHeader | undefined {
   }
 }
 
-/** Of a codestream from its start (ITU-T T.800 B.3). */
+/** How many tiles a codestream has, seen from its SOC marker on (ITU-T T.800 B.3). */
 function tilesOf(view: DataView): number {
   const along = (end: number, tile: number, from: number): number =>
     Math.ceil((view.getUint32(end) - view.getUint32(from)) / view.getUint32(tile))
@@ -48,7 +48,7 @@ function jpeg2000Start(bytes: Bytes): number | undefined {
   return undefined
 }
 
-/** `jp2c` */
+/** `jp2c`, the type of the codestream box. */
 const JP2C = 0x6a703263
 
 /** A JPEG 2000 codestream that says its samples have no sign: bit 7 of Ssiz of each component (ITU-T T.800 A.5.1). */
@@ -62,8 +62,8 @@ export function withoutSign(bytes: Bytes): Bytes {
 }
 
 /**
- * Whether all tiles are there with all tile-parts that they say they have (ITU-T T.800 A.4.2): a decoder that gets fewer
- * draws what it has, in silence.
+ * Whether a codestream has all tiles, and each tile as many tile-parts as it announces (ITU-T T.800 A.4.2). Decoders
+ * draw an incomplete one in silence.
  */
 export function isWholeJpeg2000(bytes: Bytes): boolean {
   const start = jpeg2000Start(bytes)
@@ -77,7 +77,7 @@ export function isWholeJpeg2000(bytes: Bytes): boolean {
 
 interface TileParts {
   there: number
-  /** 0 where none of them says. */
+  /** TNsot, how many tile-parts the tile has; 0 where no tile-part says. */
   said: number
 }
 
@@ -99,6 +99,6 @@ function hasWholeParts(bytes: Bytes, view: DataView, start: number, tiles: Map<n
     at += length
   }
   if (at + 2 <= bytes.length && view.getUint16(at) === 0xffd9) return true
-  // Behind the last of them EOC may be missing.
+  // EOC may be missing behind the last tile-part.
   return at === bytes.length || (at < bytes.length && bytes.subarray(at).every((byte) => byte === 0))
 }

@@ -1,7 +1,7 @@
 import { IjgCodec } from './ijg-codec.ts'
 import { WasmCodec } from './wasm-codec.ts'
 
-// One of each in a thread: what they are compiled to is kept (docs/decisions/0013).
+// The C and C++ libraries that are compiled to WebAssembly, once in each thread (docs/decisions/0013, 0016).
 
 export const turbo = new WasmCodec('libjpeg-turbo-8bit', { decoder: 'JPEGDecoder', encoder: 'JPEGEncoder' })
 export const charls = new WasmCodec('charls', { decoder: 'JpegLSDecoder', encoder: 'JpegLSEncoder' })

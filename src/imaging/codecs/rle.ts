@@ -5,7 +5,7 @@ import type { ImageDescription } from '../image-description.ts'
 const HEADER_BYTES = 64
 const MAX_SEGMENTS = 15
 
-/** Bits of a single-bit image are packed in bytes, which are what is compressed. */
+/** Bytes of a sample, and how many there are of one colour. Single bits count in the bytes that they are packed in. */
 function planeOf({ rows, columns, bitsAllocated }: ImageDescription): { length: number; sampleBytes: number } {
   return bitsAllocated === 1
     ? { length: Math.ceil((rows * columns) / 8), sampleBytes: 1 }
@@ -59,7 +59,9 @@ function unpack(segment: Bytes, out: Buffer, at: number, step: number, count: nu
   }
 }
 
-/** Encodes a frame of interleaved samples in Little Endian (PS3.5 Annex G); undefined where it has too many segments. */
+/**
+ * Encodes a frame of interleaved samples in Little Endian (PS3.5 Annex G); undefined where it has too many segments.
+ */
 export function encodeRle(frame: Bytes, image: ImageDescription): Bytes | undefined {
   const { length, sampleBytes } = planeOf(image)
   const count = image.samplesPerPixel * sampleBytes

@@ -2,7 +2,7 @@ import type { Bytes } from '../../dicom/bytes.ts'
 
 const [SOC, SOT, TLM] = [0xff4f, 0xff90, 0xff55]
 const SOT_BYTES = 12
-/** The number of a tile in 8 bits, the length of its part in 32 (ITU-T T.800 A.7.1). */
+/** Stlm: tile numbers of 8 bits, lengths of tile-parts of 32 (ITU-T T.800 A.7.1). */
 const SIZES = 0x50
 const ENTRY_BYTES = 5
 
@@ -18,7 +18,7 @@ export function withTileLengths(codestream: Bytes): Bytes {
   const parts: { tile: number; length: number }[] = []
   for (let part = at; part + SOT_BYTES <= codestream.length && view.getUint16(part) === SOT;) {
     const told = view.getUint32(part + 6)
-    // The last one may say nothing: it goes up to EOC.
+    // Psot of the last tile-part may be 0: it goes up to EOC.
     const length = told === 0 ? codestream.length - 2 - part : told
     parts.push({ tile: view.getUint16(part + 4), length })
     part += length

@@ -6,14 +6,14 @@ import type { ImageDescription } from '../image-description.ts'
 
 const require = createRequire(import.meta.url)
 
-/** A module whose memory has grown beyond this is let go: WebAssembly gives nothing back. */
+/** A module whose memory has grown beyond so many bytes is let go: memory of WebAssembly never shrinks. */
 const MAX_KEPT_BYTES = 128 * 1024 * 1024
 
 /** Samples of a frame as a codec gives or takes them. */
 export interface Samples {
   readonly bits: number
   readonly signed: boolean
-  /** All samples of one colour together. */
+  /** The samples of one colour follow each other, then those of the next. */
   readonly planar: boolean
   /** One byte each up to 8 bits, else two in Little Endian. */
   readonly data: Bytes
@@ -60,8 +60,8 @@ interface Module {
 type Factory = (options: object) => Promise<Module>
 
 /**
- * One of the codecs that are built by Emscripten: compiled once, and instantiated anew after any failure, since what a
- * C++ exception leaves behind is not cleaned up.
+ * A codec of the packages @cornerstonejs/codec-*, which Emscripten has built. It is compiled once, and instantiated
+ * anew after any failure: memory of a C++ exception is never freed.
  */
 export class WasmCodec {
   readonly #package: string
@@ -149,7 +149,7 @@ export class WasmCodec {
   }
 }
 
-/** Bytes out of a codec's memory, which may be seen there by an array of another kind. */
+/** A copy of bytes in a codec's memory, where the codec may show them as an array of another type. */
 function copyOf({ buffer, byteOffset, byteLength }: Uint8Array): Bytes {
   return new Uint8Array(buffer, byteOffset, byteLength).slice()
 }

@@ -29,7 +29,7 @@ function drawPalette(frame: Bytes, image: ImageDescription, tables: readonly [Lu
   const pixels = image.rows * image.columns
   const samples = rawSamples(frame, image, pixels)
   const stored = storedValue(image)
-  // Some write 8 bits into entries that they say have 16, or 16 into such of 8.
+  // Some write 8 bits into entries of 16, or say 8 and write 16.
   const isInBytes = tables.every(({ entries }) => entries.every((entry) => entry < 256))
   const shown = tables.map((lut) => ({
     ...lut,
@@ -45,7 +45,7 @@ function drawPalette(frame: Bytes, image: ImageDescription, tables: readonly [Lu
   return out
 }
 
-/** Of entries of so many bits the highest eight; one may have more than it should. */
+/** The highest eight bits of each entry; entries may have more bits than their table says. */
 function toBytes({ entries }: Lut, bits: number): Uint16Array {
   const shift = Math.max(bits - 8, 0)
   return entries.map((entry) => Math.min(entry >> shift, 255))

@@ -6,7 +6,7 @@ import { rawSamples, storedValue, type RawSamples } from './stored-values.ts'
 import { windowed, type Range } from './voi.ts'
 
 const WHITE = 255
-/** Values of images of so many bits are worked out once each, not for each pixel. */
+/** Up to so many bits a shade is worked out once for each value that occurs, not for each pixel. */
 const TABLE_BITS = 16
 
 /** Modality transformation, values of interest, presentation, in this order (PS3.4 N.2.1). */
@@ -63,7 +63,7 @@ function rangeOf(stored: Iterable<number>, { modality, padding }: DrawingPlan): 
 
 function shading({ voi, inverse }: DrawingPlan, range: Range): (value: number) => number {
   const fraction = windowed(voi, range)
-  // What is no number is black.
+  // NaN is black.
   return (value) => {
     const shade = Math.round(fraction(value) * WHITE) || 0
     return inverse ? WHITE - shade : shade

@@ -29,7 +29,7 @@ function drawBits(
   const count = Math.min(columns, width - left) - from
   for (let row = Math.max(0, -top); row < Math.min(rows, height - top); row++) {
     let bit = skip + row * columns + from
-    // What is missing at the end is not set.
+    // Bits that are missing at the end count as 0.
     const end = Math.min(bit + count, bits.length * 8)
     let at = ((row + top) * width + left + from) * channels
     while (bit < end) {

@@ -8,10 +8,10 @@ import { PALETTE, readPalette, type Palette } from './palette.ts'
 import { OVERLAYS } from './read-overlays.ts'
 import type { Voi, WindowFunction } from './voi.ts'
 
-/** Of one picture: a frame of single bits may be 8 times its bytes. */
+/** Pixels of a picture: one of single bits would have 8 times as many bytes as its frame. */
 export const MAX_DRAWN_PIXELS = 128 * 1024 * 1024
 
-/** All that is needed to draw a frame, and can be sent to another thread. */
+/** How a frame is drawn: all values that drawFrame needs, in a form that can be sent to another thread. */
 export interface DrawingPlan {
   readonly image: ImageDescription
   /** Samples are floating-point numbers of so many bits (PS3.3 C.7.6.24). */
@@ -47,8 +47,8 @@ export const DRAWING_ATTRIBUTES: ReadonlySet<number> = new Set([
 ])
 
 /**
- * Plans how a frame, counted from 1, is drawn, from the header of its instance. What the frame's functional groups say
- * goes before what they all share, and that before what the instance says. Overlays are read apart, by readOverlays:
+ * Plans how a frame, counted from 1, is drawn, from the header of its instance. The frame's own functional groups go
+ * before the shared ones, and those before the attributes of the instance. Overlays are read apart, by readOverlays:
  * their data is not in the header.
  * @throws UnusableImageError
  */
@@ -80,7 +80,7 @@ export function planDrawing(header: Dataset, frame: number, float: 32 | 64 | und
   }
 }
 
-/** Of each header, whose frames are drawn one by one. */
+/** Palettes by the header they were read from: its frames are drawn one by one. */
 const palettes = new WeakMap<Dataset, Palette>()
 
 function paletteOf(header: Dataset, { signed }: ImageDescription): Palette {
@@ -101,7 +101,7 @@ function readModality(source: Dataset, { signed }: ImageDescription): Modality {
   }
 }
 
-/** What goes into the values of interest (PS3.3 C.11.2.1.1). */
+/** Whether values behind the modality transformation are signed, as a VOI LUT has to know (PS3.3 C.11.2.1.1). */
 function mayBeNegative(modality: Modality, { signed }: ImageDescription): boolean {
   return signed || (modality.kind === 'rescale' && (modality.intercept < 0 || modality.slope < 0))
 }
@@ -131,7 +131,7 @@ function readPadding(header: Dataset, { signed, bitsAllocated }: ImageDescriptio
   const value = header.number(Attribute.PixelPaddingValue)
   if (value === undefined) return undefined
   const limit = header.number(Attribute.PixelPaddingRangeLimit) ?? value
-  // Written in the VR of the other sign by some.
+  // Some write it in the VR of the other sign.
   const [a, b] = [value, limit].map((one) => (signed && bitsAllocated === 16 ? (one << 16) >> 16 : one))
   return { from: Math.min(a!, b!), to: Math.max(a!, b!) }
 }

@@ -4,7 +4,7 @@ import { UnusableImageError } from '../image-description.ts'
 
 /** A lookup table of PS3.3 C.11.1.1 or C.7.6.3.1.5. */
 export interface Lut {
-  /** Stored value that the first entry is for; what is below has it too. */
+  /** Stored value of the first entry; all lower values have that entry too. */
   readonly first: number
   /** Bits of an entry. */
   readonly bits: number
@@ -30,7 +30,7 @@ export function readDescriptor(dataset: Dataset, tag: Tag, signed: boolean): Lut
     throw new UnusableImageError('a lookup table has no descriptor that can be read')
   }
   return {
-    // 65536 does not fit the field.
+    // 0 stands for 65536, which does not fit the field (PS3.3 C.11.1.1.1).
     count: (count & 0xffff) === 0 ? 65_536 : count & 0xffff,
     first: signed ? (first << 16) >> 16 : first & 0xffff,
     bits,
@@ -50,7 +50,7 @@ export function readEntries(dataset: Dataset, tag: Tag, { count, first, bits }: 
   return { first, bits, entries }
 }
 
-/** The entry for a value: the first or the last one for what is outside. */
+/** The entry of a value: the first one below the table, the last one above. */
 export function lookUp({ first, entries }: Lut, value: number): number {
   const index = Math.min(Math.max(Math.round(value) - first, 0), entries.length - 1)
   return entries[index]!

@@ -65,12 +65,12 @@ export function expandSegments(data: Uint8Array, bits: number, count: number): U
   const put = (value: number): void => {
     if (written < count) out[written++] = value
   }
-  /** The segments from a word on, as many as are told, or until the table is full; where they end. */
+  /** Expands so many segments from a word on, or until the table is full; gives the word behind them. */
   const expand = (start: number, segments: number, isNested: boolean): number => {
     let at = start
     for (let n = 0; n < segments && written < count; n++) {
       const [opcode, length] = [word(at), word(at + 1)]
-      // One that adds nothing could be repeated without an end.
+      // An indirect segment could repeat an empty one for ever.
       if (length === 0) throw new UnusableImageError('a segmented palette has an empty segment')
       if (opcode === DISCRETE) {
         for (let k = 0; k < length; k++) put(word(at + 2 + k))

@@ -9,14 +9,14 @@ export interface OverlayRequest {
   /** Counted from 1. */
   readonly frame: number
   readonly image: ImageDescription
-  /** The frame is native, its samples as they were stored: what is no value in them may be overlay. */
+  /** The frame is native, its samples as they were stored: their unused bits may hold overlays. */
   readonly inSamples: boolean
 }
 
 /** Reads bytes of an Overlay Data, from an offset to another or the end. */
 export type OverlayDataReader = (tag: Tag, from: number, to: number) => Promise<Bytes>
 
-/** Of the planes over one frame, together. */
+/** Bytes of all planes over one frame together. */
 export const MAX_OVERLAY_BYTES = 64 * 1024 * 1024
 /** Groups 6000 to 601E (PS3.5 7.6). */
 const GROUPS = Array.from({ length: 16 }, (_, n) => n * 0x0002_0000)
@@ -33,13 +33,12 @@ const READ: readonly Tag[] = [
   Attribute.OverlayBitPosition,
 ]
 
-/** The attributes that overlays are made of, of all groups, but for their data. */
+/** The attributes of all groups that describe overlays, without Overlay Data. */
 export const OVERLAYS: readonly Tag[] = GROUPS.flatMap((group) => READ.map((tag) => tag + group))
 export const OVERLAY_DATA: ReadonlySet<Tag> = new Set(GROUPS.map((group) => Attribute.OverlayData + group))
 
 /**
- * The overlays of a frame. Not those that say where something is and would hide it: regions of interest, and the area
- * that is active.
+ * The overlays of a frame. Left out are regions of interest and active image areas, which would hide what they mark.
  * @throws UnusableImageError, and what reading their data throws
  */
 export async function readOverlays(
@@ -57,7 +56,7 @@ export async function readOverlays(
     const to = Math.ceil((first + place.rows * place.columns) / 8)
     held += to - from
     if (held > MAX_OVERLAY_BYTES) throw new UnusableImageError(`its overlays have over ${MAX_OVERLAY_BYTES} bytes`)
-    // In a buffer of their own: the other thread is sent all of it.
+    // In a buffer of its own: a buffer is sent to the other thread as a whole.
     const bits = Uint8Array.from(await read(Attribute.OverlayData + group, from, to))
     if (bits.length > 0) overlays.push({ ...place, plane: { kind: 'bits', bits, skip: first % 8 } })
     else {
@@ -70,11 +69,11 @@ export async function readOverlays(
 }
 
 interface FoundOverlay extends Pick<Overlay, 'rows' | 'columns' | 'top' | 'left'> {
-  /** The bit of its data that its plane begins with. */
+  /** Which bit of Overlay Data the plane begins with. */
   readonly first: number
 }
 
-/** An overlay that is over the frame; of its rows those that are above the lower edge of the image. */
+/** Place and data of an overlay of the frame, without rows below the image; undefined where the group has none. */
 function describeOverlay(header: Dataset, group: number, { frame, image }: OverlayRequest): FoundOverlay | undefined {
   const whole = (value: unknown): number => (Number.isInteger(value) ? (value as number) : 0)
   const number = (tag: Tag): number => whole(header.number(tag + group))
@@ -84,7 +83,7 @@ function describeOverlay(header: Dataset, group: number, { frame, image }: Overl
     header.string(Attribute.OverlayType + group) === 'R' ||
     header.string(Attribute.OverlaySubtype + group) === 'ACTIVE IMAGE AREA'
   if (rows < 1 || columns < 1 || index === undefined || isArea) return undefined
-  // What is no number is no place either: it begins in the first pixel, as one without an origin.
+  // Without an origin, or with one that is no number, it begins in the first pixel.
   const [top = 1, left = 1] = header
     .values(Attribute.OverlayOrigin + group)
     .map(Number)
@@ -94,14 +93,17 @@ function describeOverlay(header: Dataset, group: number, { frame, image }: Overl
   return { rows: shownRows, columns, top: top - 1, left: left - 1, first: index * rows * columns }
 }
 
-/** Which plane of an overlay is over a frame (PS3.3 C.9.3); one without a count is over all of them, or the one it names. */
+/**
+ * Which plane of an overlay, from 0, belongs to a frame (PS3.3 C.9.3). An overlay without a number of frames belongs to
+ * all frames, or to the one it names.
+ */
 function indexOf(origin: number, count: number, frame: number): number | undefined {
   if (count < 1) return origin <= 1 || frame === origin ? 0 : undefined
   const index = frame - Math.max(origin, 1)
   return index >= 0 && index < count ? index : undefined
 }
 
-/** Above the values of signed samples there are their signs, which are none (PS3.3 C.11.7). */
+/** The unused bit of the samples that holds an overlay; above the value of a signed sample there is only its sign. */
 function positionInSamples(header: Dataset, group: number, { image, inSamples }: OverlayRequest): number | undefined {
   const { bitsAllocated, bitsStored, highBit, samplesPerPixel, signed } = image
   const position = header.number(Attribute.OverlayBitPosition + group) ?? 0

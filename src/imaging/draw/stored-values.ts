@@ -1,7 +1,7 @@
 import type { Bytes } from '../../dicom/bytes.ts'
 import { UnusableImageError, type ImageDescription } from '../image-description.ts'
 
-/** Samples of an image as they are in its bytes, unsigned, one after the other. */
+/** Samples as unsigned numbers, with all allocated bits, in their order. */
 export type RawSamples = Uint8Array | Uint16Array | Uint32Array
 
 /** Reads the samples of a native frame. @throws UnusableImageError where it is too short */

@@ -10,21 +10,21 @@ export interface Window {
   readonly function: WindowFunction
 }
 
-/** Which values of interest become black and white: a window, a table, or all that occur. */
+/** How values become shades (PS3.3 C.11.2): by a window, by a table, or from the least to the greatest that occurs. */
 export type Voi = Window | { readonly kind: 'lut'; readonly lut: Lut } | { readonly kind: 'range' }
 
-/** How the least and the greatest value that occur are mapped where nothing is said. */
+/** The least and the greatest value of a frame. */
 export interface Range {
   readonly least: number
   readonly most: number
 }
 
-/** A value as a fraction of white, 0 to 1. */
+/** The function that makes of a value a fraction of white, 0 to 1. */
 export function windowed(voi: Voi, { least, most }: Range): (value: number) => number {
   switch (voi.kind) {
     case 'lut': {
       const white = 2 ** voi.lut.bits - 1
-      // An entry may have more bits than the table says.
+      // Entries may have more bits than the table says.
       return (value) => bounded(lookUp(voi.lut, value) / white)
     }
     case 'range': {

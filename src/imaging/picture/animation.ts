@@ -4,12 +4,12 @@ import type { Picture } from './picture.ts'
 import { inTime, laidOver, placePixels } from './encode-picture.ts'
 import type { Placement } from './place-picture.ts'
 
-/** Bytes of all pictures of an animation together: it is made of all of them at once. */
+/** Bytes of all pictures of an animation together: libvips wants them all at once. */
 export const MAX_ANIMATION_BYTES = 192 * 1024 * 1024
 export const MAX_ANIMATION_FRAMES = 4096
-/** GIF counts in hundredths of a second; viewers take less than two of them for ten. */
+/** GIF counts in hundredths of a second, and viewers show a frame of less than two for ten. */
 const LEAST_DELAY_MS = 20
-/** Of the library, in whole hundredths. */
+/** The longest that libvips takes, in whole hundredths of a second. */
 const MOST_DELAY_MS = 65_530
 
 /** The frames of an animation are too many, or too large. */
@@ -23,13 +23,13 @@ export class AnimationTooLargeError extends Error {
   }
 }
 
-/** Whether an animation can be made of so many pictures. @throws AnimationTooLargeError */
+/** Holds an animation against its bounds before it is begun. @throws AnimationTooLargeError */
 export function checkAnimation(frames: number, { width, height }: Pick<Placement, 'width' | 'height'>): void {
   const isTooLarge = frames > MAX_ANIMATION_FRAMES || frames * width * height * 3 > MAX_ANIMATION_BYTES
   if (isTooLarge) throw new AnimationTooLargeError()
 }
 
-/** Pictures of one size as an animation (GIF) that begins anew at its end. */
+/** An animation (GIF) of pictures of one size, played again and again. */
 export class Animation {
   readonly #frames: number
   readonly #placement: Placement
@@ -37,7 +37,7 @@ export class Animation {
   readonly #pixels: Buffer
   #filled = 0
 
-  /** Of so many frames; the overlay is laid over each, as that of PictureOptions. @throws AnimationTooLargeError */
+  /** For so many frames, each with the overlay on it (see PictureOptions). @throws AnimationTooLargeError */
   constructor(frames: number, placement: Placement, overlay?: Bytes) {
     checkAnimation(frames, placement)
     this.#frames = frames

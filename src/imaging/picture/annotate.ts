@@ -10,12 +10,12 @@ export interface Annotation {
   readonly bottomLeft: readonly string[]
 }
 
-/** Of the height of a picture, a line of text; and its bounds in pixels. */
+/** Height of a line of text: its share of the height of the picture, and its bounds in pixels. */
 const LINE_SHARE = 1 / 36
 const [LEAST, MOST] = [8, 24]
-/** Of a line: more does not fit into any picture. */
+/** Characters of a line: more do not fit into any picture. */
 const MAX_CHARACTERS = 1000
-/** From the edges, in pixels. */
+/** Distance of text from the edges, in pixels. */
 const MARGIN = 4
 
 /**
@@ -59,7 +59,7 @@ async function textImage(
   return { input: await sharp(data).extract(crop).png().toBuffer(), height: crop.height }
 }
 
-/** Of Pango's markup; control characters draw nothing. */
+/** A line as Pango's markup, spaces in place of control characters. */
 function escaped(line: string): string {
   const entities: Readonly<Record<string, string>> = { '&': '&amp;', '<': '&lt;', '>': '&gt;' }
   return line.replace(/[\x00-\x1f\x7f]/g, ' ').replace(/[&<>]/g, (one) => entities[one]!)

@@ -12,19 +12,20 @@ export type PictureType = 'image/jpeg' | 'image/png' | 'image/gif'
 
 export interface PictureOptions {
   readonly type: PictureType
-  /** Of JPEG, 1 to 100; QUALITY unless told. */
+  /** Quality of JPEG, 1 to 100; by default QUALITY. */
   readonly quality?: number | undefined
-  /** An ICC profile in colour pictures: that of sRGB. */
+  /** Whether colour pictures carry the ICC profile of sRGB. */
   readonly profile?: boolean
-  /** What is laid over the picture when it has its size: an image with transparency. */
+  /** An image with transparency, of the size of the placed picture, laid over it. */
   readonly overlay?: Bytes | undefined
-  /** Milliseconds it may take, in whole seconds; a GIF looks at it when its colours are chosen. */
+  /** Milliseconds it may take, rounded up to seconds; for GIF it is not looked at while colours are chosen. */
   readonly timeout: number
 }
 
-/** Of JPEG where nothing is said. */
+/** Quality of JPEG by default. */
 export const QUALITY = 90
-/** A picture as a file, in its place. @throws CodecStoppedError */
+
+/** Writes the placed picture as a file of a type. @throws CodecStoppedError */
 export async function encodePicture(picture: Picture, placement: Placement, options: PictureOptions): Promise<Bytes> {
   const placed = placePixels(picture, placement)
   const { type, quality = QUALITY, profile = false, overlay, timeout } = options
@@ -43,23 +44,23 @@ export async function encodePicture(picture: Picture, placement: Placement, opti
 
 const MAX_SECONDS = 3600
 
-/** What a picture comes to in its file, if that does not take longer, in ms rounded up to seconds. @throws CodecStoppedError */
+/** Writes a picture to bytes. @throws CodecStoppedError where that takes over `timeout` ms, rounded up to seconds */
 export async function inTime(picture: Sharp, timeout: number): Promise<Bytes> {
   try {
     return await picture.timeout({ seconds: Math.min(MAX_SECONDS, Math.ceil(timeout / 1000)) }).toBuffer()
   } catch (error) {
-    // libvips tells it by its text alone.
+    // libvips has no code for it, only this text.
     if (error instanceof Error && error.message.startsWith('timeout')) throw new CodecStoppedError({ cause: error })
     throw error
   }
 }
 
-/** An overlay comes behind scaling, wherever it is asked for. */
+/** A picture with an overlay on it; sharp lays it on after scaling, in whatever order it is told. */
 export function laidOver(picture: Sharp, overlay: Bytes | undefined): Sharp {
   return overlay ? picture.composite([{ input: Buffer.from(overlay) }]).removeAlpha() : picture
 }
 
-/** The pixels of a picture that are shown, in their size. */
+/** The region of a picture that is shown, flipped and scaled. */
 export function placePixels({ data, width, height, channels }: Picture, placement: Placement): Sharp {
   const { region, flipHorizontally, flipVertically } = placement
   const isScaled = placement.width !== region.width || placement.height !== region.height

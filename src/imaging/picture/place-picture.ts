@@ -1,17 +1,17 @@
-/** Size and region as they are asked for: of the picture that comes out, and of the image that is shown in it. */
+/** The viewport of a request (PS3.18 8.3.5.1.3): the size of the picture, and the region of the image shown in it. */
 export interface Viewport {
   readonly width: number
   readonly height: number
   readonly left: number
   readonly top: number
-  /** To the other end where there is none. */
+  /** undefined: to the right and the lower edge of the image. */
   readonly regionWidth: number | undefined
   readonly regionHeight: number | undefined
   readonly flipHorizontally: boolean
   readonly flipVertically: boolean
 }
 
-/** All of an image as it is, in whatever size. */
+/** The whole image, not flipped, for a viewport of any size. */
 export const WHOLE: Omit<Viewport, 'width' | 'height'> = {
   left: 0,
   top: 0,
@@ -21,7 +21,7 @@ export const WHOLE: Omit<Viewport, 'width' | 'height'> = {
   flipVertically: false,
 }
 
-/** What is cut out of an image, and the size it is brought to; all in whole pixels. */
+/** The region that is cut out of an image, and the size it is scaled to, in whole pixels. */
 export interface Placement {
   readonly region: { readonly left: number; readonly top: number; readonly width: number; readonly height: number }
   readonly flipHorizontally: boolean
@@ -51,7 +51,7 @@ export function placePicture(columns: number, rows: number, viewport: Viewport |
   }
   const left = Math.round(viewport.left)
   const top = Math.round(viewport.top)
-  // Edges are rounded, not sizes: what ends where the image ends still does.
+  // Edges are rounded, not sizes: a region up to the edge of the image stays up to the edge.
   const width = Math.max(1, Math.round(viewport.left + (viewport.regionWidth ?? columns - viewport.left)) - left)
   const height = Math.max(1, Math.round(viewport.top + (viewport.regionHeight ?? rows - viewport.top)) - top)
   if (left + width > columns || top + height > rows) throw new RegionOutsideError(columns, rows)

@@ -11,13 +11,13 @@ import { Turns } from './turns.ts'
 import type { Outcome, Task } from './worker.ts'
 
 export interface ImagingOptions {
-  /** Threads that decode, encode and draw; one for each processor but one unless told. */
+  /** Threads that decode, encode and draw; null: as many as processors less one. */
   readonly threads: number | null
   /** Milliseconds a frame may take. */
   readonly timeout: number
 }
 
-/** The frames that wait hold all the memory they may: there is more to do than the threads can. */
+/** The frames that wait for a thread have as many bytes as they may have: MAX_WAITING_BYTES. */
 export class ImagingBusyError extends Error {
   readonly code = 'IMAGING_BUSY'
   constructor() {
@@ -26,14 +26,17 @@ export class ImagingBusyError extends Error {
   }
 }
 
-/** Of all frames that wait for their turn; one that would add to more is refused, unless it is the only one. */
+/** Bytes of all frames that wait for a thread; a frame that would exceed it is refused, unless it waits alone. */
 export const MAX_WAITING_BYTES = 512 * 1024 * 1024
-/** Memory of a thread besides that of codecs, in MiB. */
+/** Heap of a thread in MiB, which the memory of codecs is not part of. */
 const THREAD_HEAP_MIB = 512
-/** How long a thread is kept that has nothing to do, in ms: it holds compiled codecs. */
+/** Milliseconds that an idle thread is kept: it holds compiled codecs. */
 const THREAD_IDLE_MS = 60_000
 
-/** Threads in which frames are decoded, encoded and drawn, one frame at a time each, so that no request waits for a codec. */
+/**
+ * Threads in which frames are decoded, encoded and drawn, one frame at a time each, so that no request waits for a
+ * codec.
+ */
 export class ImagingPool implements AsyncDisposable {
   readonly #options: ImagingOptions
   readonly #threads: number
@@ -68,8 +71,8 @@ export class ImagingPool implements AsyncDisposable {
   }
 
   /**
-   * What `finish` makes of the picture of a frame, native or encapsulated in `syntax`, in the milliseconds that it is
-   * told. It is part of the same turn: a picture is far larger than its frame, and never waits.
+   * Draws a frame, native or encapsulated in `syntax`, and gives what `finish` makes of the picture in the milliseconds
+   * it is told. That is part of the frame's turn: a picture is far larger than its frame, and so never waits.
    * @throws as decode; UnusableImageError, and what `finish` throws
    */
   draw<T>(
@@ -84,8 +87,8 @@ export class ImagingPool implements AsyncDisposable {
   }
 
   /**
-   * Makes an animation, of which there are as many at once as threads: each holds all its pictures. `work` draws them,
-   * and encodes them in a turn of its own.
+   * Makes an animation. There are at most as many at once as threads, since each holds all its pictures. `work` draws
+   * its frames, and encodes them in a turn of its own.
    * @throws the signal's reason while it waits, and what the work throws
    */
   animate<T>(work: () => Promise<T>, signal: AbortSignal): Promise<T> {
@@ -93,8 +96,8 @@ export class ImagingPool implements AsyncDisposable {
   }
 
   /**
-   * Does work of other threads in the place of a frame: all together take no more processors than there are threads here.
-   * The work is told how many milliseconds a frame may take.
+   * Does work of other threads in the place of a frame: all together take no more processors than there are threads
+   * here. The work is told how many milliseconds a frame may take.
    * @throws the signal's reason while it waits, and what the work throws
    */
   inTurn<T>(work: (timeout: number) => Promise<T>, signal: AbortSignal): Promise<T> {
@@ -132,7 +135,7 @@ export class ImagingPool implements AsyncDisposable {
   }
 
   async #run(task: Task): Promise<Bytes | Picture> {
-    // Its time begins here: waiting for a thread is no fault of the frame.
+    // The time of a frame begins here: it does not count its wait for a thread.
     const late = AbortSignal.timeout(this.#options.timeout)
     try {
       if (this.#isOver) throw new CodecStoppedError()
@@ -158,7 +161,7 @@ export class ImagingPool implements AsyncDisposable {
       idleTimeout: THREAD_IDLE_MS,
       resourceLimits: { maxOldGenerationSizeMb: THREAD_HEAP_MIB },
     })
-    // Of a frame that nobody waits for any more, as it was late or the pool is over: unheard it would end the process.
+    // A late frame, or one of a pool that is over, may still fail: an error event without a listener ends the process.
     pool.on('error', () => undefined)
     this.#piscina = pool
     return pool
@@ -167,14 +170,14 @@ export class ImagingPool implements AsyncDisposable {
 
 const returned = async (result: Bytes | Picture): Promise<Bytes | Picture> => result
 
-/** What a task holds while it waits. */
+/** Bytes that a task holds while it waits. */
 function sizeOf(task: Task): number {
   const { length } = task.frame
   if (task.kind !== 'draw') return length
   return task.plan.overlays.reduce((sum, { plane }) => sum + (plane.kind === 'bits' ? plane.bits.length : 0), length)
 }
 
-/** The errors of worker.ts with their class. */
+/** The error that a fault of worker.ts stands for. */
 function faultOf({ fault, problem }: Exclude<Outcome<unknown>, { result: unknown }>): Error {
   switch (fault) {
     case 'codestream':
@@ -186,7 +189,7 @@ function faultOf({ fault, problem }: Exclude<Outcome<unknown>, { result: unknown
   }
 }
 
-/** A thread ended for want of memory, or a buffer could not be had. */
+/** Whether a thread ended for want of memory, or a buffer could not be allocated. */
 function isOutOfMemory(error: unknown): boolean {
   if (error instanceof RangeError) return true
   return error instanceof Error && 'code' in error && String(error.code).startsWith('ERR_WORKER')

@@ -9,9 +9,9 @@ import type { DrawingPlan } from '../draw/drawing-plan.ts'
 import { encodeFrame, FrameNotEncodedError } from '../codecs/encode-frame.ts'
 import { UnusableImageError, type ImageDescription } from '../image-description.ts'
 
-// What runs in a thread of ImagingPool. Errors cross threads without their class: they are told as values.
+// Runs in the threads of ImagingPool. Errors lose their class between threads: faults are given back as values.
 
-/** What is done with a frame. */
+/** Work on one frame. */
 export type Task =
   | { readonly kind: 'decode'; readonly frame: Bytes; readonly image: ImageDescription; readonly syntax: Uid }
   | { readonly kind: 'encode'; readonly frame: Bytes; readonly image: ImageDescription; readonly syntax: Uid }
@@ -21,7 +21,7 @@ export type Task =
 export type Outcome<T> =
   { readonly result: T } | { readonly fault: 'codestream' | 'image' | 'encoding'; readonly problem: string }
 
-/** Does one task. */
+/** Does a task, for ImagingPool. */
 export async function run(task: Task): Promise<Outcome<Bytes | Picture>> {
   try {
     return transferred(await done(task))

@@ -8,7 +8,10 @@ import type { Transcoding } from './plan-transcoding.ts'
 
 const JPEG_METHOD = 'ISO_10918_1'
 
-/** Passes on what is before and behind the pixel data, with the attributes that differ in their places. */
+/**
+ * Passes on the elements before and behind the pixel data, and writes those that differ in the new syntax in their
+ * places.
+ */
 export class AttributeRewriter {
   readonly #writer: ElementWriter
   readonly #changes: { readonly tag: Tag; readonly vr: Vr; readonly value: Bytes; readonly onlyIfMissing: boolean }[]
@@ -27,7 +30,7 @@ export class AttributeRewriter {
     }
     const method = LOSSY_METHODS[to.lossy ? to.uid : from.uid]
     if (method !== undefined) {
-      // PS3.3 C.7.6.1.1.5: once lost is lost for ever. What the instance says of itself holds, unless more is lost now.
+      // PS3.3 C.7.6.1.1.5: a lossy image stays one. Its own value holds, unless it is compressed with loss now.
       this.#changes.push(change(Attribute.LossyImageCompression, 'CS', text('01'), !to.lossy))
       this.#changes.push(change(Attribute.LossyImageCompressionMethod, 'CS', text(method), true))
     }

@@ -5,14 +5,17 @@ export class BitJoiner {
   #left = 0
   #count = 0
 
-  /** The whole bytes that there are with the bits of a frame, the first in the lowest; `last`: what is left too. */
+  /**
+   * Takes the bits of a frame, the first in the lowest bit of a byte. Gives the bytes that are full; with `last` the
+   * rest too.
+   */
   join(frame: Bytes, bits: number, last: boolean): Bytes {
     const shift = this.#count
     const total = shift + bits
     const out = Buffer.alloc(Math.ceil(total / 8))
     out[0] = this.#left
     for (let n = 0; n < Math.ceil(bits / 8); n++) {
-      // Bits behind the frame are nobody's.
+      // Bits behind the end of the frame are padding.
       const used = Math.min(bits - 8 * n, 8)
       const byte = frame[n]! & ((1 << used) - 1)
       out[n]! |= (byte << shift) & 0xff

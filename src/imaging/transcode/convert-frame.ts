@@ -2,7 +2,7 @@ import type { Bytes } from '../../dicom/bytes.ts'
 import type { ImagingPool } from '../pool/imaging-pool.ts'
 import type { Transcoding } from './plan-transcoding.ts'
 
-/** One frame as it goes from one syntax to the other. @throws as ImagingPool */
+/** Converts one frame from one transfer syntax to the other. @throws as ImagingPool */
 export async function convertFrame(
   frame: Bytes,
   { from, to, stored, native }: Transcoding,

@@ -18,21 +18,21 @@ export interface Transcoding {
   readonly from: TransferSyntax
   readonly to: TransferSyntax
   readonly frames: number
-  /** As it is stored, uncompressed, and as it is given. */
+  /** The image as it is stored, as it is uncompressed, and as it is given. */
   readonly stored: ImageDescription
   readonly native: ImageDescription
   readonly given: ImageDescription
 }
 
-/** The attributes that a transcoding is planned from. */
+/** The attributes that planTranscoding reads. */
 export const TRANSCODED: ReadonlySet<Tag> = new Set<Tag>([...DESCRIBING, Attribute.NumberOfFrames])
 
-/** The length field of an element has 32 bits, and one value is not a length (PS3.5 7.1.1). */
+/** Length of an element: 32 bits, of which FFFFFFFF stands for undefined length (PS3.5 7.1.1). */
 const MAX_VALUE_BYTES = 0xfffffffe
 
 /**
- * Plans how an instance whose header says so goes from one syntax to another; undefined where that cannot be done.
- * `from` is encapsulated, or Explicit VR Little Endian; `to` one of the two.
+ * Plans how an instance with this header is rewritten from one transfer syntax to another; undefined where that cannot
+ * be done. Both are encapsulated or Explicit VR Little Endian.
  */
 export function planTranscoding(header: Dataset, from: TransferSyntax, to: TransferSyntax): Transcoding | undefined {
   if (from.encapsulated && !isDecodable(from.uid)) return undefined
@@ -47,7 +47,7 @@ export function planTranscoding(header: Dataset, from: TransferSyntax, to: Trans
   const frames = stated >= 1 ? Math.floor(stated) : 1
   const native = from.encapsulated ? decodedDescription(stored, from.uid) : stored
   if (to.encapsulated) {
-    // Two pixels that share a sample are none to an encoder.
+    // Encoders take no pixels that share their colour samples.
     const isShared = !from.encapsulated && sharesChrominance(stored.photometricInterpretation)
     if (isShared || native.planarConfiguration === 1 || !isEncodable(native, to.uid)) return undefined
     return { from, to, frames, stored, native, given: encodedDescription(native, to.uid) }
@@ -56,7 +56,7 @@ export function planTranscoding(header: Dataset, from: TransferSyntax, to: Trans
   return { from, to, frames, stored, native, given: native }
 }
 
-/** Whether the frames can be told apart as they come: native ones that begin within a byte cannot. */
+/** Whether frames can be cut apart while they stream: native ones that begin within a byte cannot. */
 export function isStreamable({ from, native }: Transcoding): boolean {
   return from.encapsulated || frameBits(native) % 8 === 0
 }
