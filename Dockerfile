@@ -25,11 +25,12 @@ LABEL org.opencontainers.image.title="dimsegate" \
       org.opencontainers.image.revision="${REVISION}" \
       org.opencontainers.image.created="${CREATED}"
 
-# package.json, fonts/, openapi/ and dist/ keep the repository's places: modules find them from their own URL.
+# package.json, fonts/, vendor/, openapi/ and dist/ keep the repository's places: modules find them from their own URL.
 WORKDIR /app
-COPY package.json LICENSE ./
+COPY package.json LICENSE NOTICE ./
 COPY --from=dependencies /app/node_modules ./node_modules
 COPY fonts ./fonts
+COPY vendor ./vendor
 COPY openapi ./openapi
 COPY --from=build /app/dist ./dist
 

@@ -4,23 +4,42 @@ import ts from 'typescript'
 import { describe, expect, test } from 'vitest'
 
 // docs/architecture.md as rules. A folder of src may import from itself and from the folders listed for it, types
-// included; files at the root of src are main.ts and what it is made of, and may import from every folder.
+// included, and so may the rooms of a folder among themselves; files at the root of src are main.ts and what it is made of, and may import from every folder.
 //
-//   dicom ← network ← dimse ← pacs ← cache ← http ← main, dicom ← dicomweb ← http, dicom ← imaging ← http
+//   dicom ← network ← dimse ← pacs ← cache ← http ← main, dicom ← instance ← pacs, instance ← dicomweb ← http,
+//   instance ← imaging ← http
 
 const FOLDERS: Readonly<Record<string, readonly string[]>> = {
   dicom: [],
   network: ['dicom'],
   dimse: ['dicom', 'network'],
-  pacs: ['dicom', 'network', 'dimse'],
-  cache: ['dicom', 'network', 'dimse', 'pacs'],
-  dicomweb: ['dicom'],
-  imaging: ['dicom'],
+  instance: ['dicom'],
+  pacs: ['dicom', 'instance', 'network', 'dimse'],
+  cache: ['dicom', 'instance', 'network', 'dimse', 'pacs'],
+  dicomweb: ['dicom', 'instance'],
+  imaging: ['dicom', 'instance'],
   console: [],
-  http: ['dicom', 'network', 'dimse', 'pacs', 'cache', 'dicomweb', 'imaging', 'console'],
+  http: ['dicom', 'instance', 'network', 'dimse', 'pacs', 'cache', 'dicomweb', 'imaging', 'console'],
   demo: ['dicom', 'network', 'dimse'],
   doctor: ['dicom', 'network', 'dimse', 'pacs'],
 }
+
+/**
+ * Folders that have rooms: what a room may import from the other rooms of its folder. Files outside of the rooms are for
+ * all of them, and import from none. A folder that is not listed here may have folders in it without a rule.
+ */
+const ROOMS: Readonly<Record<string, Readonly<Record<string, readonly string[]>>>> = {
+  imaging: {
+    codecs: [],
+    picture: ['codecs'],
+    draw: ['picture'],
+    pool: ['codecs', 'picture', 'draw'],
+    transcode: ['codecs', 'pool'],
+  },
+}
+
+/** Circles of imports, types included, that are still to be opened: the list only gets shorter. */
+const CIRCLES_LEFT: readonly string[] = ['pacs/concessions.ts pacs/pool.ts']
 
 /** config.ts and the files it is split into: `import type` from these folders; values reach them as arguments. */
 const CONFIG = /^config(-[a-z]+)*\.ts$/
@@ -54,6 +73,14 @@ describe('src', async () => {
     const sources = await Promise.all(files.map((file) => readFile(path.join(root, file), 'utf8')))
     const imports = sources.flatMap((source, index) => importsOf(parse(files[index]!, source)))
     expect(imports.filter(({ specifier }) => specifier.startsWith('.')).length).toBeGreaterThan(10)
+  })
+
+  test('has no circle of imports, not even of types', async () => {
+    const graph = new Map<string, readonly string[]>()
+    for (const file of files) {
+      graph.set(file, importedFiles(file, await readFile(path.join(root, file), 'utf8')))
+    }
+    expect(circles(graph)).toEqual([...CIRCLES_LEFT].sort())
   })
 
   test.each(files)('%s keeps to the architecture', async (file) => {
@@ -108,6 +135,58 @@ describe('imports across folders', () => {
     ['a part of main.ts from a folder', 'dicom/tag.ts', "import { parseBytes } from '../units.ts'"],
   ])('%s is a violation', (_, file, source) => {
     expect(violations(file, source)).toHaveLength(1)
+  })
+})
+
+describe('imports across the rooms of a folder', () => {
+  test.each([
+    ['imaging/codecs/rle.ts', "import type { ImageDescription } from '../image-description.ts'"],
+    ['imaging/codecs/rle.ts', "import type { Bytes } from '../../dicom/bytes.ts'"],
+    ['imaging/codecs/rle.ts', "import { CodestreamError } from './codec-error.ts'"],
+    ['imaging/transcode/transcode.ts', "import type { ImagingPool } from '../pool/imaging-pool.ts'"],
+    ['http/store/parts.ts', "import { problem } from '../problem/problem.ts'"],
+    ['http/render.ts', "import { placePicture } from '../imaging/picture/place-picture.ts'"],
+  ])('%s may: %s', (file, source) => {
+    expect(violations(file, source)).toEqual([])
+  })
+
+  test.each([
+    ['imaging/codecs/rle.ts', "import { drawFrame } from '../draw/draw-frame.ts'"],
+    ['imaging/codecs/rle.ts', "import type { ImagingPool } from '../pool/imaging-pool.ts'"],
+    ['imaging/image-description.ts', "import { decodeRle } from './codecs/rle.ts'"],
+    ['imaging/codecs/rle.ts', "import { frames } from '../../dicomweb/frames.ts'"],
+  ])('%s may not: %s', (file, source) => {
+    expect(violations(file, source)).toEqual([expect.stringMatching(/: imaging[a-z/]* may import from /)])
+  })
+
+  test('a room that the rules do not know is a violation', () => {
+    expect(violations('imaging/attic/trunk.ts', '')).toHaveLength(1)
+  })
+})
+
+describe('circles of imports', () => {
+  const circlesOf = (...edges: readonly string[]): string[] => {
+    const graph = new Map<string, string[]>()
+    for (const [from, to] of edges.map((edge) => edge.split(' > ')))
+      graph.set(from!, [...(graph.get(from!) ?? []), to!])
+    return circles(graph)
+  }
+
+  test('are files that come to each other, told once', () => {
+    expect(circlesOf('a > b', 'b > c', 'c > a', 'c > d', 'd > e')).toEqual(['a b c'])
+    expect(circlesOf('b > a', 'a > b', 'x > a', 'd > c', 'c > d')).toEqual(['a b', 'c d'])
+    expect(circlesOf('a > a')).toEqual(['a'])
+  })
+
+  test('are not files that meet elsewhere', () => {
+    expect(circlesOf('a > b', 'a > c', 'b > d', 'c > d')).toEqual([])
+  })
+
+  test('are of types too, and of import()', () => {
+    expect(
+      importedFiles('http/app.ts', "import type { A } from './a.ts'\nconst b = await import('../pacs/b.ts')"),
+    ).toEqual(['http/a.ts', 'pacs/b.ts'])
+    expect(importedFiles('http/app.ts', "import { Hono } from 'hono'\nimport fs from 'node:fs'")).toEqual([])
   })
 })
 
@@ -221,6 +300,9 @@ function violations(file: string, source: string): string[] {
   const folder = folderOf(file)
   if (folder !== undefined && !(folder in FOLDERS))
     found.push(`${file}: say in test/architecture.test.ts what ${folder} may import`)
+  const [rooms, room] = [ROOMS[folder ?? ''], roomOf(file)]
+  if (rooms && room !== undefined && !(room in rooms))
+    found.push(`${file}: say in test/architecture.test.ts what ${folder}/${room} may import`)
   if (file.split('/').some((part) => FORBIDDEN_NAMES.includes(part.replace(/\.ts$/, ''))))
     found.push(`${file}: the name says nothing; name it for the noun or verb it exports`)
   if (lines > MAX_LINES && !GENERATED(file)) found.push(`${file}: ${lines} lines, at most ${MAX_LINES}`)
@@ -246,7 +328,8 @@ function importFault(file: string, { specifier, typeOnly, dynamic, names }: Impo
     return ['main.ts', 'gateway.ts'].includes(file) && (dynamic || typeOnly)
       ? undefined
       : 'only main.ts and gateway.ts import doctor/, by import()'
-  if (from === undefined || from === to) return undefined
+  if (from === undefined) return undefined
+  if (from === to) return roomFault(from, roomOf(file), roomOf(target))
   if (to === undefined) {
     if (!CONFIG.test(target)) return 'files at the root of src are parts of main.ts'
     if (!MAY_IMPORT_CONFIG_TYPES.includes(from)) return `${from} takes its settings as arguments`
@@ -254,6 +337,14 @@ function importFault(file: string, { specifier, typeOnly, dynamic, names }: Impo
   }
   const allowed = FOLDERS[from] ?? []
   return allowed.includes(to) ? undefined : `${from} may import from ${allowed.join(', ') || 'no other folder'}`
+}
+
+function roomFault(folder: string, from: string | undefined, to: string | undefined): string | undefined {
+  const rooms = ROOMS[folder]
+  if (!rooms || to === undefined || from === to) return undefined
+  const allowed = from === undefined ? [] : (rooms[from] ?? [])
+  const name = from === undefined ? folder : `${folder}/${from}`
+  return allowed.includes(to) ? undefined : `${name} may import from ${allowed.join(', ') || 'no room of it'}`
 }
 
 function packageFault(file: string, specifier: string, typeOnly: boolean, names: Import['names']): string | undefined {
@@ -267,6 +358,42 @@ function packageFault(file: string, specifier: string, typeOnly: boolean, names:
 /** undefined for a file at the root. */
 function folderOf(file: string): string | undefined {
   return file.includes('/') ? file.slice(0, file.indexOf('/')) : undefined
+}
+
+/** undefined for a file that is in no folder of its folder. */
+function roomOf(file: string): string | undefined {
+  const parts = file.split('/')
+  return parts.length > 2 ? parts[1] : undefined
+}
+
+/** The files of src that a file of src imports, for whatever reason, named from there. */
+function importedFiles(file: string, source: string): string[] {
+  return importsOf(parse(file, source))
+    .filter(({ specifier }) => specifier.startsWith('.'))
+    .map(({ specifier }) => path.posix.join(path.posix.dirname(file), specifier))
+}
+
+/** The strongly connected components of a graph (Tarjan), their files in order; of one file if it imports itself. */
+function circles(graph: ReadonlyMap<string, readonly string[]>): string[] {
+  const found: string[] = []
+  const order = new Map<string, number>()
+  const lowest = new Map<string, number>()
+  const open: string[] = []
+  const visit = (file: string): void => {
+    order.set(file, order.size)
+    lowest.set(file, order.get(file)!)
+    open.push(file)
+    for (const next of graph.get(file) ?? []) {
+      if (!order.has(next)) visit(next)
+      // What is closed already has no way back.
+      if (open.includes(next)) lowest.set(file, Math.min(lowest.get(file)!, lowest.get(next)!))
+    }
+    if (lowest.get(file) !== order.get(file)) return
+    const circle = open.splice(open.indexOf(file)).sort()
+    if (circle.length > 1 || graph.get(file)?.includes(file)) found.push(circle.join(' '))
+  }
+  for (const file of graph.keys()) if (!order.has(file)) visit(file)
+  return found.sort()
 }
 
 function parse(file: string, source: string): ts.SourceFile {

@@ -2,7 +2,7 @@ import { Attribute } from '../dicom/attributes.ts'
 import type { Dataset } from '../dicom/dataset.ts'
 import { dateText, nameText } from '../dicomweb/report.ts'
 import type { RenderedParams } from '../dicomweb/rendered-params.ts'
-import type { Annotation } from '../imaging/annotate.ts'
+import type { Annotation } from '../imaging/picture/annotate.ts'
 
 /** The attributes that an annotation is made of. */
 export const ANNOTATED: ReadonlySet<number> = new Set([

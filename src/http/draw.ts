@@ -4,8 +4,8 @@ import type { Dataset } from '../dicom/dataset.ts'
 import { frameOf } from '../instance/frames.ts'
 import type { PixelLayout } from '../instance/pixel-layout.ts'
 import type { WindowParam } from '../dicomweb/rendered-params.ts'
-import type { Picture } from '../imaging/draw-frame.ts'
-import { DRAWN, readDrawing, type Drawing } from '../imaging/drawing.ts'
+import type { Picture } from '../imaging/picture/picture.ts'
+import { DRAWING_ATTRIBUTES, planDrawing, type DrawingPlan } from '../imaging/draw/drawing-plan.ts'
 import { UnusableImageError } from '../imaging/image-description.ts'
 import { ANNOTATED } from './annotation.ts'
 import type { HttpContext } from './environment.ts'
@@ -16,7 +16,7 @@ import { upTo } from './read-attributes.ts'
 
 /** What is read of a header for it to be drawn and annotated, and for how long a frame is shown. */
 const HEADER: ReadonlySet<number> = new Set([
-  ...DRAWN,
+  ...DRAWING_ATTRIBUTES,
   ...ANNOTATED,
   Attribute.RecommendedDisplayFrameRate,
   Attribute.CineRate,
@@ -59,12 +59,12 @@ export async function drawInstance<T>(
 ): Promise<T> {
   const stored = await frameOf(instance, layout, frame)
   const header = await drawingHeader(instance)
-  const described = readDrawing(header, frame, floatBits(layout))
+  const described = planDrawing(header, frame, floatBits(layout))
   const syntax = layout.length === undefined ? instance.syntax.uid : undefined
   const { image, float } = described
   const inSamples = syntax === undefined && float === undefined
   const overlays = await overlaysOf(instance, header, { frame, image, inSamples })
-  const drawing: Drawing = { ...described, overlays, ...(window && { voi: { kind: 'window', ...window } }) }
+  const drawing: DrawingPlan = { ...described, overlays, ...(window && { voi: { kind: 'window', ...window } }) }
   return c.var.imaging.draw(await gatheredFrame(stored), drawing, syntax, finish, c.var.signal)
 }
 

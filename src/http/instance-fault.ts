@@ -1,10 +1,10 @@
 import { CorruptFragmentsError } from '../instance/frame-table.ts'
 import { NoSuchFrameError } from '../instance/frames.ts'
-import { AnimationTooLargeError } from '../imaging/animation.ts'
-import { CodecStoppedError, CodestreamError } from '../imaging/codec-error.ts'
-import { FrameNotEncodedError } from '../imaging/encode-frame.ts'
+import { AnimationTooLargeError } from '../imaging/picture/animation.ts'
+import { CodecStoppedError, CodestreamError } from '../imaging/codecs/codec-error.ts'
+import { FrameNotEncodedError } from '../imaging/codecs/encode-frame.ts'
 import { UnusableImageError } from '../imaging/image-description.ts'
-import { RegionOutsideError } from '../imaging/place-picture.ts'
+import { RegionOutsideError } from '../imaging/picture/place-picture.ts'
 import { RequestError } from './problem.ts'
 
 /** The image is at fault, not how it was fetched. */

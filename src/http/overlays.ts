@@ -2,7 +2,8 @@ import type { CachedInstance } from '../cache/cached-instance.ts'
 import type { Dataset } from '../dicom/dataset.ts'
 import { formatTag } from '../dicom/tag.ts'
 import { run } from '../instance/frames.ts'
-import { OVERLAYS, readOverlays, type Overlay, type OverlayRequest } from '../imaging/overlay.ts'
+import type { Overlay } from '../imaging/draw/overlay.ts'
+import { OVERLAYS, readOverlays, type OverlayRequest } from '../imaging/draw/read-overlays.ts'
 import { gatheredFrame } from './pixel-source.ts'
 
 /**

@@ -12,7 +12,7 @@ import {
 } from '../dicom/transfer-syntax.ts'
 import { negotiateInstances, type InstanceOffer } from '../dicomweb/negotiate.ts'
 import { resourceUrl } from '../dicomweb/resource.ts'
-import { isStreamable, planTranscoding } from '../imaging/plan-transcoding.ts'
+import { isStreamable, planTranscoding } from '../imaging/transcode/plan-transcoding.ts'
 import { converted } from './decompress.ts'
 import { isUndrawable } from './instance-fault.ts'
 import { Delivery, notAcceptable, type Part } from './delivery.ts'

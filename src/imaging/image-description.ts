@@ -1,13 +1,13 @@
 import { Attribute } from '../dicom/attributes.ts'
 import type { Dataset } from '../dicom/dataset.ts'
 
-/** The Image Pixel Module of an instance (PS3.3 C.7.6.3), as far as its samples are concerned. */
+/** The Image Pixel Module of an instance (PS3.3 C.7.6.3), without what only drawing needs. */
 export interface ImageDescription {
   readonly rows: number
   readonly columns: number
   readonly samplesPerPixel: number
   readonly photometricInterpretation: string
-  /** 1: all samples of one colour together (PS3.3 C.7.6.3.1.3). */
+  /** 1: the samples of one colour follow each other, then those of the next (PS3.3 C.7.6.3.1.3). */
   readonly planarConfiguration: 0 | 1
   readonly bitsAllocated: number
   readonly bitsStored: number
@@ -15,7 +15,7 @@ export interface ImageDescription {
   readonly signed: boolean
 }
 
-/** The attributes that a description is made of. */
+/** The attributes that describeImage reads. */
 export const DESCRIBING = [
   Attribute.SamplesPerPixel,
   Attribute.PhotometricInterpretation,
@@ -28,7 +28,7 @@ export const DESCRIBING = [
   Attribute.PixelRepresentation,
 ] as const
 
-/** The image cannot be decoded or drawn: its attributes say something that no image has. */
+/** An image cannot be decoded or drawn: its attributes contradict each other, or ask for what is not supported. */
 export class UnusableImageError extends Error {
   readonly code = 'UNUSABLE_IMAGE'
   readonly problem: string
@@ -39,7 +39,7 @@ export class UnusableImageError extends Error {
   }
 }
 
-/** Bytes of one frame when it is decoded: more is refused before anything is allocated for it. */
+/** Bytes of a decoded frame: a larger one is refused before anything is allocated for it. */
 export const MAX_FRAME_BYTES = 256 * 1024 * 1024
 
 /** Reads a description. @throws UnusableImageError */
@@ -60,7 +60,7 @@ export function describeImage(dataset: Dataset): ImageDescription {
     samplesPerPixel,
     photometricInterpretation:
       dataset.string(Attribute.PhotometricInterpretation) ?? (samplesPerPixel === 1 ? 'MONOCHROME2' : 'RGB'),
-    // Of one sample there are no planes.
+    // A single sample a pixel has no planes.
     planarConfiguration: samplesPerPixel > 1 && dataset.number(Attribute.PlanarConfiguration) === 1 ? 1 : 0,
     bitsAllocated,
     bitsStored,

@@ -1,6 +1,6 @@
 import { Attribute } from '../../src/dicom/attributes.ts'
 import { transferSyntax } from '../../src/dicom/transfer-syntax.ts'
-import { isDecodable } from '../../src/imaging/decode-frame.ts'
+import { isDecodable } from '../../src/imaging/codecs/decode-frame.ts'
 import { hasPrefix, splitPart10 } from '../support/part10.ts'
 import { readParts } from '../support/multipart.ts'
 import type { Capabilities } from './archive-under-test.ts'

@@ -1,7 +1,7 @@
 import { deflateRawSync, inflateRawSync } from 'node:zlib'
 import { expect, it } from 'vitest'
 import { transferSyntax } from '../../src/dicom/transfer-syntax.ts'
-import { isDecodable } from '../../src/imaging/decode-frame.ts'
+import { isDecodable } from '../../src/imaging/codecs/decode-frame.ts'
 import type { Capabilities, Use } from './archive-under-test.ts'
 import { groupBy, isCompressed, readSample, type Sample } from './corpus.ts'
 import { EXPLICIT_LE, faultsOf, outcomeOf } from './expectations.ts'

@@ -1,8 +1,8 @@
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { Attribute } from '../../src/dicom/attributes.ts'
 import type { Bytes } from '../../src/dicom/bytes.ts'
-import { decodeFrame } from '../../src/imaging/decode-frame.ts'
-import { encodedDescription } from '../../src/imaging/encode-frame.ts'
+import { decodeFrame } from '../../src/imaging/codecs/decode-frame.ts'
+import { encodedDescription } from '../../src/imaging/codecs/encode-frame.ts'
 import { describeImage } from '../../src/imaging/image-description.ts'
 import {
   code,

@@ -1,7 +1,7 @@
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { Attribute } from '../../src/dicom/attributes.ts'
 import type { Bytes } from '../../src/dicom/bytes.ts'
-import { decodeFrame } from '../../src/imaging/decode-frame.ts'
+import { decodeFrame } from '../../src/imaging/codecs/decode-frame.ts'
 import { describeImage } from '../../src/imaging/image-description.ts'
 import { changed, files, fragmentsOf, get, pixelsOf, realFile } from '../support/conversion.ts'
 import { Syntax } from '../support/dicom-files.ts'

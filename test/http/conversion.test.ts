@@ -2,8 +2,8 @@ import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { Attribute } from '../../src/dicom/attributes.ts'
 import type { Bytes } from '../../src/dicom/bytes.ts'
 import { Dataset } from '../../src/dicom/dataset.ts'
-import { decodeFrame } from '../../src/imaging/decode-frame.ts'
-import { encodedDescription } from '../../src/imaging/encode-frame.ts'
+import { decodeFrame } from '../../src/imaging/codecs/decode-frame.ts'
+import { encodedDescription } from '../../src/imaging/codecs/encode-frame.ts'
 import {
   changed,
   encodedFrames,

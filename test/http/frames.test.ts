@@ -8,7 +8,7 @@ import { EXPLICIT_VR_LITTLE_ENDIAN, transferSyntax } from '../../src/dicom/trans
 import { frameOf, layoutOf } from '../../src/instance/frames.ts'
 import { readable } from '../support/readable.ts'
 import { frameParts } from '../../src/http/frames.ts'
-import { encodeRle } from '../../src/imaging/rle.ts'
+import { encodeRle } from '../../src/imaging/codecs/rle.ts'
 import { collectUntilError } from '../support/byte-stream.ts'
 import { deflate } from '../support/deflated.ts'
 import { explicitLittle } from '../support/dicom-bytes.ts'

@@ -1,6 +1,6 @@
 import { deflateRawSync } from 'node:zlib'
 import type { Uid } from '../../src/dicom/uids.ts'
-import { encodeFrame } from '../../src/imaging/encode-frame.ts'
+import { encodeFrame } from '../../src/imaging/codecs/encode-frame.ts'
 import type { ImageDescription } from '../../src/imaging/image-description.ts'
 import { description, picture } from './made-images.ts'
 import { pathOf, readImage } from './real-images.ts'

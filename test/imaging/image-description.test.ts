@@ -1,8 +1,7 @@
 import { describe, expect, it } from 'vitest'
 import { Attribute } from '../../src/dicom/attributes.ts'
 import { Dataset } from '../../src/dicom/dataset.ts'
-import { describeImage, frameBits, UnusableImageError } from '../../src/imaging/image-description.ts'
-import { rawSamples, storedValue } from '../../src/imaging/stored-values.ts'
+import { describeImage, frameBits, MAX_FRAME_BYTES, UnusableImageError } from '../../src/imaging/image-description.ts'
 import { description } from './made-images.ts'
 
 const sized = (values: Partial<Record<keyof typeof Attribute, number | string>> = {}): Dataset => {
@@ -10,7 +9,8 @@ const sized = (values: Partial<Record<keyof typeof Attribute, number | string>> 
   for (const [name, value] of Object.entries(values)) {
     const isFraction = typeof value === 'number' && !Number.isInteger(value)
     // As an archive may send it that does not keep to the VR.
-    dataset.set(Attribute[name as keyof typeof Attribute], value, ...(isFraction ? (['DS'] as const) : []))
+    const other = isFraction ? 'DS' : typeof value === 'number' && value > 65_535 ? 'UL' : undefined
+    dataset.set(Attribute[name as keyof typeof Attribute], value, ...(other ? ([other] as const) : []))
   }
   return dataset
 }
@@ -87,42 +87,10 @@ describe('what an image says of itself', () => {
     expect(() => describeImage(sized(values))).toThrow(UnusableImageError)
   })
 
-  it('may be of 256 MiB', () => {
-    expect(frameBits(describeImage(sized({ Rows: 16_384, Columns: 16_384 })))).toBe(2 ** 31)
-  })
-})
-
-describe('a stored value', () => {
-  it.each([
-    [{ bitsAllocated: 8 }, 0xff, 255],
-    [{ bitsAllocated: 8, signed: true }, 0xff, -1],
-    [{ bitsAllocated: 16, bitsStored: 12 }, 0xf123, 0x123],
-    [{ bitsAllocated: 16, bitsStored: 12, signed: true }, 0x0fff, -1],
-    [{ bitsAllocated: 16, bitsStored: 12, signed: true }, 0xf7ff, 0x7ff],
-    [{ bitsAllocated: 16, bitsStored: 12, highBit: 15 }, 0x1237, 0x123],
-    [{ bitsAllocated: 16, bitsStored: 12, highBit: 15, signed: true }, 0xfff7, -1],
-    [{ bitsAllocated: 16, signed: true }, 0x8000, -32_768],
-    [{ bitsAllocated: 32 }, 0xffffffff, 4_294_967_295],
-    [{ bitsAllocated: 32, signed: true }, 0xffffffff, -1],
-    [{ bitsAllocated: 1 }, 1, 1],
-  ])('is the stored bits with their sign: %j of %i is %i', (image, raw, value) => {
-    expect(storedValue(description(image))(raw)).toBe(value)
-  })
-
-  it.each([
-    [1, [0b01100110, 0b10], [0, 1, 1, 0, 0, 1, 1, 0, 0, 1]],
-    [8, [1, 2, 255], [1, 2, 255]],
-    [16, [1, 2, 255, 0], [0x201, 255]],
-    [32, [1, 2, 3, 4], [0x04030201]],
-  ])('of %i bits is in Little Endian, wherever its bytes begin', (bitsAllocated, bytes, expected) => {
-    for (const lead of [0, 1]) {
-      const frame = Buffer.from([...Array<number>(lead).fill(9), ...bytes]).subarray(lead)
-      expect([...rawSamples(frame, description({ bitsAllocated }), expected.length)]).toEqual(expected)
-    }
-  })
-
-  it('is not there in a frame that is too short, nor in 64 bits', () => {
-    expect(() => rawSamples(Buffer.alloc(3), description({ bitsAllocated: 16 }), 2)).toThrow(UnusableImageError)
-    expect(() => rawSamples(Buffer.alloc(8), description({ bitsAllocated: 64 }), 1)).toThrow(UnusableImageError)
+  it('may have as many bytes as a frame has at most, and not one more', () => {
+    const most = MAX_FRAME_BYTES / 65_536
+    expect(frameBits(describeImage(sized({ Rows: most, Columns: 65_536 })))).toBe(MAX_FRAME_BYTES * 8)
+    const oneMore = { Rows: 1, Columns: MAX_FRAME_BYTES + 1 }
+    expect(() => describeImage(sized(oneMore))).toThrow(UnusableImageError)
   })
 })

@@ -1,7 +1,7 @@
 import sharp from 'sharp'
 import { expect } from 'vitest'
-import type { Picture } from '../../src/imaging/draw-frame.ts'
-import { placePicture, WHOLE, type Placement, type Viewport } from '../../src/imaging/place-picture.ts'
+import type { Picture } from '../../src/imaging/picture/picture.ts'
+import { placePicture, WHOLE, type Placement, type Viewport } from '../../src/imaging/picture/place-picture.ts'
 
 /** Of a slope. */
 export const [WIDTH, HEIGHT] = [48, 32]

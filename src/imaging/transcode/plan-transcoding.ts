@@ -1,0 +1,52 @@
+import { Attribute } from '../../dicom/attributes.ts'
+import type { Dataset } from '../../dicom/dataset.ts'
+import { sharesChrominance } from '../../dicom/photometric-interpretation.ts'
+import type { TransferSyntax } from '../../dicom/transfer-syntax.ts'
+import { decodedDescription, isDecodable } from '../codecs/decode-frame.ts'
+import { encodedDescription, isEncodable } from '../codecs/encode-frame.ts'
+import { describeImage, frameBits, UnusableImageError, type ImageDescription } from '../image-description.ts'
+
+/** How the pixel data of an instance is rewritten. */
+export interface Transcoding {
+  readonly from: TransferSyntax
+  readonly to: TransferSyntax
+  readonly frames: number
+  /** The image as it is stored, as it is uncompressed, and as it is given. */
+  readonly stored: ImageDescription
+  readonly native: ImageDescription
+  readonly given: ImageDescription
+}
+
+/** Length of an element: 32 bits, of which FFFFFFFF stands for undefined length (PS3.5 7.1.1). */
+const MAX_VALUE_BYTES = 0xfffffffe
+
+/**
+ * Plans how an instance with this header is rewritten from one transfer syntax to another; undefined where that cannot
+ * be done. Both are encapsulated or Explicit VR Little Endian.
+ */
+export function planTranscoding(header: Dataset, from: TransferSyntax, to: TransferSyntax): Transcoding | undefined {
+  if (from.encapsulated && !isDecodable(from.uid)) return undefined
+  let stored: ImageDescription
+  try {
+    stored = describeImage(header)
+  } catch (error) {
+    if (error instanceof UnusableImageError) return undefined
+    throw error
+  }
+  const stated = header.number(Attribute.NumberOfFrames) ?? 1
+  const frames = stated >= 1 ? Math.floor(stated) : 1
+  const native = from.encapsulated ? decodedDescription(stored, from.uid) : stored
+  if (to.encapsulated) {
+    // Encoders take no pixels that share their colour samples.
+    const isShared = !from.encapsulated && sharesChrominance(stored.photometricInterpretation)
+    if (isShared || native.planarConfiguration === 1 || !isEncodable(native, to.uid)) return undefined
+    return { from, to, frames, stored, native, given: encodedDescription(native, to.uid) }
+  }
+  if ((frameBits(native) * frames) / 8 > MAX_VALUE_BYTES) return undefined
+  return { from, to, frames, stored, native, given: native }
+}
+
+/** Whether frames can be cut apart while they stream: native ones that begin within a byte cannot. */
+export function isStreamable({ from, native }: Transcoding): boolean {
+  return from.encapsulated || frameBits(native) % 8 === 0
+}
