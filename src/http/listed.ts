@@ -1,7 +1,7 @@
 import { Attribute } from '../dicom/attributes.ts'
 import type { Dataset } from '../dicom/dataset.ts'
 import type { Selection } from '../pacs/instance.ts'
-import { returnKey, selectionKeys, type Key, type Level } from '../pacs/query.ts'
+import { returnKey, selectionKeys, type Key, type Level } from '../pacs/search/query.ts'
 import type { HttpContext } from './environment.ts'
 
 /** Series and instances that are looked at, for instance to choose one of them. */

@@ -14,12 +14,12 @@ import {
   levels,
   optionalAttributes,
   requiredAttributes,
-} from '../pacs/attribute-levels.ts'
+} from '../pacs/search/attribute-levels.ts'
 import type { QueryOptions } from '../pacs/archive.ts'
 import type { Call } from '../pacs/call.ts'
-import { deriveCounts, fittingModalities } from '../pacs/derive-counts.ts'
-import type { Level } from '../pacs/query.ts'
-import type { SearchRequest } from '../pacs/search.ts'
+import { deriveCounts, fittingModalities } from '../pacs/search/derive-counts.ts'
+import type { Level } from '../pacs/search/query.ts'
+import type { SearchRequest } from '../pacs/search/search.ts'
 import { Status, StatusError } from '../dimse/status.ts'
 import { primed, sendStream } from './body.ts'
 import type { HttpContext } from './environment.ts'

@@ -1,10 +1,10 @@
-import { Attribute } from '../dicom/attributes.ts'
-import { CharacterSet, UnencodableTextError } from '../dicom/charset.ts'
-import { Dataset, type Element } from '../dicom/dataset.ts'
-import type { Tag } from '../dicom/tag.ts'
-import type { Uid } from '../dicom/uids.ts'
-import { InvalidValueError, type Value } from '../dicom/value.ts'
-import { representation, type Vr } from '../dicom/vr.ts'
+import { Attribute } from '../../dicom/attributes.ts'
+import { CharacterSet, UnencodableTextError } from '../../dicom/charset.ts'
+import { Dataset, type Element } from '../../dicom/dataset.ts'
+import type { Tag } from '../../dicom/tag.ts'
+import type { Uid } from '../../dicom/uids.ts'
+import { InvalidValueError, type Value } from '../../dicom/value.ts'
+import { representation, type Vr } from '../../dicom/vr.ts'
 
 /** Query/Retrieve Level (0008,0052) of the Study Root model (PS3.4 C.6.2). */
 export type Level = 'STUDY' | 'SERIES' | 'IMAGE'

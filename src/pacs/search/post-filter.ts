@@ -1,7 +1,7 @@
-import { Attribute } from '../dicom/attributes.ts'
-import type { Dataset } from '../dicom/dataset.ts'
-import type { Vr } from '../dicom/vr.ts'
-import { matchesWildcard } from '../dicom/wildcard.ts'
+import { Attribute } from '../../dicom/attributes.ts'
+import type { Dataset } from '../../dicom/dataset.ts'
+import type { Vr } from '../../dicom/vr.ts'
+import { matchesWildcard } from '../../dicom/wildcard.ts'
 import type { Key } from './query.ts'
 
 export interface Leniency {

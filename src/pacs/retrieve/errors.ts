@@ -1,8 +1,8 @@
-import type { Dataset } from '../dicom/dataset.ts'
-import type { Call } from './call.ts'
-import type { ContextLimit } from './context-limit.ts'
-import type { AssociationPool } from './pool.ts'
-import type { Query } from './query.ts'
+import type { Dataset } from '../../dicom/dataset.ts'
+import type { Call } from '../call.ts'
+import type { ContextLimit } from '../context-limit.ts'
+import type { AssociationPool } from '../pool.ts'
+import type { Query } from '../search/query.ts'
 
 /** UIDs in one identifier: some archives bound its length, and a miss costs a whole try. */
 export const UIDS_PER_RETRY = 100

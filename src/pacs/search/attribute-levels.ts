@@ -1,6 +1,6 @@
-import { Attribute } from '../dicom/attributes.ts'
-import { vrFor } from '../dicom/dataset.ts'
-import { groupOf, type Tag } from '../dicom/tag.ts'
+import { Attribute } from '../../dicom/attributes.ts'
+import { vrFor } from '../../dicom/dataset.ts'
+import { groupOf, type Tag } from '../../dicom/tag.ts'
 import { returnKey, type Key, type Level } from './query.ts'
 
 /** Attributes every answer of a level has (PS3.18 Tables 10.6.3-3, -4, -5), unique keys included. */

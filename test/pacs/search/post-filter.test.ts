@@ -1,7 +1,7 @@
 import { describe, expect, test } from 'vitest'
-import { Dataset } from '../../src/dicom/dataset.ts'
-import type { Vr } from '../../src/dicom/vr.ts'
-import { fits, type Leniency } from '../../src/pacs/post-filter.ts'
+import { Dataset } from '../../../src/dicom/dataset.ts'
+import type { Vr } from '../../../src/dicom/vr.ts'
+import { fits, type Leniency } from '../../../src/pacs/search/post-filter.ts'
 
 const tags: Partial<Record<Vr, number>> = {
   PN: 0x00100010,

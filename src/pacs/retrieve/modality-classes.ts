@@ -1,4 +1,4 @@
-import { STORAGE_ROOT, type Uid } from '../dicom/uids.ts'
+import { STORAGE_ROOT, type Uid } from '../../dicom/uids.ts'
 
 /**
  * The storage classes that series of a modality (PS3.3 C.7.3.1.1.1) are made of, as suffixes of STORAGE_ROOT. A guess

@@ -1,11 +1,11 @@
-import { StatusError } from '../dimse/status.ts'
-import { AssociationAbortedError } from '../network/errors.ts'
-import { NotSupportedByArchiveError, type Call } from './call.ts'
-import type { Instance, Selection } from './instance.ts'
+import { StatusError } from '../../dimse/status.ts'
+import { AssociationAbortedError } from '../../network/errors.ts'
+import { NotSupportedByArchiveError, type Call } from '../call.ts'
+import type { Instance, Selection } from '../instance.ts'
 import { Received } from './received.ts'
-import { retrieveByGet } from './retrieve-get.ts'
-import { retrieveByMove, type MoveSource } from './retrieve-move.ts'
-import { IncompleteRetrieveError } from './retrieve-source.ts'
+import { retrieveByGet } from './get-attempt.ts'
+import { retrieveByMove, type MoveSource } from './move-attempt.ts'
+import { IncompleteRetrieveError } from './errors.ts'
 
 /** How long it is remembered that an archive gives nothing by C-GET, in ms. */
 export const REMEMBERED_MS = 4 * 60 * 60 * 1000

@@ -1,14 +1,14 @@
 import { hash } from 'node:crypto'
 import { describe, expect, test } from 'vitest'
-import { Attribute } from '../../src/dicom/attributes.ts'
-import type { Dataset } from '../../src/dicom/dataset.ts'
-import { encodeDataset } from '../../src/dicom/dataset-codec.ts'
-import { EXPLICIT_VR_LITTLE_ENDIAN, IMPLICIT_VR_LITTLE_ENDIAN } from '../../src/dicom/transfer-syntax.ts'
-import type { Archive } from '../../src/pacs/archive.ts'
-import type { Selection } from '../../src/pacs/instance.ts'
-import { collect } from '../support/byte-stream.ts'
-import { eventually } from '../support/eventually.ts'
-import { openArchive } from '../support/gateway-to.ts'
+import { Attribute } from '../../../src/dicom/attributes.ts'
+import type { Dataset } from '../../../src/dicom/dataset.ts'
+import { encodeDataset } from '../../../src/dicom/dataset-codec.ts'
+import { EXPLICIT_VR_LITTLE_ENDIAN, IMPLICIT_VR_LITTLE_ENDIAN } from '../../../src/dicom/transfer-syntax.ts'
+import type { Archive } from '../../../src/pacs/archive.ts'
+import type { Selection } from '../../../src/pacs/instance.ts'
+import { collect } from '../../support/byte-stream.ts'
+import { eventually } from '../../support/eventually.ts'
+import { openArchive } from '../../support/gateway-to.ts'
 import {
   commandSet,
   CT,
@@ -18,11 +18,11 @@ import {
   message,
   readRequest,
   type AcceptBytes,
-} from '../support/golden.ts'
-import { keeper } from '../support/kept.ts'
-import { failOnLeaks } from '../support/leaks.ts'
-import { listing, ScriptedArchive, storeAll, type ArchiveScript } from '../support/scripted-archive.ts'
-import { sliceDataset, sliceUid, SERIES, STUDY, type SliceShape } from '../support/slices.ts'
+} from '../../support/golden.ts'
+import { keeper } from '../../support/kept.ts'
+import { failOnLeaks } from '../../support/leaks.ts'
+import { listing, ScriptedArchive, storeAll, type ArchiveScript } from '../../support/scripted-archive.ts'
+import { sliceDataset, sliceUid, SERIES, STUDY, type SliceShape } from '../../support/slices.ts'
 
 // Quirks of real archives (dimse.md 15) that no other file covers.
 

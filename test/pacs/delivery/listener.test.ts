@@ -1,19 +1,19 @@
 import { setTimeout as delay } from 'node:timers/promises'
 import { describe, expect, it, vi } from 'vitest'
-import { parseConfig } from '../../src/config.ts'
-import { Attribute } from '../../src/dicom/attributes.ts'
-import { MAX_PASSED_OVER_BYTES } from '../../src/dimse/scp.ts'
-import { DATA_PDU_SLACK_BYTES } from '../../src/network/pdu-decode.ts'
-import { delivererOf } from '../../src/pacs/archive.ts'
+import { parseConfig } from '../../../src/config.ts'
+import { Attribute } from '../../../src/dicom/attributes.ts'
+import { MAX_PASSED_OVER_BYTES } from '../../../src/dimse/scp.ts'
+import { DATA_PDU_SLACK_BYTES } from '../../../src/network/pdu-decode.ts'
+import { delivererOf } from '../../../src/pacs/archive.ts'
 import {
   MAX_CONNECTIONS,
   MAX_STORAGE_ASSOCIATIONS,
   MoveDestination,
   type Deliverer,
   type DestinationLimits,
-} from '../../src/pacs/move-destination.ts'
-import { collect } from '../support/byte-stream.ts'
-import { connectionsTo } from '../support/connections.ts'
+} from '../../../src/pacs/delivery/listener.ts'
+import { collect } from '../../support/byte-stream.ts'
+import { connectionsTo } from '../../support/connections.ts'
 import {
   associateRequest,
   commandSet,
@@ -29,16 +29,16 @@ import {
   storeRequest,
   STUDY_ROOT_FIND,
   VERIFICATION,
-} from '../support/golden.ts'
-import { configOf } from '../support/gateway-to.ts'
-import { keeper } from '../support/kept.ts'
-import { expecting } from '../support/expected-move.ts'
-import { failOnLeaks } from '../support/leaks.ts'
-import { freePort } from '../support/ports.ts'
-import { published } from '../support/published.ts'
-import { StorageCaller, type StoreOptions } from '../support/scripted-mover.ts'
-import type { PeerConnection } from '../support/scripted-peer.ts'
-import { sliceDataset, sliceUid, STUDY } from '../support/slices.ts'
+} from '../../support/golden.ts'
+import { configOf } from '../../support/gateway-to.ts'
+import { keeper } from '../../support/kept.ts'
+import { expecting } from '../../support/expected-move.ts'
+import { failOnLeaks } from '../../support/leaks.ts'
+import { freePort } from '../../support/ports.ts'
+import { published } from '../../support/published.ts'
+import { StorageCaller, type StoreOptions } from '../../support/scripted-mover.ts'
+import type { PeerConnection } from '../../support/scripted-peer.ts'
+import { sliceDataset, sliceUid, STUDY } from '../../support/slices.ts'
 
 // Lines 1 to 15 of the list of faults to survive: our listener and peers that are up to no good.
 

@@ -1,11 +1,11 @@
-import { Attribute } from '../dicom/attributes.ts'
-import type { Uid } from '../dicom/uids.ts'
-import type { Call } from './call.ts'
-import type { Selection } from './instance.ts'
+import { Attribute } from '../../dicom/attributes.ts'
+import type { Uid } from '../../dicom/uids.ts'
+import type { Call } from '../call.ts'
+import type { Selection } from '../instance.ts'
 import { classesOfModality } from './modality-classes.ts'
-import { returnKey, selectionKeys } from './query.ts'
+import { returnKey, selectionKeys } from '../search/query.ts'
 import type { Received } from './received.ts'
-import type { RetrieveSource } from './retrieve-source.ts'
+import type { RetrieveSource } from './errors.ts'
 
 /** What has not come of a series: its instances with their classes, and those likely for one whose class is not told. */
 export interface MissingOfSeries {

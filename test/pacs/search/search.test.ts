@@ -1,13 +1,13 @@
 import fc from 'fast-check'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
-import { parseConfig } from '../../src/config.ts'
-import { DemoArchive } from '../../src/demo/demo-archive.ts'
-import { Attribute } from '../../src/dicom/attributes.ts'
-import { Dataset } from '../../src/dicom/dataset.ts'
-import { startGateway, type Gateway } from '../../src/gateway.ts'
-import { CANCEL_GRACE_MS, TooManyMatchesError } from '../../src/dimse/scu.ts'
-import { MAX_DERIVED } from '../../src/pacs/derive-counts.ts'
-import { fits } from '../../src/pacs/post-filter.ts'
+import { parseConfig } from '../../../src/config.ts'
+import { DemoArchive } from '../../../src/demo/demo-archive.ts'
+import { Attribute } from '../../../src/dicom/attributes.ts'
+import { Dataset } from '../../../src/dicom/dataset.ts'
+import { startGateway, type Gateway } from '../../../src/gateway.ts'
+import { CANCEL_GRACE_MS, TooManyMatchesError } from '../../../src/dimse/scu.ts'
+import { MAX_DERIVED } from '../../../src/pacs/search/derive-counts.ts'
+import { fits } from '../../../src/pacs/search/post-filter.ts'
 import {
   KeyBelowLevelError,
   search,
@@ -15,14 +15,14 @@ import {
   SearchTooBroadError,
   type Finder,
   type SearchRequest,
-} from '../../src/pacs/search.ts'
-import type { Query } from '../../src/pacs/query.ts'
-import { eventually } from '../support/eventually.ts'
-import { archiveAt, openArchive } from '../support/gateway-to.ts'
-import { ScriptedArchive, findAnswer } from '../support/scripted-archive.ts'
-import { CT, findResponse } from '../support/golden.ts'
-import { sliceFile } from '../support/slices.ts'
-import { daikonFiles } from '../support/testdata.ts'
+} from '../../../src/pacs/search/search.ts'
+import type { Query } from '../../../src/pacs/search/query.ts'
+import { eventually } from '../../support/eventually.ts'
+import { archiveAt, openArchive } from '../../support/gateway-to.ts'
+import { ScriptedArchive, findAnswer } from '../../support/scripted-archive.ts'
+import { CT, findResponse } from '../../support/golden.ts'
+import { sliceFile } from '../../support/slices.ts'
+import { daikonFiles } from '../../support/testdata.ts'
 
 const C_FIND_RQ = 0x0020
 const MR = '1.2.840.10008.5.1.4.1.1.4'
