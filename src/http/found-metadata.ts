@@ -1,7 +1,12 @@
 import { Attribute } from '../dicom/attributes.ts'
 import type { Dataset } from '../dicom/dataset.ts'
 import type { Archive } from '../pacs/archive.ts'
-import { conditionalAttributes, levels, optionalAttributes, requiredAttributes } from '../pacs/search/attribute-levels.ts'
+import {
+  conditionalAttributes,
+  levels,
+  optionalAttributes,
+  requiredAttributes,
+} from '../pacs/search/attribute-levels.ts'
 import type { Call } from '../pacs/call.ts'
 import type { Selection } from '../pacs/instance.ts'
 import { selectionKeys } from '../pacs/search/query.ts'

@@ -15,7 +15,15 @@ import type { Instance, Selection } from '../instance.ts'
 import type { Lease, Proposal } from '../pool.ts'
 import { listMissing } from './missing.ts'
 import { classesOfModality } from './modality-classes.ts'
-import { identifier, returnKey, selectionKeys, type Key, type Level, type Query, UIDS_ONLY } from '../search/query.ts'
+import {
+  identifier,
+  returnKey,
+  selectionKeys,
+  type Key,
+  type QueryLevel,
+  type Query,
+  UIDS_ONLY,
+} from '../search/query.ts'
 import type { Received } from './received.ts'
 import { IncompleteRetrieveError, NoSuchInstanceError, UIDS_PER_RETRY, type RetrieveSource } from './errors.ts'
 import { wasStale } from '../stale.ts'
@@ -196,7 +204,7 @@ async function* attemptOnce(
 ): AsyncGenerator<Instance, AttemptEnd> {
   const { pool, contexts, roles, timeout, archive } = source
   const wanted = selection.instance === undefined ? uids : [selection.instance]
-  const level: Level = wanted.length > 0 ? 'IMAGE' : selection.series === undefined ? 'STUDY' : 'SERIES'
+  const level: QueryLevel = wanted.length > 0 ? 'IMAGE' : selection.series === undefined ? 'STUDY' : 'SERIES'
   const propose = (maxContexts: number): Proposal => getProposal({ ...plan, maxContexts, roles })
   const fresh = progress.fresh === true
   const lease = await contexts.open(propose, (proposal) => pool.lease(proposal, call, { fresh }), call)

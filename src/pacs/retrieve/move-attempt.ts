@@ -10,7 +10,7 @@ import { contextOf, moveProposal } from '../contexts.ts'
 import type { Instance, Selection } from '../instance.ts'
 import { listMissing } from './missing.ts'
 import type { MoveDestination } from '../delivery/listener.ts'
-import { identifier, selectionKeys, type Level, UIDS_ONLY } from '../search/query.ts'
+import { identifier, selectionKeys, type QueryLevel, UIDS_ONLY } from '../search/query.ts'
 import { Received } from './received.ts'
 import { IncompleteRetrieveError, NoSuchInstanceError, UIDS_PER_RETRY, type RetrieveSource } from './errors.ts'
 import { wasStale } from '../stale.ts'
@@ -208,7 +208,7 @@ class Attempt {
     const { destination, moveTimeout: timeout } = this.#source
     const { study, series, instance } = this.#selection
     const wanted = instance === undefined ? this.#uids : [instance]
-    const level: Level = wanted.length > 0 ? 'IMAGE' : series === undefined ? 'STUDY' : 'SERIES'
+    const level: QueryLevel = wanted.length > 0 ? 'IMAGE' : series === undefined ? 'STUDY' : 'SERIES'
     const keys = selectionKeys(study, series, wanted)
     const request = identifier({ level, keys }, UIDS_ONLY)
     const target = { destination: destination.aeTitle, messageId }

@@ -1,10 +1,10 @@
 import { Attribute } from '../../dicom/attributes.ts'
 import { vrFor } from '../../dicom/dataset.ts'
 import { groupOf, type Tag } from '../../dicom/tag.ts'
-import { returnKey, type Key, type Level } from './query.ts'
+import { returnKey, type Key, type QueryLevel } from './query.ts'
 
 /** Attributes every answer of a level has (PS3.18 Tables 10.6.3-3, -4, -5), unique keys included. */
-export const requiredAttributes: Readonly<Record<Level, readonly Tag[]>> = {
+export const requiredAttributes: Readonly<Record<QueryLevel, readonly Tag[]>> = {
   STUDY: [
     Attribute.StudyDate,
     Attribute.StudyTime,
@@ -30,7 +30,7 @@ export const requiredAttributes: Readonly<Record<Level, readonly Tag[]>> = {
 }
 
 /** Attributes asked for besides, and given where the archive knows them (the same tables, type C). */
-export const conditionalAttributes: Readonly<Record<Level, readonly Tag[]>> = {
+export const conditionalAttributes: Readonly<Record<QueryLevel, readonly Tag[]>> = {
   STUDY: [Attribute.InstanceAvailability, Attribute.TimezoneOffsetFromUTC],
   SERIES: [
     Attribute.SeriesDescription,
@@ -50,7 +50,7 @@ export const conditionalAttributes: Readonly<Record<Level, readonly Tag[]>> = {
 }
 
 /** What `includefield=all` asks of each level besides: there is no "all" in DIMSE. */
-export const optionalAttributes: Readonly<Record<Level, readonly Tag[]>> = {
+export const optionalAttributes: Readonly<Record<QueryLevel, readonly Tag[]>> = {
   STUDY: [
     0x00080062, 0x00081030, 0x00081032, 0x00081060, 0x00081080, 0x00100021, 0x00100032, 0x00101010, 0x00101020,
     0x00101030, 0x00102160, 0x00102180, 0x001021b0, 0x00104000, 0x00201070, 0x00201200, 0x00201202, 0x00201204,
@@ -66,8 +66,8 @@ export const optionalAttributes: Readonly<Record<Level, readonly Tag[]>> = {
 }
 
 /** From the top down. */
-export const levels: readonly Level[] = ['STUDY', 'SERIES', 'IMAGE']
-const assigned = new Map<Tag, Level>()
+export const levels: readonly QueryLevel[] = ['STUDY', 'SERIES', 'IMAGE']
+const assigned = new Map<Tag, QueryLevel>()
 // The same attribute may be conditional at several levels: it belongs to the highest.
 for (const level of levels.toReversed()) {
   for (const list of [requiredAttributes, conditionalAttributes, optionalAttributes]) {
@@ -77,17 +77,17 @@ for (const level of levels.toReversed()) {
 for (const t of [Attribute.InstanceAvailability, Attribute.TimezoneOffsetFromUTC]) assigned.delete(t)
 
 /** The level an attribute belongs to; undefined when it may be asked for at any. Patient attributes are STUDY's. */
-export function levelOf(t: Tag): Level | undefined {
+export function levelOf(t: Tag): QueryLevel | undefined {
   return assigned.get(t) ?? (groupOf(t) === 0x0010 ? 'STUDY' : undefined)
 }
 
 /** 0 for STUDY, 1 for SERIES, 2 for IMAGE. */
-export function depthOf(level: Level): number {
+export function depthOf(level: QueryLevel): number {
   return levels.indexOf(level)
 }
 
 /** Return keys for what every answer of the level shows. */
-export function defaultKeys(level: Level): Key[] {
+export function defaultKeys(level: QueryLevel): Key[] {
   return [...requiredAttributes[level], ...conditionalAttributes[level]].map((t) =>
     t === Attribute.RequestAttributesSequence
       ? {

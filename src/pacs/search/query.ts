@@ -7,7 +7,7 @@ import { InvalidValueError, type Value } from '../../dicom/value.ts'
 import { representation, type Vr } from '../../dicom/vr.ts'
 
 /** Query/Retrieve Level (0008,0052) of the Study Root model (PS3.4 C.6.2). */
-export type Level = 'STUDY' | 'SERIES' | 'IMAGE'
+export type QueryLevel = 'STUDY' | 'SERIES' | 'IMAGE'
 
 /** A key: its values to match, none to match all and be returned; or the keys inside one item of a sequence. */
 export interface Key {
@@ -19,7 +19,7 @@ export interface Key {
 
 /** One C-FIND. */
 export interface Query {
-  readonly level: Level
+  readonly level: QueryLevel
   readonly keys: readonly Key[]
   /** Names are matched by meaning, where the archive agrees to (PS3.4 C.2.2.2.1.2). */
   readonly fuzzy?: boolean
@@ -55,7 +55,7 @@ export class InvalidKeyError extends Error {
 export const UIDS_ONLY: Charsets = { query: 'ISO_IR 192', always: false }
 
 /** The unique key of each level (PS3.4 C.6.2.1). */
-export const uniqueKeys: Readonly<Record<Level, Tag>> = {
+export const uniqueKeys: Readonly<Record<QueryLevel, Tag>> = {
   STUDY: Attribute.StudyInstanceUID,
   SERIES: Attribute.SeriesInstanceUID,
   IMAGE: Attribute.SOPInstanceUID,

@@ -6,11 +6,11 @@ import { representation } from '../../dicom/vr.ts'
 import { defaultKeys, depthOf, levelOf, levels } from './attribute-levels.ts'
 import type { Call } from '../call.ts'
 import { fits, type Leniency } from './post-filter.ts'
-import { returnKey, selectionKeys, uniqueKeys, type Key, type Level, type Query } from './query.ts'
+import { returnKey, selectionKeys, uniqueKeys, type Key, type QueryLevel, type Query } from './query.ts'
 
 /** A search as the web asks for it: at one level, with keys and return attributes of that level and above. */
 export interface SearchRequest {
-  readonly level: Level
+  readonly level: QueryLevel
   readonly study?: Uid
   readonly series?: Uid
   /** Attributes of the levels above are part of each result. */
@@ -141,18 +141,18 @@ function leniencyOf({ fuzzy }: SearchRequest, { loose }: Finder): Leniency {
 }
 
 /** A level above the target need not be asked when its UID is known and nothing of it is matched or shown. */
-function skips(level: Level, request: SearchRequest, parent: Dataset): boolean {
+function skips(level: QueryLevel, request: SearchRequest, parent: Dataset): boolean {
   if (level === request.level || !parent.has(uniqueKeys[level])) return false
   const asked = request.match.some((key) => keyLevel(key, request) === level)
   return !asked && !request.withParents && !request.include.some((t) => levelOf(t) === level)
 }
 
 /** Where a key goes in a hierarchical search; an attribute of no level is asked for at the target. */
-function keyLevel(key: Key, request: SearchRequest): Level {
+function keyLevel(key: Key, request: SearchRequest): QueryLevel {
   return levelOf(key.tag) ?? request.level
 }
 
-function levelKeys(level: Level, request: SearchRequest, parent: Dataset): Key[] {
+function levelKeys(level: QueryLevel, request: SearchRequest, parent: Dataset): Key[] {
   const isTarget = level === request.level
   const own = (t: Tag): boolean => (levelOf(t) ?? request.level) === level
   const upper = levels.slice(0, depthOf(level) + 1).flatMap((above) => {
@@ -168,7 +168,7 @@ function levelKeys(level: Level, request: SearchRequest, parent: Dataset): Key[]
   ])
 }
 
-function included(include: readonly Tag[], levels: readonly Level[]): Key[] {
+function included(include: readonly Tag[], levels: readonly QueryLevel[]): Key[] {
   const wanted = include.filter((t) => {
     const level = levelOf(t)
     return level === undefined || levels.includes(level)

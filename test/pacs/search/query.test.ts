@@ -4,8 +4,18 @@ import { Dataset } from '../../../src/dicom/dataset.ts'
 import type { Gateway } from '../../../src/gateway.ts'
 import { InvalidValueError } from '../../../src/dicom/value.ts'
 import { parseSearchParams } from '../../../src/dicomweb/search-params.ts'
-import { conditionalAttributes, optionalAttributes, requiredAttributes } from '../../../src/pacs/search/attribute-levels.ts'
-import { identifier, InvalidKeyError, UnencodableKeyError, withDefaultCharset, type Key } from '../../../src/pacs/search/query.ts'
+import {
+  conditionalAttributes,
+  optionalAttributes,
+  requiredAttributes,
+} from '../../../src/pacs/search/attribute-levels.ts'
+import {
+  identifier,
+  InvalidKeyError,
+  UnencodableKeyError,
+  withDefaultCharset,
+  type Key,
+} from '../../../src/pacs/search/query.ts'
 import { gatewayTo, openArchive } from '../../support/gateway-to.ts'
 import { STUDY_ROOT_FIND } from '../../support/golden.ts'
 import { ScriptedArchive, findAnswer, uidOf } from '../../support/scripted-archive.ts'
