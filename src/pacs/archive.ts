@@ -13,9 +13,9 @@ import { contextOf, findProposal } from './contexts.ts'
 import type { Instance, Selection } from './instance.ts'
 import { AssociationPool, publishAssociation, type Lease, type PoolStats, type Proposal } from './pool.ts'
 import { identifier, withDefaultCharset, type Key, type Query } from './search/query.ts'
-import type { Deliverer, MoveDestination } from './delivery/listener.ts'
-import { Retrieval } from './retrieve/retriever.ts'
-import type { MoveSource } from './retrieve/move-attempt.ts'
+import type { Deliverer, MoveDestination } from './delivery/move-destination.ts'
+import type { MoveSource } from './retrieve/retrieval.ts'
+import { Retriever } from './retrieve/retriever.ts'
 import { search, type SearchRequest } from './search/search.ts'
 import { wasStale } from './stale.ts'
 import { RecentPairs, StoreBatch, type Decompress } from './store.ts'
@@ -39,7 +39,7 @@ export class Archive implements AsyncDisposable {
   readonly #find: Proposal
   readonly #fuzzyFind: Proposal
   readonly #contexts: ContextLimit
-  readonly #retrieval: Retrieval
+  readonly #retriever: Retriever
 
   private constructor(config: ArchiveConfig, destination: MoveDestination, tls: TlsOptions | undefined) {
     this.config = config
@@ -67,7 +67,7 @@ export class Archive implements AsyncDisposable {
       callingAeTitle: config.callingAeTitle,
       moveTimeout: config.timeouts.move,
     }
-    this.#retrieval = new Retrieval(source, config.retrieve)
+    this.#retriever = new Retriever(source, config.retrieve)
     destination.know(delivererOf(config))
   }
 
@@ -139,9 +139,9 @@ export class Archive implements AsyncDisposable {
     yield* search(request, finder, call)
   }
 
-  /** Instances of a selection, each once, by C-GET or C-MOVE; see Retrieval. */
+  /** Instances of a selection, each once, by C-GET or C-MOVE; see Retriever. */
   retrieve(selection: Selection, compressed: boolean, call: Call): AsyncGenerator<Instance> {
-    return this.#retrieval.retrieve(selection, compressed, call)
+    return this.#retriever.retrieve(selection, compressed, call)
   }
 
   /** A run of C-STOREs; dispose of it when it is over. `decompress`: for what the archive takes uncompressed only. */

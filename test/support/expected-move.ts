@@ -1,4 +1,4 @@
-import type { ExpectedMove, MoveDestination } from '../../src/pacs/delivery/listener.ts'
+import type { ExpectedMove, MoveDestination } from '../../src/pacs/delivery/move-destination.ts'
 import { collect } from './byte-stream.ts'
 import { STUDY } from './slices.ts'
 

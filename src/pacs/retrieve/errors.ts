@@ -1,25 +1,3 @@
-import type { Dataset } from '../../dicom/dataset.ts'
-import type { Call } from '../call.ts'
-import type { ContextLimit } from '../context-limit.ts'
-import type { AssociationPool } from '../pool.ts'
-import type { Query } from '../search/query.ts'
-
-/** UIDs in one identifier: some archives bound its length, and a miss costs a whole try. */
-export const UIDS_PER_RETRY = 100
-
-/** What a retrieve needs of an archive. */
-export interface RetrieveSource {
-  readonly archive: string
-  readonly pool: AssociationPool
-  find(query: Query, call: Call): AsyncIterable<Dataset>
-  readonly contexts: ContextLimit
-  readonly roles: 'scp' | 'both'
-  /** The archive cannot match lists of UIDs. */
-  readonly singleUidLists: boolean
-  /** Milliseconds of silence of the archive. */
-  readonly timeout: number
-}
-
 /** Nothing of what was selected is in the archive. */
 export class NoSuchInstanceError extends Error {
   readonly code = 'NO_SUCH_INSTANCE'

@@ -1,329 +1,225 @@
-import type { Bytes, ByteStream } from '../../dicom/bytes.ts'
 import { Notifier } from '../../dicom/notifier.ts'
-import { SopClass, type Uid } from '../../dicom/uids.ts'
+import { SopClass } from '../../dicom/uids.ts'
 import { Scu, type RetrieveEnd } from '../../dimse/scu.ts'
-import { Status, statusClass, StatusError } from '../../dimse/status.ts'
+import { Status, statusClass } from '../../dimse/status.ts'
 import type { AcceptedContext } from '../../network/negotiation.ts'
 import { settlesWithin } from '../../network/settles-within.ts'
-import type { Call } from '../call.ts'
 import { contextOf, moveProposal } from '../contexts.ts'
-import type { Instance, Selection } from '../instance.ts'
-import { listMissing } from './missing.ts'
-import type { MoveDestination } from '../delivery/listener.ts'
-import { identifier, selectionKeys, type QueryLevel, UIDS_ONLY } from '../search/query.ts'
-import { Received } from './received.ts'
-import { IncompleteRetrieveError, NoSuchInstanceError, UIDS_PER_RETRY, type RetrieveSource } from './errors.ts'
+import type { Instance } from '../instance.ts'
+import type { Lease } from '../pool.ts'
 import { wasStale } from '../stale.ts'
-
-/** What a retrieve by C-MOVE needs besides. */
-export interface MoveSource extends RetrieveSource {
-  readonly destination: MoveDestination
-  readonly aeTitle: string
-  readonly callingAeTitle: string
-  /** Milliseconds of silence of the archive: it may fetch from tape. */
-  readonly moveTimeout: number
-}
+import { askIdentifier, isNamed, type Ask } from './ask.ts'
+import { MoveReading } from './move-reading.ts'
+import { Received } from './received.ts'
+import type { MoveSource, Retrieval } from './retrieval.ts'
 
 /** After the final response instances may still be under way: how long none of them has to come, in ms. */
 export const STRAGGLER_GRACE_MS = 5_000
 /** The same where the archive does not count, or counts less than came: what is listed is then compared in any case. */
 export const UNCOUNTED_GRACE_MS = 1_000
-/** How often what is missing is asked for again. */
-const RETRIES = 2
 
 /**
- * Instances of a selection by C-MOVE to our own listener, as they are stored, each once, checked to belong to it. What
- * did not come is listed by C-FIND and asked for again. `received`: instances that came already, by another way.
- * @throws NoSuchInstanceError; IncompleteRetrieveError at the end, behind what did come; StatusError;
- *   NotSupportedByArchiveError; ListenerError; and whatever ends an association
+ * The instances that one C-MOVE brings and that had not come before; a pooled association that proves dead before
+ * anything came is replaced, once.
+ * @throws NotSupportedByArchiveError, ListenerError, and whatever ends an association
  */
-export async function* retrieveByMove(
-  selection: Selection,
-  source: MoveSource,
-  received: Received,
-  call: Call,
-): AsyncGenerator<Instance> {
-  let last: RetrieveEnd | undefined
-  const hasNone = (): boolean => received.size === 0
-  if (hasNone()) {
-    last = yield* move(selection, [], source, received, call)
-    if (isComplete(last, received)) return
-    // No such destination, not authorized: another try has no other end.
-    if (hasNone() && isFinal(last.status)) {
-      throw new StatusError(last.response)
+export async function* attemptMove(retrieval: Retrieval<MoveSource>, ask: Ask): AsyncGenerator<Instance, RetrieveEnd> {
+  for (let fresh = false; ; fresh = true) {
+    const lease = await retrieval.source.pool.lease(moveProposal, retrieval.call, { fresh })
+    const attempt = new MoveAttempt(retrieval, ask)
+    try {
+      return yield* attempt.run(lease)
+    } catch (error) {
+      if (fresh || attempt.hasBrought || !wasStale(lease, error)) throw error
+    } finally {
+      lease.release()
     }
   }
-  for (let retry = 0; retry < RETRIES; retry++) {
-    const missing = await listMissing(selection, received, source, call)
-    if (missing.size === 0) {
-      if (hasNone()) throw new NoSuchInstanceError()
-      return
-    }
-    for (const [series, { instances }] of missing) {
-      const uids = [...instances.keys()]
-      const size = source.singleUidLists ? 1 : UIDS_PER_RETRY
-      for (let at = 0; at < uids.length; at += size) {
-        const one = { study: selection.study, series }
-        last = yield* move(one, uids.slice(at, at + size), source, received, call)
-        if (isFinal(last.status)) throw new StatusError(last.response)
-      }
-    }
-  }
-  const missing = await listMissing(selection, received, source, call)
-  const absent = [...missing.values()].reduce((sum, { instances }) => sum + instances.size, 0)
-  if (absent === 0) return
-  if (hasNone() && last && statusClass(last.status) === 'failure') throw new StatusError(last.response)
-  throw new IncompleteRetrieveError(received.size, absent, last?.status ?? Status.subOperationsWithFailures)
-}
-
-function isFinal(status: number): boolean {
-  return status === Status.moveDestinationUnknown || status === Status.notAuthorized
-}
-
-function isComplete(end: RetrieveEnd, received: Received): boolean {
-  if (statusClass(end.status) !== 'success' || (end.failed ?? 0) > 0) return false
-  return received.size > 0 && broughtBy(end) === received.size
 }
 
 /** Instances that the archive says it moved; undefined where it does not say. */
-function broughtBy({ completed, warning = 0 }: RetrieveEnd): number | undefined {
+export function broughtBy({ completed, warning = 0 }: RetrieveEnd): number | undefined {
   return completed === undefined ? undefined : completed + warning
 }
 
-/** One C-MOVE, at the level asked and never above it; a pooled association that proves dead is replaced, once. */
-async function* move(
-  ...args: [Selection, readonly Uid[], MoveSource, Received, Call]
-): AsyncGenerator<Instance, RetrieveEnd> {
-  for (let fresh = false; ; fresh = true) {
-    const attempt = new Attempt(...args)
-    try {
-      return yield* attempt.run(fresh)
-    } catch (error) {
-      if (fresh || !attempt.stale(error)) throw error
-    }
+/** An instance that was stored to us and waits for its turn; `answer` gives its C-STORE response. */
+interface Delivery {
+  readonly instance: Instance
+  readonly answer: (status: number) => void
+}
+
+/**
+ * Where a C-MOVE is. It and its sub-operations come over different associations, in any order: the final response may
+ * come while an instance is being read or before the last one is here.
+ */
+type Phase =
+  /** The archive is at work; no instance is being read. */
+  | { readonly kind: 'moving' }
+  /** One instance is being read, at its reader's pace; others wait. `end`: the final response, if it has come. */
+  | { readonly kind: 'reading'; readonly reading: MoveReading; readonly end: RetrieveEnd | undefined }
+  /** The final response has come; no instance is being read, but more may be under way. */
+  | { readonly kind: 'ended'; readonly end: RetrieveEnd }
+  /** No final response will come: the operation has failed, or who asked has left. Nothing more is read. */
+  | { readonly kind: 'failed'; readonly error: Error }
+  /** The attempt was left, by whichever way. Nothing is taken any more. */
+  | { readonly kind: 'over' }
+
+type MoveEvent =
+  | { readonly kind: 'reading begins'; readonly reading: MoveReading }
+  | { readonly kind: 'reading ends' }
+  | { readonly kind: 'final response'; readonly end: RetrieveEnd }
+  | { readonly kind: 'failure'; readonly error: Error }
+  | { readonly kind: 'leave' }
+
+/** The phase behind an event. @throws for what cannot be: two instances are never read at once */
+function after(phase: Phase, event: MoveEvent): Phase {
+  if (phase.kind === 'over' || event.kind === 'leave') return { kind: 'over' }
+  if (phase.kind === 'failed') return phase
+  switch (event.kind) {
+    case 'reading begins':
+      if (phase.kind === 'reading') break
+      return { kind: 'reading', reading: event.reading, end: phase.kind === 'ended' ? phase.end : undefined }
+    case 'reading ends':
+      if (phase.kind !== 'reading') break
+      return phase.end ? { kind: 'ended', end: phase.end } : { kind: 'moving' }
+    case 'final response':
+      return phase.kind === 'reading' ? { ...phase, end: event.end } : { kind: 'ended', end: event.end }
+    case 'failure':
+      return { kind: 'failed', error: event.error }
   }
+  throw new Error(`A C-MOVE cannot meet "${event.kind}" while it is ${phase.kind}`)
 }
 
-/** How far an instance is read. */
-interface Reading {
-  complete: boolean
-  failed: boolean
-  /** What was asked of the storage association and has not come. */
-  pending: Promise<unknown> | undefined
-}
-
-/** How the operation itself ended. */
-interface Ending {
-  end?: RetrieveEnd
-  error?: Error
-}
-
-function asError(error: unknown): Error {
-  return error instanceof Error ? error : new Error('The C-MOVE failed', { cause: error })
-}
-
-/** The C-MOVE on one side, what its sub-operations bring on the other. */
-class Attempt {
-  readonly #selection: Selection
-  readonly #uids: readonly Uid[]
-  readonly #source: MoveSource
-  readonly #received: Received
-  readonly #call: Call
-  readonly #waiting: { instance: Instance; answer: (status: number) => void }[] = []
-  #lease: Awaited<ReturnType<MoveSource['pool']['lease']>> | undefined
-  #context: AcceptedContext | undefined
-  #arrived = 0
-  #over = false
+/** One C-MOVE on one side, what its sub-operations bring on the other. */
+class MoveAttempt {
+  readonly #retrieval: Retrieval<MoveSource>
+  readonly #ask: Ask
+  #phase: Phase = { kind: 'moving' }
+  readonly #news = new Notifier()
+  readonly #waiting: Delivery[] = []
   /** Delivered, read or not. */
   readonly #taken = new Received()
-  /** An instance is being read, at its reader's pace. */
-  #reading = false
+  /** How many were read, to their end or not. */
+  #read = 0
   /** When the archive last delivered, or we last made it wait; by performance.now(). */
   #seen = -Infinity
-  #interrupted: Error | undefined
-  #interrupt: ((error: Error) => void) | undefined
-  readonly #news = new Notifier()
 
-  constructor(...[selection, uids, source, received, call]: Parameters<typeof move>) {
-    this.#selection = selection
-    this.#uids = uids
-    this.#source = source
-    this.#received = received
-    this.#call = call
+  constructor(retrieval: Retrieval<MoveSource>, ask: Ask) {
+    this.#retrieval = retrieval
+    this.#ask = ask
   }
 
-  /** It failed before anything came, on an association that had been used before. */
-  stale(error: unknown): boolean {
-    return this.#arrived === 0 && this.#lease !== undefined && wasStale(this.#lease, error)
+  /** Something was delivered. */
+  get hasBrought(): boolean {
+    return this.#taken.size > 0
   }
 
-  async *run(fresh: boolean): AsyncGenerator<Instance, RetrieveEnd> {
-    const { archive, pool, destination, aeTitle, callingAeTitle } = this.#source
-    const lease = await pool.lease(moveProposal, this.#call, { fresh })
-    this.#lease = lease
-    try {
-      this.#context = contextOf(lease.association, SopClass.studyRootMove, archive, 'C-MOVE')
-      await destination.listen()
-    } catch (error) {
-      lease.release()
-      throw error
-    }
+  async *run({ association }: Lease): AsyncGenerator<Instance, RetrieveEnd> {
+    const { source, received, call } = this.#retrieval
+    const { archive, destination, aeTitle, callingAeTitle } = source
+    const context = contextOf(association, SopClass.studyRootMove, archive, 'C-MOVE')
+    await destination.listen()
     const stop = new AbortController()
     const messageId = destination.nextMessageId()
     const done = destination.expect({
       archiveAeTitle: aeTitle,
       callingAeTitle,
       messageId,
-      selection: this.#selection,
-      lacks: (place) => !this.#taken.has(place) && !this.#received.has(place),
+      selection: this.#ask.selection,
+      lacks: (place) => !this.#taken.has(place) && !received.has(place),
       deliver: (instance) => this.#deliver(instance),
     })
-    const ending: Ending = {}
-    const signal = AbortSignal.any([stop.signal, this.#call.signal])
-    const operation = this.#operate(messageId, signal).then(
-      (end) => (ending.end = end),
-      (error: unknown) => (ending.error = asError(error)),
+    const signal = AbortSignal.any([stop.signal, call.signal])
+    const operation = this.#operate(new Scu(association), context, messageId, signal).then(
+      (end) => this.#move({ kind: 'final response', end }),
+      (error: unknown) => this.#move({ kind: 'failure', error: asError(error) }),
     )
-    void operation.then(() => (ending.error === undefined ? this.#tell() : this.#endReading(ending.error)))
-    const onAbort = (): void => this.#endReading(asError(this.#call.signal.reason))
-    this.#call.signal.addEventListener('abort', onAbort)
+    const onAbort = (): void => this.#move({ kind: 'failure', error: asError(call.signal.reason) })
+    call.signal.addEventListener('abort', onAbort)
     try {
-      yield* this.#instances(ending)
-      if (ending.error !== undefined) throw ending.error
-      return ending.end!
+      return yield* this.#instances()
     } finally {
-      this.#over = true
-      this.#call.signal.removeEventListener('abort', onAbort)
+      this.#move({ kind: 'leave' })
+      call.signal.removeEventListener('abort', onAbort)
       done()
       for (const { answer } of this.#waiting.splice(0)) answer(Status.outOfResources)
       // Left early: C-CANCEL goes out, and the association is kept if the archive ends the move in time.
       stop.abort(new Error('The retrieve was left'))
       await operation
-      lease.release()
     }
   }
 
-  async #operate(messageId: number, signal: AbortSignal): Promise<RetrieveEnd> {
-    const { association } = this.#lease!
-    const { destination, moveTimeout: timeout } = this.#source
-    const { study, series, instance } = this.#selection
-    const wanted = instance === undefined ? this.#uids : [instance]
-    const level: QueryLevel = wanted.length > 0 ? 'IMAGE' : series === undefined ? 'STUDY' : 'SERIES'
-    const keys = selectionKeys(study, series, wanted)
-    const request = identifier({ level, keys }, UIDS_ONLY)
+  #operate(scu: Scu, context: AcceptedContext, messageId: number, signal: AbortSignal): Promise<RetrieveEnd> {
+    const { destination, moveTimeout: timeout } = this.#retrieval.source
     const target = { destination: destination.aeTitle, messageId }
     // Some archives send no Pending response: that they deliver is a sign of life, and waiting for us is no silence.
-    const alive = (): number => (this.#reading || this.#waiting.length > 0 ? performance.now() : this.#seen)
-    return new Scu(association).move(this.#context!, request, target, { timeout, signal, alive })
+    const isWaitedFor = (): boolean => this.#phase.kind === 'reading' || this.#waiting.length > 0
+    const alive = (): number => (isWaitedFor() ? performance.now() : this.#seen)
+    return scu.move(context, askIdentifier(this.#ask), target, { timeout, signal, alive })
+  }
+
+  /** The only place where the phase changes. */
+  #move(event: MoveEvent): void {
+    const before = this.#phase
+    this.#phase = after(before, event)
+    // What the storage association still has is not waited for.
+    if (before.kind === 'reading' && this.#phase.kind === 'failed') before.reading.cut(this.#phase.error)
+    this.#news.notify()
   }
 
   /** What comes, until the move is over and no more is to be expected. */
-  async *#instances(ending: Readonly<Ending>): AsyncGenerator<Instance> {
+  async *#instances(): AsyncGenerator<Instance, RetrieveEnd> {
+    const { signal } = this.#retrieval.call
     for (;;) {
-      this.#call.signal.throwIfAborted()
+      signal.throwIfAborted()
+      const phase = this.#phase
+      if (phase.kind === 'failed') throw phase.error
       const next = this.#waiting.shift()
-      if (next) {
-        yield* this.#passOn(next)
-        continue
-      }
-      if (ending.error !== undefined) return
-      if (ending.end) {
-        const grace = this.#graceAfter(ending.end)
-        if (grace === 0 || !(await settlesWithin(this.#news.changed, grace))) return
-        continue
-      }
-      await this.#news.changed
+      if (next) yield* this.#passOn(next)
+      else if (phase.kind === 'ended') {
+        const grace = this.#graceAfter(phase.end)
+        if (grace === 0 || !(await settlesWithin(this.#news.changed, grace))) return phase.end
+      } else await this.#news.changed
     }
   }
 
   /** The final response may come before the last instance (PS3.4 C.4.2), and says how many there are, or does not. */
   #graceAfter(end: RetrieveEnd): number {
     const brought = broughtBy(end)
-    if (brought === this.#arrived) return 0
-    if (brought !== undefined && brought > this.#arrived) return STRAGGLER_GRACE_MS
-    return statusClass(end.status) === 'failure' && this.#arrived === 0 ? 0 : UNCOUNTED_GRACE_MS
+    if (brought === this.#read) return 0
+    if (brought !== undefined && brought > this.#read) return STRAGGLER_GRACE_MS
+    return statusClass(end.status) === 'failure' && this.#read === 0 ? 0 : UNCOUNTED_GRACE_MS
   }
 
-  async *#passOn({
-    instance,
-    answer,
-  }: {
-    instance: Instance
-    answer: (status: number) => void
-  }): AsyncGenerator<Instance> {
-    const reading: Reading = { complete: false, failed: false, pending: undefined }
-    this.#reading = true
+  async *#passOn({ instance, answer }: Delivery): AsyncGenerator<Instance> {
+    const { received } = this.#retrieval
+    const reading = new MoveReading()
+    this.#move({ kind: 'reading begins', reading })
     try {
-      const body = this.#read(instance.body, reading)
-      if (this.#received.has(instance)) for await (const _ of body);
+      const body = reading.of(instance.body)
+      if (received.has(instance)) for await (const _ of body);
       else yield { ...instance, body }
-      if (reading.complete) this.#received.add(instance)
+      if (reading.isComplete) received.add(instance)
     } finally {
-      this.#reading = false
-      this.#arrived++
+      this.#read++
       this.#seen = performance.now()
-      const answerNow = (): void =>
-        answer(reading.complete ? Status.success : reading.failed ? Status.cannotUnderstand : Status.outOfResources)
-      // What is still asked of the storage association comes first: it has one reader at a time.
-      if (reading.pending) void reading.pending.then(answerNow, answerNow)
-      else answerNow()
+      this.#move({ kind: 'reading ends' })
+      reading.end(answer)
     }
-  }
-
-  /** An instance as it is read, until the retrieve is left or the C-MOVE fails. */
-  async *#read(body: ByteStream, reading: Reading): AsyncGenerator<Bytes> {
-    const iterator: AsyncIterator<Bytes, unknown> = body[Symbol.asyncIterator]()
-    try {
-      for (;;) {
-        const next = iterator.next()
-        reading.pending = next
-        const result = await this.#unlessOver(next)
-        reading.pending = undefined
-        if (result.done === true) break
-        yield result.value
-      }
-      reading.complete = true
-    } catch (error) {
-      if (!this.#interrupted) {
-        reading.pending = undefined
-        reading.failed = true
-      }
-      throw error
-    } finally {
-      if (!reading.complete && !reading.pending) await iterator.return?.()
-    }
-  }
-
-  async #unlessOver<T>(next: Promise<T>): Promise<T> {
-    const { promise, resolve, reject } = Promise.withResolvers<T>()
-    next.then(resolve, reject)
-    this.#interrupt = reject
-    if (this.#interrupted) reject(this.#interrupted)
-    try {
-      return await promise
-    } finally {
-      this.#interrupt = undefined
-    }
-  }
-
-  /** The retrieve was left, or the C-MOVE has failed: what the storage association still has is not waited for. */
-  #endReading(error: Error): void {
-    this.#interrupted ??= error
-    this.#interrupt?.(this.#interrupted)
-    this.#tell()
   }
 
   #deliver(instance: Instance): Promise<number> {
-    const wanted = this.#uids.length === 0 || this.#uids.includes(instance.sopInstance)
-    if (this.#over || !wanted) return Promise.resolve(Status.notAuthorized)
+    if (this.#phase.kind === 'over' || !isNamed(this.#ask, instance.sopInstance)) {
+      return Promise.resolve(Status.notAuthorized)
+    }
     const { promise, resolve } = Promise.withResolvers<number>()
     this.#taken.add(instance)
     this.#waiting.push({ instance, answer: resolve })
-    this.#tell()
+    this.#news.notify()
     return promise
   }
+}
 
-  #tell(): void {
-    this.#news.notify()
-  }
+function asError(error: unknown): Error {
+  return error instanceof Error ? error : new Error('The C-MOVE failed', { cause: error })
 }

@@ -2,16 +2,18 @@ import { StatusError } from '../../dimse/status.ts'
 import { AssociationAbortedError } from '../../network/errors.ts'
 import { NotSupportedByArchiveError, type Call } from '../call.ts'
 import type { Instance, Selection } from '../instance.ts'
-import { Received } from './received.ts'
-import { retrieveByGet } from './get-attempt.ts'
-import { retrieveByMove, type MoveSource } from './move-attempt.ts'
+import { retrieveByGet } from './by-get.ts'
+import { retrieveByMove } from './by-move.ts'
 import { IncompleteRetrieveError } from './errors.ts'
+import { Malformed } from './malformed.ts'
+import { Received } from './received.ts'
+import type { MoveSource, Retrieval } from './retrieval.ts'
 
 /** How long it is remembered that an archive gives nothing by C-GET, in ms. */
 export const REMEMBERED_MS = 4 * 60 * 60 * 1000
 
-/** The way to fetch from one archive: C-GET, C-MOVE, or what it has been found to support. */
-export class Retrieval {
+/** Fetches from one archive: by C-GET, by C-MOVE, or by what it has been found to support. */
+export class Retriever {
   readonly #source: MoveSource
   readonly #way: 'auto' | 'get' | 'move'
   #moveUntil = 0
@@ -26,34 +28,37 @@ export class Retrieval {
    * @throws as retrieveByGet and retrieveByMove
    */
   async *retrieve(selection: Selection, compressed: boolean, call: Call): AsyncGenerator<Instance> {
-    const received = new Received()
+    const source = this.#source
+    const retrieval = { selection, source, received: new Received(), malformed: new Malformed(), call }
     if (this.#way === 'move' || (this.#way === 'auto' && performance.now() < this.#moveUntil)) {
-      yield* this.#byMove(selection, received, call)
+      yield* this.#byMove(retrieval)
       return
     }
     try {
-      yield* retrieveByGet(selection, compressed, this.#source, received, call)
+      yield* retrieveByGet(retrieval, compressed)
     } catch (error) {
-      if (this.#way === 'get' || !this.#worthMoving(error, received)) throw error
-      yield* this.#orElse(error, selection, received, call)
+      if (this.#way === 'get' || !this.#worthMoving(error, retrieval)) throw error
+      yield* this.#orElse(error, retrieval)
     }
   }
 
-  async *#byMove(...[selection, received, call]: MoveArguments): AsyncGenerator<Instance> {
+  async *#byMove(retrieval: Retrieval<MoveSource>): AsyncGenerator<Instance> {
     try {
-      yield* retrieveByMove(selection, this.#source, received, call)
+      yield* retrieveByMove(retrieval)
     } catch (error) {
       // The archive may have learnt C-GET meanwhile. Who has left says nothing of it.
-      if (!call.signal.aborted) this.#moveUntil = 0
+      if (!retrieval.call.signal.aborted) this.#moveUntil = 0
       throw error
     }
   }
 
   /** C-MOVE in place of a C-GET that failed; what failed first is told, unless this way got further. */
-  async *#orElse(first: unknown, ...[selection, received, call]: MoveArguments): AsyncGenerator<Instance> {
+  async *#orElse(first: unknown, retrieval: Retrieval<MoveSource>): AsyncGenerator<Instance> {
+    const { received, call } = retrieval
     const before = received.size
     try {
-      yield* retrieveByMove(selection, this.#source, received, call)
+      // What came malformed by C-GET may come whole by another way.
+      yield* retrieveByMove({ ...retrieval, malformed: new Malformed() })
     } catch (error) {
       call.signal.throwIfAborted()
       const isOnlyWay = first instanceof NotSupportedByArchiveError && !(error instanceof NotSupportedByArchiveError)
@@ -66,7 +71,7 @@ export class Retrieval {
    * C-GET is not there, or gave less than it should. The listener is opened for an archive that has no C-GET; what an
    * archive with C-GET could not send is asked for by C-MOVE only where that has been set up.
    */
-  #worthMoving(error: unknown, received: Received): boolean {
+  #worthMoving(error: unknown, { received }: Retrieval): boolean {
     const { destination } = this.#source
     if (error instanceof NotSupportedByArchiveError) return destination.enabled
     // Some archives abort a C-GET that they do not allow.
@@ -75,5 +80,3 @@ export class Retrieval {
     return isShort && destination.isOpen
   }
 }
-
-type MoveArguments = [selection: Selection, received: Received, call: Call]

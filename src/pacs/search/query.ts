@@ -54,6 +54,9 @@ export class InvalidKeyError extends Error {
 /** Of identifiers whose keys are UIDs: no character set need be named. */
 export const UIDS_ONLY: Charsets = { query: 'ISO_IR 192', always: false }
 
+/** Bytes of a value of VR UI (PS3.5 6.2). */
+const MAX_UID_LENGTH = 64
+
 /** The unique key of each level (PS3.4 C.6.2.1). */
 export const uniqueKeys: Readonly<Record<QueryLevel, Tag>> = {
   STUDY: Attribute.StudyInstanceUID,
@@ -78,6 +81,14 @@ export function identifier(query: Query, charsets: Charsets): Dataset {
     throw error
   }
   return dataset
+}
+
+/**
+ * Whether a UID that an archive gave can be asked for: passed back as it is, it means that one thing and no other. UIDs of
+ * archives may have any characters; as wildcards, or where a reader ends at a control character, they would mean others.
+ */
+export function isAskable(uid: string): boolean {
+  return uid.length > 0 && uid.length <= MAX_UID_LENGTH && !/[*?\\\x00-\x1f\x7f]/.test(uid)
 }
 
 function putKey(dataset: Dataset, key: Key): void {

@@ -11,7 +11,7 @@ import {
   MoveDestination,
   type Deliverer,
   type DestinationLimits,
-} from '../../../src/pacs/delivery/listener.ts'
+} from '../../../src/pacs/delivery/move-destination.ts'
 import { collect } from '../../support/byte-stream.ts'
 import { connectionsTo } from '../../support/connections.ts'
 import {
