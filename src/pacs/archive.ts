@@ -1,4 +1,3 @@
-import { BlockList, isIPv6 } from 'node:net'
 import type { ArchiveConfig } from '../config.ts'
 import type { Dataset } from '../dicom/dataset.ts'
 import { SopClass } from '../dicom/uids.ts'
@@ -13,7 +12,8 @@ import { contextOf, findProposal } from './contexts.ts'
 import type { Instance, Selection } from './instance.ts'
 import { AssociationPool, publishAssociation, type Lease, type PoolStats, type Proposal } from './pool.ts'
 import { identifier, withDefaultCharset, type Key, type Query } from './search/query.ts'
-import type { Deliverer, MoveDestination } from './delivery/move-destination.ts'
+import { delivererOf } from './delivery/deliverer.ts'
+import type { MoveDestination } from './delivery/move-destination.ts'
 import type { MoveSource } from './retrieve/retrieval.ts'
 import { Retriever } from './retrieve/retriever.ts'
 import { search, type SearchRequest } from './search/search.ts'
@@ -205,19 +205,6 @@ export function queryProposal({ search, quirks }: ArchiveConfig, fuzzy: boolean)
     relational: search.relational === 'negotiate',
     fuzzy,
   })
-}
-
-/** How an archive calls our listener. */
-export function delivererOf({ aeTitle, delivery, timeouts }: ArchiveConfig): Deliverer {
-  const { aeTitles, addresses } = delivery
-  const blocks = new BlockList()
-  for (const block of addresses) {
-    const [address, prefix] = block.split('/')
-    const family = isIPv6(address!) ? 'ipv6' : 'ipv4'
-    if (prefix === undefined) blocks.addAddress(address!, family)
-    else blocks.addSubnet(address!, Number(prefix), family)
-  }
-  return { aeTitle, aeTitles, addresses: addresses.length > 0 ? blocks : undefined, timeout: timeouts.response }
 }
 
 /** How an association to an archive is asked for, but for its proposal. */

@@ -4,12 +4,11 @@ import { parseConfig } from '../../../src/config.ts'
 import { Attribute } from '../../../src/dicom/attributes.ts'
 import { MAX_PASSED_OVER_BYTES } from '../../../src/dimse/scp.ts'
 import { DATA_PDU_SLACK_BYTES } from '../../../src/network/pdu-decode.ts'
-import { delivererOf } from '../../../src/pacs/archive.ts'
+import { delivererOf, type Deliverer } from '../../../src/pacs/delivery/deliverer.ts'
 import {
   MAX_CONNECTIONS,
   MAX_STORAGE_ASSOCIATIONS,
   MoveDestination,
-  type Deliverer,
   type DestinationLimits,
 } from '../../../src/pacs/delivery/move-destination.ts'
 import { collect } from '../../support/byte-stream.ts'
@@ -200,7 +199,8 @@ describe('a caller of our listener', () => {
     // PS3.8 9.3.3.2: abstract syntax not supported.
     expect((await calling(port)).results).toEqual([3])
     expect(await caller.store({})).toBe(0x0124)
-    expect(refused()).toEqual(['unknown-caller'])
+    // Not who is not in the configuration: the reasons lead to different places.
+    expect(refusals).toEqual([{ reason: 'unasked', callingAeTitle: 'PACS', address: '127.0.0.1' }])
   })
 
   it('that is an archive of ours may verify us at any time, and store nothing', async () => {
