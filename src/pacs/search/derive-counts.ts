@@ -1,10 +1,11 @@
+import { asGiven } from '../../dicom/as-given.ts'
 import { Attribute } from '../../dicom/attributes.ts'
 import type { Dataset } from '../../dicom/dataset.ts'
 import type { Tag } from '../../dicom/tag.ts'
 import type { Archive } from '../archive.ts'
 import type { Call } from '../call.ts'
 import { fits } from './post-filter.ts'
-import { returnKey, selectionKeys } from './query.ts'
+import { isAskable, returnKey, selectionKeys } from './query.ts'
 import { SearchTooBroadError, type SearchRequest } from './search.ts'
 
 /** Studies of one answer whose counts are derived, the first ones: each costs a query. Behind them the archive's word holds. */
@@ -82,7 +83,7 @@ function missing(study: Dataset): Tag[] {
 
 async function fillIn(archive: Archive, study: Dataset, wanted: readonly Tag[], call: Call): Promise<void> {
   const uid = study.string(Attribute.StudyInstanceUID)
-  if (wanted.length === 0 || uid === undefined) return
+  if (wanted.length === 0 || uid === undefined || !isAskable(uid)) return
   const keys = [
     returnKey(Attribute.Modality, 'CS'),
     returnKey(Attribute.SeriesInstanceUID, 'UI'),
@@ -99,7 +100,9 @@ async function fillIn(archive: Archive, study: Dataset, wanted: readonly Tag[], 
     const count = match.number(Attribute.NumberOfSeriesRelatedInstances)
     instances = instances === undefined || count === undefined ? undefined : instances + count
   }
-  if (wanted.includes(Attribute.ModalitiesInStudy)) study.set(Attribute.ModalitiesInStudy, [...modalities].sort())
+  if (wanted.includes(Attribute.ModalitiesInStudy)) {
+    study.put(Attribute.ModalitiesInStudy, { vr: 'CS', value: asGiven('CS', [...modalities].sort()) })
+  }
   if (wanted.includes(Attribute.NumberOfStudyRelatedSeries)) {
     study.set(Attribute.NumberOfStudyRelatedSeries, String(series))
   }

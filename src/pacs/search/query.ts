@@ -1,4 +1,5 @@
 import { Attribute } from '../../dicom/attributes.ts'
+import { asGiven } from '../../dicom/as-given.ts'
 import { CharacterSet, UnencodableTextError } from '../../dicom/charset.ts'
 import { Dataset, type Element } from '../../dicom/dataset.ts'
 import type { Tag } from '../../dicom/tag.ts'
@@ -66,7 +67,8 @@ export const uniqueKeys: Readonly<Record<QueryLevel, Tag>> = {
 
 /**
  * The identifier of a query (PS3.4 C.4.1.1.3): the level, the keys, and Specific Character Set where a key needs it.
- * @throws UnencodableKeyError, InvalidKeyError; InvalidValueError for a UID that an archive gave
+ * UIDs go out as they are: clients' were looked at before, an archive's may have any characters.
+ * @throws UnencodableKeyError, InvalidKeyError
  */
 export function identifier(query: Query, charsets: Charsets): Dataset {
   const dataset = new Dataset()
@@ -76,8 +78,7 @@ export function identifier(query: Query, charsets: Charsets): Dataset {
     for (const key of query.keys) putKey(dataset, key)
   } catch (error) {
     if (error instanceof UnencodableTextError) throw new UnencodableKeyError(charsets.query, { cause: error })
-    // UIDs of clients were looked at before: one that cannot be written is an archive's.
-    if (error instanceof InvalidValueError && error.vr !== 'UI') throw new InvalidKeyError(error)
+    if (error instanceof InvalidValueError) throw new InvalidKeyError(error)
     throw error
   }
   return dataset
@@ -92,6 +93,10 @@ export function isAskable(uid: string): boolean {
 }
 
 function putKey(dataset: Dataset, key: Key): void {
+  if (key.vr === 'UI') {
+    dataset.put(key.tag, { vr: 'UI', value: asGiven('UI', key.values) })
+    return
+  }
   if (representation(key.vr).kind !== 'sequence') {
     dataset.set(key.tag, key.values, key.vr)
     return
@@ -104,7 +109,8 @@ function putKey(dataset: Dataset, key: Key): void {
 
 function isAscii(keys: readonly Key[]): boolean {
   const ascii = (value: Value): boolean => /^[\x00-\x7f]*$/.test(String(value ?? ''))
-  return keys.every((key) => key.values.every(ascii) && isAscii(key.item ?? []))
+  // Specific Character Set says nothing of UIDs.
+  return keys.every((key) => (key.vr === 'UI' || key.values.every(ascii)) && isAscii(key.item ?? []))
 }
 
 /** The levels' unique keys from the top down to a selection: a hierarchical query or a retrieve (PS3.4 C.4.2.1.4). */

@@ -6,7 +6,7 @@ import { representation } from '../../dicom/vr.ts'
 import { defaultKeys, depthOf, levelOf, levels } from './attribute-levels.ts'
 import type { Call } from '../call.ts'
 import { fits, type Leniency } from './post-filter.ts'
-import { returnKey, selectionKeys, uniqueKeys, type Key, type QueryLevel, type Query } from './query.ts'
+import { isAskable, returnKey, selectionKeys, uniqueKeys, type Key, type QueryLevel, type Query } from './query.ts'
 
 /** A search as the web asks for it: at one level, with keys and return attributes of that level and above. */
 export interface SearchRequest {
@@ -127,7 +127,9 @@ async function* hierarchical(request: SearchRequest, finder: Finder, call: Call)
     // Parents are gathered first: an association is never held while another is waited for.
     const parents: Dataset[] = []
     for await (const match of finder.find(query, call)) {
-      if (match.string(uniqueKeys[level]) === undefined || !fits(match, request.match, leniency)) continue
+      // Below one that cannot be asked for by its UID nothing can be found.
+      const uid = match.string(uniqueKeys[level])
+      if (uid === undefined || !isAskable(uid) || !fits(match, request.match, leniency)) continue
       if (++visited > finder.maxParents) throw new SearchTooBroadError(finder.maxParents)
       parents.push(withParent(match, parent))
     }

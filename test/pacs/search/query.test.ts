@@ -2,7 +2,6 @@ import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest'
 import { Attribute } from '../../../src/dicom/attributes.ts'
 import { Dataset } from '../../../src/dicom/dataset.ts'
 import type { Gateway } from '../../../src/gateway.ts'
-import { InvalidValueError } from '../../../src/dicom/value.ts'
 import { parseSearchParams } from '../../../src/dicomweb/search-params.ts'
 import {
   conditionalAttributes,
@@ -240,9 +239,6 @@ describe('an identifier', () => {
       identifier({ level: 'IMAGE', keys: [key] }, { query: 'ISO_IR 192', always: false })
     expect(() => make(rows)).toThrow(InvalidKeyError)
     expect(() => make(rows)).toThrow(expect.objectContaining({ code: 'INVALID_VALUE' }))
-    // No UID of a client: those were looked at.
-    const uid = { tag: Attribute.StudyInstanceUID, vr: 'UI', values: ['1.2ä'] } as const
-    expect(() => make(uid)).toThrow(InvalidValueError)
   })
 })
 
