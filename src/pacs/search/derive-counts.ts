@@ -4,9 +4,10 @@ import type { Dataset } from '../../dicom/dataset.ts'
 import type { Tag } from '../../dicom/tag.ts'
 import type { Archive } from '../archive.ts'
 import type { Call } from '../call.ts'
+import { SearchTooBroadError } from './errors.ts'
 import { fits } from './post-filter.ts'
 import { isAskable, returnKey, selectionKeys } from './query.ts'
-import { SearchTooBroadError, type SearchRequest } from './search.ts'
+import type { SearchRequest } from './search.ts'
 
 /** Studies of one answer whose counts are derived, the first ones: each costs a query. Behind them the archive's word holds. */
 export const MAX_DERIVED = 200

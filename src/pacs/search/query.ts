@@ -1,11 +1,12 @@
 import { Attribute } from '../../dicom/attributes.ts'
 import { asGiven } from '../../dicom/as-given.ts'
-import { CharacterSet, UnencodableTextError } from '../../dicom/charset.ts'
-import { Dataset, type Element } from '../../dicom/dataset.ts'
+import { UnencodableTextError } from '../../dicom/charset.ts'
+import { Dataset } from '../../dicom/dataset.ts'
 import type { Tag } from '../../dicom/tag.ts'
 import type { Uid } from '../../dicom/uids.ts'
 import { InvalidValueError, type Value } from '../../dicom/value.ts'
 import { representation, type Vr } from '../../dicom/vr.ts'
+import { InvalidKeyError, UnencodableKeyError } from './errors.ts'
 
 /** Query/Retrieve Level (0008,0052) of the Study Root model (PS3.4 C.6.2). */
 export type QueryLevel = 'STUDY' | 'SERIES' | 'IMAGE'
@@ -30,26 +31,6 @@ export interface Charsets {
   /** The set of keys that are not ASCII. */
   readonly query: string
   readonly always: boolean
-}
-
-/** A key value has characters that the archive's query character set lacks. */
-export class UnencodableKeyError extends Error {
-  readonly code = 'UNENCODABLE_KEY'
-  readonly charset: string
-  constructor(charset: string, options?: ErrorOptions) {
-    super(`A search value has characters outside the archive's character set ${charset}`, options)
-    this.name = 'UnencodableKeyError'
-    this.charset = charset
-  }
-}
-
-/** A key value cannot be written in the VR of its attribute. */
-export class InvalidKeyError extends Error {
-  readonly code = 'INVALID_VALUE'
-  constructor(cause: InvalidValueError) {
-    super(cause.message, { cause })
-    this.name = 'InvalidKeyError'
-  }
 }
 
 /** Of identifiers whose keys are UIDs: no character set need be named. */
@@ -125,24 +106,4 @@ export function selectionKeys(study: Uid | undefined, series: Uid | undefined, i
 /** An element without value as a key; a sequence has no item. */
 export function returnKey(tag: Tag, vr: Vr): Key {
   return { tag, vr, values: [] }
-}
-
-/** What a match of an archive that names no character set is read in. */
-export function withDefaultCharset(match: Dataset, term: string): Dataset {
-  if (match.string(Attribute.SpecificCharacterSet) !== undefined) return match
-  return copyWith(match, CharacterSet.of([term]))
-}
-
-/** An item may have a set of its own, which then is that of the items in it (PS3.3 C.12.1.1.2). */
-function copyWith(source: Dataset, inherited: CharacterSet, isItem = false): Dataset {
-  const copy = new Dataset(inherited)
-  for (const [t, element] of source.entries()) {
-    if (t === Attribute.SpecificCharacterSet && !isItem) continue
-    const { value } = element
-    const inner: Element = Array.isArray(value)
-      ? { vr: element.vr, value: (value as readonly Dataset[]).map((item) => copyWith(item, copy.characterSet, true)) }
-      : element
-    copy.put(t, inner)
-  }
-  return copy
 }

@@ -2,9 +2,10 @@ import { Attribute } from '../../dicom/attributes.ts'
 import { Dataset, vrFor } from '../../dicom/dataset.ts'
 import type { Tag } from '../../dicom/tag.ts'
 import type { Uid } from '../../dicom/uids.ts'
-import { representation } from '../../dicom/vr.ts'
 import { defaultKeys, depthOf, levelOf, levels } from './attribute-levels.ts'
 import type { Call } from '../call.ts'
+import { KeyBelowLevelError, SearchNotNarrowedError, SearchTooBroadError } from './errors.ts'
+import { withParent } from './parent-attributes.ts'
 import { fits, type Leniency } from './post-filter.ts'
 import { isAskable, returnKey, selectionKeys, uniqueKeys, type Key, type QueryLevel, type Query } from './query.ts'
 
@@ -29,37 +30,6 @@ export interface Finder {
   readonly loose?: boolean
   /** Most studies or series whose children a search may ask for. */
   readonly maxParents: number
-}
-
-/** A hierarchical search would have to ask for the children of too many studies or series. */
-export class SearchTooBroadError extends Error {
-  readonly code = 'SEARCH_TOO_BROAD'
-  readonly maxParents: number
-  constructor(maxParents: number) {
-    super(`The search would visit more than ${maxParents} studies or series`)
-    this.name = 'SearchTooBroadError'
-    this.maxParents = maxParents
-  }
-}
-
-/** The archive has no relational queries, and nothing in the search narrows the studies. */
-export class SearchNotNarrowedError extends Error {
-  readonly code = 'SEARCH_NOT_NARROWED'
-  constructor() {
-    super('The archive searches from study to series to instance: name a study, or match an attribute of it')
-    this.name = 'SearchNotNarrowedError'
-  }
-}
-
-/** A match attribute of a level below the one searched. */
-export class KeyBelowLevelError extends Error {
-  readonly code = 'KEY_BELOW_LEVEL'
-  readonly tag: Tag
-  constructor(t: Tag) {
-    super('An attribute to match belongs to a lower level than the one searched')
-    this.name = 'KeyBelowLevelError'
-    this.tag = t
-  }
 }
 
 /**
@@ -199,30 +169,4 @@ function withSelection(match: Dataset, { study, series }: SearchRequest): Datase
     match.set(Attribute.SeriesInstanceUID, series)
   }
   return match
-}
-
-function withParent(match: Dataset, parent: Dataset): Dataset {
-  for (const [t, element] of parent.entries()) {
-    if (t === Attribute.SpecificCharacterSet) continue
-    const own = match.get(t)
-    if (own && !(own.value instanceof Uint8Array && own.value.length === 0)) continue
-    match.put(t, parent.characterSet === match.characterSet ? element : reencoded(match, parent, t))
-  }
-  return match
-}
-
-/** Each answer has its own character set (PS3.4 C.4.1.1.3.2): text of a parent moves into the child's, or as UTF-8. */
-function reencoded(match: Dataset, parent: Dataset, t: Tag): NonNullable<ReturnType<Dataset['get']>> {
-  const element = parent.get(t)!
-  if (!representation(element.vr).charset || !(element.value instanceof Uint8Array)) return element
-  if (!match.characterSet.canEncode(parent.strings(t).join(''))) switchToUtf8(match)
-  return new Dataset(match.characterSet).set(t, parent.values(t), element.vr).get(t)!
-}
-
-function switchToUtf8(match: Dataset): void {
-  const texts = [...match.entries()]
-    .filter(([, { vr, value }]) => representation(vr).charset && value instanceof Uint8Array)
-    .map(([t, { vr }]) => ({ t, vr, values: match.values(t) }))
-  match.set(Attribute.SpecificCharacterSet, 'ISO_IR 192')
-  for (const { t, vr, values } of texts) match.set(t, values, vr)
 }

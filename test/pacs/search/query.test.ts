@@ -3,18 +3,14 @@ import { Attribute } from '../../../src/dicom/attributes.ts'
 import { Dataset } from '../../../src/dicom/dataset.ts'
 import type { Gateway } from '../../../src/gateway.ts'
 import { parseSearchParams } from '../../../src/dicomweb/search-params.ts'
+import { InvalidKeyError, UnencodableKeyError } from '../../../src/pacs/search/errors.ts'
 import {
   conditionalAttributes,
   optionalAttributes,
   requiredAttributes,
 } from '../../../src/pacs/search/attribute-levels.ts'
-import {
-  identifier,
-  InvalidKeyError,
-  UnencodableKeyError,
-  withDefaultCharset,
-  type Key,
-} from '../../../src/pacs/search/query.ts'
+import { withDefaultCharset } from '../../../src/pacs/search/default-charset.ts'
+import { identifier, type Key } from '../../../src/pacs/search/query.ts'
 import { gatewayTo, openArchive } from '../../support/gateway-to.ts'
 import { STUDY_ROOT_FIND } from '../../support/golden.ts'
 import { ScriptedArchive, findAnswer, uidOf } from '../../support/scripted-archive.ts'

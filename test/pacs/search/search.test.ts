@@ -8,14 +8,8 @@ import { startGateway, type Gateway } from '../../../src/gateway.ts'
 import { CANCEL_GRACE_MS, TooManyMatchesError } from '../../../src/dimse/scu.ts'
 import { MAX_DERIVED } from '../../../src/pacs/search/derive-counts.ts'
 import { fits } from '../../../src/pacs/search/post-filter.ts'
-import {
-  KeyBelowLevelError,
-  search,
-  SearchNotNarrowedError,
-  SearchTooBroadError,
-  type Finder,
-  type SearchRequest,
-} from '../../../src/pacs/search/search.ts'
+import { KeyBelowLevelError, SearchNotNarrowedError, SearchTooBroadError } from '../../../src/pacs/search/errors.ts'
+import { search, type Finder, type SearchRequest } from '../../../src/pacs/search/search.ts'
 import type { Query } from '../../../src/pacs/search/query.ts'
 import { eventually } from '../../support/eventually.ts'
 import { archiveAt, openArchive } from '../../support/gateway-to.ts'
