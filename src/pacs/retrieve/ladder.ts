@@ -91,12 +91,11 @@ export const GET_LADDER: Ladder<GetRung> = {
 /** One C-MOVE for what is left of a batch. */
 export interface MoveRung {
   readonly name: string
-  readonly asks: 'all'
 }
 
 export const MOVE_LADDER: Ladder<MoveRung> = {
   rounds: 2,
-  rungs: [{ name: 'again', asks: 'all' }],
+  rungs: [{ name: 'again' }],
   final: [Status.moveDestinationUnknown, Status.notAuthorized],
   tells: 'last',
 }
