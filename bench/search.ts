@@ -1,5 +1,5 @@
 import { Attribute } from '../src/dicom/attributes.ts'
-import { defaultKeys } from '../src/pacs/attribute-levels.ts'
+import { defaultKeys } from '../src/pacs/search/attribute-levels.ts'
 import type { Scenario } from './contest.ts'
 import { curl } from './curl.ts'
 import { SEARCH_STUDIES } from './data.ts'

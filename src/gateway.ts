@@ -5,7 +5,7 @@ import { startServer, type HttpServer, type ServerOptions } from './http/server.
 import { Archive } from './pacs/archive.ts'
 import { ImagingPool } from './imaging/pool/imaging-pool.ts'
 import type { Call } from './pacs/call.ts'
-import { MoveDestination } from './pacs/move-destination.ts'
+import { MoveDestination } from './pacs/delivery/move-destination.ts'
 import { startTelemetry, type Telemetry } from './telemetry.ts'
 
 /** The running service: web server, archives, telemetry. */

@@ -7,7 +7,7 @@ import type * as Configuration from './config.ts'
 import type * as Demo from './demo/start.ts'
 import type { Viewer } from './demo/viewer.ts'
 import { startGateway, type Gateway } from './gateway.ts'
-import { ListenerError } from './pacs/move-destination.ts'
+import { ListenerError } from './pacs/delivery/listener-error.ts'
 import { TlsFileError } from './pacs/tls-files.ts'
 
 // Images pass through buffers outside the heap. Counted apart, each 64 MiB of them forces a full collection, a quarter of

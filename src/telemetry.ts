@@ -8,7 +8,7 @@ import type { RequestEvent } from './http/app.ts'
 import type { ImagingPool } from './imaging/pool/imaging-pool.ts'
 import { AssociationRejectedError } from './network/errors.ts'
 import type { Archive } from './pacs/archive.ts'
-import type { ListenerEvent, RefusedStoreEvent } from './pacs/move-destination.ts'
+import type { ListenerEvent, RefusedStoreEvent } from './pacs/delivery/events.ts'
 import type { AssociationEvent } from './pacs/pool.ts'
 
 export interface Telemetry {

@@ -1,3 +1,4 @@
+import { asGiven } from './as-given.ts'
 import { Attribute } from './attributes.ts'
 import { concat, type Bytes, type ByteStream } from './bytes.ts'
 import { Dataset } from './dataset.ts'
@@ -45,8 +46,8 @@ export function part10Header(sopClass: Uid, sopInstance: Uid, syntax: TransferSy
   const meta = new Dataset()
     .set(Attribute.FileMetaInformationGroupLength, 0, 'UL')
     .put(Attribute.FileMetaInformationVersion, { vr: 'OB', value: Uint8Array.of(0, 1) })
-    .set(Attribute.MediaStorageSOPClassUID, sopClass)
-    .set(Attribute.MediaStorageSOPInstanceUID, sopInstance)
+    .put(Attribute.MediaStorageSOPClassUID, { vr: 'UI', value: asGiven('UI', [sopClass]) })
+    .put(Attribute.MediaStorageSOPInstanceUID, { vr: 'UI', value: asGiven('UI', [sopInstance]) })
     .set(Attribute.TransferSyntaxUID, syntax.uid)
     .set(Attribute.ImplementationClassUID, IMPLEMENTATION_CLASS_UID)
     .set(Attribute.ImplementationVersionName, IMPLEMENTATION_VERSION_NAME)

@@ -7,10 +7,13 @@ export interface Resource {
   readonly instance?: Uid | undefined
 }
 
-/** The URL of a resource below the service's base URL, which has no trailing slash. */
+/**
+ * The URL of a resource below the service's base URL, which has no trailing slash. UIDs of archives may have any
+ * characters.
+ */
 export function resourceUrl(base: string, { study, series, instance }: Resource): string {
-  let url = `${base}/studies/${study}`
-  if (series !== undefined) url += `/series/${series}`
-  if (instance !== undefined) url += `/instances/${instance}`
+  let url = `${base}/studies/${encodeURIComponent(study)}`
+  if (series !== undefined) url += `/series/${encodeURIComponent(series)}`
+  if (instance !== undefined) url += `/instances/${encodeURIComponent(instance)}`
   return url
 }

@@ -1,3 +1,4 @@
+import { asGiven } from '../dicom/as-given.ts'
 import type { Bytes } from '../dicom/bytes.ts'
 import { Dataset } from '../dicom/dataset.ts'
 import { encodeDataset } from '../dicom/dataset-codec.ts'
@@ -171,7 +172,11 @@ export function encodeCommand(command: Command): Bytes {
   const dataset = new Dataset().set(COMMAND_GROUP_LENGTH, 0, 'UL')
   for (const [name, value] of Object.entries(command) as [string, Value | readonly Value[]][]) {
     const field = fields[name]
-    if (field && value !== undefined) dataset.set(field[0], value, field[1])
+    if (!field || value === undefined) continue
+    const [t, vr] = field
+    // An answer names what the peer named, even by what is no UID.
+    if (vr === 'UI') dataset.put(t, { vr, value: asGiven(vr, [value as Value]) })
+    else dataset.set(t, value, vr)
   }
   dataset.set(COMMAND_FIELD, CommandField[command.type], 'US')
   dataset.set(COMMAND_DATA_SET_TYPE, command.hasDataSet ? DATA_SET_PRESENT : NO_DATA_SET, 'US')

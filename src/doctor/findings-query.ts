@@ -1,5 +1,5 @@
 import { NotSupportedByArchiveError } from '../pacs/call.ts'
-import type { Level as QueryLevel } from '../pacs/query.ts'
+import type { QueryLevel } from '../pacs/search/query.ts'
 import type { Parties } from './findings-reach.ts'
 import { reasonOf, seconds } from './reason.ts'
 import type { Finding } from './report.ts'

@@ -3,10 +3,12 @@ import { setTimeout as delay } from 'node:timers/promises'
 import { SopClass } from '../dicom/uids.ts'
 import { Scu, type RetrieveEnd } from '../dimse/scu.ts'
 import { Status, StatusError } from '../dimse/status.ts'
-import { delivererOf } from '../pacs/archive.ts'
 import { contextOf, moveProposal } from '../pacs/contexts.ts'
-import { ListenerError, MoveDestination, type RefusedStoreEvent } from '../pacs/move-destination.ts'
-import { identifier, selectionKeys, UIDS_ONLY } from '../pacs/query.ts'
+import { delivererOf } from '../pacs/delivery/deliverer.ts'
+import type { RefusalReason, RefusedStoreEvent } from '../pacs/delivery/events.ts'
+import { ListenerError } from '../pacs/delivery/listener-error.ts'
+import { MoveDestination } from '../pacs/delivery/move-destination.ts'
+import { identifier, selectionKeys, UIDS_ONLY } from '../pacs/search/query.ts'
 import { TlsFileError } from '../pacs/tls-files.ts'
 import { NOT_TRIED, type Outcome } from './fetch.ts'
 import * as findings from './findings-transfer.ts'
@@ -158,7 +160,7 @@ function outcomeOf(
   if ('status' in end && end.status === Status.moveDestinationUnknown) {
     return failed((level) => findings.destinationUnknown(at, level))
   }
-  const refusedFor = (reason: RefusedStoreEvent['reason']): RefusedStoreEvent | undefined =>
+  const refusedFor = (reason: RefusalReason): RefusedStoreEvent | undefined =>
     refusals.find((refusal) => refusal.reason === reason)
   const withoutTls = refusedFor('tls-failed')
   if (withoutTls) return failed((level) => findings.movedWithoutTls(at, level, withoutTls.code ?? 'unknown'))

@@ -4,7 +4,7 @@ import { SopClass, isUid, type Uid } from '../dicom/uids.ts'
 import { Scu } from '../dimse/scu.ts'
 import { queryProposal } from '../pacs/archive.ts'
 import { contextOf } from '../pacs/contexts.ts'
-import { identifier, returnKey, selectionKeys, type Key, type Level, type Query } from '../pacs/query.ts'
+import { identifier, returnKey, selectionKeys, type Key, type QueryLevel, type Query } from '../pacs/search/query.ts'
 import * as findings from './findings-query.ts'
 import { CANCEL_MS, type Probe } from './probe.ts'
 
@@ -69,7 +69,7 @@ function uidOf(
 
 async function look(
   probe: Probe,
-  level: Level,
+  level: QueryLevel,
   above: readonly Key[],
   optional: Optional,
 ): Promise<Dataset[] | undefined> {

@@ -1,6 +1,6 @@
 import type { Bytes, ByteStream } from '../dicom/bytes.ts'
 import { closing, newBoundary, partHeader, relatedType, type PartHeaders } from '../dicomweb/multipart-writer.ts'
-import { IncompleteRetrieveError } from '../pacs/retrieve-source.ts'
+import { IncompleteRetrieveError } from '../pacs/retrieve/errors.ts'
 import { primed, sendStream } from './body.ts'
 import type { HttpContext } from './environment.ts'
 import { RequestError } from './problem.ts'

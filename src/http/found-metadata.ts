@@ -1,12 +1,17 @@
 import { Attribute } from '../dicom/attributes.ts'
 import type { Dataset } from '../dicom/dataset.ts'
 import type { Archive } from '../pacs/archive.ts'
-import { conditionalAttributes, levels, optionalAttributes, requiredAttributes } from '../pacs/attribute-levels.ts'
+import {
+  conditionalAttributes,
+  levels,
+  optionalAttributes,
+  requiredAttributes,
+} from '../pacs/search/attribute-levels.ts'
 import type { Call } from '../pacs/call.ts'
 import type { Selection } from '../pacs/instance.ts'
-import { selectionKeys } from '../pacs/query.ts'
-import { NoSuchInstanceError } from '../pacs/retrieve-source.ts'
-import type { SearchRequest } from '../pacs/search.ts'
+import { selectionKeys } from '../pacs/search/query.ts'
+import { NoSuchInstanceError } from '../pacs/retrieve/errors.ts'
+import type { SearchRequest } from '../pacs/search/search.ts'
 
 export const FOUND_ONLY = 'Only the attributes that the archive tells in a search are returned'
 

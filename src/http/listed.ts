@@ -1,7 +1,7 @@
 import { Attribute } from '../dicom/attributes.ts'
 import type { Dataset } from '../dicom/dataset.ts'
 import type { Selection } from '../pacs/instance.ts'
-import { returnKey, selectionKeys, type Key, type Level } from '../pacs/query.ts'
+import { returnKey, selectionKeys, type Key, type QueryLevel } from '../pacs/search/query.ts'
 import type { HttpContext } from './environment.ts'
 
 /** Series and instances that are looked at, for instance to choose one of them. */
@@ -26,7 +26,7 @@ export function listedSeries(c: HttpContext, { study, series }: Selection): Prom
 /** What a C-FIND gives, up to so many. @throws as Archive.find */
 export async function listed(
   { var: { archive, signal } }: HttpContext,
-  level: Level,
+  level: QueryLevel,
   keys: readonly Key[],
 ): Promise<Dataset[]> {
   const found: Dataset[] = []

@@ -14,12 +14,12 @@ import {
   levels,
   optionalAttributes,
   requiredAttributes,
-} from '../pacs/attribute-levels.ts'
+} from '../pacs/search/attribute-levels.ts'
 import type { QueryOptions } from '../pacs/archive.ts'
 import type { Call } from '../pacs/call.ts'
-import { deriveCounts, fittingModalities } from '../pacs/derive-counts.ts'
-import type { Level } from '../pacs/query.ts'
-import type { SearchRequest } from '../pacs/search.ts'
+import { deriveCounts, fittingModalities } from '../pacs/search/derive-counts.ts'
+import type { QueryLevel } from '../pacs/search/query.ts'
+import type { SearchRequest } from '../pacs/search/search.ts'
 import { Status, StatusError } from '../dimse/status.ts'
 import { primed, sendStream } from './body.ts'
 import type { HttpContext } from './environment.ts'
@@ -33,7 +33,7 @@ const HOLD_MS = 250
 
 /** A search resource: the level it lists, and whether each result shows the levels above (PS3.18 10.6.1). */
 export interface SearchResource {
-  readonly level: Level
+  readonly level: QueryLevel
   readonly withParents: boolean
 }
 
@@ -99,7 +99,7 @@ function searchRequest(c: HttpContext, resource: SearchResource, params: SearchP
 }
 
 /** Attributes of a lower level are not returned (PS3.18 10.6.3.3.1). */
-function isAtOrAbove(t: number, level: Level): boolean {
+function isAtOrAbove(t: number, level: QueryLevel): boolean {
   const own = levelOf(t)
   return own === undefined || depthOf(own) <= depthOf(level)
 }

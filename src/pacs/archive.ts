@@ -1,4 +1,3 @@
-import { BlockList, isIPv6 } from 'node:net'
 import type { ArchiveConfig } from '../config.ts'
 import type { Dataset } from '../dicom/dataset.ts'
 import { SopClass } from '../dicom/uids.ts'
@@ -12,11 +11,13 @@ import { ContextLimit } from './context-limit.ts'
 import { contextOf, findProposal } from './contexts.ts'
 import type { Instance, Selection } from './instance.ts'
 import { AssociationPool, publishAssociation, type Lease, type PoolStats, type Proposal } from './pool.ts'
-import { identifier, withDefaultCharset, type Key, type Query } from './query.ts'
-import type { Deliverer, MoveDestination } from './move-destination.ts'
-import { Retrieval } from './retrieve.ts'
-import type { MoveSource } from './retrieve-move.ts'
-import { search, type SearchRequest } from './search.ts'
+import { withDefaultCharset } from './search/default-charset.ts'
+import { identifier, type Key, type Query } from './search/query.ts'
+import { delivererOf } from './delivery/deliverer.ts'
+import type { MoveDestination } from './delivery/move-destination.ts'
+import type { MoveSource } from './retrieve/retrieval.ts'
+import { Retriever } from './retrieve/retriever.ts'
+import { search, type SearchRequest } from './search/search.ts'
 import { wasStale } from './stale.ts'
 import { RecentPairs, StoreBatch, type Decompress } from './store.ts'
 import { readTls } from './tls-files.ts'
@@ -39,7 +40,7 @@ export class Archive implements AsyncDisposable {
   readonly #find: Proposal
   readonly #fuzzyFind: Proposal
   readonly #contexts: ContextLimit
-  readonly #retrieval: Retrieval
+  readonly #retriever: Retriever
 
   private constructor(config: ArchiveConfig, destination: MoveDestination, tls: TlsOptions | undefined) {
     this.config = config
@@ -67,7 +68,7 @@ export class Archive implements AsyncDisposable {
       callingAeTitle: config.callingAeTitle,
       moveTimeout: config.timeouts.move,
     }
-    this.#retrieval = new Retrieval(source, config.retrieve)
+    this.#retriever = new Retriever(source, config.retrieve)
     destination.know(delivererOf(config))
   }
 
@@ -139,9 +140,9 @@ export class Archive implements AsyncDisposable {
     yield* search(request, finder, call)
   }
 
-  /** Instances of a selection, each once, by C-GET or C-MOVE; see Retrieval. */
+  /** Instances of a selection, each once, by C-GET or C-MOVE; see Retriever. */
   retrieve(selection: Selection, compressed: boolean, call: Call): AsyncGenerator<Instance> {
-    return this.#retrieval.retrieve(selection, compressed, call)
+    return this.#retriever.retrieve(selection, compressed, call)
   }
 
   /** A run of C-STOREs; dispose of it when it is over. `decompress`: for what the archive takes uncompressed only. */
@@ -205,19 +206,6 @@ export function queryProposal({ search, quirks }: ArchiveConfig, fuzzy: boolean)
     relational: search.relational === 'negotiate',
     fuzzy,
   })
-}
-
-/** How an archive calls our listener. */
-export function delivererOf({ aeTitle, delivery, timeouts }: ArchiveConfig): Deliverer {
-  const { aeTitles, addresses } = delivery
-  const blocks = new BlockList()
-  for (const block of addresses) {
-    const [address, prefix] = block.split('/')
-    const family = isIPv6(address!) ? 'ipv6' : 'ipv4'
-    if (prefix === undefined) blocks.addAddress(address!, family)
-    else blocks.addSubnet(address!, Number(prefix), family)
-  }
-  return { aeTitle, aeTitles, addresses: addresses.length > 0 ? blocks : undefined, timeout: timeouts.response }
 }
 
 /** How an association to an archive is asked for, but for its proposal. */

@@ -6,7 +6,7 @@ import type { ByteStream } from '../../src/dicom/bytes.ts'
 import { InstanceCache, type Source } from '../../src/cache/instance-cache.ts'
 import { LEAD_BYTES } from '../../src/cache/pace.ts'
 import { WINDOW_BYTES } from '../../src/cache/held-instance.ts'
-import { NoSuchInstanceError } from '../../src/pacs/retrieve-source.ts'
+import { NoSuchInstanceError } from '../../src/pacs/retrieve/errors.ts'
 import { collect } from '../support/byte-stream.ts'
 import { fakeSeries, FakeSource, type FakeInstance } from '../support/fake-source.ts'
 

@@ -213,6 +213,22 @@ describe('what cannot be missing', () => {
   })
 })
 
+describe('a UID that is none', () => {
+  it('is answered by its own bytes', () => {
+    const response = {
+      type: 'C-STORE-RSP',
+      messageIdBeingRespondedTo: 1,
+      affectedSopClassUid: CT,
+      affectedSopInstanceUid: '1.2.\xe4',
+      status: 0,
+      hasDataSet: false,
+    } as const
+    const bytes = encodeCommand(response)
+    expect(readCommandSet(Buffer.from(bytes)).get('1000')).toEqual(Buffer.from('1.2.\xe4\0', 'latin1'))
+    expect(decodeCommand(bytes)).toEqual(response)
+  })
+})
+
 describe('what real peers send', () => {
   const bytes = golden.echoRequest.subarray(12)
 

@@ -1,7 +1,7 @@
 import { expect, it } from 'vitest'
 import { Attribute } from '../../src/dicom/attributes.ts'
 import { formatTag, type Tag } from '../../src/dicom/tag.ts'
-import { requiredAttributes } from '../../src/pacs/attribute-levels.ts'
+import { requiredAttributes } from '../../src/pacs/search/attribute-levels.ts'
 import type { Use } from './archive-under-test.ts'
 import { groupBy, isCompressed, type Sample } from './corpus.ts'
 import { all, first, get, inParallel, search, type JsonDataset } from './http.ts'

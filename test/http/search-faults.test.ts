@@ -6,7 +6,7 @@ import { commandSet, findResponse, message, STUDY_ROOT_FIND } from '../support/g
 import { instanceFile } from '../support/dicom-files.ts'
 import { keeper } from '../support/kept.ts'
 import { RawClient } from '../support/raw-http.ts'
-import { findAnswer, ScriptedArchive, type ArchiveScript } from '../support/scripted-archive.ts'
+import { findAnswer, listing, ScriptedArchive, type ArchiveScript } from '../support/scripted-archive.ts'
 import { Field, WireTap } from '../support/wire-tap.ts'
 
 const kept = keeper()
@@ -251,14 +251,20 @@ describe('an archive that ignores keys', () => {
     ])
   })
 
-  it.each(['/studies', '/instances?PatientID=1'])(
-    'and sends a UID that is none is no fault of the request %s',
+  it.each(['/studies', '/series?PatientID=P-1', '/instances?PatientID=P-1'])(
+    'and has UIDs that are none, for keys or not, has all that it has listed by %s',
     async (path) => {
-      const uid = { vr: 'UI', value: Buffer.from('1.2\xe4', 'latin1') } as const
-      const { url } = await scripted({ find: findAnswer(() => [new Dataset().put(Attribute.StudyInstanceUID, uid)]) })
+      const odd = { study: '1.2.\xe4\xdfB 7', series: '1.2.\xe4/../"', instance: '1.2.\xe4' }
+      const shapes = [{ study: '1.2.3', series: '1.2.3.1', instance: '1.2.3.1.1' }, odd]
+      const { url } = await scripted({ find: listing(shapes) })
       const { status, body } = await get(url + path)
-      expect(status).toBe(500)
-      expect(body).toMatchObject({ code: 'INTERNAL' })
+      expect(status).toBe(200)
+      const list = body as Record<string, { Value: string[] }>[]
+      expect(list.map((one) => one['0020000D']!.Value[0])).toEqual(['1.2.3', odd.study])
+      const [plain, strange] = list.map((one) => one['00081190']!.Value[0]!)
+      expect(plain).toMatch(/\/studies\/1\.2\.3(\/series\/1\.2\.3\.1(\/instances\/1\.2\.3\.1\.1)?)?$/)
+      expect(strange!.startsWith(`${url}/studies/${encodeURIComponent(odd.study)}`)).toBe(true)
+      expect(URL.canParse(strange!)).toBe(true)
     },
   )
 

@@ -18,7 +18,7 @@ import {
   type PoolOptions,
   type Proposal,
 } from '../../src/pacs/pool.ts'
-import { returnKey, type Query } from '../../src/pacs/query.ts'
+import { returnKey, type Query } from '../../src/pacs/search/query.ts'
 import { eventually } from '../support/eventually.ts'
 import { openArchive } from '../support/gateway-to.ts'
 import { associateAccept, EXPLICIT_LE, findResponse, IMPLICIT_LE } from '../support/golden.ts'

@@ -1,7 +1,7 @@
 import { afterAll, describe, expect, it } from 'vitest'
 import { parseConfig, type Config } from '../../src/config.ts'
 import { Archive } from '../../src/pacs/archive.ts'
-import { MoveDestination } from '../../src/pacs/move-destination.ts'
+import { MoveDestination } from '../../src/pacs/delivery/move-destination.ts'
 import { readListenerTls, readTls, TlsFileError } from '../../src/pacs/tls-files.ts'
 import { certificateFor } from '../support/certificate.ts'
 

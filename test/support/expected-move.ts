@@ -1,4 +1,5 @@
-import type { ExpectedMove, MoveDestination } from '../../src/pacs/move-destination.ts'
+import type { ExpectedMove } from '../../src/pacs/delivery/match.ts'
+import type { MoveDestination } from '../../src/pacs/delivery/move-destination.ts'
 import { collect } from './byte-stream.ts'
 import { STUDY } from './slices.ts'
 

@@ -1,7 +1,7 @@
 import { parseConfig, type ArchiveConfig } from '../../src/config.ts'
 import { startGateway, type Gateway } from '../../src/gateway.ts'
 import { Archive } from '../../src/pacs/archive.ts'
-import { MoveDestination } from '../../src/pacs/move-destination.ts'
+import { MoveDestination } from '../../src/pacs/delivery/move-destination.ts'
 
 export interface ArchiveAddress {
   readonly host: string

@@ -1,7 +1,7 @@
 import { subscribe, unsubscribe } from 'node:diagnostics_channel'
 import { afterEach, beforeEach } from 'vitest'
 import type { RequestEvent } from '../../src/http/app.ts'
-import type { RefusedStoreEvent } from '../../src/pacs/move-destination.ts'
+import type { RefusedStoreEvent } from '../../src/pacs/delivery/events.ts'
 
 interface Channels {
   'dimsegate:refused-store': RefusedStoreEvent

@@ -1,5 +1,5 @@
 import { Attribute } from '../../src/dicom/attributes.ts'
-import { Dataset } from '../../src/dicom/dataset.ts'
+import { Dataset, type Element } from '../../src/dicom/dataset.ts'
 import { encodeDataset } from '../../src/dicom/dataset-codec.ts'
 import { part10Header } from '../../src/dicom/part10.ts'
 import { EXPLICIT_VR_LITTLE_ENDIAN, transferSyntax } from '../../src/dicom/transfer-syntax.ts'
@@ -31,7 +31,7 @@ export function sliceDataset(shape: SliceShape = {}): Dataset {
   const { instance = sliceUid(number, series), size = 64 } = shape
   return new Dataset()
     .set(Attribute.SOPClassUID, sopClass)
-    .set(Attribute.SOPInstanceUID, instance)
+    .put(Attribute.SOPInstanceUID, uidElement(instance))
     .set(Attribute.StudyDate, '20240105')
     .set(Attribute.StudyTime, '101500')
     .set(Attribute.AccessionNumber, 'A-1')
@@ -43,8 +43,8 @@ export function sliceDataset(shape: SliceShape = {}): Dataset {
     .set(Attribute.PatientID, patientId)
     .set(Attribute.PatientBirthDate)
     .set(Attribute.PatientSex, 'F')
-    .set(Attribute.StudyInstanceUID, study)
-    .set(Attribute.SeriesInstanceUID, series)
+    .put(Attribute.StudyInstanceUID, uidElement(study))
+    .put(Attribute.SeriesInstanceUID, uidElement(series))
     .set(Attribute.StudyID, '1')
     .set(Attribute.SeriesNumber, '1')
     .set(Attribute.InstanceNumber, String(number))
@@ -52,6 +52,11 @@ export function sliceDataset(shape: SliceShape = {}): Dataset {
     .set(Attribute.Columns, Math.min(size, 0xffff))
     .set(Attribute.BitsAllocated, 8)
     .put(Attribute.PixelData, { vr: 'OB', value: Buffer.alloc(size, number) })
+}
+
+/** A UID as some archives hold it: a byte for each character, whatever it is. */
+export function uidElement(uid: string): Element {
+  return { vr: 'UI', value: Buffer.from(uid.length % 2 === 0 ? uid : `${uid}\0`, 'latin1') }
 }
 
 /** A PS3.10 file. Encapsulated syntaxes get one fragment of nonsense. */

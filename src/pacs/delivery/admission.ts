@@ -1,0 +1,65 @@
+import { isIPv6, type BlockList } from 'node:net'
+import { isKnownTransferSyntax, isNative, transferSyntax } from '../../dicom/transfer-syntax.ts'
+import { SopClass, STORAGE_ROOT, type Uid } from '../../dicom/uids.ts'
+import type { AcceptorPolicy } from '../../network/negotiation.ts'
+import type { AssociateReject } from '../../network/pdu.ts'
+import type { Deliverer } from './deliverer.ts'
+
+/** Why an association is rejected (PS3.8 9.3.4). */
+export type Rejection = Omit<AssociateReject, 'type'>
+
+export const CALLED_AE_TITLE_NOT_RECOGNIZED: Rejection = { result: 1, source: 1, reason: 7 }
+export const CALLING_AE_TITLE_NOT_RECOGNIZED: Rejection = { result: 1, source: 1, reason: 3 }
+export const LOCAL_LIMIT_EXCEEDED: Rejection = { result: 2, source: 3, reason: 2 }
+
+/** Of all UIDs that the standard assigns (PS3.6 Annex A). */
+const STANDARD_ROOT = '1.2.840.10008.'
+
+/** The archives that may call. */
+export class Callers {
+  readonly #known = new Map<string, Deliverer>()
+
+  add(archive: Deliverer): void {
+    this.#known.set(archive.aeTitle, archive)
+  }
+
+  /** Those that call with this AE title from this address: more than one may share a title for storing. */
+  at(callingAeTitle: string, address: string | undefined): Deliverer[] {
+    const title = callingAeTitle.trim()
+    return [...this.#known.values()].filter(
+      ({ aeTitle, aeTitles, addresses }) =>
+        (aeTitle === title || aeTitles.includes(title)) && (!addresses || isAmong(address, addresses)),
+    )
+  }
+}
+
+function isAmong(address: string | undefined, addresses: BlockList): boolean {
+  return address !== undefined && addresses.check(address, isIPv6(address) ? 'ipv6' : 'ipv4')
+}
+
+/** What is taken from an archive: verification always, storage where something is expected of it. */
+export function admit({ storage }: { readonly storage: boolean }): AcceptorPolicy {
+  return {
+    choose: (abstractSyntax, offered) => {
+      const isServed = abstractSyntax === SopClass.verification || (storage && mayBeStorage(abstractSyntax))
+      if (!isServed) return 'abstract'
+      return choose(offered) ?? 'transfer'
+    },
+    roles: () => undefined,
+  }
+}
+
+/** Storage classes of the standard, and those of vendors, which are not told apart from other services. */
+function mayBeStorage(abstractSyntax: Uid): boolean {
+  return abstractSyntax.startsWith(STORAGE_ROOT) || !abstractSyntax.startsWith(STANDARD_ROOT)
+}
+
+/**
+ * As stored first, since an archive offers that beside a native syntax. It is never asked to decompress: it may keep the
+ * association for a move of somebody who wants the instance as stored. Deflated data sets are for disks; as in C-GET the
+ * archive inflates them.
+ */
+function choose(offered: readonly Uid[]): Uid | undefined {
+  const usable = offered.filter((uid) => isKnownTransferSyntax(uid) && !transferSyntax(uid).deflated)
+  return usable.find((uid) => !isNative(transferSyntax(uid))) ?? usable[0]
+}

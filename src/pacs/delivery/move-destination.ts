@@ -1,0 +1,212 @@
+import type { Config } from '../../config.ts'
+import { isUid } from '../../dicom/uids.ts'
+import { serve, type IncomingStore } from '../../dimse/scp.ts'
+import { Status } from '../../dimse/status.ts'
+import { Association } from '../../network/association.ts'
+import { listen, type Listening, type ListenerTls } from '../../network/listener.ts'
+import type { AcceptorPolicy } from '../../network/negotiation.ts'
+import type { AssociateRequest } from '../../network/pdu.ts'
+import type { Transport } from '../../network/transport.ts'
+import { Arrival, FROM_ARCHIVE } from '../../instance/arrival.ts'
+import type { Identity } from '../../instance/instance-index.ts'
+import { arriving } from '../instance.ts'
+import { readListenerTls } from '../tls-files.ts'
+import {
+  admit,
+  CALLED_AE_TITLE_NOT_RECOGNIZED,
+  Callers,
+  CALLING_AE_TITLE_NOT_RECOGNIZED,
+  LOCAL_LIMIT_EXCEEDED,
+  type Rejection,
+} from './admission.ts'
+import type { Deliverer } from './deliverer.ts'
+import { publishListener, publishRefusal, type RefusalReason } from './events.ts'
+import { ListenerError } from './listener-error.ts'
+import { matchingMove, placeOf, type ExpectedMove } from './match.ts'
+
+/** Storage associations open at once, of all archives together. */
+export const MAX_STORAGE_ASSOCIATIONS = 64
+/** Connections open at once: there is room for those that have yet to say who they are. */
+export const MAX_CONNECTIONS = 4 * MAX_STORAGE_ASSOCIATIONS
+/** Milliseconds a storage association may be silent between instances. */
+const IDLE_TIMEOUT_MS = 120_000
+/** Milliseconds that peers have to close their connections when we stop. */
+const CLOSE_GRACE_MS = 1_000
+
+export interface DestinationLimits {
+  /** Milliseconds from the connection to the whole A-ASSOCIATE-RQ, and before that to TLS; ARTIM_MS unless told. */
+  readonly artim?: number
+  /** Milliseconds; IDLE_TIMEOUT_MS unless told. */
+  readonly idle?: number
+}
+
+interface DestinationOptions {
+  readonly limits?: DestinationLimits
+  /** Undefined: archives deliver by TCP alone. */
+  readonly tls?: ListenerTls | undefined
+}
+
+/** Who has called over an association that stands. */
+interface Caller {
+  readonly callingAeTitle: string
+  readonly address: string | undefined
+  /** The archives it may be. */
+  readonly archives: readonly Deliverer[]
+}
+
+/**
+ * The Storage SCP that archives deliver to what a C-MOVE asks of them. It takes instances of moves under way, from the
+ * archive that was asked, and nothing else.
+ */
+export class MoveDestination implements AsyncDisposable {
+  readonly aeTitle: string
+  readonly #config: Config['dimse']
+  readonly #callers = new Callers()
+  readonly #moves = new Set<ExpectedMove>()
+  readonly #associations = new Set<Association>()
+  #listening: Promise<Listening> | undefined
+  readonly #limits: DestinationLimits
+  readonly #tls: ListenerTls | undefined
+  #messageId = 0
+
+  constructor(config: Config['dimse'], { limits = {}, tls }: DestinationOptions = {}) {
+    this.#config = config
+    this.#limits = limits
+    this.#tls = tls
+    this.aeTitle = config.aeTitle
+  }
+
+  /** Reads what TLS needs from its files; listens when it is told to. @throws TlsFileError */
+  static async open(config: Config['dimse']): Promise<MoveDestination> {
+    const isSecured = config.tls !== null && config.enabled !== false
+    return new MoveDestination(config, { tls: isSecured ? await readListenerTls(config.tls) : undefined })
+  }
+
+  /** Whether archives may deliver at all. */
+  get enabled(): boolean {
+    return this.#config.enabled !== false
+  }
+
+  /** Archives have to deliver by TLS. */
+  get isSecured(): boolean {
+    return this.#tls !== undefined
+  }
+
+  /** It listens: by configuration, or since an archive needed it. */
+  get isOpen(): boolean {
+    return this.#listening !== undefined
+  }
+
+  /** The port it listens on. @throws ListenerError */
+  async listen(): Promise<number> {
+    this.#listening ??= this.#listen()
+    try {
+      return (await this.#listening).port
+    } catch (error) {
+      this.#listening = undefined
+      throw new ListenerError(this.aeTitle, this.#config.port, { cause: error })
+    }
+  }
+
+  /** A message id that no other move has: archives name it with each instance (PS3.7 9.1.1.1.8). */
+  nextMessageId(): number {
+    this.#messageId = (this.#messageId % 65_535) + 1
+    return this.#messageId
+  }
+
+  /**
+   * Says how an archive calls us. It may verify us (C-ECHO) at any time, as its administrators do when they enter us, and
+   * store what its moves ask for.
+   */
+  know(archive: Deliverer): void {
+    this.#callers.add(archive)
+  }
+
+  /** Takes the instances of a move from here on; call what it returns when the move is over. */
+  expect(move: ExpectedMove): () => void {
+    this.#moves.add(move)
+    return () => void this.#moves.delete(move)
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    const listening = await this.#listening?.catch(() => undefined)
+    for (const association of this.#associations) association.abort()
+    await listening?.end(CLOSE_GRACE_MS)
+  }
+
+  async #listen(): Promise<Listening> {
+    const { host, port } = this.#config
+    const listening = await listen({ host, port }, (transport) => void this.#serve(transport), {
+      maxConnections: MAX_CONNECTIONS,
+      tls: this.#tls,
+      handshakeTimeout: this.#limits.artim,
+      onTlsFailure: (code, address) => publishRefusal({ reason: 'tls-failed', address, code }),
+    })
+    publishListener({ aeTitle: this.aeTitle, port: listening.port })
+    return listening
+  }
+
+  async #serve(transport: Transport): Promise<void> {
+    const { remoteAddress: address } = transport
+    const association = await Association.accept(transport, {
+      maxPduLength: 131_072,
+      decide: (request) => this.#decide(request, address),
+      onMalformed: () => publishRefusal({ reason: 'not-dicom', address }),
+      ...(this.#limits.artim !== undefined && { artim: this.#limits.artim }),
+    }).catch(() => undefined)
+    if (!association) return
+    const callingAeTitle = association.requested.callingAeTitle.trim()
+    const caller = { callingAeTitle, address, archives: this.#callers.at(callingAeTitle, address) }
+    this.#associations.add(association)
+    void association.closed.then(() => this.#associations.delete(association))
+    const patience = {
+      idleTimeout: this.#limits.idle ?? IDLE_TIMEOUT_MS,
+      dataTimeout: Math.max(...caller.archives.map(({ timeout }) => timeout)),
+    }
+    // What goes wrong ends this association; the move finds out by what does not come.
+    await serve(association, { store: (instance) => this.#store(instance, caller) }, patience).catch(() =>
+      association.abort(),
+    )
+  }
+
+  #decide(request: AssociateRequest, address: string | undefined): AcceptorPolicy | Rejection {
+    if (request.calledAeTitle.trim() !== this.aeTitle) return CALLED_AE_TITLE_NOT_RECOGNIZED
+    const archives = this.#callers.at(request.callingAeTitle, address)
+    if (archives.length === 0) {
+      publishRefusal({ reason: 'unknown-caller', address, callingAeTitle: request.callingAeTitle.trim() })
+      return CALLING_AE_TITLE_NOT_RECOGNIZED
+    }
+    if (this.#associations.size >= MAX_STORAGE_ASSOCIATIONS) return LOCAL_LIMIT_EXCEEDED
+    return admit({ storage: this.#movesOf(archives).length > 0 })
+  }
+
+  #movesOf(archives: readonly Deliverer[]): ExpectedMove[] {
+    const isOf = (move: ExpectedMove): boolean => archives.some(({ aeTitle }) => aeTitle === move.archiveAeTitle)
+    return [...this.#moves].filter(isOf)
+  }
+
+  /** The status of the C-STORE response. */
+  async #store(incoming: IncomingStore, caller: Caller): Promise<number> {
+    const refuse = (reason: RefusalReason, status: number): number => {
+      publishRefusal({ reason, address: caller.address, callingAeTitle: caller.callingAeTitle })
+      return status
+    }
+    const moves = this.#movesOf(caller.archives)
+    if (moves.length === 0) return refuse('unasked', Status.notAuthorized)
+    const arrival = await Arrival.begin(incoming.body, incoming.syntax, FROM_ARCHIVE).catch(() => undefined)
+    const identity = arrival?.index.identity
+    if (!identity || !isNamedWell(incoming, identity)) return refuse('unreadable', Status.cannotUnderstand)
+    const move = matchingMove(moves, incoming, identity)
+    if (!move) return refuse('unexpected', Status.notAuthorized)
+    const { study } = move.selection
+    const place = placeOf(move, identity, incoming.sopInstance)
+    return move.deliver(arriving({ sopClass: identity.sopClass ?? incoming.sopClass, study, ...place }, arrival!))
+  }
+}
+
+/** Whether all the UIDs by which it would be passed on are UIDs: what is none may be a path or a header elsewhere. */
+function isNamedWell({ sopClass, sopInstance }: IncomingStore, identity: Identity): boolean {
+  const { series } = identity
+  const used = [identity.sopClass ?? sopClass, identity.sopInstance ?? sopInstance]
+  return used.every(isUid) && (series === undefined || isUid(series))
+}

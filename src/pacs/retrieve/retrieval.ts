@@ -1,0 +1,40 @@
+import type { Dataset } from '../../dicom/dataset.ts'
+import type { Call } from '../call.ts'
+import type { ContextLimit } from '../context-limit.ts'
+import type { MoveDestination } from '../delivery/move-destination.ts'
+import type { Selection } from '../instance.ts'
+import type { AssociationPool } from '../pool.ts'
+import type { Query } from '../search/query.ts'
+import type { Malformed } from './malformed.ts'
+import type { Received } from './received.ts'
+
+/** What a retrieve needs of an archive. */
+export interface RetrieveSource {
+  readonly archive: string
+  readonly pool: AssociationPool
+  find(query: Query, call: Call): AsyncIterable<Dataset>
+  readonly contexts: ContextLimit
+  readonly roles: 'scp' | 'both'
+  /** The archive cannot match lists of UIDs. */
+  readonly singleUidLists: boolean
+  /** Milliseconds of silence of the archive. */
+  readonly timeout: number
+}
+
+/** What a retrieve by C-MOVE needs besides. */
+export interface MoveSource extends RetrieveSource {
+  readonly destination: MoveDestination
+  readonly aeTitle: string
+  readonly callingAeTitle: string
+  /** Milliseconds of silence of the archive: it may fetch from tape. */
+  readonly moveTimeout: number
+}
+
+/** One retrieve under way: what is wanted, from where, for whom, and what has come of it by whichever way. */
+export interface Retrieval<Source extends RetrieveSource = RetrieveSource> {
+  readonly selection: Selection
+  readonly source: Source
+  readonly received: Received
+  readonly malformed: Malformed
+  readonly call: Call
+}

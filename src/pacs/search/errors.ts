@@ -1,0 +1,53 @@
+import type { Tag } from '../../dicom/tag.ts'
+import type { InvalidValueError } from '../../dicom/value.ts'
+
+/** A hierarchical search would have to ask for the children of too many studies or series. */
+export class SearchTooBroadError extends Error {
+  readonly code = 'SEARCH_TOO_BROAD'
+  readonly maxParents: number
+  constructor(maxParents: number) {
+    super(`The search would visit more than ${maxParents} studies or series`)
+    this.name = 'SearchTooBroadError'
+    this.maxParents = maxParents
+  }
+}
+
+/** The archive has no relational queries, and nothing in the search narrows the studies. */
+export class SearchNotNarrowedError extends Error {
+  readonly code = 'SEARCH_NOT_NARROWED'
+  constructor() {
+    super('The archive searches from study to series to instance: name a study, or match an attribute of it')
+    this.name = 'SearchNotNarrowedError'
+  }
+}
+
+/** A match attribute of a level below the one searched. */
+export class KeyBelowLevelError extends Error {
+  readonly code = 'KEY_BELOW_LEVEL'
+  readonly tag: Tag
+  constructor(t: Tag) {
+    super('An attribute to match belongs to a lower level than the one searched')
+    this.name = 'KeyBelowLevelError'
+    this.tag = t
+  }
+}
+
+/** A key value has characters that the archive's query character set lacks. */
+export class UnencodableKeyError extends Error {
+  readonly code = 'UNENCODABLE_KEY'
+  readonly charset: string
+  constructor(charset: string, options?: ErrorOptions) {
+    super(`A search value has characters outside the archive's character set ${charset}`, options)
+    this.name = 'UnencodableKeyError'
+    this.charset = charset
+  }
+}
+
+/** A key value cannot be written in the VR of its attribute. */
+export class InvalidKeyError extends Error {
+  readonly code = 'INVALID_VALUE'
+  constructor(cause: InvalidValueError) {
+    super(cause.message, { cause })
+    this.name = 'InvalidKeyError'
+  }
+}

@@ -1,0 +1,80 @@
+import { Attribute } from '../../dicom/attributes.ts'
+import type { Dataset } from '../../dicom/dataset.ts'
+import type { Vr } from '../../dicom/vr.ts'
+import { matchesWildcard } from '../../dicom/wildcard.ts'
+import type { Key } from './query.ts'
+
+export interface Leniency {
+  /** Names were matched by meaning. */
+  readonly fuzzy: boolean
+  /** The archive matches more than the standard says, and is believed: UIDs and modalities are compared all the same. */
+  readonly loose: boolean
+}
+
+/**
+ * Whether a match fits the keys: some archives ignore a key (PS3.4 C.2.2.2). Only where the answer has a value to look
+ * at, and only what can be told for certain: text beyond ASCII may be in another character set than the archive says.
+ */
+export function fits(match: Dataset, keys: readonly Key[], { fuzzy, loose }: Leniency): boolean {
+  return keys.every((key) => {
+    if (key.item || key.values.length === 0) return true
+    if (loose && key.vr !== 'UI' && key.tag !== Attribute.ModalitiesInStudy) return true
+    if (fuzzy && key.vr === 'PN') return true
+    const found = match.strings(key.tag)
+    return found.length === 0 || found.some((value) => key.values.some((one) => fitsOne(key.vr, String(one), value)))
+  })
+}
+
+function fitsOne(vr: Vr, key: string, value: string): boolean {
+  switch (vr) {
+    case 'UI':
+      return matchesWildcard(key, value)
+    case 'DA':
+      return fitsRange(key, value.replaceAll('.', ''), /^\d{8}$/)
+    case 'TM':
+      return fitsRange(key, value.replaceAll(':', ''), /^\d{2,6}(\.\d+)?$/)
+    case 'IS':
+    case 'DS':
+    case 'US':
+    case 'SS':
+    case 'UL':
+    case 'SL':
+      return Number.isNaN(Number(value)) || Number(key) === Number(value)
+    case 'PN':
+      // Archives differ in case, in what delimits components, and in whether a part of the name will do.
+      return fitsText(key, value) || fitsText(`*${nameText(key)}*`, nameText(value))
+    case 'AE':
+    case 'AS':
+    case 'CS':
+    case 'LO':
+    case 'SH':
+      return fitsText(key, value)
+    default:
+      return true
+  }
+}
+
+/** Whatever the case: many databases do not tell it apart. */
+function fitsText(pattern: string, value: string): boolean {
+  if (!/^[\x00-\x7f]*$/.test(pattern + value)) return true
+  return matchesWildcard(pattern.trim().toLowerCase(), value.trim().toLowerCase())
+}
+
+function nameText(name: string): string {
+  return name.replace(/[\^=, ]+/g, '')
+}
+
+/** PS3.4 C.2.2.2.5: one value, or two of which one may be left out; each as exact as it is written. */
+function fitsRange(key: string, value: string, form: RegExp): boolean {
+  if (!form.test(value)) return true
+  const [from = '', to] = key.split('-')
+  if (to === undefined) return compare(value, from) === 0
+  return (from === '' || compare(value, from) >= 0) && (to === '' || compare(value, to) <= 0)
+}
+
+/** At the precision of the shorter one. */
+function compare(a: string, b: string): number {
+  const length = Math.min(a.length, b.length)
+  const [x, y] = [a.slice(0, length), b.slice(0, length)]
+  return x === y ? 0 : x < y ? -1 : 1
+}

@@ -1,0 +1,183 @@
+import { setTimeout as delay } from 'node:timers/promises'
+import { afterEach, describe, expect, it, vi } from 'vitest'
+import { parseConfig } from '../../../src/config.ts'
+import { DemoArchive } from '../../../src/demo/demo-archive.ts'
+import type { Faults } from '../../../src/demo/faults.ts'
+import { Dataset } from '../../../src/dicom/dataset.ts'
+import { Archive } from '../../../src/pacs/archive.ts'
+import { MoveDestination } from '../../../src/pacs/delivery/move-destination.ts'
+import { REMEMBERED_MS } from '../../../src/pacs/retrieve/retriever.ts'
+import { collect } from '../../support/byte-stream.ts'
+import { E, S, seriesFiles } from '../../support/dicom-files.ts'
+import { getResponse, STUDY_ROOT_GET } from '../../support/golden.ts'
+import { keeper } from '../../support/kept.ts'
+import { failOnLeaks } from '../../support/leaks.ts'
+import { freePort } from '../../support/ports.ts'
+import { listing, ScriptedArchive, storeAll } from '../../support/scripted-archive.ts'
+import { C_MOVE_RQ, endMove, onMove, StorageCaller } from '../../support/scripted-mover.ts'
+import { sliceUid, STUDY } from '../../support/slices.ts'
+
+failOnLeaks()
+
+const C_GET_RQ = 0x0010
+const FAILED_LIST = 0x00080058
+const noGet: Faults = { acceptsClass: (uid) => uid !== STUDY_ROOT_GET }
+const series = seriesFiles(4)
+const all = [1, 2, 3, 4].map((n) => `${E}.${n}`)
+
+const kept = keeper()
+
+afterEach(async () => {
+  vi.useRealTimers()
+})
+
+async function archiveAt(
+  address: { port: number; aeTitle?: string },
+  listener: { port: number; enabled?: boolean | 'auto' },
+): Promise<{ archive: Archive; destination: MoveDestination }> {
+  const config = parseConfig({
+    dimse: { host: '127.0.0.1', enabled: true, ...listener },
+    // An association that was agreed on without C-GET is not kept: it would hide that there is C-GET now.
+    archives: [{ aeTitle: 'DEMO', host: '127.0.0.1', retrieve: 'auto', timeouts: { idle: '10ms' }, ...address }],
+  })
+  const destination = kept(new MoveDestination(config.dimse))
+  if (config.dimse.enabled === true) await destination.listen()
+  return { destination, archive: kept(await Archive.open(config.archives[0]!, destination)) }
+}
+
+async function demoWith(
+  faults: Faults,
+  enabled: boolean | 'auto' = true,
+): Promise<{ demo: DemoArchive; archive: Archive; ways: () => [number, number] }> {
+  const port = await freePort()
+  const demo = kept(await DemoArchive.start({ destinations: { DIMSEGATE: { host: '127.0.0.1', port } }, faults }))
+  for (const file of series) await demo.put(file)
+  const { archive } = await archiveAt({ port: demo.port }, { port, enabled })
+  return { demo, archive, ways: () => [demo.retrievals, demo.moves] }
+}
+
+async function fetched(archive: Archive, study = S): Promise<string[]> {
+  const uids: string[] = []
+  for await (const { sopInstance, body } of archive.retrieve({ study }, true, {
+    signal: new AbortController().signal,
+  })) {
+    await collect(body)
+    uids.push(sopInstance)
+  }
+  // Idle associations go.
+  await delay(40)
+  return uids.sort()
+}
+
+describe('an archive without C-GET', () => {
+  it.each([true, 'auto'] as const)(
+    'is asked by C-MOVE, and for hours not otherwise (dimse.enabled %s)',
+    async (enabled) => {
+      const { demo, archive, ways } = await demoWith(noGet, enabled)
+      vi.useFakeTimers({ toFake: ['performance'] })
+      expect(await fetched(archive)).toEqual(all)
+      // It has C-GET from now on, but it was told for hours that it has none.
+      demo.faults = {}
+      expect(await fetched(archive)).toEqual(all)
+      vi.advanceTimersByTime(REMEMBERED_MS - 1_000)
+      expect(await fetched(archive)).toEqual(all)
+      expect(ways()).toEqual([0, 3])
+      vi.advanceTimersByTime(2_000)
+      expect(await fetched(archive)).toEqual(all)
+      expect(ways()).toEqual([1, 3])
+    },
+  )
+
+  it('that fails at C-MOVE too is asked by C-GET the next time', async () => {
+    const { demo, archive, ways } = await demoWith(noGet)
+    expect(await fetched(archive)).toEqual(all)
+    demo.faults = { ...noGet, moveStatus: 0xa801 }
+    await expect(fetched(archive)).rejects.toMatchObject({ status: 0xa801 })
+    demo.faults = {}
+    expect(await fetched(archive)).toEqual(all)
+    expect(ways()).toEqual([1, 2])
+  })
+
+  it('is not asked by C-GET again since somebody left', async () => {
+    const { demo, archive, ways } = await demoWith(noGet)
+    expect(await fetched(archive)).toEqual(all)
+    demo.faults = {}
+    const controller = new AbortController()
+    const reading = archive.retrieve({ study: S }, true, { signal: controller.signal })
+    await reading.next()
+    controller.abort(new Error('left'))
+    await expect(reading.next()).rejects.toThrow('left')
+    expect(await fetched(archive)).toEqual(all)
+    expect(ways()).toEqual([0, 3])
+  })
+
+  it('that does not know us either is told by what its C-MOVE says', async () => {
+    const { archive } = await demoWith({ ...noGet, moveStatus: 0xa801 })
+    await expect(fetched(archive)).rejects.toMatchObject({ code: 'DIMSE_STATUS', status: 0xa801 })
+  })
+})
+
+describe('an archive that accepts C-GET and fails every sub-operation (A702)', () => {
+  const failing = (demo: () => DemoArchive): Faults => ({ getFails: () => demo().moves === 0 })
+
+  it('is asked by C-MOVE where the listener is open, and from then on at once', async () => {
+    const { demo, archive, ways } = await demoWith({})
+    demo.faults = failing(() => demo)
+    expect(await fetched(archive)).toEqual(all)
+    expect(demo.moves).toBe(1)
+    const [gets] = ways()
+    expect(gets).toBeGreaterThan(0)
+    expect(await fetched(archive)).toEqual(all)
+    expect(ways()).toEqual([gets, 2])
+  })
+
+  it('is told by A702 where the listener is not set up', async () => {
+    const { demo, archive } = await demoWith({}, 'auto')
+    demo.faults = failing(() => demo)
+    await expect(fetched(archive)).rejects.toMatchObject({ code: 'DIMSE_STATUS', status: 0xa702 })
+    expect(demo.moves).toBe(0)
+  })
+
+  it('and at C-MOVE too is told by A702', async () => {
+    const { archive } = await demoWith({ getFails: () => true })
+    await expect(fetched(archive)).rejects.toMatchObject({ code: 'DIMSE_STATUS', status: 0xa702 })
+  })
+})
+
+describe('an archive that cannot give some instances by C-GET (B000)', () => {
+  it('is asked for just these by C-MOVE, and by C-GET first the next time', async () => {
+    const port = await freePort()
+    const shapes = [1, 2, 3, 4, 5].map((number) => ({ number }))
+    const lost = [4, 5].map((n) => sliceUid(n))
+    const scripted = kept(await ScriptedArchive.start({ find: listing(shapes) }))
+    scripted.script.get = async (association, { contextId, messageId, identifier }) => {
+      const named = identifier.strings(0x00080018)
+      const wanted = shapes.filter(({ number }) => named.length === 0 || named.includes(sliceUid(number)))
+      const good = wanted.filter(({ number }) => number < 4)
+      await storeAll(
+        association,
+        good.map((shape) => ({ shape })),
+      )
+      const data = association.encode(contextId, new Dataset().set(FAILED_LIST, lost))
+      const counts = { completed: good.length, failed: wanted.length - good.length, warning: 0 }
+      await association.peer.send(getResponse({ contextId, messageId, status: 0xb000, data, ...counts }))
+    }
+    scripted.script.other = onMove(async (association, message, originator) => {
+      const storage = await StorageCaller.open(port, { callingAeTitle: 'DEMO' })
+      for (const number of [4, 5]) await storage.store({ number }, { originator })
+      await storage.release()
+      storage.peer.socket.destroy()
+      await endMove(association, message, { completed: 2, failed: 0 })
+    })
+    const { archive } = await archiveAt(scripted.address, { port })
+    const uids = shapes.map(({ number }) => sliceUid(number))
+    expect(await fetched(archive, STUDY)).toEqual(uids)
+    const moves = scripted.received(C_MOVE_RQ).map(({ identifier }) => identifier)
+    expect(moves.map((identifier) => [identifier.string(0x00080052), identifier.strings(0x00080018)])).toEqual([
+      ['IMAGE', lost],
+    ])
+    const gets = scripted.received(C_GET_RQ).length
+    expect(await fetched(archive, STUDY)).toEqual(uids)
+    expect(scripted.received(C_GET_RQ).length).toBeGreaterThan(gets)
+  })
+})
