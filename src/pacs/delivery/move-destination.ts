@@ -200,7 +200,7 @@ export class MoveDestination implements AsyncDisposable {
     if (!move) return refuse('unexpected', Status.notAuthorized)
     const { study } = move.selection
     const place = placeOf(move, identity, incoming.sopInstance)
-    return move.deliver(arriving({ sopClass: identity.sopClass ?? incoming.sopClass, study, ...place }, arrival!))
+    return move.deliver(arriving({ sopClass: identity.sopClass ?? incoming.sopClass, study, ...place }, arrival))
   }
 }
 
