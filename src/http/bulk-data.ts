@@ -4,7 +4,7 @@ import { littleEndian, type DataSetSource } from '../dicom/data-set-source.ts'
 import { walkElements, type WalkedElement } from '../dicom/element-walk.ts'
 import { formatTag } from '../dicom/tag.ts'
 import { isBulkData } from '../dicomweb/bulk-attributes.ts'
-import { isOmitted } from '../dicomweb/encoded-model.ts'
+import { isOmitted } from '../dicomweb/encode/encoded-model.ts'
 import { allFrames, run, wholePixelData, type SizedBytes } from '../dicomweb/frames.ts'
 import {
   negotiateBulkData,
@@ -12,7 +12,7 @@ import {
   representValue,
   type BulkOffer,
   type Representation,
-} from '../dicomweb/negotiate-bulk.ts'
+} from '../dicomweb/negotiate/negotiate-bulk.ts'
 import { Delivery, notAcceptable, notFound, type Part } from './delivery.ts'
 import type { HttpContext } from './environment.ts'
 import { documentOf } from './encapsulated-document.ts'

@@ -3,7 +3,7 @@ import { Attribute } from '../dicom/attributes.ts'
 import { concat, type Bytes } from '../dicom/bytes.ts'
 import { littleEndian } from '../dicom/data-set-source.ts'
 import { EXPLICIT_VR_LITTLE_ENDIAN } from '../dicom/transfer-syntax.ts'
-import { isVideo } from '../dicomweb/bulk-media.ts'
+import { isVideo } from '../dicomweb/negotiate/bulk-media.ts'
 import { frameOf, wholePixelData, type SizedBytes } from '../dicomweb/frames.ts'
 import {
   byWish,
@@ -11,7 +11,7 @@ import {
   wantedSyntaxes,
   type BulkOffer,
   type Representation,
-} from '../dicomweb/negotiate-bulk.ts'
+} from '../dicomweb/negotiate/negotiate-bulk.ts'
 import { readPixelLayout, type PixelLayout } from '../dicomweb/pixel-layout.ts'
 import { BitJoiner } from '../imaging/bit-joiner.ts'
 import { CodestreamError } from '../imaging/codec-error.ts'

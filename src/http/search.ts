@@ -2,11 +2,11 @@ import type { Bytes } from '../dicom/bytes.ts'
 import { Attribute } from '../dicom/attributes.ts'
 import { vrFor, type Dataset } from '../dicom/dataset.ts'
 import { formatTag } from '../dicom/tag.ts'
-import { encodeJson } from '../dicomweb/json.ts'
-import { closing, newBoundary, partHeader, relatedType } from '../dicomweb/multipart-writer.ts'
+import { encodeJson } from '../dicomweb/encode/json.ts'
+import { closing, newBoundary, partHeader, relatedType } from '../dicomweb/multipart/writer.ts'
 import { resourceUrl } from '../dicomweb/resource.ts'
-import { encodeXml } from '../dicomweb/xml.ts'
-import { parseSearchParams, type SearchParams } from '../dicomweb/search-params.ts'
+import { encodeXml } from '../dicomweb/encode/xml.ts'
+import { parseSearchParams, type SearchParams } from '../dicomweb/params/search-params.ts'
 import {
   conditionalAttributes,
   depthOf,

@@ -1,7 +1,7 @@
 import { Attribute } from '../dicom/attributes.ts'
 import { readPart10 } from '../dicom/part10.ts'
 import type { Uid } from '../dicom/uids.ts'
-import { FailureReason, StoreResponse } from '../dicomweb/store-response.ts'
+import { FailureReason, StoreResponse } from '../dicomweb/encode/store-response.ts'
 import { statusClass } from '../dimse/status.ts'
 import { identify } from '../pacs/identify.ts'
 import type { Instance, InstanceUids } from '../pacs/instance.ts'
