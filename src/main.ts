@@ -2,8 +2,8 @@
 import { readFile } from 'node:fs/promises'
 import { parseArgs } from 'node:util'
 import { setFlagsFromString } from 'node:v8'
-import { ConfigError, loadConfig } from './config.ts'
-import type * as Configuration from './config.ts'
+import { ConfigError, loadConfig } from './config/config.ts'
+import type * as Configuration from './config/config.ts'
 import type * as Demo from './demo/start.ts'
 import type { Viewer } from './demo/viewer.ts'
 import { startGateway, type Gateway } from './gateway.ts'
@@ -125,7 +125,7 @@ async function demo(values: {
 
 // Not within a function that disposes of something: there TypeScript 5.9 does not rewrite the names of what is imported.
 function demoModules(): Promise<[typeof Demo, typeof Configuration]> {
-  return Promise.all([import('./demo/start.ts'), import('./config.ts')])
+  return Promise.all([import('./demo/start.ts'), import('./config/config.ts')])
 }
 
 /** Ends the process: 0 without a problem, 1 with one; a faulty command line or configuration ends it with 2. */

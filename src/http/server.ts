@@ -1,7 +1,7 @@
 import { createServer, type Server, type ServerResponse } from 'node:http'
 import type { AddressInfo, Socket } from 'node:net'
 import { getRequestListener } from '@hono/node-server'
-import type { Config } from '../config.ts'
+import type { Config } from '../config/config.ts'
 import { createApp, type AppOptions } from './app.ts'
 import { readContract } from './contract.ts'
 import { ReadinessCheck, type ReadinessOptions } from './readiness.ts'

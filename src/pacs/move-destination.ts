@@ -1,6 +1,6 @@
 import { channel } from 'node:diagnostics_channel'
 import { isIPv6, type BlockList } from 'node:net'
-import type { Config } from '../config.ts'
+import type { Config } from '../config/config.ts'
 import { isNative, isKnownTransferSyntax, transferSyntax } from '../dicom/transfer-syntax.ts'
 import { isUid, SopClass, STORAGE_ROOT, type Uid } from '../dicom/uids.ts'
 import { untruncated } from '../dicom/verify.ts'

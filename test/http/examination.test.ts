@@ -1,5 +1,5 @@
 import { afterEach, describe, expect, it, vi } from 'vitest'
-import { parseConfig } from '../../src/config.ts'
+import { parseConfig } from '../../src/config/config.ts'
 import { DemoArchive } from '../../src/demo/demo-archive.ts'
 import { startGateway, type Gateway } from '../../src/gateway.ts'
 import { EXAMINED_MS, type Readiness } from '../../src/http/readiness.ts'

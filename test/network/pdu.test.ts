@@ -1,6 +1,6 @@
 import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
-import { MAX_IDENTITY_BYTES } from '../../src/config-values.ts'
+import { MAX_IDENTITY_BYTES } from '../../src/config/values.ts'
 import type { Bytes } from '../../src/dicom/bytes.ts'
 import {
   DATA_PDU_SLACK_BYTES,

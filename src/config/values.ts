@@ -1,6 +1,6 @@
 import { isIP } from 'node:net'
 import { z } from 'zod'
-import { normaliseTerms } from './dicom/charset-terms.ts'
+import { normaliseTerms } from '../dicom/charset-terms.ts'
 import { byteSizePattern, durationPattern, parseBytes, parseDuration } from './units.ts'
 
 // The kinds of value there are. An `error` text says what is expected, and is read after that word:

@@ -1,6 +1,6 @@
 import type { YAMLError } from 'yaml'
 import { LineCounter, isNode, parseDocument, visit } from 'yaml'
-import type { ConfigPath } from './config-tree.ts'
+import type { ConfigPath } from './tree.ts'
 
 export interface YamlText {
   /** Plain values; undefined when there are faults, null when the text is empty. */

@@ -1,7 +1,7 @@
 import type { core } from 'zod'
-import { conflict } from './config-schema.ts'
-import type { ConfigPath } from './config-tree.ts'
-import { childOf, keysOf, nodeAt, pathText } from './config-tree.ts'
+import { conflict } from './schema.ts'
+import type { ConfigPath } from './tree.ts'
+import { childOf, keysOf, nodeAt, pathText } from './tree.ts'
 import { closest } from './suggest.ts'
 
 export interface ConfigFault {

@@ -1,7 +1,7 @@
-import type { ConfigFault } from './config-faults.ts'
-import type { ConfigPath, SchemaNode } from './config-tree.ts'
-import { childOf, everyKey, hasType, keysOf, nodeAt, pathText, schemaRoot, variants } from './config-tree.ts'
-import { readYaml } from './config-yaml.ts'
+import type { ConfigFault } from './faults.ts'
+import type { ConfigPath, SchemaNode } from './tree.ts'
+import { childOf, everyKey, hasType, keysOf, nodeAt, pathText, schemaRoot, variants } from './tree.ts'
+import { readYaml } from './yaml.ts'
 import { closest } from './suggest.ts'
 
 export type Environment = Readonly<Record<string, string | undefined>>

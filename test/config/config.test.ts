@@ -4,14 +4,14 @@ import { join } from 'node:path'
 import fc from 'fast-check'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { parse as parseYaml } from 'yaml'
-import { variableName } from '../src/config-environment.ts'
-import { configJsonSchema } from '../src/config-schema.ts'
-import { everyKey, keysOf, childOf, pathText } from '../src/config-tree.ts'
-import type { ConfigFault } from '../src/config.ts'
-import { ConfigError, loadConfig, parseConfig } from '../src/config.ts'
-import { MAX_IDENTITY_BYTES } from '../src/config-values.ts'
-import { closest } from '../src/suggest.ts'
-import { parseBytes, parseDuration } from '../src/units.ts'
+import { variableName } from '../../src/config/environment.ts'
+import { configJsonSchema } from '../../src/config/schema.ts'
+import { everyKey, keysOf, childOf, pathText } from '../../src/config/tree.ts'
+import type { ConfigFault } from '../../src/config/config.ts'
+import { ConfigError, loadConfig, parseConfig } from '../../src/config/config.ts'
+import { MAX_IDENTITY_BYTES } from '../../src/config/values.ts'
+import { closest } from '../../src/config/suggest.ts'
+import { parseBytes, parseDuration } from '../../src/config/units.ts'
 
 const archive = { aeTitle: 'PACS', host: '127.0.0.1', port: 104 }
 const inEnvironment = {
@@ -938,7 +938,7 @@ describe('secrets', () => {
 })
 
 describe('what is written about it', () => {
-  const read = (path: string) => readFile(new URL(`../${path}`, import.meta.url), 'utf8')
+  const read = (path: string) => readFile(new URL(`../../${path}`, import.meta.url), 'utf8')
 
   it('the example is complete but for commented parts, and shows the defaults', async () => {
     const example = await read('dimsegate.example.yaml')

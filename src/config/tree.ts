@@ -1,4 +1,4 @@
-import { configJsonSchema } from './config-schema.ts'
+import { configJsonSchema } from './schema.ts'
 
 export type ConfigPath = readonly PropertyKey[]
 

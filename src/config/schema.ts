@@ -21,7 +21,7 @@ import {
   scope,
   urlPath,
   webAddress,
-} from './config-values.ts'
+} from './values.ts'
 
 // The one description of the configuration: types, faults, environment names and docs/config.schema.json come from it.
 
