@@ -4,7 +4,7 @@ import { getRequestListener } from '@hono/node-server'
 import type { Config } from '../config/config.ts'
 import { createApp, type AppOptions } from './app.ts'
 import { readContract } from './contract.ts'
-import { ReadinessCheck, type ReadinessOptions } from './readiness.ts'
+import { ReadinessCheck, type ReadinessOptions } from './ops/readiness.ts'
 
 /** How long a client may take to send its headers, in ms. */
 const HEADERS_TIMEOUT_MS = 30_000

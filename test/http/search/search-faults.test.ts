@@ -1,13 +1,13 @@
 import { describe, expect, it, vi } from 'vitest'
-import { Attribute } from '../../src/dicom/attributes.ts'
-import { Dataset } from '../../src/dicom/dataset.ts'
-import { startSetup, startGatewayFor, type Setup, type SetupOptions } from '../support/gateway.ts'
-import { commandSet, findResponse, message, STUDY_ROOT_FIND } from '../support/golden.ts'
-import { instanceFile } from '../support/dicom-files.ts'
-import { keeper } from '../support/kept.ts'
-import { RawClient } from '../support/raw-http.ts'
-import { findAnswer, ScriptedArchive, type ArchiveScript } from '../support/scripted-archive.ts'
-import { Field, WireTap } from '../support/wire-tap.ts'
+import { Attribute } from '../../../src/dicom/attributes.ts'
+import { Dataset } from '../../../src/dicom/dataset.ts'
+import { startSetup, startGatewayFor, type Setup, type SetupOptions } from '../../support/gateway.ts'
+import { commandSet, findResponse, message, STUDY_ROOT_FIND } from '../../support/golden.ts'
+import { instanceFile } from '../../support/dicom-files.ts'
+import { keeper } from '../../support/kept.ts'
+import { RawClient } from '../../support/raw-http.ts'
+import { findAnswer, ScriptedArchive, type ArchiveScript } from '../../support/scripted-archive.ts'
+import { Field, WireTap } from '../../support/wire-tap.ts'
 
 const kept = keeper()
 

@@ -1,12 +1,12 @@
 import { once } from 'node:events'
 import { describe, expect, it, vi } from 'vitest'
-import { Attribute } from '../../src/dicom/attributes.ts'
-import { E, I, instanceFile, S, seriesFiles } from '../support/dicom-files.ts'
-import { startSetup, type Setup, type SetupOptions } from '../support/gateway.ts'
-import { keeper } from '../support/kept.ts'
-import { splitPart10 } from '../support/part10.ts'
-import { RawClient } from '../support/raw-http.ts'
-import { post, related, store, type RelatedOptions } from '../support/related.ts'
+import { Attribute } from '../../../src/dicom/attributes.ts'
+import { E, I, instanceFile, S, seriesFiles } from '../../support/dicom-files.ts'
+import { startSetup, type Setup, type SetupOptions } from '../../support/gateway.ts'
+import { keeper } from '../../support/kept.ts'
+import { splitPart10 } from '../../support/part10.ts'
+import { RawClient } from '../../support/raw-http.ts'
+import { post, related, store, type RelatedOptions } from '../../support/related.ts'
 
 const kept = keeper()
 

@@ -1,7 +1,7 @@
-import type { Archive } from '../pacs/archive.ts'
-import { PoolClosedError } from '../pacs/call.ts'
-import type { components } from './openapi.d.ts'
-import { problemOf } from './problem.ts'
+import type { Archive } from '../../pacs/archive.ts'
+import { PoolClosedError } from '../../pacs/call.ts'
+import type { components } from '../openapi.d.ts'
+import { problemOf } from '../problem.ts'
 
 export type Readiness = components['schemas']['Readiness']
 export type Examination = components['schemas']['Examination']

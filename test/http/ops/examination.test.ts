@@ -1,13 +1,13 @@
 import { afterEach, describe, expect, it, vi } from 'vitest'
-import { parseConfig } from '../../src/config/config.ts'
-import { DemoArchive } from '../../src/demo/demo-archive.ts'
-import { startGateway, type Gateway } from '../../src/gateway.ts'
-import { EXAMINED_MS, type Readiness } from '../../src/http/readiness.ts'
-import { schemaOf } from '../support/contract.ts'
-import { seriesFiles } from '../support/dicom-files.ts'
-import { keeper } from '../support/kept.ts'
-import { failOnLeaks } from '../support/leaks.ts'
-import { freePort } from '../support/ports.ts'
+import { parseConfig } from '../../../src/config/config.ts'
+import { DemoArchive } from '../../../src/demo/demo-archive.ts'
+import { startGateway, type Gateway } from '../../../src/gateway.ts'
+import { EXAMINED_MS, type Readiness } from '../../../src/http/ops/readiness.ts'
+import { schemaOf } from '../../support/contract.ts'
+import { seriesFiles } from '../../support/dicom-files.ts'
+import { keeper } from '../../support/kept.ts'
+import { failOnLeaks } from '../../support/leaks.ts'
+import { freePort } from '../../support/ports.ts'
 
 // /readyz?verbose: what the doctor finds, of archives that are being served.
 

@@ -2,12 +2,12 @@ import { createServer } from 'node:http'
 import type * as http from 'node:http'
 import { setTimeout as delay } from 'node:timers/promises'
 import { describe, expect, it, vi } from 'vitest'
-import { instanceFile, S } from '../support/dicom-files.ts'
-import { startGatewayFor, startSetup, type Setup, type SetupOptions } from '../support/gateway.ts'
-import { faults } from '../support/contract.ts'
-import { keeper } from '../support/kept.ts'
-import { RawClient } from '../support/raw-http.ts'
-import { echoResponse, ScriptedArchive, type ArchiveScript } from '../support/scripted-archive.ts'
+import { instanceFile, S } from '../../support/dicom-files.ts'
+import { startGatewayFor, startSetup, type Setup, type SetupOptions } from '../../support/gateway.ts'
+import { faults } from '../../support/contract.ts'
+import { keeper } from '../../support/kept.ts'
+import { RawClient } from '../../support/raw-http.ts'
+import { echoResponse, ScriptedArchive, type ArchiveScript } from '../../support/scripted-archive.ts'
 
 // What the web server is made with is seen, and its patience with clients made short enough to wait for.
 vi.mock('node:http', async (original) => {
@@ -209,7 +209,7 @@ describe('/openapi.json', () => {
     expect(response.headers.get('content-type')).toBe('application/json')
     const { parse } = await import('yaml')
     const { readFile } = await import('node:fs/promises')
-    const yaml = await readFile(new URL('../../openapi/dicomweb.yaml', import.meta.url), 'utf8')
+    const yaml = await readFile(new URL('../../../openapi/dicomweb.yaml', import.meta.url), 'utf8')
     expect(await response.json()).toEqual(parse(yaml))
   })
 })

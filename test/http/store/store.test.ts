@@ -1,16 +1,16 @@
 import { describe, expect, it } from 'vitest'
-import { Attribute } from '../../src/dicom/attributes.ts'
-import { parseDataset } from '../../src/dicom/dataset-codec.ts'
-import { transferSyntax } from '../../src/dicom/transfer-syntax.ts'
-import { differences } from '../support/dataset-differences.ts'
-import { CT, E, I, instanceDataset, instanceFile, MR, S, seriesFiles, Syntax } from '../support/dicom-files.ts'
-import { startGatewayFor, startSetup, type Setup, type SetupOptions } from '../support/gateway.ts'
-import { keeper } from '../support/kept.ts'
-import { readParts } from '../support/multipart.ts'
-import { splitPart10 } from '../support/part10.ts'
-import { post, related, store } from '../support/related.ts'
-import { ScriptedArchive, uidOf, type ArchiveScript } from '../support/scripted-archive.ts'
-import { Field } from '../support/wire-tap.ts'
+import { Attribute } from '../../../src/dicom/attributes.ts'
+import { parseDataset } from '../../../src/dicom/dataset-codec.ts'
+import { transferSyntax } from '../../../src/dicom/transfer-syntax.ts'
+import { differences } from '../../support/dataset-differences.ts'
+import { CT, E, I, instanceDataset, instanceFile, MR, S, seriesFiles, Syntax } from '../../support/dicom-files.ts'
+import { startGatewayFor, startSetup, type Setup, type SetupOptions } from '../../support/gateway.ts'
+import { keeper } from '../../support/kept.ts'
+import { readParts } from '../../support/multipart.ts'
+import { splitPart10 } from '../../support/part10.ts'
+import { post, related, store } from '../../support/related.ts'
+import { ScriptedArchive, uidOf, type ArchiveScript } from '../../support/scripted-archive.ts'
+import { Field } from '../../support/wire-tap.ts'
 
 const GARBAGE = Buffer.from('this is no DICOM file, but some text that goes on for a while'.repeat(10))
 
@@ -310,7 +310,7 @@ describe('an archive that cannot be had', () => {
     const { url, archive } = await scripted({
       store: async (association, { messageId, contextId, command }) => {
         if (command.get('1000')!.toString('latin1').startsWith(`${E}.2`)) return association.peer.abort()
-        const { storeResponse } = await import('../support/golden.ts')
+        const { storeResponse } = await import('../../support/golden.ts')
         await association.peer.send(storeResponse({ messageId, contextId }))
       },
     })

@@ -1,11 +1,11 @@
 import type { Readable } from 'node:stream'
 import busboy from 'busboy'
-import type { Bytes, ByteStream } from '../dicom/bytes.ts'
-import { boundaryOf, parseContentType, type ContentType } from '../dicomweb/negotiate/content-type.ts'
-import { defaultMultipartLimits } from '../dicomweb/multipart/limits.ts'
-import { readMultipart } from '../dicomweb/multipart/reader.ts'
-import type { HttpContext } from './environment.ts'
-import { RequestError } from './problem.ts'
+import type { Bytes, ByteStream } from '../../dicom/bytes.ts'
+import { boundaryOf, parseContentType, type ContentType } from '../../dicomweb/negotiate/content-type.ts'
+import { defaultMultipartLimits } from '../../dicomweb/multipart/limits.ts'
+import { readMultipart } from '../../dicomweb/multipart/reader.ts'
+import type { HttpContext } from '../environment.ts'
+import { RequestError } from '../problem.ts'
 
 /** Bytes a second that a body has to bring: less than any line does. */
 const MIN_BODY_RATE = 1024

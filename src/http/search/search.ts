@@ -1,12 +1,12 @@
-import type { Bytes } from '../dicom/bytes.ts'
-import { Attribute } from '../dicom/attributes.ts'
-import { vrFor, type Dataset } from '../dicom/dataset.ts'
-import { formatTag } from '../dicom/tag.ts'
-import { encodeJson } from '../dicomweb/encode/json.ts'
-import { closing, newBoundary, partHeader, relatedType } from '../dicomweb/multipart/writer.ts'
-import { resourceUrl } from '../dicomweb/resource.ts'
-import { encodeXml } from '../dicomweb/encode/xml.ts'
-import { parseSearchParams, type SearchParams } from '../dicomweb/params/search-params.ts'
+import type { Bytes } from '../../dicom/bytes.ts'
+import { Attribute } from '../../dicom/attributes.ts'
+import { vrFor, type Dataset } from '../../dicom/dataset.ts'
+import { formatTag } from '../../dicom/tag.ts'
+import { encodeJson } from '../../dicomweb/encode/json.ts'
+import { closing, newBoundary, partHeader, relatedType } from '../../dicomweb/multipart/writer.ts'
+import { resourceUrl } from '../../dicomweb/resource.ts'
+import { encodeXml } from '../../dicomweb/encode/xml.ts'
+import { parseSearchParams, type SearchParams } from '../../dicomweb/params/search-params.ts'
 import {
   conditionalAttributes,
   depthOf,
@@ -14,18 +14,18 @@ import {
   levels,
   optionalAttributes,
   requiredAttributes,
-} from '../pacs/attribute-levels.ts'
-import type { QueryOptions } from '../pacs/archive.ts'
-import type { Call } from '../pacs/call.ts'
-import { deriveCounts, fittingModalities } from '../pacs/derive-counts.ts'
-import type { Level } from '../pacs/query.ts'
-import type { SearchRequest } from '../pacs/search.ts'
-import { Status, StatusError } from '../dimse/status.ts'
-import { primed, sendStream } from './body.ts'
-import type { HttpContext } from './environment.ts'
-import { modelType } from './metadata.ts'
-import { RequestError } from './problem.ts'
-import { pathUid } from './path.ts'
+} from '../../pacs/attribute-levels.ts'
+import type { QueryOptions } from '../../pacs/archive.ts'
+import type { Call } from '../../pacs/call.ts'
+import { deriveCounts, fittingModalities } from '../../pacs/derive-counts.ts'
+import type { Level } from '../../pacs/query.ts'
+import type { SearchRequest } from '../../pacs/search.ts'
+import { Status, StatusError } from '../../dimse/status.ts'
+import { primed, sendStream } from '../body.ts'
+import type { HttpContext } from '../environment.ts'
+import { modelType } from '../metadata.ts'
+import { RequestError } from '../problem.ts'
+import { pathUid } from '../path.ts'
 
 /** The status line waits for the end of the search, so that the Warning can count what is left: so far and so long. */
 const HOLD_BYTES = 1024 * 1024

@@ -1,9 +1,9 @@
 import { describe, expect, it, vi } from 'vitest'
-import { DemoArchive } from '../../src/demo/demo-archive.ts'
-import { I, instanceFile } from '../support/dicom-files.ts'
-import { startGatewayFor, startSetup, type Setup, type SetupOptions } from '../support/gateway.ts'
-import { keeper } from '../support/kept.ts'
-import { RawClient } from '../support/raw-http.ts'
+import { DemoArchive } from '../../../src/demo/demo-archive.ts'
+import { I, instanceFile } from '../../support/dicom-files.ts'
+import { startGatewayFor, startSetup, type Setup, type SetupOptions } from '../../support/gateway.ts'
+import { keeper } from '../../support/kept.ts'
+import { RawClient } from '../../support/raw-http.ts'
 
 const kept = keeper()
 

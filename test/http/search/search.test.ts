@@ -1,9 +1,9 @@
 import { afterEach, beforeAll, afterAll, beforeEach, describe, expect, it } from 'vitest'
-import { Attribute } from '../../src/dicom/attributes.ts'
-import type { Dataset } from '../../src/dicom/dataset.ts'
-import { formatTag } from '../../src/dicom/tag.ts'
-import { instanceFile, MR, S, E } from '../support/dicom-files.ts'
-import { startSetup, type Setup, type SetupOptions } from '../support/gateway.ts'
+import { Attribute } from '../../../src/dicom/attributes.ts'
+import type { Dataset } from '../../../src/dicom/dataset.ts'
+import { formatTag } from '../../../src/dicom/tag.ts'
+import { instanceFile, MR, S, E } from '../../support/dicom-files.ts'
+import { startSetup, type Setup, type SetupOptions } from '../../support/gateway.ts'
 
 type Result = Record<string, { vr: string; Value?: unknown[] }>
 
@@ -451,7 +451,7 @@ describe('Warning', () => {
   it('is a header for each of several', async () => {
     const setup = await started()
     const path = '/studies?fuzzymatching=true&emptyvaluematching=true&multiplevaluematching=true&limit=1'
-    const { RawClient } = await import('../support/raw-http.ts')
+    const { RawClient } = await import('../../support/raw-http.ts')
     await using client = await RawClient.connect(setup.port)
     await client.request('GET', `/dicomweb${path}`, { Connection: 'close' })
     await client.closed()
