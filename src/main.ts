@@ -1,18 +1,17 @@
 #!/usr/bin/env -S node --max-semi-space-size=4
 import { readFile } from 'node:fs/promises'
 import { parseArgs } from 'node:util'
-import { setFlagsFromString } from 'node:v8'
 import { ConfigError, loadConfig } from './config/config.ts'
 import type * as Configuration from './config/config.ts'
 import type * as Demo from './demo/start.ts'
 import type { Viewer } from './demo/viewer.ts'
 import { startGateway, type Gateway } from './gateway.ts'
+import { collectByVolume, countBuffersWithHeap } from './memory.ts'
 import { ListenerError } from './pacs/move-destination.ts'
 import { TlsFileError } from './pacs/tls-files.ts'
 
-// Images pass through buffers outside the heap. Counted apart, each 64 MiB of them forces a full collection, a quarter of
-// the CPU of a retrieve (docs/decisions/0008): counted with the heap, young collections free them in passing.
-setFlagsFromString('--external-memory-accounted-in-global-limit')
+countBuffersWithHeap()
+collectByVolume()
 
 const HELP = `Usage: dimsegate [serve] --config FILE   DICOMweb in front of the archives (PACS) that FILE names
        dimsegate demo [--port N] [--host ADDRESS] [--dicom PATH] [--viewer]

@@ -1,10 +1,13 @@
+import { channel } from 'node:diagnostics_channel'
 import type { Bytes } from '../dicom/bytes.ts'
 import { Notifier } from '../dicom/notifier.ts'
 import type { TransferSyntax } from '../dicom/transfer-syntax.ts'
 import type { Uid } from '../dicom/uids.ts'
-import { buffersLetGo } from '../network/collector.ts'
 import type { Instance, InstanceUids } from '../pacs/instance.ts'
 import { toKeep } from './held-bytes.ts'
+
+/** Bytes that were kept for long and are let go, for who collects by them: src/memory.ts. */
+const buffersLetGo = channel('dimsegate:buffers-let-go')
 
 /** Of an instance that is not kept, so much stays behind the reader that is farthest, for those close behind. */
 export const WINDOW_BYTES = 8 * 1024 * 1024
@@ -154,7 +157,7 @@ export class HeldInstance implements InstanceUids {
     let count = 0
     while (count < this.#chunks.length && this.#starts[count + 1]! + behind <= this.#farthest) count++
     if (count === 0) return
-    if (count > MANY_CHUNKS) buffersLetGo(this.#starts[count]! - this.#starts[0]!)
+    if (count > MANY_CHUNKS) buffersLetGo.publish(this.#starts[count]! - this.#starts[0]!)
     this.#chunks.splice(0, count)
     this.#starts.splice(0, count)
   }
