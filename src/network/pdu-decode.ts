@@ -166,7 +166,7 @@ function associateRequest(body: Buffer): AssociateRequest {
   const items = associateItems(body)
   const contexts: ProposedContext[] = []
   for (const { type, value } of items) if (type === 0x20) contexts.push(proposedContext(value))
-  return { type: 'associate-request', ...associateFields(body, items), contexts }
+  return { type: 'associate-request', protocolVersion: body.readUInt16BE(0), ...associateFields(body, items), contexts }
 }
 
 function associateAccept(body: Buffer): AssociateAccept {

@@ -35,6 +35,7 @@ const MAX_LENGTH = 16_384
 /** What golden.associateRequest says. */
 const fields: AssociateRequest = {
   type: 'associate-request',
+  protocolVersion: 1,
   calledAeTitle: 'PACS',
   callingAeTitle: 'DWPROXY',
   applicationContext: '1.2.840.10008.3.1.1.1',
