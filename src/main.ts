@@ -81,6 +81,11 @@ function parse(argv: string[]): ReturnType<typeof parseArgs<{ options: typeof op
   }
 }
 
+/** What the command line asks for, also where it cannot be understood as a whole. */
+function commandOf(argv: string[]): string | undefined {
+  return parseArgs({ args: argv, options, allowPositionals: true, strict: false }).positionals[0]
+}
+
 async function serve(file: string | undefined): Promise<void> {
   const stop = stopSignal()
   const config = await loadConfig({ file, env: process.env })
@@ -224,5 +229,5 @@ try {
     process.stderr.write(`${error.message}. Check the address or file that the configuration names.\n`)
   else process.stderr.write(`${error instanceof Error ? (error.stack ?? error.message) : String(error)}\n`)
   const isFaultOfUser = error instanceof UsageError || error instanceof ConfigError
-  process.exit(isFaultOfUser && process.argv.includes('doctor') ? 2 : 1)
+  process.exit(isFaultOfUser && commandOf(process.argv.slice(2)) === 'doctor' ? 2 : 1)
 }
