@@ -5,6 +5,7 @@ import {
   AssociationAbortedError,
   AssociationRejectedError,
   ConnectionLostError,
+  InvalidPduError,
   PeerTimeoutError,
   ProtocolError,
 } from './errors.ts'
@@ -25,7 +26,7 @@ import {
   type DataPiece,
   type UserInformation,
 } from './pdu.ts'
-import { InvalidPduError, PduDecoder } from './pdu-decode.ts'
+import { PduDecoder } from './pdu-decode.ts'
 import { encodePdu } from './pdu-encode.ts'
 import { step, type Event, type State } from './state-machine.ts'
 import { ReceiveQueue } from './receive-queue.ts'
