@@ -23,7 +23,7 @@ const CAUGHT: Readonly<Record<string, string>> = {
   TLS_FILE_UNUSABLE: 'ends the start',
   UNENCODABLE_TEXT: 'becomes an UnencodableKeyError',
   UNWANTED: 'ends a retrieval that nobody waits for',
-  VALUE_NOT_OF_VR: 'becomes an InvalidValueError',
+  VALUE_NOT_OF_VR: 'becomes an InvalidKeyError; in a UID that the archive gave it is a fault of the gateway',
 }
 
 /** Codes of the classes of errors, each with the files that have one of it: `code = 'X'`, or a union of names. */
