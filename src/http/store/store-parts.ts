@@ -1,8 +1,7 @@
 import type { Readable } from 'node:stream'
-import busboy from 'busboy'
 import type { Bytes, ByteStream } from '../../dicom/bytes.ts'
 import { boundaryOf, parseContentType, type ContentType } from '../../dicomweb/negotiate/content-type.ts'
-import { defaultMultipartLimits } from '../../dicomweb/multipart/limits.ts'
+import { readFormFiles } from '../../dicomweb/multipart/form-files.ts'
 import { readMultipart } from '../../dicomweb/multipart/reader.ts'
 import type { HttpContext } from '../environment.ts'
 import { RequestError } from '../problem.ts'
@@ -36,7 +35,7 @@ export function storeParts(c: HttpContext): AsyncIterable<StorePart> {
     case 'application/dicom':
       return single(body)
     case 'multipart/form-data':
-      return form(header, body, c.var.signal)
+      return form(type, body)
     default:
       throw unsupported()
   }
@@ -110,7 +109,7 @@ async function* unlessStalled(source: Readable, milliseconds: number): AsyncGene
 async function* related(type: ContentType, body: ByteStream): AsyncGenerator<StorePart> {
   const root = type.parameters.get('type')?.toLowerCase()
   if (root !== undefined && root !== 'application/dicom') throw unsupported()
-  for await (const part of readMultipart(body, boundaryOf(type), defaultMultipartLimits)) {
+  for await (const part of readMultipart(body, boundaryOf(type))) {
     const partType = part.headers.get('content-type')
     yield { type: partType === undefined ? undefined : essence(partType), body: part.body }
   }
@@ -124,77 +123,7 @@ async function* single(body: ByteStream): AsyncGenerator<StorePart> {
   yield { type: 'application/dicom', body }
 }
 
-/** RFC 7578, from a browser or `curl -F`: every file field is an instance. */
-async function* form(header: string, body: ByteStream, signal: AbortSignal): AsyncGenerator<StorePart> {
-  const parser = busboy({
-    headers: { 'content-type': header },
-    limits: { files: defaultMultipartLimits.maxParts, fields: 100, fieldSize: 65_536 },
-  })
-  const files: Readable[] = []
-  const state: { failure?: Error; over: boolean } = { over: false }
-  // Who waits, for a file to come or for one to be taken, looks again.
-  const waiting: (() => void)[] = []
-  const changed = (): void => waiting.splice(0).forEach((wake) => wake())
-  const change = (): Promise<void> => new Promise((resolve) => waiting.push(resolve))
-  parser.on('file', (_name: string, file: Readable) => {
-    // A file cut short by the end of the body emits its error here and where it is read.
-    file.on('error', () => undefined)
-    files.push(file)
-    changed()
-  })
-  const finish = (error?: Error): void => {
-    if (error) state.failure ??= error
-    state.over = true
-    changed()
-    // The file that is being read ends with what ended the form.
-    if (error) parser.destroy(error)
-  }
-  const { maxParts } = defaultMultipartLimits
-  const tooMany = new RequestError(413, 'MULTIPART_TOO_MANY_PARTS', `More than ${maxParts} files in a form.`)
-  const aborted = (): void => finish(signal.reason as Error)
-  signal.addEventListener('abort', aborted)
-  parser.on('filesLimit', () => finish(tooMany))
-  parser.on('close', () => finish())
-  parser.on('error', (error) => finish(malformed(error)))
-  const source = body[Symbol.asyncIterator]()
-  /** Nothing is read on while a file waits: what would come behind it is held by the client. */
-  const feed = async (): Promise<void> => {
-    for (;;) {
-      while (files.length > 0 && !state.over) await change()
-      if (state.over) return
-      const step = await source.next()
-      if (step.done === true) break
-      // Its files take it up at their own pace.
-      await new Promise((taken) => parser.write(step.value, taken))
-    }
-    parser.end()
-  }
-  feed().catch(finish)
-  try {
-    for (;;) {
-      const file = files.shift()
-      // A file left early is still to be read to its end: busboy waits for that.
-      if (file) {
-        changed()
-        yield { type: undefined, body: { [Symbol.asyncIterator]: () => file.iterator({ destroyOnReturn: false }) } }
-        file.resume()
-      } else if (state.failure) throw state.failure
-      else if (state.over) return
-      else await change()
-    }
-  } finally {
-    signal.removeEventListener('abort', aborted)
-    finish()
-    parser.destroy()
-    // Not awaited: it may be waiting for a chunk.
-    void source.return?.()
-  }
-}
-
-function malformed(cause: unknown): Error {
-  return new RequestError(
-    400,
-    'MULTIPART_MALFORMED',
-    `The form cannot be read: ${cause instanceof Error ? cause.message : 'malformed'}.`,
-  )
+/** RFC 7578, from a browser or `curl -F`: every file is an instance, whatever media type its sender took it for. */
+async function* form(type: ContentType, body: ByteStream): AsyncGenerator<StorePart> {
+  for await (const file of readFormFiles(body, boundaryOf(type))) yield { type: undefined, body: file }
 }

@@ -40,6 +40,27 @@ describe('a form of files', () => {
     expect(answer['00081198']?.Value.map((item) => item['00081197'].Value[0])).toEqual([0x0110, 0x0110, 0x0110])
   })
 
+  it('may have fields, and inputs in which no file was chosen', async () => {
+    const setup = kept(await startSetup({ archive: { faults: { storeStatus: () => 0 } } }))
+    const form = formOf([instanceFile({ instance: `${I}.1` })])
+    form.append('note', 'two\nlines')
+    form.append('unused', new Blob([], { type: 'application/octet-stream' }), '')
+    form.append('file', new Blob([new Uint8Array(instanceFile({ instance: `${I}.2` }))]), 'a"ü\n.dcm')
+    const response = await fetch(`${setup.url}/studies`, { method: 'POST', body: form })
+    expect(response.status).toBe(200)
+    expect(((await response.json()) as StoreAnswer)['00081199']?.Value).toHaveLength(2)
+  })
+
+  it('of fields only is told that it has no instance', async () => {
+    const setup = kept(await startSetup())
+    const form = new FormData()
+    form.append('note', 'x')
+    form.append('unused', new Blob([]), '')
+    const response = await fetch(`${setup.url}/studies`, { method: 'POST', body: form })
+    expect(response.status).toBe(400)
+    expect(await response.json()).toMatchObject({ code: 'NO_INSTANCES' })
+  })
+
   it('of more files than one request may hold says that some were not stored', async () => {
     const setup = kept(await startSetup({ archive: { faults: { storeStatus: () => 0 } } }))
     const file = instanceFile({ pixelBytes: 2 })
