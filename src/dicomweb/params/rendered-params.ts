@@ -1,3 +1,5 @@
+import { isDecimal, parameterOf, ParameterError, wholeNumber } from './parameter.ts'
+
 /** A window asked for (PS3.18 8.3.5.1.4). */
 export interface WindowParam {
   readonly center: number
@@ -31,16 +33,6 @@ export interface RenderedParams {
   readonly iccProfile: 'no' | 'yes' | 'srgb'
 }
 
-export class RenderedParamError extends Error {
-  readonly code = 'INVALID_PARAMETER'
-  readonly parameter: string
-  constructor(parameter: string, problem: string) {
-    super(`The parameter ${parameter} ${problem}`)
-    this.name = 'RenderedParamError'
-    this.parameter = parameter
-  }
-}
-
 /** Pixels of a side of a picture. */
 export const MAX_SIDE = 16_384
 /** Pixels of a picture: what is drawn is at most so much, whatever is asked for. */
@@ -48,37 +40,27 @@ export const MAX_PIXELS = 64 * 1024 * 1024
 
 /**
  * Reads the query parameters of a rendered resource, or of a thumbnail, whose viewport has a size only.
- * @throws RenderedParamError
+ * @throws ParameterError
  */
 export function parseRenderedParams(query: URLSearchParams, { thumbnail }: { thumbnail: boolean }): RenderedParams {
-  const keywords = (once(query, 'annotation') ?? '').split(',').filter((one) => one !== '')
+  const keywords = (parameterOf(query, 'annotation') ?? '').split(',').filter((one) => one !== '')
   return {
     annotation: { patient: keywords.includes('patient'), technique: keywords.includes('technique') },
     unknownAnnotations: keywords.filter((one) => one !== 'patient' && one !== 'technique'),
-    quality: readQuality(once(query, 'quality')),
-    viewport: readViewport(once(query, 'viewport'), thumbnail),
-    window: readWindow(once(query, 'window')),
-    iccProfile: readIccProfile(once(query, 'iccprofile')),
+    quality: readQuality(parameterOf(query, 'quality')),
+    viewport: readViewport(parameterOf(query, 'viewport'), thumbnail),
+    window: readWindow(parameterOf(query, 'window')),
+    iccProfile: readIccProfile(parameterOf(query, 'iccprofile')),
   }
-}
-
-function once(query: URLSearchParams, name: string): string | undefined {
-  const values = query.getAll(name)
-  if (values.length > 1) throw new RenderedParamError(name, 'is given more than once')
-  return values[0] === '' ? undefined : values[0]
 }
 
 function readQuality(text: string | undefined): number | undefined {
-  if (text === undefined) return undefined
-  if (!/^\d{1,3}$/.test(text) || Number(text) < 1 || Number(text) > 100) {
-    throw new RenderedParamError('quality', 'is no whole number from 1 to 100')
-  }
-  return Number(text)
+  return text === undefined ? undefined : wholeNumber('quality', text, 100)
 }
 
 function readViewport(text: string | undefined, thumbnail: boolean): ViewportParam | undefined {
   if (text === undefined) return undefined
-  const fault = (problem: string): RenderedParamError => new RenderedParamError('viewport', problem)
+  const fault = (problem: string): ParameterError => new ParameterError('viewport', problem)
   const [width, height, ...region] = text.split(',')
   const sizes = [width, height].map((one) => (one !== undefined && /^\d{1,6}(\.0*)?$/.test(one) ? Number(one) : NaN))
   if (!sizes.every((size) => size >= 1 && size <= MAX_SIDE)) {
@@ -107,13 +89,12 @@ function readViewport(text: string | undefined, thumbnail: boolean): ViewportPar
 function readWindow(text: string | undefined): WindowParam | undefined {
   if (text === undefined) return undefined
   const [center = '', width = '', kind = '', ...rest] = text.split(',')
-  const isNumber = (one: string): boolean => /^[+-]?(\d+(\.\d*)?|\.\d+)([eE][+-]?\d{1,2})?$/.test(one)
-  if (!isNumber(center) || !isNumber(width) || rest.length > 0 || !isFunction(kind)) {
-    throw new RenderedParamError('window', 'is not center,width,function with linear, linear-exact or sigmoid')
+  if (!isDecimal(center) || !isDecimal(width) || rest.length > 0 || !isFunction(kind)) {
+    throw new ParameterError('window', 'is not center,width,function with linear, linear-exact or sigmoid')
   }
   const wide = Number(width)
   // PS3.3 C.11.2.1.2: at least 1 for linear, more than 0 for the others.
-  if (kind === 'linear' ? wide < 1 : wide <= 0) throw new RenderedParamError('window', 'is too narrow')
+  if (kind === 'linear' ? wide < 1 : wide <= 0) throw new ParameterError('window', 'is too narrow')
   return { center: Number(center), width: wide, function: kind }
 }
 
@@ -124,7 +105,7 @@ function isFunction(text: string): text is WindowParam['function'] {
 function readIccProfile(text: string | undefined): RenderedParams['iccProfile'] {
   if (text === undefined) return 'no'
   if (text !== 'no' && text !== 'yes' && text !== 'srgb') {
-    throw new RenderedParamError('iccprofile', 'is none that is supported: no, yes, srgb')
+    throw new ParameterError('iccprofile', 'is none that is supported: no, yes, srgb')
   }
   return text
 }

@@ -1,5 +1,6 @@
 import { describe, expect, it } from 'vitest'
-import { MAX_SIDE, parseRenderedParams, RenderedParamError } from '../../../src/dicomweb/params/rendered-params.ts'
+import { ParameterError } from '../../../src/dicomweb/params/parameter.ts'
+import { MAX_SIDE, parseRenderedParams } from '../../../src/dicomweb/params/rendered-params.ts'
 
 const parse = (query: string, thumbnail = false): ReturnType<typeof parseRenderedParams> =>
   parseRenderedParams(new URLSearchParams(query), { thumbnail })
@@ -10,8 +11,8 @@ function faultOf(query: string, thumbnail = false): string | undefined {
     parse(query, thumbnail)
     return undefined
   } catch (error) {
-    if (!(error instanceof RenderedParamError)) throw error
-    expect(error).toMatchObject({ code: 'INVALID_PARAMETER', name: 'RenderedParamError' })
+    if (!(error instanceof ParameterError)) throw error
+    expect(error).toMatchObject({ code: 'INVALID_PARAMETER', name: 'ParameterError' })
     expect(error.message).toContain(error.parameter)
     return error.parameter
   }

@@ -1,5 +1,6 @@
 import { describe, expect, it } from 'vitest'
-import { parseUriParams, UnsupportedUriParamError, UriParamError } from '../../../src/dicomweb/params/uri-params.ts'
+import { ParameterError } from '../../../src/dicomweb/params/parameter.ts'
+import { parseUriParams, UnsupportedUriParamError } from '../../../src/dicomweb/params/uri-params.ts'
 
 const parse = (query = ''): ReturnType<typeof parseUriParams> =>
   parseUriParams(new URLSearchParams(`requestType=WADO&${query}`))
@@ -10,7 +11,7 @@ function faultOf(query: string, all = `requestType=WADO&${query}`): string | und
     parseUriParams(new URLSearchParams(all))
     return undefined
   } catch (error) {
-    if (!(error instanceof UriParamError || error instanceof UnsupportedUriParamError)) throw error
+    if (!(error instanceof ParameterError || error instanceof UnsupportedUriParamError)) throw error
     expect(error.message).toContain(error.parameter)
     return `${error.code} ${error.parameter}`
   }
