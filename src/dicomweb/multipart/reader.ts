@@ -1,4 +1,5 @@
 import type { Bytes, ByteStream } from '../../dicom/bytes.ts'
+import { ByteWindow } from './byte-window.ts'
 import { maxPaddingBytes, sight, sightLineEnd, type Sighting } from './delimiter-line.ts'
 import { checkBoundary, MultipartError, type MultipartErrorCode } from './error.ts'
 import { defaultMultipartLimits, type MultipartLimits } from './limits.ts'
@@ -38,34 +39,17 @@ export async function* readMultipart(
   }
 }
 
-/** How much of the next chunk is copied behind held-back bytes; more than any delimiter line without padding. */
-const joinBytes = 256
 const CR = 0x0d
 const LF = 0x0a
 
 class Reader {
-  readonly #source: AsyncIterator<Bytes>
   readonly #limits: MultipartLimits
   readonly #dashBoundary: Buffer
   readonly #crlfDelimiter: Buffer
   readonly #lfDelimiter: Buffer
 
-  /** Bytes up to #position are consumed; what follows is being looked at. */
-  #buffer: Buffer = Buffer.alloc(0)
-  #position = 0
-  /** Offset in the whole body of #buffer[0]. */
-  #base = 0
-  /** The last chunk to come; its bytes from #chunkUsed on are not in #buffer yet. */
-  #chunk: Buffer = Buffer.alloc(0)
-  #chunkUsed = 0
-  /** How many bytes at the end of #buffer are copies from #chunk. */
-  #copied = 0
-  /** Backing of a joined #buffer, filled up to #scratchUsed; room behind it is appended to in place. */
-  #scratch: Buffer | undefined
-  #scratchUsed = 0
-
+  readonly #window: ByteWindow
   #started = false
-  #sourceDone = false
   #failed = false
   #failure: unknown
   #turn: Promise<unknown> = Promise.resolve()
@@ -79,7 +63,7 @@ class Reader {
   #delimiter: Buffer
 
   constructor(body: ByteStream, boundary: string, limits: MultipartLimits) {
-    this.#source = body[Symbol.asyncIterator]()
+    this.#window = new ByteWindow(body)
     this.#limits = limits
     this.#dashBoundary = Buffer.from(`--${boundary}`, 'latin1')
     this.#crlfDelimiter = Buffer.from(`\r\n--${boundary}`, 'latin1')
@@ -93,9 +77,7 @@ class Reader {
 
   async close(): Promise<void> {
     if (!this.#failed) this.#fail(new Error('The multipart reader was closed'))
-    if (this.#sourceDone) return
-    this.#sourceDone = true
-    await this.#source.return?.()
+    await this.#window.close()
   }
 
   /** Not a generator: one that is passed over would end as if the part were whole. */
@@ -169,13 +151,13 @@ class Reader {
     let atLineStart = true
     for (;;) {
       if (atLineStart) {
-        const sighting = this.#sight(this.#position, this.#dashBoundary)
+        const sighting = this.#sight(this.#window.position, this.#dashBoundary)
         if (sighting.kind === 'delimiter') {
           this.#passDelimiter(sighting)
           return
         }
         if (sighting.kind === 'open') {
-          if (await this.#more()) continue
+          if (await this.#window.more()) continue
           if (sighting.closing) {
             this.#passClosingAtEnd()
             return
@@ -183,13 +165,13 @@ class Reader {
           throw this.#error('MULTIPART_TRUNCATED', 'The body ended before its first delimiter')
         }
       }
-      const lf = this.#buffer.indexOf(LF, this.#position)
+      const lf = this.#window.bytes.indexOf(LF, this.#window.position)
       atLineStart = lf >= 0
-      this.#position = atLineStart ? lf + 1 : this.#buffer.length
-      if (this.#offset > this.#limits.maxPreambleBytes) {
+      this.#window.position = atLineStart ? lf + 1 : this.#window.bytes.length
+      if (this.#window.offset > this.#limits.maxPreambleBytes) {
         throw this.#error('MULTIPART_MALFORMED', `No delimiter in the first ${this.#limits.maxPreambleBytes} bytes`)
       }
-      if (!atLineStart && !(await this.#more())) {
+      if (!atLineStart && !(await this.#window.more())) {
         throw this.#error('MULTIPART_TRUNCATED', 'The body ended before its first delimiter')
       }
     }
@@ -197,38 +179,38 @@ class Reader {
 
   /** To the very end: a request left half read costs the connection, and with it the answer. */
   async #skipEpilogue(): Promise<void> {
-    const start = this.#offset
+    const start = this.#window.offset
     for (;;) {
-      this.#position = this.#buffer.length
-      if (this.#offset - start > this.#limits.maxEpilogueBytes) {
+      this.#window.position = this.#window.bytes.length
+      if (this.#window.offset - start > this.#limits.maxEpilogueBytes) {
         throw this.#error('MULTIPART_MALFORMED', `More than ${this.#limits.maxEpilogueBytes} bytes after the last part`)
       }
-      if (!(await this.#more())) return
+      if (!(await this.#window.more())) return
     }
   }
 
   /** RFC 2046 5.1: the block may be empty, a blank line at once. */
   async #readHeaders(): Promise<ReadonlyMap<string, string>> {
     const { maxHeaderBytes } = this.#limits
-    const start = this.#offset
+    const start = this.#window.offset
     const lines: string[] = []
     for (;;) {
       let searched = 0
       let lf: number
-      while ((lf = this.#buffer.indexOf(LF, this.#position + searched)) < 0) {
-        searched = this.#buffer.length - this.#position
-        if (this.#offset + searched - start >= maxHeaderBytes) break
-        if (!(await this.#more())) throw this.#error('MULTIPART_TRUNCATED', "The body ended in a part's headers")
+      while ((lf = this.#window.bytes.indexOf(LF, this.#window.position + searched)) < 0) {
+        searched = this.#window.bytes.length - this.#window.position
+        if (this.#window.offset + searched - start >= maxHeaderBytes) break
+        if (!(await this.#window.more())) throw this.#error('MULTIPART_TRUNCATED', "The body ended in a part's headers")
       }
-      if (lf < 0 || this.#base + lf + 1 - start > maxHeaderBytes) {
+      if (lf < 0 || this.#window.base + lf + 1 - start > maxHeaderBytes) {
         throw this.#error('MULTIPART_HEADER_TOO_LARGE', `Part headers of more than ${maxHeaderBytes} bytes`)
       }
-      const end = lf > this.#position && this.#buffer[lf - 1] === CR ? lf - 1 : lf
-      const line = this.#buffer.toString('latin1', this.#position, end)
-      if (this.#sight(this.#position, this.#dashBoundary).kind === 'delimiter') {
+      const end = lf > this.#window.position && this.#window.bytes[lf - 1] === CR ? lf - 1 : lf
+      const line = this.#window.bytes.toString('latin1', this.#window.position, end)
+      if (this.#sight(this.#window.position, this.#dashBoundary).kind === 'delimiter') {
         throw this.#error('MULTIPART_MALFORMED', 'A delimiter before the blank line that ends the part headers')
       }
-      this.#position = lf + 1
+      this.#window.position = lf + 1
       if (line === '') return this.#parseHeaders(lines)
       lines.push(line)
     }
@@ -243,23 +225,23 @@ class Reader {
   /** The next run of the part's body, undefined at its end. */
   async #readBody(): Promise<Bytes | undefined> {
     for (;;) {
-      const start = this.#position
+      const start = this.#window.position
       const { found, at } = this.#findDelimiter()
       if (at > start) {
         this.#atBodyStart = false
-        this.#position = at
+        this.#window.position = at
         this.#partBytes += at - start
         if (this.#partBytes > this.#limits.maxPartBytes) {
           throw this.#error('MULTIPART_PART_TOO_LARGE', `A part of more than ${this.#limits.maxPartBytes} bytes`)
         }
-        return this.#buffer.subarray(start, at)
+        return this.#window.bytes.subarray(start, at)
       }
       if (found.kind === 'delimiter') {
         this.#inBody = false
         this.#passDelimiter(found)
         return undefined
       }
-      if (await this.#more()) continue
+      if (await this.#window.more()) continue
       if (found.kind === 'open' && found.closing) {
         this.#inBody = false
         this.#passClosingAtEnd()
@@ -269,11 +251,11 @@ class Reader {
     }
   }
 
-  /** Where the current part's data stops in #buffer, and why: a delimiter, what may become one, or the chunk's end. */
+  /** Where the current part's data stops in the window, and why: a delimiter, what may become one, or the chunk's end. */
   #findDelimiter(): { found: Sighting; at: number } {
-    const buffer = this.#buffer
+    const buffer = this.#window.bytes
     const delimiter = this.#delimiter
-    let from = this.#position
+    let from = this.#window.position
     if (this.#atBodyStart) {
       // An empty body's delimiter shares its line break with the blank line (RFC 2046 5.1.1: body-part).
       const found = this.#sight(from, this.#dashBoundary)
@@ -298,7 +280,7 @@ class Reader {
   }
 
   #sight(at: number, delimiter: Buffer): Sighting {
-    return this.#checked(sight(this.#buffer, at, delimiter))
+    return this.#checked(sight(this.#window.bytes, at, delimiter))
   }
 
   #checked(found: Sighting): Sighting {
@@ -307,78 +289,21 @@ class Reader {
   }
 
   #passDelimiter(sighting: Extract<Sighting, { kind: 'delimiter' }>): void {
-    this.#position = sighting.end
+    this.#window.position = sighting.end
     this.#closingSeen = sighting.closing
     this.#delimiter = sighting.lf ? this.#lfDelimiter : this.#crlfDelimiter
   }
 
   /** The final line end is often missing. */
   #passClosingAtEnd(): void {
-    this.#position = this.#buffer.length
+    this.#window.position = this.#window.bytes.length
     this.#closingSeen = true
   }
 
-  /** Brings in bytes behind the unconsumed ones; false at the end of the body. */
-  async #more(): Promise<boolean> {
-    while (this.#chunkUsed === this.#chunk.length) {
-      if (this.#sourceDone) return false
-      const result = await this.#pull()
-      if (result.done === true) {
-        this.#sourceDone = true
-        return false
-      }
-      const chunk = result.value
-      this.#chunk = Buffer.isBuffer(chunk) ? chunk : Buffer.from(chunk.buffer, chunk.byteOffset, chunk.byteLength)
-      this.#chunkUsed = 0
-      this.#copied = 0
-    }
-    const rest = this.#buffer.length - this.#position
-    this.#base += this.#position
-    if (rest <= this.#copied) {
-      // What was held back is dealt with: on in the chunk itself, or a chunk full of candidates is copied piece by piece.
-      this.#buffer = this.#chunk.subarray(this.#chunkUsed - rest)
-      this.#chunkUsed = this.#chunk.length
-      this.#copied = 0
-      this.#scratch = undefined
-    } else {
-      const head = this.#chunk.subarray(this.#chunkUsed, this.#chunkUsed + joinBytes)
-      this.#chunkUsed += head.length
-      this.#copied += head.length
-      this.#buffer = this.#join(rest, head)
-    }
-    this.#position = 0
-    return true
-  }
-
-  async #pull(): Promise<IteratorResult<Bytes, unknown>> {
-    try {
-      return await this.#source.next()
-    } catch (error) {
-      this.#sourceDone = true
-      throw error
-    }
-  }
-
-  /** Appends in place while there is room, so that bytes coming singly are not copied over and over. */
-  #join(rest: number, head: Buffer): Buffer {
-    let scratch = this.#scratch
-    if (scratch === undefined || this.#scratchUsed + head.length > scratch.length) {
-      // Not from Buffer's shared pool: views handed out pin this and nothing else.
-      scratch = Buffer.allocUnsafeSlow(Math.max(1024, 2 * (rest + head.length)))
-      this.#buffer.copy(scratch, 0, this.#position)
-      this.#scratch = scratch
-      this.#scratchUsed = rest
-    }
-    head.copy(scratch, this.#scratchUsed)
-    this.#scratchUsed += head.length
-    return scratch.subarray(this.#scratchUsed - rest - head.length, this.#scratchUsed)
-  }
-
-  get #offset(): number {
-    return this.#base + this.#position
-  }
-
   #error(code: MultipartErrorCode, message: string): MultipartError {
-    return new MultipartError(code, message, { offset: this.#offset, part: this.#part < 0 ? undefined : this.#part })
+    return new MultipartError(code, message, {
+      offset: this.#window.offset,
+      part: this.#part < 0 ? undefined : this.#part,
+    })
   }
 }
