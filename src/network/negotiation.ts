@@ -81,10 +81,10 @@ export function refusal(request: AssociateRequest): Omit<AssociateReject, 'type'
   return undefined
 }
 
-/** Ids must be odd and each used once; at most 128 of them. */
+/** Ids must be odd and each used once, which leaves MAX_CONTEXTS of them. */
 function hasValidContextIds(request: AssociateRequest): boolean {
   const ids = new Set(request.contexts.map(({ id }) => id))
-  return ids.size === request.contexts.length && ids.size <= MAX_CONTEXTS && [...ids].every((id) => (id & 1) === 1)
+  return ids.size === request.contexts.length && [...ids].every((id) => (id & 1) === 1)
 }
 
 /** What a requestor offers. */

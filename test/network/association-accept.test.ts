@@ -18,6 +18,7 @@ import {
   VERIFICATION,
   type RequestBytes,
 } from '../support/golden.ts'
+import { MAX_CONTEXTS } from '../../src/network/negotiation.ts'
 import { failOnLeaks } from '../support/leaks.ts'
 import { ScriptedCaller, type Script } from '../support/scripted-peer.ts'
 
@@ -119,6 +120,24 @@ describe('a request that is accepted', () => {
     const association = await acceptor.association()
     await caller.finished()
     await association.closed
+  })
+})
+
+describe('a request of as many contexts as there are ids', () => {
+  it('is accepted with all of them', async () => {
+    const contexts = Array.from({ length: MAX_CONTEXTS }, (_, n) => context(2 * n + 1))
+    await using acceptor = await Acceptor.listen()
+    await using caller = await ScriptedCaller.connect(acceptor.port, async (it) => {
+      await it.send(associateRequest({ contexts }))
+      await it.expect(2)
+      await it.send(abort(0, 0))
+      await it.closed()
+      it.close()
+    })
+    const association = (await acceptor.outcome())!
+    expect([...association.contexts.keys()]).toEqual(contexts.map(({ id }) => id))
+    await association.closed
+    await caller.finished()
   })
 })
 
