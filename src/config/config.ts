@@ -29,7 +29,7 @@ export async function loadConfig({ file, env }: ConfigSources): Promise<Config> 
   const overlay = layEnvironment(content?.value ?? {}, env)
   if (!source && !overlay.used) throw new ConfigError([NO_ARCHIVES], { hint: HINT })
 
-  // What is in a file that cannot be read may be just what seems to be missing.
+  // Keys that seem to be missing may be in the file that cannot be read: they are not reported.
   if (content && content.faults.length > 0) {
     throw new ConfigError([...content.faults, ...overlay.faults], { cause: content.cause })
   }

@@ -49,7 +49,7 @@ export function layEnvironment(base: unknown, env: Environment): Overlay {
   let value = base
   const variables = new Map<string, string>()
   for (const { variable, path, value: set } of settings) {
-    // Something that is no group or list is in the way; the schema will say so.
+    // A value of another shape stands where a group or list is needed; the schema reports it.
     if (isObstructed(value, path)) continue
     const gap = firstGap(value, path)
     if (gap) {
@@ -132,7 +132,7 @@ function whatMayFollow(path: ConfigPath, node: SchemaNode): string {
   return childOf(node, 0) ? `expected ${start} and an index from 0` : `expected nothing after ${variableName(path)}`
 }
 
-/** Text as the kind of value that is wanted; what fits none is left for the schema to refuse. */
+/** Text converted to the type that the schema wants; text that fits no type is left for the schema to refuse. */
 function coerce(node: SchemaNode, text: string): { value: unknown } | { fault: string } {
   const word = text.trim()
   if (word === 'null' && hasType(node, 'null')) return { value: null }
@@ -167,7 +167,7 @@ function byDepthThenIndex(a: Setting, b: Setting): number {
   return 0
 }
 
-/** Whether there is a value on the way that cannot hold the next segment, where nothing but a group or list is right. */
+/** Whether a value on the path of a key cannot hold the next segment, where the schema has only a group or list. */
 function isObstructed(target: unknown, path: ConfigPath): boolean {
   let value = target
   for (const [at, segment] of path.entries()) {
@@ -179,7 +179,7 @@ function isObstructed(target: unknown, path: ConfigPath): boolean {
   return false
 }
 
-/** The first index on the way that would leave a hole in its list. */
+/** The first index in the path of a key that would leave a hole in its list. */
 function firstGap(target: unknown, path: ConfigPath): { missing: ConfigPath } | undefined {
   let value = target
   for (const [at, segment] of path.entries()) {

@@ -10,7 +10,7 @@ export interface ConfigFault {
   readonly message: string
 }
 
-/** The configuration cannot be used. Holds every fault there is, and no secret. */
+/** The configuration cannot be used. Holds all of its faults, and no secret. */
 export class ConfigError extends Error {
   override readonly name = 'ConfigError'
   readonly code = 'CONFIG'
@@ -70,7 +70,7 @@ function expected(issue: core.$ZodIssue, value: unknown): string {
   return isBare && isFreeText ? `${issue.message}; write it in quotes` : issue.message
 }
 
-/** What is there, in words; of a secret, and of what may hold one, only the kind. */
+/** The faulty value in words; of a secret, or a value that may hold one, only its type. */
 function found(path: ConfigPath, root: unknown): string {
   const value = valueAt(root, path)
   if (value === undefined) return 'is missing'

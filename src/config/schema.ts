@@ -25,7 +25,7 @@ import {
 
 // The one description of the configuration: types, faults, environment names and docs/config.schema.json come from it.
 
-/** Marks an issue whose message stands alone: it is not what is expected of one value. */
+/** Marks an issue between keys, whose message is a whole sentence and not what is expected of one value. */
 export const conflict = 'conflict'
 
 const http = z.strictObject({
@@ -257,7 +257,7 @@ export function configJsonSchema(): object {
 
 type Path = (string | number)[]
 
-/** What no single key can know. `value` is unchecked wherever it has other faults. */
+/** Checks of several keys against each other. Where `value` has other faults it may have any shape. */
 function reportConflicts(value: unknown, say: (path: Path, message: string) => void): void {
   const { archives, dimse } = fields(value)
   const titles = new Map<unknown, number>()

@@ -39,7 +39,7 @@ export function keysOf(node: SchemaNode): readonly string[] {
   return [...new Set(variants(node).flatMap((one) => Object.keys(one.properties ?? {})))]
 }
 
-/** What may stand under a key, or at an index of a list; undefined when nothing may. */
+/** The schema of the value under a key, or at an index of a list; undefined where the schema has none. */
 export function childOf(node: SchemaNode, segment: PropertyKey): SchemaNode | undefined {
   const found = variants(node).flatMap((one) => {
     if (typeof segment === 'number') return one.items ?? []

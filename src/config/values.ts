@@ -131,7 +131,7 @@ function isOrigin(value: string): boolean {
   return /^https?:/.test(value) && URL.parse(value)?.origin === value
 }
 
-/** In the spelling of PS3.3 C.12.1.1.2; empty when there is a term that nobody knows. */
+/** In the spelling of PS3.3 C.12.1.1.2; empty when a term is unknown. */
 function definedTerms(value: string): string {
   const { terms, unknown } = normaliseTerms(value.split('\\'))
   return unknown.length > 0 ? '' : terms.join('\\')

@@ -24,7 +24,7 @@ export function readYaml(text: string): YamlText {
     const { line, col } = lines.linePos(offset)
     return { line, column: col, message }
   }
-  // A warning tells of a tag or directive that was passed over, so of a value that is not what was written.
+  // The parser warns of tags and directives that it ignores: the value is then another than was written.
   const faults = [...document.errors, ...document.warnings].map((error) => fault(error.pos[0], described(error)))
   visit(document, {
     Alias(_, alias) {

@@ -142,7 +142,7 @@ const DATA_SET_PRESENT = 0x0001
 const byTag = new Map(Object.entries(fields).map(([name, [t]]) => [t, name as FieldName]))
 const byField = new Map(Object.entries(CommandField).map(([type, field]) => [field as number, type as CommandType]))
 
-/** What a command cannot do without; `messageId` and the like are numbers, the rest strings (PS3.7 9.3, 10.3). */
+/** Mandatory fields of each command (PS3.7 9.3, 10.3). */
 const mandatory: { readonly [T in CommandType]: readonly (keyof CommandOf<T>)[] } = {
   'C-ECHO-RQ': ['messageId'],
   'C-ECHO-RSP': ['status'],

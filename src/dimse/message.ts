@@ -5,7 +5,7 @@ import type { DataPiece } from '../network/pdu.ts'
 import type { Wait } from '../network/waiters.ts'
 import { decodeCommand, InvalidCommandError, type Command } from './command.ts'
 
-/** Far above any command set: a bound on what is gathered before it is decoded. */
+/** Bound of a command set, whose fragments are gathered before it is decoded; far above any real one. */
 export const MAX_COMMAND_BYTES = 65_536
 
 /** Fragments without bytes, one behind the other, after which nothing more is expected of a data set. */
@@ -22,7 +22,7 @@ export interface Message {
 export interface DataStream extends ByteStream {
   /** Its last byte has been read. */
   readonly complete: boolean
-  /** Reads on to its end, waiting as told here. One that was announced and does not come is passed over. */
+  /** Reads on to its end, with this wait. A data set that was announced and does not come is passed over. */
   skip(wait: Wait): Promise<void>
 }
 
@@ -97,7 +97,7 @@ export class MessageReader {
   }
 }
 
-/** What an association receives, with a look at the piece that is next. */
+/** The received pieces of an association, with a look ahead at the next one. */
 class Pieces {
   readonly association: Association
   #ahead: DataPiece | undefined

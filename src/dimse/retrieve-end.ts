@@ -37,7 +37,7 @@ async function failedList(data: ByteStream, syntax: TransferSyntax): Promise<Uid
   try {
     return parseDataset(bytes, syntax).strings(Attribute.FailedSOPInstanceUIDList)
   } catch {
-    // The list is a convenience: what arrived is known without it.
+    // The list only helps: which instances arrived is known without it.
     return []
   }
 }

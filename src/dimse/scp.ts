@@ -27,10 +27,10 @@ export interface IncomingStore {
   readonly moveOriginatorMessageId: number | undefined
 }
 
-/** Where the sub-operations of a C-MOVE go, and what they are. */
+/** The instances of a C-MOVE, and the destination they are sent to. */
 export interface OutgoingMove {
   readonly instances: readonly OutgoingInstance[]
-  /** Our AE title, as the destination is told who moves. Undefined: it is not told. */
+  /** Our AE title, sent as Move Originator AE Title (0000,1030). Undefined: it is left out. */
   readonly originator: string | undefined
   /** Opens the association to the destination. */
   connect(): Promise<Association>

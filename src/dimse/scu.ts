@@ -263,7 +263,7 @@ export class Scu {
     return messageId
   }
 
-  /** Reads what has come already; what is only announced is not waited for: some archives announce what never comes. */
+  /** Reads a data set that has begun to arrive. One that has not is not waited for: some archives announce and send none. */
   async #passOver(data: DataStream): Promise<void> {
     if (this.#association.pending) for await (const _ of data);
   }

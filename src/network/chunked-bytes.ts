@@ -3,15 +3,15 @@ import type { Bytes } from '../dicom/bytes.ts'
 const EMPTY = Buffer.alloc(0)
 
 /**
- * Bytes of a stream, in the chunks they come in. What is taken is a view of a chunk. Only what is to be seen at once and
- * is cut by the end of a chunk is copied, and of the next chunk no more than that takes.
+ * Bytes of a stream, in the chunks they come in. Bytes that are taken are views of a chunk. Only bytes that are peeked at
+ * together and are cut by the end of a chunk are copied, and no further bytes of the next chunk with them.
  */
 export class ChunkedBytes {
-  /** What comes first and lies together. */
+  /** The next bytes, contiguous. */
   #first: Buffer = EMPTY
-  /** Chunks behind it. */
+  /** Chunks behind `#first`. */
   #behind: Buffer[] = []
-  /** Memory of our own that `#first` ends in, filled up to `#ownEnd`; there is room behind for what is to be joined. */
+  /** Memory of our own that `#first` ends in, filled up to `#ownEnd`; the room behind takes further bytes. */
   #own: Buffer | undefined
   #ownEnd = 0
 

@@ -13,7 +13,7 @@ export interface EncodeOptions {
   readonly bulkDataUri?: (path: string, element: Element) => string | undefined
 }
 
-/** What stands for the value field of an element. */
+/** The value field of an element, as both models represent it. */
 export type Content =
   | { readonly kind: 'none' }
   | { readonly kind: 'items'; readonly items: readonly Dataset[] }
@@ -41,7 +41,7 @@ export function contentOf(dataset: Dataset, element: Element, options: EncodeOpt
   return values.length === 0 ? NONE : { kind: 'values', values }
 }
 
-/** What the paths of an item's elements begin with; `index` is from 0. */
+/** The prefix of the paths of an item's elements; `index` is from 0. */
 export function itemPath(sequencePath: string, index: number): string {
   return `${sequencePath}/${index}/`
 }

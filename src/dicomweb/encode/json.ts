@@ -65,7 +65,7 @@ function jsonValue(vr: Vr, value: Value): string {
   }
 }
 
-/** A number where the text is one; text that is none is kept as it is (PS3.18 F.2.3.1). */
+/** A number; text that is not numeric is kept as text (PS3.18 F.2.3.1). */
 function numberString(vr: 'IS' | 'DS', text: string): string {
   const trimmed = text.trim()
   if (!/^[+-]?(\d+(\.\d*)?|\.\d+)([eE][+-]?\d+)?$/.test(trimmed)) return JSON.stringify(text)

@@ -1,7 +1,7 @@
 import { Attribute } from '../../dicom/attributes.ts'
 import type { Dataset } from '../../dicom/dataset.ts'
 
-/** One item of a report's content (PS3.3 C.17.3): what it is called, what it says, what belongs to it. */
+/** One item of a report's content (PS3.3 C.17.3): its concept name, its value, its child items. */
 interface ContentItem {
   readonly name: string | undefined
   readonly value: string | undefined

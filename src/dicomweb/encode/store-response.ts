@@ -42,7 +42,7 @@ export class StoreResponse {
     this.#failed.push(instance)
   }
 
-  /** A part that is no instance, or none that can be named. */
+  /** A part that is not a DICOM instance, or whose UIDs cannot be read. */
   addOther(reason: number): void {
     this.#others.push(reason)
   }
@@ -59,7 +59,7 @@ export class StoreResponse {
     return [...this.#failed.map(({ reason }) => reason), ...this.#others]
   }
 
-  /** PS3.18 Table 10.5.3-1: 200 without a blemish, 202 when something was stored, else 409. */
+  /** PS3.18 Table 10.5.3-1: 200 when all were stored without a warning, 202 when some were stored, else 409. */
   get status(): 200 | 202 | 409 {
     if (this.stored === 0) return 409
     return this.stored === this.total && this.#stored.every(({ warning }) => warning === undefined) ? 200 : 202

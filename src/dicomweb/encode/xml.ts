@@ -73,7 +73,7 @@ function valueElement(vr: Vr, value: Value, number: number): string {
   return `<Value number="${number}">${text}</Value>`
 }
 
-/** The names of numbers that are none, and zero's sign, are those of XML Schema Part 2, 3.2.5. */
+/** NaN, infinities and negative zero are written as in XML Schema Part 2, 3.2.5. */
 function numberText(vr: Vr, n: number): string {
   if (n === Infinity) return 'INF'
   if (n === -Infinity) return '-INF'
@@ -101,7 +101,7 @@ function personName(name: string, number: number): string {
   return `<PersonName number="${number}">${groups.join('')}</PersonName>`
 }
 
-/** PS3.5 6.2.1.1 knows five; what is behind more carets stays in the last. */
+/** PS3.5 6.2.1.1 has five components; further carets stay in the text of the last. */
 function nameComponents(group: string): string {
   const parts = group.split('^')
   const filled = parts.findLastIndex((part) => part !== '') + 1

@@ -37,7 +37,7 @@ export function partHeader(boundary: string, headers: PartHeaders, first: boolea
   return Buffer.from(`${text}\r\n`, 'latin1')
 }
 
-/** What ends the multipart; without it, readers know the answer is cut short. */
+/** The closing delimiter; a body without it is known to be cut short. */
 export function closing(boundary: string): Bytes {
   return Buffer.from(`\r\n--${boundary}--\r\n`, 'latin1')
 }

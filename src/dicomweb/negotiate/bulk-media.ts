@@ -50,7 +50,7 @@ export function mediaTypeOf({ uid }: TransferSyntax): string {
   return byUid.get(uid) ?? OCTET_STREAM
 }
 
-/** The syntax a media type means without a transfer-syntax parameter; undefined for what is no pixel data. */
+/** The syntax a media type means without a transfer-syntax parameter; undefined for a value other than pixel data. */
 export function defaultSyntaxOf(media: string): string | undefined {
   if (media === OCTET_STREAM) return EXPLICIT_VR_LITTLE_ENDIAN.uid
   const [first] = syntaxes[media] ?? []

@@ -16,11 +16,11 @@ export interface BulkOffer {
   readonly media: string
   /** Transfer syntax UID; `*` as stored. Undefined where the media type has none. */
   readonly syntax: string | undefined
-  /** How much it is wanted (RFC 9110 12.4.2). */
+  /** The client's preference, q (RFC 9110 12.4.2). */
   readonly q: number
 }
 
-/** What an offer makes of bulk data that is stored in some way. */
+/** The form and media type in which an offer gives bulk data. */
 export interface Representation {
   readonly form: BulkOffer['form']
   /** With its transfer-syntax parameter. */
@@ -97,7 +97,7 @@ export function representPixelData(
   return undefined
 }
 
-/** The offers that are wanted alike, the most wanted first. */
+/** Groups of offers with the same preference (q), the most preferred group first. */
 export function byWish(offers: readonly BulkOffer[]): readonly (readonly BulkOffer[])[] {
   const runs: BulkOffer[][] = []
   for (const offer of offers) {
@@ -122,7 +122,7 @@ export function wantedSyntaxes(
   })
 }
 
-/** The first offer under which a value that is no pixel data can be given: as bytes, or in its own media type. */
+/** The first offer that fits a value other than pixel data: as bytes, or in its own media type. */
 export function representValue(offers: readonly BulkOffer[], own: string | undefined): Representation | undefined {
   for (const { form, media, syntax } of offers) {
     if (own !== undefined && matches(media, own)) return { form, contentType: own }

@@ -29,7 +29,7 @@ export function negotiateInstances(accept: Accept, resource: { readonly single: 
 
 const XML = 'application/dicom+xml'
 
-/** A kind of resource, as negotiation sees it: what a media range can mean for it. */
+/** A kind of resource (instances, metadata): the representations that a media range can select of it. */
 export interface Negotiable<Offer> {
   /** What a range naming a type asks for; undefined when the resource has no such representation. */
   named(range: MediaRange): Offer | undefined
@@ -107,7 +107,7 @@ const modelResource: Negotiable<ModelType> = {
     if (isMultipartRelated(range)) return payloadOf(range) === XML ? XML : undefined
     if (range.type !== 'application') return undefined
     if (range.subtype === 'dicom+json') return 'application/dicom+json'
-    // PS3.18 has it in parts only; who asks for it bare gets those too.
+    // PS3.18 has this type in multipart only; a client that asks for the bare type gets multipart too.
     if (range.subtype === 'dicom+xml') return XML
     return range.subtype === 'json' ? 'application/json' : undefined
   },
@@ -167,7 +167,7 @@ export function isAnyOf(range: MediaRange, type: string): boolean {
   return range.subtype === '*' && (range.type === '*' || range.type === type)
 }
 
-/** The syntax a range asks instances in; undefined for one no answer may have, or that is no UID. */
+/** The transfer syntax that a media range names; undefined for a malformed UID or a syntax that no answer may have. */
 function answerSyntax(range: MediaRange): Uid | undefined {
   // PS3.18 8.7.3: application/dicom without a transfer-syntax parameter.
   const syntax = syntaxParameter(range) ?? EXPLICIT_VR_LITTLE_ENDIAN.uid

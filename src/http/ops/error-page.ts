@@ -35,7 +35,7 @@ function entry(code: string, status: string, text: string): string {
   return `<dt id="${code}"><code>${code}</code>, ${escaped(status)}</dt><dd>${inline(text)}</dd>`
 }
 
-/** Code spans stay, links become their text: what they lead to is not served. */
+/** Code spans stay, links become their text: the other documents are not served. */
 function inline(markdown: string): string {
   const plain = escaped(markdown.replace(/\[([^\]]*)\]\([^)]*\)/g, '$1'))
   return plain.replace(/`([^`]+)`/g, '<code>$1</code>')
