@@ -1,7 +1,11 @@
 import { describe, expect, it } from 'vitest'
 import { transferSyntax } from '../../../src/dicom/transfer-syntax.ts'
 import { acceptOf } from '../../../src/dicomweb/negotiate/accept.ts'
-import { negotiateBulkData, representPixelData, representValue } from '../../../src/dicomweb/negotiate/negotiate-bulk.ts'
+import {
+  negotiateBulkData,
+  representPixelData,
+  representValue,
+} from '../../../src/dicomweb/negotiate/negotiate-bulk.ts'
 
 const P = '1.2.840.10008.1.2'
 const OCTETS = 'application/octet-stream'

@@ -1,6 +1,10 @@
 import { describe, expect, it } from 'vitest'
 import { acceptOf } from '../../../src/dicomweb/negotiate/accept.ts'
-import { IMAGE_TYPES, negotiateRendered, type RenderedType } from '../../../src/dicomweb/negotiate/negotiate-rendered.ts'
+import {
+  IMAGE_TYPES,
+  negotiateRendered,
+  type RenderedType,
+} from '../../../src/dicomweb/negotiate/negotiate-rendered.ts'
 
 const animated = ['image/gif', 'image/jpeg', 'image/png'] as const
 const report = ['text/html', 'text/plain'] as const
