@@ -32,6 +32,7 @@ COPY --from=dependencies /app/node_modules ./node_modules
 COPY fonts ./fonts
 COPY vendor ./vendor
 COPY openapi ./openapi
+COPY docs/errors.md ./docs/errors.md
 COPY --from=build /app/dist ./dist
 
 # The default, 127.0.0.1, would be reachable from inside the container only.

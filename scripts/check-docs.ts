@@ -4,8 +4,8 @@
  */
 import { existsSync, globSync, readFileSync } from 'node:fs'
 import { dirname, join, resolve } from 'node:path'
-import { everyKey, pathText } from '../src/config-tree.ts'
-import { variableName } from '../src/config-environment.ts'
+import { everyKey, pathText } from '../src/config/tree.ts'
+import { variableName } from '../src/config/environment.ts'
 import { encapsulatedSyntaxes } from '../src/dicom/transfer-syntax.ts'
 import { frequentStorageClasses } from '../src/dicom/uids.ts'
 
@@ -40,7 +40,7 @@ export function readFacts(root = ROOT): Facts {
     variables: new Set([...keys.map(variableName), 'DIMSEGATE_CONFIG', ...FOREIGN_VARIABLES]),
     errorCodes: new Set([
       ...problemCodes(read('src/http/problem.ts')),
-      ...every(['src/http/*.ts']).flatMap(requestCodes),
+      ...every(['src/http/**/*.ts']).flatMap(requestCodes),
     ]),
     npmScripts: new Set(Object.keys(scripts)),
     words: new Set(every(SOURCES).flatMap((source) => source.match(/\b[A-Z][A-Z0-9]*(?:_[A-Z0-9]+)+\b/g) ?? [])),

@@ -11,7 +11,8 @@ import { decodeCommand, InvalidCommandError } from '../src/dimse/command.ts'
 import { formatStatus } from '../src/dimse/status.ts'
 import { AssociationRejectedError } from '../src/network/errors.ts'
 import type { AssociateAccept, AssociateRequest, ControlPdu, DataPiece, UserInformation } from '../src/network/pdu.ts'
-import { InvalidPduError, PduDecoder } from '../src/network/pdu-decode.ts'
+import { InvalidPduError } from '../src/network/errors.ts'
+import { PduDecoder } from '../src/network/pdu-decode.ts'
 
 const HEADER_BYTES = 6
 const names = [

@@ -1,6 +1,6 @@
 import { InstanceCache } from './cache/instance-cache.ts'
-import { ConfigError, type Config, type ConfigFault } from './config.ts'
-import type { Examination } from './http/readiness.ts'
+import { ConfigError, type Config, type ConfigFault } from './config/config.ts'
+import type { Examination } from './http/ops/readiness.ts'
 import { startServer, type HttpServer, type ServerOptions } from './http/server.ts'
 import { Archive } from './pacs/archive.ts'
 import { ImagingPool } from './imaging/pool/imaging-pool.ts'

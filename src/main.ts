@@ -1,18 +1,17 @@
 #!/usr/bin/env -S node --max-semi-space-size=4
 import { readFile } from 'node:fs/promises'
 import { parseArgs } from 'node:util'
-import { setFlagsFromString } from 'node:v8'
-import { ConfigError, loadConfig } from './config.ts'
-import type * as Configuration from './config.ts'
+import { ConfigError, loadConfig } from './config/config.ts'
+import type * as Configuration from './config/config.ts'
 import type * as Demo from './demo/start.ts'
 import type { Viewer } from './demo/viewer.ts'
 import { startGateway, type Gateway } from './gateway.ts'
 import { ListenerError } from './pacs/delivery/listener-error.ts'
+import { collectByVolume, countBuffersWithHeap } from './memory.ts'
 import { TlsFileError } from './pacs/tls-files.ts'
 
-// Images pass through buffers outside the heap. Counted apart, each 64 MiB of them forces a full collection, a quarter of
-// the CPU of a retrieve (docs/decisions/0008): counted with the heap, young collections free them in passing.
-setFlagsFromString('--external-memory-accounted-in-global-limit')
+countBuffersWithHeap()
+collectByVolume()
 
 const HELP = `Usage: dimsegate [serve] --config FILE   DICOMweb in front of the archives (PACS) that FILE names
        dimsegate demo [--port N] [--host ADDRESS] [--dicom PATH] [--viewer]
@@ -82,6 +81,11 @@ function parse(argv: string[]): ReturnType<typeof parseArgs<{ options: typeof op
   }
 }
 
+/** What the command line asks for, also where it cannot be understood as a whole. */
+function commandOf(argv: string[]): string | undefined {
+  return parseArgs({ args: argv, options, allowPositionals: true, strict: false }).positionals[0]
+}
+
 async function serve(file: string | undefined): Promise<void> {
   const stop = stopSignal()
   const config = await loadConfig({ file, env: process.env })
@@ -125,7 +129,7 @@ async function demo(values: {
 
 // Not within a function that disposes of something: there TypeScript 5.9 does not rewrite the names of what is imported.
 function demoModules(): Promise<[typeof Demo, typeof Configuration]> {
-  return Promise.all([import('./demo/start.ts'), import('./config.ts')])
+  return Promise.all([import('./demo/start.ts'), import('./config/config.ts')])
 }
 
 /** Ends the process: 0 without a problem, 1 with one; a faulty command line or configuration ends it with 2. */
@@ -225,5 +229,5 @@ try {
     process.stderr.write(`${error.message}. Check the address or file that the configuration names.\n`)
   else process.stderr.write(`${error instanceof Error ? (error.stack ?? error.message) : String(error)}\n`)
   const isFaultOfUser = error instanceof UsageError || error instanceof ConfigError
-  process.exit(isFaultOfUser && process.argv.includes('doctor') ? 2 : 1)
+  process.exit(isFaultOfUser && commandOf(process.argv.slice(2)) === 'doctor' ? 2 : 1)
 }

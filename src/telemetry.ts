@@ -2,7 +2,7 @@ import { subscribe, unsubscribe } from 'node:diagnostics_channel'
 import { pino, type DestinationStream, type Logger } from 'pino'
 import { Counter, Gauge, Histogram, Registry, collectDefaultMetrics } from 'prom-client'
 import type { InstanceCache } from './cache/instance-cache.ts'
-import type { Config } from './config.ts'
+import type { Config } from './config/config.ts'
 import { formatStatus, StatusError } from './dimse/status.ts'
 import type { RequestEvent } from './http/app.ts'
 import type { ImagingPool } from './imaging/pool/imaging-pool.ts'
@@ -47,7 +47,7 @@ export function startTelemetry(
   }
 }
 
-/** What probes and scrapers ask all day. */
+/** Routes that probes and scrapers ask continually: logged at debug unless they fail. */
 const operational = new Set(['/livez', '/readyz', '/metrics'])
 
 function listen(name: string, listener: (message: unknown) => void): () => void {
@@ -188,7 +188,7 @@ function codeOf(error: unknown): string | undefined {
   return error instanceof Error && 'code' in error ? String(error.code) : undefined
 }
 
-/** What an error may be told by: codes and numbers, never its message, which may quote anything. */
+/** The fields of an error that are logged: codes and numbers, never its message, which may quote anything. */
 function errorFields(error: unknown): Record<string, unknown> {
   if (error === undefined) return {}
   if (!(error instanceof Error)) return { error: {} }

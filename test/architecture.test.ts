@@ -11,6 +11,7 @@ import { describe, expect, test } from 'vitest'
 
 const FOLDERS: Readonly<Record<string, readonly string[]>> = {
   dicom: [],
+  config: ['dicom'],
   network: ['dicom'],
   dimse: ['dicom', 'network'],
   instance: ['dicom'],
@@ -41,8 +42,7 @@ const ROOMS: Readonly<Record<string, Readonly<Record<string, readonly string[]>>
 /** Circles of imports, types included, that are still to be opened: the list only gets shorter. */
 const CIRCLES_LEFT: readonly string[] = ['pacs/concessions.ts pacs/pool.ts']
 
-/** config.ts and the files it is split into: `import type` from these folders; values reach them as arguments. */
-const CONFIG = /^config(-[a-z]+)*\.ts$/
+/** Of config/: `import type` from these folders; values reach them as arguments. */
 const MAY_IMPORT_CONFIG_TYPES = ['pacs', 'http', 'doctor']
 
 /** Facts about addresses, which open nothing. */
@@ -132,7 +132,7 @@ describe('imports across folders', () => {
     ['something outside src', 'http/docs.ts', "import contract from '../../package.json'"],
     ['an alias in place of a path', 'dicom/tag.ts', "import { pool } from '#pacs/pool.ts'"],
     ['main.ts from a folder', 'http/app.ts', "import { main } from '../main.ts'"],
-    ['a part of main.ts from a folder', 'dicom/tag.ts', "import { parseBytes } from '../units.ts'"],
+    ['a part of main.ts from a folder', 'dicom/tag.ts', "import { startGateway } from '../gateway.ts'"],
   ])('%s is a violation', (_, file, source) => {
     expect(violations(file, source)).toHaveLength(1)
   })
@@ -190,7 +190,7 @@ describe('circles of imports', () => {
   })
 })
 
-describe('main.ts, config.ts, telemetry.ts, demo/', () => {
+describe('main.ts, config/, telemetry.ts, demo/', () => {
   test.each([
     ['main.ts', "const { demo } = await import('./demo/archive.ts')"],
     ['main.ts', "import type { Demo } from './demo/archive.ts'"],
@@ -201,7 +201,7 @@ describe('main.ts, config.ts, telemetry.ts, demo/', () => {
 
   test.each([
     ['main.ts', "import { demo } from './demo/archive.ts'"],
-    ['config.ts', "const { demo } = await import('./demo/archive.ts')"],
+    ['config/config.ts', "const { demo } = await import('../demo/archive.ts')"],
     ['http/app.ts', "const { demo } = await import('../demo/archive.ts')"],
   ])('%s may not use the demo: %s', (file, source) => {
     expect(violations(file, source)).toEqual([expect.stringContaining('demo')])
@@ -215,20 +215,25 @@ describe('main.ts, config.ts, telemetry.ts, demo/', () => {
     expect(violations('doctor/store.ts', "import { cache } from '../cache/instances.ts'")).toHaveLength(1)
   })
 
-  test.each(['pacs/archive.ts', 'http/app.ts'])('%s may import a type of config.ts, never a value', (file) => {
-    expect(violations(file, "import type { Config } from '../config.ts'")).toEqual([])
-    expect(violations(file, "import { type Config } from '../config.ts'")).toHaveLength(1)
-    expect(violations(file, "import { load } from '../config.ts'")).toHaveLength(1)
+  test.each(['pacs/archive.ts', 'http/app.ts'])('%s may import a type of config/, never a value', (file) => {
+    expect(violations(file, "import type { Config } from '../config/config.ts'")).toEqual([])
+    expect(violations(file, "import { type Config } from '../config/config.ts'")).toHaveLength(1)
+    expect(violations(file, "import { load } from '../config/config.ts'")).toHaveLength(1)
   })
 
-  test('no other folder imports from config.ts', () => {
-    expect(violations('network/transport.ts', "import type { Config } from '../config.ts'")).toHaveLength(1)
-    expect(violations('main.ts', "import { load } from './config.ts'")).toEqual([])
+  test('no other folder imports from config/', () => {
+    expect(violations('network/transport.ts', "import type { Config } from '../config/config.ts'")).toHaveLength(1)
+    expect(violations('main.ts', "import { load } from './config/config.ts'")).toEqual([])
+  })
+
+  test('config/ imports from dicom/ only', () => {
+    expect(violations('config/values.ts', "import { terms } from '../dicom/charset-terms.ts'")).toEqual([])
+    expect(violations('config/values.ts', "import { Archive } from '../pacs/archive.ts'")).toHaveLength(1)
   })
 
   test('telemetry.ts is imported by gateway.ts only', () => {
     expect(violations('gateway.ts', "import { start } from './telemetry.ts'")).toEqual([])
-    expect(violations('config.ts', "import { start } from './telemetry.ts'")).toHaveLength(1)
+    expect(violations('config/config.ts', "import { start } from '../telemetry.ts'")).toHaveLength(1)
     expect(violations('pacs/pool.ts', "import type { Span } from '../telemetry.ts'")).toHaveLength(1)
   })
 })
@@ -253,7 +258,7 @@ describe('other rules', () => {
   })
 
   test('a type or an address check of node:net opens no socket', () => {
-    expect(violations('config.ts', "import { isIP } from 'node:net'")).toEqual([])
+    expect(violations('config/values.ts', "import { isIP } from 'node:net'")).toEqual([])
     expect(violations('network/association.ts', "import type { Socket } from 'node:net'")).toEqual([])
   })
 
@@ -330,10 +335,10 @@ function importFault(file: string, { specifier, typeOnly, dynamic, names }: Impo
       : 'only main.ts and gateway.ts import doctor/, by import()'
   if (from === undefined) return undefined
   if (from === to) return roomFault(from, roomOf(file), roomOf(target))
-  if (to === undefined) {
-    if (!CONFIG.test(target)) return 'files at the root of src are parts of main.ts'
+  if (to === undefined) return 'files at the root of src are parts of main.ts'
+  if (to === 'config') {
     if (!MAY_IMPORT_CONFIG_TYPES.includes(from)) return `${from} takes its settings as arguments`
-    return typeOnly ? undefined : 'write `import type`; values of config.ts reach a folder as arguments'
+    return typeOnly ? undefined : 'write `import type`; values of config/ reach a folder as arguments'
   }
   const allowed = FOLDERS[from] ?? []
   return allowed.includes(to) ? undefined : `${from} may import from ${allowed.join(', ') || 'no other folder'}`

@@ -14,10 +14,10 @@ import type { IConfigMap, IContainer, IPodSpec, IProbe, IService, IServiceAccoun
 import ts from 'typescript'
 import { describe, expect, test } from 'vitest'
 import { parse, parseAllDocuments } from 'yaml'
-import type { Config } from '../src/config.ts'
-import { parseConfig } from '../src/config.ts'
-import { layEnvironment } from '../src/config-environment.ts'
-import { parseBytes } from '../src/units.ts'
+import type { Config } from '../src/config/config.ts'
+import { parseConfig } from '../src/config/config.ts'
+import { layEnvironment } from '../src/config/environment.ts'
+import { parseBytes } from '../src/config/units.ts'
 
 // Renders k8s/ as a cluster would get it. There is no API server here: values are checked by the schemas of
 // kubernetes-models, and keys it does not know by its types, through the compiler.

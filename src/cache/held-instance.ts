@@ -1,13 +1,16 @@
+import { channel } from 'node:diagnostics_channel'
 import type { Bytes } from '../dicom/bytes.ts'
 import { Notifier } from '../dicom/notifier.ts'
 import type { TransferSyntax } from '../dicom/transfer-syntax.ts'
 import type { Uid } from '../dicom/uids.ts'
 import type { InstanceIndex } from '../instance/instance-index.ts'
 import type { InstanceUids } from '../instance/uids.ts'
-import { buffersLetGo } from '../network/collector.ts'
 import type { Instance } from '../pacs/instance.ts'
 import { ChunkRun } from './chunk-run.ts'
 import { toKeep } from './held-bytes.ts'
+
+/** Bytes that were kept for long and are let go, for who collects by them: src/memory.ts. */
+const buffersLetGo = channel('dimsegate:buffers-let-go')
 
 /** Of an instance that is not kept, so much stays behind the reader that is farthest, for those close behind. */
 export const WINDOW_BYTES = 8 * 1024 * 1024
@@ -237,6 +240,6 @@ export class HeldInstance implements InstanceUids {
       else bytes += chunk.length
       start += chunk.length
     }
-    if (bytes > MANY_BYTES) buffersLetGo(bytes)
+    if (bytes > MANY_BYTES) buffersLetGo.publish(bytes)
   }
 }

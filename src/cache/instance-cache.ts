@@ -1,7 +1,7 @@
+import { channel } from 'node:diagnostics_channel'
 import { LRUCache } from 'lru-cache'
 import { isNative } from '../dicom/transfer-syntax.ts'
 import type { Uid } from '../dicom/uids.ts'
-import { buffersLetGo } from '../network/collector.ts'
 import type { Archive } from '../pacs/archive.ts'
 import { PoolClosedError, type Call } from '../pacs/call.ts'
 import { covers, type InstanceUids, type Selection } from '../instance/uids.ts'
@@ -10,6 +10,9 @@ import { CachedInstance } from './cached-instance.ts'
 import { Flight, type Allowance, type Boarded, type Keeper } from './flight.ts'
 import { HeadStore } from './head-store.ts'
 import { HeldInstance } from './held-instance.ts'
+
+/** Bytes that were kept for long and are let go, for who collects by them: src/memory.ts. */
+const buffersLetGo = channel('dimsegate:buffers-let-go')
 
 export interface CacheOptions {
   /** 0 keeps nothing: every request is a retrieval of its own. */
@@ -92,7 +95,7 @@ export class InstanceCache implements AsyncDisposable {
       sizeCalculation: ({ heldBytes }) => Math.max(heldBytes, 1),
       dispose: ({ heldBytes }, _key, reason) => {
         if (reason === 'evict') this.#counters.evictions++
-        buffersLetGo(heldBytes)
+        buffersLetGo.publish(heldBytes)
       },
     })
     // Expired entries would stay until somebody asks for them.

@@ -104,8 +104,11 @@ export type Command =
 export type CommandType = Command['type']
 export type CommandOf<T extends CommandType> = Extract<Command, { type: T }>
 
+/** Every field of any command but for those that are encoded from more than themselves. */
+type FieldName = Exclude<Command extends infer C ? (C extends Command ? keyof C : never) : never, 'type' | 'hasDataSet'>
+
 /** Command elements by the names of their fields (PS3.7 E.1). */
-const fields: Record<string, readonly [Tag, Vr]> = {
+const fields: Readonly<Record<FieldName, readonly [Tag, Vr]>> = {
   affectedSopClassUid: [0x00000002, 'UI'],
   requestedSopClassUid: [0x00000003, 'UI'],
   messageId: [0x00000110, 'US'],
@@ -137,11 +140,11 @@ const COMMAND_DATA_SET_TYPE: Tag = 0x00000800
 const NO_DATA_SET = 0x0101
 const DATA_SET_PRESENT = 0x0001
 
-const byTag = new Map(Object.entries(fields).map(([name, [t]]) => [t, name]))
+const byTag = new Map(Object.entries(fields).map(([name, [t]]) => [t, name as FieldName]))
 const byField = new Map(Object.entries(CommandField).map(([type, field]) => [field as number, type as CommandType]))
 
-/** What a command cannot do without; `messageId` and the like are numbers, the rest strings (PS3.7 9.3, 10.3). */
-const mandatory: Record<CommandType, readonly string[]> = {
+/** Mandatory fields of each command (PS3.7 9.3, 10.3). */
+const mandatory: { readonly [T in CommandType]: readonly (keyof CommandOf<T>)[] } = {
   'C-ECHO-RQ': ['messageId'],
   'C-ECHO-RSP': ['status'],
   'C-STORE-RQ': ['messageId', 'affectedSopClassUid', 'affectedSopInstanceUid'],
@@ -170,10 +173,9 @@ export class InvalidCommandError extends Error {
 /** A command set: Implicit VR Little Endian whatever the context, group length first (PS3.7 6.3.1). */
 export function encodeCommand(command: Command): Bytes {
   const dataset = new Dataset().set(COMMAND_GROUP_LENGTH, 0, 'UL')
-  for (const [name, value] of Object.entries(command) as [string, Value | readonly Value[]][]) {
-    const field = fields[name]
-    if (!field || value === undefined) continue
-    const [t, vr] = field
+  for (const [name, value] of Object.entries(command) as [string, Value | readonly Value[] | undefined][]) {
+    if (!isField(name) || value === undefined) continue
+    const [t, vr] = fields[name]
     // An answer names what the peer named, even by what is no UID.
     if (vr === 'UI') dataset.put(t, { vr, value: asGiven(vr, [value as Value]) })
     else dataset.set(t, value, vr)
@@ -202,7 +204,7 @@ export function decodeCommand(bytes: Bytes): Command {
   for (const [t, value] of values) {
     const name = byTag.get(t)
     if (name === undefined || value.length === 0) continue
-    const vr = fields[name]![1]
+    const vr = fields[name][1]
     if (vr === 'US') {
       if (value.length >= 2) command[name] = u16(value)
     } else if (vr === 'AT') command[name] = attributeTags(value)
@@ -214,6 +216,10 @@ export function decodeCommand(bytes: Bytes): Command {
   // Some peers answer without it; with one operation outstanding there is nothing to tell apart.
   if (type.endsWith('-RSP')) command['messageIdBeingRespondedTo'] ??= 0
   return command as unknown as Command
+}
+
+function isField(name: string): name is FieldName {
+  return Object.hasOwn(fields, name)
 }
 
 function u16(value: Buffer): number {

@@ -1,5 +1,4 @@
 import type { ByteStream } from '../dicom/bytes.ts'
-import { Attribute } from '../dicom/attributes.ts'
 import { Dataset } from '../dicom/dataset.ts'
 import { encodeDataset, parseDataset } from '../dicom/dataset-codec.ts'
 import { transferSyntax, type TransferSyntax } from '../dicom/transfer-syntax.ts'
@@ -9,10 +8,14 @@ import { ProtocolError } from '../network/errors.ts'
 import type { AcceptedContext } from '../network/negotiation.ts'
 import type { Wait } from '../network/waiters.ts'
 import type { Command, CommandOf } from './command.ts'
-import { MessageReader, sendMessage, type DataStream, type Message } from './message.ts'
 import { collect } from './collect.ts'
+import { MessageReader, type DataStream, type Message } from './message.ts'
 import { Scu } from './scu.ts'
+import { sendMessage } from './send-message.ts'
 import { Status } from './status.ts'
+import { sendInstance, subOperations, type OutgoingInstance, type Respond } from './sub-operations.ts'
+
+export type { OutgoingInstance } from './sub-operations.ts'
 
 /** An instance somebody stores to us. */
 export interface IncomingStore {
@@ -24,18 +27,10 @@ export interface IncomingStore {
   readonly moveOriginatorMessageId: number | undefined
 }
 
-/** An instance to be sent in a C-GET; `open` is called when its turn comes. */
-export interface OutgoingInstance {
-  readonly sopClass: Uid
-  readonly sopInstance: Uid
-  /** The body in the syntax of one of the contexts, or undefined when none of them fits. */
-  open(contexts: readonly AcceptedContext[]): { context: AcceptedContext; body: ByteStream } | undefined
-}
-
-/** Where the sub-operations of a C-MOVE go, and what they are. */
+/** The instances of a C-MOVE, and the destination they are sent to. */
 export interface OutgoingMove {
   readonly instances: readonly OutgoingInstance[]
-  /** Our AE title, as the destination is told who moves. Undefined: it is not told. */
+  /** Our AE title, sent as Move Originator AE Title (0000,1030). Undefined: it is left out. */
   readonly originator: string | undefined
   /** Opens the association to the destination. */
   connect(): Promise<Association>
@@ -224,9 +219,11 @@ class Server {
     if (typeof instances === 'number') return this.#respond(message, { ...answer, status: instances })
     let cancelled = false
     const scu = new Scu(this.#association)
+    const { timeout } = this.#wait
     const send = (instance: OutgoingInstance): Promise<boolean> =>
-      this.#sendOne(scu, this.#association, instance, { onCancel: () => (cancelled = true) })
-    return this.#subOperations(message, answer, instances, send, () => cancelled)
+      sendInstance(scu, this.#association, instance, { timeout, onCancel: () => (cancelled = true) })
+    const respond: Respond = (counts, list) => this.#respond(message, { ...answer, ...counts }, list)
+    return subOperations(instances, { send, respond, isCancelled: () => cancelled })
   }
 
   async #move(message: Message, command: CommandOf<'C-MOVE-RQ'>): Promise<void> {
@@ -242,63 +239,17 @@ class Server {
     const named =
       originator === undefined ? {} : { moveOriginatorAeTitle: originator, moveOriginatorMessageId: command.messageId }
     let cancelled = false
+    const { timeout } = this.#wait
     const send = async (instance: OutgoingInstance): Promise<boolean> => {
       cancelled ||= await this.#cancelled(command.messageId)
-      return !cancelled && this.#sendOne(scu, association, instance, named).catch(() => false)
+      return !cancelled && sendInstance(scu, association, instance, { timeout, ...named }).catch(() => false)
     }
+    const respond: Respond = (counts, list) => this.#respond(message, { ...answer, ...counts }, list)
     try {
-      await this.#subOperations(message, answer, instances, send, () => cancelled)
+      await subOperations(instances, { send, respond, isCancelled: () => cancelled })
     } finally {
       await association.release(RELEASE_TIMEOUT_MS)
     }
-  }
-
-  /** Sends instances one by one, with a Pending response behind each, then the final response. */
-  async #subOperations(
-    message: Message,
-    answer: ReturnType<typeof reply> & { readonly type: 'C-GET-RSP' | 'C-MOVE-RSP' },
-    instances: readonly OutgoingInstance[],
-    send: (instance: OutgoingInstance) => Promise<boolean>,
-    isCancelled: () => boolean,
-  ): Promise<void> {
-    const failed: Uid[] = []
-    let completed = 0
-    for (const instance of instances) {
-      if (isCancelled()) break
-      if (await send(instance)) completed++
-      else failed.push(instance.sopInstance)
-      const remaining = instances.length - completed - failed.length
-      const counts = { remaining, completed, failed: failed.length, warning: 0 }
-      if (remaining > 0 && !isCancelled())
-        await this.#respond(message, { ...answer, ...counts, status: Status.pending })
-    }
-    const counts = { completed, failed: failed.length, warning: 0 }
-    if (isCancelled()) {
-      const remaining = instances.length - completed - failed.length
-      return this.#respond(message, { ...answer, ...counts, remaining, status: Status.cancel })
-    }
-    if (failed.length === 0) return this.#respond(message, { ...answer, ...counts, status: Status.success })
-    const status = completed > 0 ? Status.subOperationsWithFailures : Status.cannotPerformSubOperations
-    const list = new Dataset().set(Attribute.FailedSOPInstanceUIDList, failed)
-    return this.#respond(message, { ...answer, ...counts, status, hasDataSet: true }, list)
-  }
-
-  async #sendOne(
-    scu: Scu,
-    association: Association,
-    instance: OutgoingInstance,
-    options: Pick<Parameters<Scu['store']>[2], 'onCancel' | 'moveOriginatorAeTitle' | 'moveOriginatorMessageId'>,
-  ): Promise<boolean> {
-    const contexts = [...association.contexts.values()]
-    const opened = instance.open(contexts.filter(({ abstractSyntax }) => abstractSyntax === instance.sopClass))
-    if (!opened) return false
-    const { sopClass, sopInstance } = instance
-    const response = await scu.store(
-      opened.context,
-      { sopClass, sopInstance, body: opened.body },
-      { timeout: this.#wait.timeout, ...options },
-    )
-    return response.status === Status.success
   }
 }
 

@@ -1,5 +1,4 @@
 import type { Bytes, ByteStream } from '../dicom/bytes.ts'
-import { Attribute } from '../dicom/attributes.ts'
 import type { Dataset } from '../dicom/dataset.ts'
 import { encodeDataset, parseDataset } from '../dicom/dataset-codec.ts'
 import { transferSyntax, type TransferSyntax } from '../dicom/transfer-syntax.ts'
@@ -10,8 +9,13 @@ import type { AcceptedContext } from '../network/negotiation.ts'
 import type { Wait } from '../network/waiters.ts'
 import { collect } from './collect.ts'
 import { Priority, type Command, type CommandOf } from './command.ts'
-import { MessageReader, sendMessage, type DataStream, type Message } from './message.ts'
+import { MessageReader, type DataStream, type Message } from './message.ts'
+import { retrieveEnd, type RetrieveEnd } from './retrieve-end.ts'
+import { sendMessage } from './send-message.ts'
 import { Status, statusClass, StatusError } from './status.ts'
+import { StoreToAnswer } from './store-to-answer.ts'
+
+export type { RetrieveEnd } from './retrieve-end.ts'
 
 /** Answers of one C-FIND behind which a peer is taken to answer without end. */
 export const MAX_MATCHES = 100_000
@@ -43,17 +47,6 @@ export interface SubOperation {
   readonly sopInstance: Uid
   readonly syntax: TransferSyntax
   readonly body: ByteStream
-}
-
-/** How a C-GET or C-MOVE ended. The counters are the peer's own and may be missing (PS3.7 9.1.3). */
-export interface RetrieveEnd {
-  readonly kind: 'end'
-  readonly status: number
-  readonly completed: number | undefined
-  readonly failed: number | undefined
-  readonly warning: number | undefined
-  readonly failedInstances: readonly Uid[]
-  readonly response: CommandOf<'C-GET-RSP' | 'C-MOVE-RSP'>
 }
 
 /** Invokes operations over an association, one at a time (PS3.7 9.1). */
@@ -130,15 +123,15 @@ export class Scu {
     const wait = waitFor('C-GET response', operation)
     const messageId = await this.#ask('C-GET-RQ', context, identifier, operation, wait)
     let over = false
-    let unanswered: Unanswered | undefined
+    let unanswered: StoreToAnswer | undefined
     try {
       for (;;) {
         const message = await this.#message(wait)
         const { command, data } = message
         if (command.type === 'C-STORE-RQ') {
           if (!data) throw this.#breach('A C-STORE request without a data set')
-          unanswered = { contextId: message.contextId, request: command, data }
-          this.#answerOnArrival(unanswered, wait)
+          unanswered = new StoreToAnswer(this.#association, message.contextId, command, data)
+          unanswered.answerOnArrival(wait)
           yield {
             kind: 'instance',
             sopClass: command.affectedSopClassUid,
@@ -146,15 +139,14 @@ export class Scu {
             syntax: this.#syntax(message),
             body: data,
           }
-          await data.skip(wait)
-          await this.#answerStore(unanswered, Status.success, wait)
+          await unanswered.accept(wait)
           unanswered = undefined
           continue
         }
         if (command.type !== 'C-GET-RSP') throw this.#breach(`${command.type} during a C-GET`)
         if (statusClass(command.status) === 'pending') continue
         over = true
-        yield await this.#endOf(message, command)
+        yield await retrieveEnd(command, message.data, this.#syntax(message))
         return
       }
     } finally {
@@ -192,18 +184,11 @@ export class Scu {
         if (command.type !== 'C-MOVE-RSP') throw this.#breach(`${command.type} during a C-MOVE`)
         if (statusClass(command.status) === 'pending') continue
         over = true
-        return await this.#endOf(message, command)
+        return await retrieveEnd(command, message.data, this.#syntax(message))
       }
     } finally {
       if (!over) await this.#cancel(context, messageId, 'C-MOVE-RSP')
     }
-  }
-
-  async #endOf(message: Message, response: CommandOf<'C-GET-RSP' | 'C-MOVE-RSP'>): Promise<RetrieveEnd> {
-    const { status, completed, failed, warning } = response
-    const listed = message.data !== undefined && status !== Status.success
-    const failedInstances = listed ? await failedList(message.data, this.#syntax(message)) : []
-    return { kind: 'end', status, completed, failed, warning, failedInstances, response }
   }
 
   /**
@@ -278,7 +263,7 @@ export class Scu {
     return messageId
   }
 
-  /** Reads what has come already; what is only announced is not waited for: some archives announce what never comes. */
+  /** Reads a data set that has begun to arrive. One that has not is not waited for: some archives announce and send none. */
   async #passOver(data: DataStream): Promise<void> {
     if (this.#association.pending) for await (const _ of data);
   }
@@ -308,31 +293,6 @@ export class Scu {
     return { message, command: message.command as CommandOf<T> }
   }
 
-  #answerOnArrival(store: Unanswered, wait: Wait): void {
-    // What ends the association is told where the data set is read, what fails the answer where that is awaited.
-    this.#association.dataSetArrived(wait).then(
-      () => {
-        if (!store.refused) this.#answerStore(store, Status.success, wait).catch(() => undefined)
-      },
-      () => undefined,
-    )
-  }
-
-  /** Once, whoever asks first. */
-  #answerStore(store: Unanswered, status: number, wait: Wait): Promise<void> {
-    const { contextId, request } = store
-    const response: Command = {
-      type: 'C-STORE-RSP',
-      messageIdBeingRespondedTo: request.messageId,
-      affectedSopClassUid: request.affectedSopClassUid,
-      affectedSopInstanceUid: request.affectedSopInstanceUid,
-      status,
-      hasDataSet: false,
-    }
-    store.answer ??= sendMessage(this.#association, contextId, response, undefined, wait)
-    return store.answer
-  }
-
   /**
    * PS3.7 9.3.2.3: asks the peer to stop and reads on to the final response; a peer that goes on is aborted. A store
    * of the peer that is not answered yet is answered first: it waits for that before it looks for a C-CANCEL.
@@ -341,28 +301,24 @@ export class Scu {
     context: AcceptedContext,
     messageId: number,
     type: 'C-FIND-RSP' | 'C-GET-RSP' | 'C-MOVE-RSP',
-    unanswered?: Unanswered,
+    unanswered?: StoreToAnswer,
   ): Promise<void> {
-    if (unanswered) unanswered.refused = true
+    unanswered?.isNotWanted()
     const timeout = this.#cancelGrace
     const wait: Wait = { what: 'end of a cancelled operation', timeout, signal: AbortSignal.timeout(timeout) }
     try {
       const cancel: Command = { type: 'C-CANCEL-RQ', messageIdBeingRespondedTo: messageId, hasDataSet: false }
       await sendMessage(this.#association, context.id, cancel, undefined, wait)
-      if (unanswered) await this.#refuseStore(unanswered, wait)
+      await unanswered?.refuse(wait)
       for (;;) {
         const { command, contextId, data } = await this.#message(wait)
-        if (command.type === 'C-STORE-RQ' && data) await this.#refuseStore({ contextId, request: command, data }, wait)
-        else if (command.type === type && statusClass(command.status) !== 'pending') return
+        if (command.type === 'C-STORE-RQ' && data) {
+          await new StoreToAnswer(this.#association, contextId, command, data).refuse(wait)
+        } else if (command.type === type && statusClass(command.status) !== 'pending') return
       }
     } catch {
       this.#association.abort()
     }
-  }
-
-  async #refuseStore(store: Unanswered, wait: Wait): Promise<void> {
-    await store.data.skip(wait)
-    await this.#answerStore(store, Status.outOfResources, wait)
   }
 
   #breach(problem: string): ProtocolError {
@@ -372,29 +328,8 @@ export class Scu {
   }
 }
 
-/** A store of the peer within a C-GET that waits for its response. */
-interface Unanswered {
-  readonly contextId: number
-  readonly request: CommandOf<'C-STORE-RQ'>
-  readonly data: DataStream
-  /** Not wanted any more. */
-  refused?: boolean
-  answer?: Promise<void>
-}
-
 /** @throws the signal's reason: an operation that is not wanted any more does not begin, and the association stays */
 function waitFor(what: string, operation: Operation): Wait {
   operation.signal?.throwIfAborted()
   return { what, timeout: operation.timeout, signal: operation.signal, alive: operation.alive }
-}
-
-/** @throws what ends the association: an end that did not come whole is none */
-async function failedList(data: ByteStream, syntax: TransferSyntax): Promise<Uid[]> {
-  const bytes = await collect(data)
-  try {
-    return parseDataset(bytes, syntax).strings(Attribute.FailedSOPInstanceUIDList)
-  } catch {
-    // The list is a convenience: what arrived is known without it.
-    return []
-  }
 }

@@ -1,5 +1,5 @@
 import { setTimeout as delay } from 'node:timers/promises'
-import type { ArchiveConfig, Config } from '../config.ts'
+import type { ArchiveConfig, Config } from '../config/config.ts'
 import { Association, type RequestOptions } from '../network/association.ts'
 import { AssociationRejectedError } from '../network/errors.ts'
 import { MAX_CONTEXTS } from '../network/negotiation.ts'

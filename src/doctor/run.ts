@@ -1,4 +1,4 @@
-import type { Config } from '../config.ts'
+import type { Config } from '../config/config.ts'
 import { examine } from './examine.ts'
 import { reportsJson, reportText, summaryText } from './print.ts'
 import { worst, type ArchiveReport } from './report.ts'

@@ -1,7 +1,7 @@
 import { Attribute } from '../dicom/attributes.ts'
 import type { Dataset } from '../dicom/dataset.ts'
-import { dateText, nameText } from '../dicomweb/report.ts'
-import type { RenderedParams } from '../dicomweb/rendered-params.ts'
+import { dateText, nameText } from '../dicomweb/encode/report.ts'
+import type { RenderedParams } from '../dicomweb/params/rendered-params.ts'
 import type { Annotation } from '../imaging/picture/annotate.ts'
 
 /** The attributes that an annotation is made of. */

@@ -2,7 +2,7 @@ import { channel } from 'node:diagnostics_channel'
 import { Hono } from 'hono'
 import { routePath } from 'hono/route'
 import type { InstanceCache } from '../cache/instance-cache.ts'
-import type { Config } from '../config.ts'
+import type { Config } from '../config/config.ts'
 import type { ImagingPool } from '../imaging/pool/imaging-pool.ts'
 import type { Archive } from '../pacs/archive.ts'
 import { publicOrigin } from './base-url.ts'
@@ -12,12 +12,12 @@ import { retrieveBulkData, retrieveBulkDataElement, retrievePixelData } from './
 import { retrieveFrames } from './frames.ts'
 import { retrieveMetadata } from './metadata.ts'
 import type { operations } from './openapi.d.ts'
-import { problemOf, RequestError } from './problem.ts'
-import type { ReadinessCheck } from './readiness.ts'
+import { ERROR_PAGE, problemOf, RequestError } from './problem.ts'
+import type { ReadinessCheck } from './ops/readiness.ts'
 import { renderFrames, renderOneInstance, renderSelection } from './rendered.ts'
 import { retrieveInstances } from './retrieve.ts'
-import { searchResource } from './search.ts'
-import { storeInstances } from './store.ts'
+import { searchResource } from './search/search.ts'
+import { storeInstances } from './store/store.ts'
 import { thumbnail } from './thumbnail.ts'
 import { retrieveByUri } from './wado-uri.ts'
 
@@ -28,6 +28,8 @@ export interface AppOptions {
   readonly imaging: ImagingPool
   readonly readiness: ReadinessCheck
   readonly contract: object
+  /** What the codes of problems mean, as HTML. */
+  readonly errorPage: string
   /** The text of /metrics. */
   readonly metrics: () => Promise<{ readonly type: string; readonly text: string }>
   /** Aborted when requests under way are to end at once. */
@@ -51,7 +53,7 @@ export interface RequestEvent {
 const requests = channel('dimsegate:request')
 const CLIENT_CLOSED_REQUEST = 499
 
-type Operation = Exclude<keyof operations, 'live' | 'ready' | 'metrics' | 'openapi'>
+type Operation = Exclude<keyof operations, 'live' | 'ready' | 'metrics' | 'openapi' | 'errors'>
 
 const INSTANCE = '/studies/:study/series/:series/instances/:instance'
 
@@ -105,7 +107,7 @@ function get(
 
 /** The web application: DICOMweb for each archive, and what operators need. */
 export function createApp(options: AppOptions): Hono<HttpEnv> {
-  const { config, archives, readiness, contract, metrics } = options
+  const { config, archives, readiness, contract, errorPage, metrics } = options
   const app = new Hono<HttpEnv>()
   app.use((c, next) => prepare(c, next, options))
   if (config.http.cors.origins.length > 0) app.use(crossOrigin(config.http.cors.origins))
@@ -122,6 +124,7 @@ export function createApp(options: AppOptions): Hono<HttpEnv> {
     return c.body(text, 200, { 'Content-Type': type })
   })
   app.get('/openapi.json', (c) => c.json(contract))
+  app.get(ERROR_PAGE, (c) => c.html(errorPage))
   mount(app, config.http.basePath, () => archives[0])
   mount(app, `${config.http.basePath}/aets/:aeTitle`, (c) =>
     archives.find((archive) => archive.config.aeTitle === c.req.param('aeTitle')),
@@ -132,7 +135,7 @@ export function createApp(options: AppOptions): Hono<HttpEnv> {
   })
   app.onError((error, c) => {
     c.error = error
-    const { problem, headers } = problemOf(error, c.req.path)
+    const { problem, headers } = problemOf(error, c.req.path, publicOrigin(c, config.http))
     return c.body(JSON.stringify(problem), problem.status as 500, {
       ...headers,
       'Content-Type': 'application/problem+json',

@@ -17,7 +17,9 @@ export interface StreamHead {
 
 /**
  * Writes a body as it is made, at the client's pace. When making it fails the connection is destroyed, with no final
- * chunk: what is cut short must never look whole. A client that reads nothing for `stallTimeout` ms is given up.
+ * chunk: what is cut short must never look whole. A client that reads nothing for `stallTimeout` ms is given up. The
+ * body is ended in every case.
+ * @throws what is wrong with a header that cannot be written; nothing is sent then
  */
 export async function sendStream(
   c: HttpContext,
@@ -27,9 +29,14 @@ export async function sendStream(
 ): Promise<Response> {
   const { outgoing } = c.env
   if (!isGone(outgoing)) {
-    // What middleware has set (CORS) would be on the Response that is not used here.
-    for (const [name, value] of c.res.headers) outgoing.setHeader(name, value)
-    outgoing.writeHead(status, headers as Record<string, string>)
+    try {
+      // What middleware has set (CORS) would be on the Response that is not used here.
+      for (const [name, value] of c.res.headers) outgoing.setHeader(name, value)
+      outgoing.writeHead(status, headers as Record<string, string>)
+    } catch (error) {
+      await giveUp(body)
+      throw error
+    }
   }
   const writer = new PacedWriter(c, stallTimeout)
   try {
@@ -45,6 +52,15 @@ export async function sendStream(
     c.error = error instanceof Error ? error : new Error('The body failed', { cause: error })
   }
   return RESPONSE_ALREADY_SENT
+}
+
+/** Ends a body that nobody reads: what makes it holds an association. */
+async function giveUp(body: AsyncIterable<Bytes>): Promise<void> {
+  try {
+    await body[Symbol.asyncIterator]().return?.()
+  } catch {
+    // Why it is given up is what matters.
+  }
 }
 
 /** Resets the connection: to HTTP/1.0, where the end of the connection ends a body, an orderly end would look whole. */

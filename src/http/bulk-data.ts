@@ -3,7 +3,7 @@ import { Attribute } from '../dicom/attributes.ts'
 import { formatTag } from '../dicom/tag.ts'
 import { bulkBytes, bulkValues, findValue } from '../instance/bulk-values.ts'
 import type { BulkValue } from '../instance/instance-index.ts'
-import { isOmitted } from '../dicomweb/encoded-model.ts'
+import { isOmitted } from '../dicomweb/encode/encoded-model.ts'
 import { allFrames, layoutOf, type SizedBytes } from '../instance/frames.ts'
 import {
   negotiateBulkData,
@@ -11,7 +11,7 @@ import {
   representValue,
   type BulkOffer,
   type Representation,
-} from '../dicomweb/negotiate-bulk.ts'
+} from '../dicomweb/negotiate/negotiate-bulk.ts'
 import { Delivery, notAcceptable, notFound, type Part } from './delivery.ts'
 import type { HttpContext } from './environment.ts'
 import { documentOf } from './encapsulated-document.ts'

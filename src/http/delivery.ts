@@ -1,5 +1,5 @@
 import type { Bytes, ByteStream } from '../dicom/bytes.ts'
-import { closing, newBoundary, partHeader, relatedType, type PartHeaders } from '../dicomweb/multipart-writer.ts'
+import { closing, newBoundary, partHeader, relatedType, type PartHeaders } from '../dicomweb/multipart/writer.ts'
 import { IncompleteRetrieveError } from '../pacs/retrieve/errors.ts'
 import { primed, sendStream } from './body.ts'
 import type { HttpContext } from './environment.ts'

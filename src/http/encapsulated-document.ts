@@ -1,6 +1,6 @@
 import type { CachedInstance } from '../cache/cached-instance.ts'
 import { Attribute } from '../dicom/attributes.ts'
-import { isMediaType } from '../dicomweb/content-type.ts'
+import { isMediaType } from '../dicomweb/negotiate/content-type.ts'
 
 /** What an encapsulated document says of itself, which stands behind it (PS3.3 C.24.2). */
 export async function documentOf(

@@ -1,7 +1,7 @@
 import type { HttpBindings } from '@hono/node-server'
 import type { Context } from 'hono'
 import type { InstanceCache } from '../cache/instance-cache.ts'
-import type { Config } from '../config.ts'
+import type { Config } from '../config/config.ts'
 import type { ImagingPool } from '../imaging/pool/imaging-pool.ts'
 import type { Archive } from '../pacs/archive.ts'
 

@@ -1,6 +1,6 @@
-import { isVideo } from '../dicomweb/bulk-media.ts'
+import { isVideo } from '../dicomweb/negotiate/bulk-media.ts'
 import { checkFrames } from '../instance/frames.ts'
-import { negotiateBulkData } from '../dicomweb/negotiate-bulk.ts'
+import { negotiateBulkData } from '../dicomweb/negotiate/negotiate-bulk.ts'
 import { Delivery, notAcceptable, type Part } from './delivery.ts'
 import type { HttpContext } from './environment.ts'
 import { acceptHeader, instanceUrl, pathInstance } from './path.ts'

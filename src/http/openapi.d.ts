@@ -860,6 +860,26 @@ export interface paths {
     patch?: never
     trace?: never
   }
+  '/errors': {
+    parameters: {
+      query?: never
+      header?: never
+      path?: never
+      cookie?: never
+    }
+    /**
+     * What the codes of problems mean
+     * @description A page with an anchor for each code; the `type` of a problem document leads there.
+     */
+    get: operations['errors']
+    put?: never
+    post?: never
+    delete?: never
+    options?: never
+    head?: never
+    patch?: never
+    trace?: never
+  }
 }
 export type webhooks = Record<string, never>
 export interface components {
@@ -1148,7 +1168,8 @@ export interface components {
     Problem: {
       /**
        * Format: uri-reference
-       * @description Kind of problem. `about:blank` says no more than the status does.
+       * @description Kind of problem: leads to what is written of its code, on this host. Programs go by `code`, which is the same
+       *     on every host.
        */
       type: string
       /** @description The kind of problem in a few words, the same for each occurrence. */
@@ -2044,7 +2065,7 @@ export interface components {
       content: {
         /**
          * @example {
-         *       "type": "about:blank",
+         *       "type": "http://127.0.0.1:8080/errors#INVALID_SEARCH_PARAMETER",
          *       "title": "Invalid search parameter",
          *       "status": 400,
          *       "detail": "limit is not a whole number of 0 or more.",
@@ -2352,7 +2373,7 @@ export interface components {
       content: {
         /**
          * @example {
-         *       "type": "about:blank",
+         *       "type": "http://127.0.0.1:8080/errors#DIMSE_STATUS",
          *       "title": "Archive failed",
          *       "status": 502,
          *       "detail": "The archive answered the C-FIND with status C000.",
@@ -4527,6 +4548,26 @@ export interface operations {
         }
         content: {
           'application/json': components['schemas']['OpenApiDocument']
+        }
+      }
+    }
+  }
+  errors: {
+    parameters: {
+      query?: never
+      header?: never
+      path?: never
+      cookie?: never
+    }
+    requestBody?: never
+    responses: {
+      /** @description The page. */
+      200: {
+        headers: {
+          [name: string]: unknown
+        }
+        content: {
+          'text/html': string
         }
       }
     }

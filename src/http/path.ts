@@ -1,5 +1,5 @@
 import { isUid, type Uid } from '../dicom/uids.ts'
-import { acceptOf, type Accept } from '../dicomweb/accept.ts'
+import { acceptOf, type Accept } from '../dicomweb/negotiate/accept.ts'
 import { resourceUrl } from '../dicomweb/resource.ts'
 import type { InstanceUids, Selection } from '../pacs/instance.ts'
 import type { HttpContext } from './environment.ts'

@@ -2,7 +2,7 @@ import type { CachedInstance } from '../cache/cached-instance.ts'
 import { Attribute } from '../dicom/attributes.ts'
 import { concat, type Bytes } from '../dicom/bytes.ts'
 import { EXPLICIT_VR_LITTLE_ENDIAN } from '../dicom/transfer-syntax.ts'
-import { isVideo } from '../dicomweb/bulk-media.ts'
+import { isVideo } from '../dicomweb/negotiate/bulk-media.ts'
 import { frameOf, layoutOf, wholePixelData, type SizedBytes } from '../instance/frames.ts'
 import {
   byWish,
@@ -10,7 +10,7 @@ import {
   wantedSyntaxes,
   type BulkOffer,
   type Representation,
-} from '../dicomweb/negotiate-bulk.ts'
+} from '../dicomweb/negotiate/negotiate-bulk.ts'
 import type { PixelLayout } from '../instance/pixel-layout.ts'
 import { BitJoiner } from '../imaging/transcode/bit-joiner.ts'
 import { CodestreamError } from '../imaging/codecs/codec-error.ts'

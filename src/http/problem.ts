@@ -34,7 +34,7 @@ interface Fault {
 const RETRY_AFTER_S = '5'
 
 /** What each error of the layers below is for a web client, by its code. Details without one are the error's own. */
-const faults: Readonly<Record<string, Fault>> = {
+const faults = {
   ACCEPT_MALFORMED: { status: 400, title: 'Malformed Accept' },
   CONTENT_TYPE_MALFORMED: { status: 400, title: 'Malformed Content-Type' },
   INVALID_SEARCH_PARAMETER: { status: 400, title: 'Invalid search parameter' },
@@ -105,7 +105,10 @@ const faults: Readonly<Record<string, Fault>> = {
     detail: 'All associations to the archive are in use. Try again later.',
   },
   POOL_CLOSED: { status: 503, title: 'Stopping' },
-}
+} as const satisfies Readonly<Record<string, Fault>>
+
+/** Codes of errors of the layers below that have a problem document of their own. */
+export const faultCodes: readonly string[] = Object.keys(faults)
 
 /** HTTP status of a DIMSE status (PS3.7 Annex C, PS3.4 C.4); what is not listed is a bad gateway. */
 const dimseStatuses: Readonly<Record<number, number>> = {
@@ -140,19 +143,25 @@ const titles: Readonly<Record<number, string>> = {
   503: 'Archive unavailable',
 }
 
+/** Where the meaning of each code is told, at an anchor of its name. */
+export const ERROR_PAGE = '/errors'
+
 export interface ProblemResponse {
   readonly problem: Problem
   readonly headers: Readonly<Record<string, string>>
 }
 
-/** An error as the problem document a client gets (RFC 9457). `path` is the request's, without its query. */
-export function problemOf(error: unknown, path: string): ProblemResponse {
+/**
+ * An error as the problem document a client gets (RFC 9457). `path` is the request's, without its query; `origin` where
+ * the service is found, below which ERROR_PAGE says what each code means.
+ */
+export function problemOf(error: unknown, path: string, origin = ''): ProblemResponse {
   const { fault, code, headers, dicom } = describe(error)
   const retry = fault.status === 503 ? { 'Retry-After': RETRY_AFTER_S } : {}
   return {
     headers: { ...retry, ...headers },
     problem: {
-      type: 'about:blank',
+      type: `${origin}${ERROR_PAGE}#${code}`,
       title: fault.title,
       status: fault.status,
       detail: fault.detail ?? fault.title,
@@ -185,13 +194,17 @@ function describe(error: unknown): Described {
     }
   }
   if (error instanceof ConnectError) {
-    return { fault: { ...faults['CONNECT_FAILED']!, detail: connectDetail(error) }, code: error.code }
+    return { fault: { ...faults.CONNECT_FAILED, detail: connectDetail(error) }, code: error.code }
   }
   if (error instanceof Error && 'code' in error && typeof error.code === 'string') {
-    const fault = faults[error.code]
-    if (fault) return { fault: { detail: error.message, ...fault }, code: error.code }
+    const { code } = error
+    if (isFaultCode(code)) return { fault: { detail: error.message, ...faults[code] }, code }
   }
   return { fault: { status: 500, title: 'Internal error', detail: 'The gateway failed.' }, code: 'INTERNAL' }
+}
+
+function isFaultCode(code: string): code is keyof typeof faults {
+  return Object.hasOwn(faults, code)
 }
 
 /** PS3.8 9.3.4: what each reason asks for. */

@@ -3,8 +3,8 @@ import { Attribute } from '../dicom/attributes.ts'
 import type { Dataset } from '../dicom/dataset.ts'
 import type { TransferSyntax } from '../dicom/transfer-syntax.ts'
 import { STORAGE_ROOT } from '../dicom/uids.ts'
-import type { Accept } from '../dicomweb/accept.ts'
-import { isVideo, mediaTypeOf } from '../dicomweb/bulk-media.ts'
+import type { Accept } from '../dicomweb/negotiate/accept.ts'
+import { isVideo, mediaTypeOf } from '../dicomweb/negotiate/bulk-media.ts'
 import { allFrames, checkFrames, layoutOf, run, wholePixelData, type SizedBytes } from '../instance/frames.ts'
 import { headAttributes } from '../instance/head.ts'
 import {
@@ -13,10 +13,10 @@ import {
   type ImageType,
   type RenderedOffer,
   type RenderedType,
-} from '../dicomweb/negotiate-rendered.ts'
+} from '../dicomweb/negotiate/negotiate-rendered.ts'
 import type { PixelLayout } from '../instance/pixel-layout.ts'
-import { MAX_PIXELS, type RenderedParams } from '../dicomweb/rendered-params.ts'
-import { reportHtml, reportText } from '../dicomweb/report.ts'
+import { MAX_PIXELS, type RenderedParams } from '../dicomweb/params/rendered-params.ts'
+import { reportHtml, reportText } from '../dicomweb/encode/report.ts'
 import { formatTag } from '../dicom/tag.ts'
 import { isDecodable } from '../imaging/codecs/decode-frame.ts'
 import { annotationOverlay } from '../imaging/picture/annotate.ts'

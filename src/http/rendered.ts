@@ -1,6 +1,6 @@
 import type { CachedInstance } from '../cache/cached-instance.ts'
-import { IMAGE_TYPES, negotiateRendered, type RenderedType } from '../dicomweb/negotiate-rendered.ts'
-import { parseRenderedParams, type RenderedParams } from '../dicomweb/rendered-params.ts'
+import { IMAGE_TYPES, negotiateRendered, type RenderedType } from '../dicomweb/negotiate/negotiate-rendered.ts'
+import { parseRenderedParams, type RenderedParams } from '../dicomweb/params/rendered-params.ts'
 import { concernsOneInstance } from './instance-fault.ts'
 import { Delivery, notAcceptable, type Part } from './delivery.ts'
 import type { HttpContext } from './environment.ts'

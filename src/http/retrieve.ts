@@ -10,7 +10,7 @@ import {
   transferSyntax,
   type TransferSyntax,
 } from '../dicom/transfer-syntax.ts'
-import { negotiateInstances, type InstanceOffer } from '../dicomweb/negotiate.ts'
+import { negotiateInstances, type InstanceOffer } from '../dicomweb/negotiate/negotiate.ts'
 import { resourceUrl } from '../dicomweb/resource.ts'
 import { isStreamable, planTranscoding } from '../imaging/transcode/plan-transcoding.ts'
 import { converted } from './decompress.ts'

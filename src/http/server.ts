@@ -1,10 +1,11 @@
 import { createServer, type Server, type ServerResponse } from 'node:http'
 import type { AddressInfo, Socket } from 'node:net'
 import { getRequestListener } from '@hono/node-server'
-import type { Config } from '../config.ts'
+import type { Config } from '../config/config.ts'
 import { createApp, type AppOptions } from './app.ts'
 import { readContract } from './contract.ts'
-import { ReadinessCheck, type ReadinessOptions } from './readiness.ts'
+import { readErrorPage } from './ops/error-page.ts'
+import { ReadinessCheck, type ReadinessOptions } from './ops/readiness.ts'
 
 /** How long a client may take to send its headers, in ms. */
 const HEADERS_TIMEOUT_MS = 30_000
@@ -22,14 +23,16 @@ export interface HttpServer extends AsyncDisposable {
 }
 
 /** What is served. */
-export type ServerOptions = Omit<AppOptions, 'readiness' | 'contract' | 'stop'> & Pick<ReadinessOptions, 'examine'>
+export type ServerOptions = Omit<AppOptions, 'readiness' | 'contract' | 'errorPage' | 'stop'> &
+  Pick<ReadinessOptions, 'examine'>
 
 /** Starts the web server in front of the archives. @throws when the port is taken */
 export async function startServer(options: ServerOptions): Promise<HttpServer> {
   const { config, archives, examine } = options
   const stop = new AbortController()
   const readiness = new ReadinessCheck({ archives, cache: config.http.readyCache, examine })
-  const app = createApp({ ...options, readiness, contract: await readContract(), stop: stop.signal })
+  const [contract, errorPage] = await Promise.all([readContract(), readErrorPage()])
+  const app = createApp({ ...options, readiness, contract, errorPage, stop: stop.signal })
   const server = createServer(
     // A study may take as long to upload as its client's line needs: there is no limit on a whole request.
     {

@@ -1,7 +1,7 @@
 import { Attribute } from '../dicom/attributes.ts'
 import type { Dataset } from '../dicom/dataset.ts'
 import { isUid, type Uid } from '../dicom/uids.ts'
-import { IMAGE_TYPES, negotiateRendered } from '../dicomweb/negotiate-rendered.ts'
+import { IMAGE_TYPES, negotiateRendered } from '../dicomweb/negotiate/negotiate-rendered.ts'
 import { resourceUrl } from '../dicomweb/resource.ts'
 import { UnusableImageError } from '../imaging/image-description.ts'
 import { WHOLE } from '../imaging/picture/place-picture.ts'

@@ -18,7 +18,7 @@ export interface AcceptOptions {
   readonly maxPduLength: number
   /** Decides on a request: a policy for its contexts, or a rejection. */
   decide(request: AssociateRequest): AcceptorPolicy | Omit<AssociateReject, 'type'>
-  /** Called when what comes instead of a request is none of the protocol. */
+  /** Called when the peer sends bytes that are not an A-ASSOCIATE-RQ. */
   readonly onMalformed?: () => void
   /** Milliseconds; ARTIM_MS unless told. */
   readonly artim?: number

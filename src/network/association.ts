@@ -5,6 +5,7 @@ import {
   AssociationAbortedError,
   AssociationRejectedError,
   ConnectionLostError,
+  InvalidPduError,
   PeerTimeoutError,
   ProtocolError,
 } from './errors.ts'
@@ -25,7 +26,7 @@ import {
   type DataPiece,
   type UserInformation,
 } from './pdu.ts'
-import { InvalidPduError, PduDecoder } from './pdu-decode.ts'
+import { PduDecoder } from './pdu-decode.ts'
 import { encodePdu } from './pdu-encode.ts'
 import { step, type Event, type State } from './state-machine.ts'
 import { ReceiveQueue } from './receive-queue.ts'
@@ -146,7 +147,7 @@ export class Association {
     return this.#state === 6 && this.#failure === undefined && this.#queue.length === 0
   }
 
-  /** Something has arrived that is not read yet. */
+  /** Pieces have arrived that are not read yet. */
   get pending(): boolean {
     return this.#queue.length > 0
   }
@@ -256,7 +257,7 @@ export class Association {
     })
   }
 
-  /** The first failure is the one that is told; after a release nothing is one any more. */
+  /** Of several failures the first counts; after a release none does. */
   #fail(error: Error): void {
     if (!this.#released) this.#failure ??= error
   }
@@ -381,7 +382,7 @@ export class Association {
         this.#transport.destroy()
         break
       default:
-        // Done by who brought the event, or nothing to do.
+        // The caller of this method does the action, or there is none.
         break
     }
     this.#waiters.wake()

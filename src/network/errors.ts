@@ -91,3 +91,14 @@ export class ProtocolError extends Error {
     this.name = 'ProtocolError'
   }
 }
+
+/** Bytes that are no PDU we can take; `reason` goes into the A-ABORT (PS3.8 Table 9-26). */
+export class InvalidPduError extends Error {
+  readonly code = 'INVALID_PDU'
+  readonly reason: number
+  constructor(problem: string, reason: number) {
+    super(problem)
+    this.name = 'InvalidPduError'
+    this.reason = reason
+  }
+}

@@ -11,11 +11,11 @@ export interface ListenOptions {
   readonly maxConnections?: number
   /** Undefined: TCP alone. */
   readonly tls?: ListenerTls | undefined
-  /** Milliseconds that coming to terms about TLS may take, all of it; ARTIM_MS unless told. */
+  /** Milliseconds that a TLS handshake may take; ARTIM_MS unless told. */
   readonly handshakeTimeout?: number | undefined
   /**
-   * A caller that does not come to terms about TLS, with OpenSSL's name for why, and its address if it has not gone yet.
-   * Not told of those that leave without a word.
+   * Called for a failed TLS handshake, with OpenSSL's name for the reason, and the caller's address if it is still
+   * connected. Not called for callers that only disconnect.
    */
   readonly onTlsFailure?: (code: string, address: string | undefined) => void
 }
@@ -38,7 +38,7 @@ export async function listen(
   const accepted = (socket: Socket): void => accept(Transport.accepted(socket))
   const server = tls ? tlsServer(tls, accepted, options) : createServer({ noDelay: true }, accepted)
   const sockets = new Set<Socket>()
-  // Of TLS too this is the connection itself: one that never comes to terms is cut as well.
+  // Also with TLS this is the TCP connection: one that never completes its handshake is cut as well.
   server.on('connection', (socket) => {
     sockets.add(socket)
     socket.once('close', () => sockets.delete(socket))
@@ -67,7 +67,7 @@ function tlsServer(
   server.on('secureConnection', accepted)
   server.on('tlsClientError', (error: NodeJS.ErrnoException, socket: TLSSocket) => {
     const { remoteAddress } = socket
-    // Typed as an error that is always there.
+    // Node's types say that there is always an error.
     const authorizationError = socket.authorizationError as unknown as string | null | undefined
     socket.destroy()
     // Probes of load balancers open connections and close them again.

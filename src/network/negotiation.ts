@@ -1,6 +1,7 @@
 import { APPLICATION_CONTEXT, IMPLEMENTATION_CLASS_UID, IMPLEMENTATION_VERSION_NAME, type Uid } from '../dicom/uids.ts'
 import {
   ContextResult,
+  PROTOCOL_VERSION,
   type AssociateAccept,
   type AssociateReject,
   type AssociateRequest,
@@ -71,16 +72,19 @@ export function isTooSmall(maxLength: number): boolean {
 
 /** Why a request is rejected whoever asks, if it is (PS3.8 9.3.4). */
 export function refusal(request: AssociateRequest): Omit<AssociateReject, 'type'> | undefined {
+  // PS3.8 9.3.2: of the versions, only the bit of ours is tested.
+  if ((request.protocolVersion & PROTOCOL_VERSION) === 0) return { result: 1, source: 2, reason: 2 }
+  if (request.applicationContext !== APPLICATION_CONTEXT) return { result: 1, source: 1, reason: 2 }
   if (request.calledAeTitle === '') return { result: 1, source: 1, reason: 7 }
   if (request.callingAeTitle === '') return { result: 1, source: 1, reason: 3 }
   if (!hasValidContextIds(request) || isTooSmall(request.user.maxLength)) return { result: 1, source: 1, reason: 1 }
   return undefined
 }
 
-/** Ids must be odd and each used once; at most 128 of them. */
+/** Ids must be odd and each used once, which leaves MAX_CONTEXTS of them. */
 function hasValidContextIds(request: AssociateRequest): boolean {
   const ids = new Set(request.contexts.map(({ id }) => id))
-  return ids.size === request.contexts.length && ids.size <= MAX_CONTEXTS && [...ids].every((id) => (id & 1) === 1)
+  return ids.size === request.contexts.length && [...ids].every((id) => (id & 1) === 1)
 }
 
 /** What a requestor offers. */
@@ -100,6 +104,7 @@ export function associateRequest(offer: Offer): AssociateRequest {
   const { calledAeTitle, callingAeTitle, contexts, roles = [], extended = [], identity } = offer
   return {
     type: 'associate-request',
+    protocolVersion: PROTOCOL_VERSION,
     calledAeTitle,
     callingAeTitle,
     applicationContext: APPLICATION_CONTEXT,

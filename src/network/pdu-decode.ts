@@ -1,32 +1,18 @@
 import type { Bytes } from '../dicom/bytes.ts'
-import { withoutPadding } from '../dicom/padding.ts'
-import {
-  AbortReason,
-  PduType,
-  type AssociateAccept,
-  type AssociateRequest,
-  type ContextAnswer,
-  type ControlPdu,
-  type DataPiece,
-  type ProposedContext,
-  type UserInformation,
-} from './pdu.ts'
+import { ChunkedBytes } from './chunked-bytes.ts'
+import { decodeControlPdu } from './control-pdu-decode.ts'
+import { InvalidPduError } from './errors.ts'
+import { AbortReason, PduType, type ControlPdu, type DataPiece } from './pdu.ts'
 
 /** The largest association PDU that is read: 128 contexts with every syntax stay far below it. */
 export const MAX_CONTROL_PDU_BYTES = 1024 * 1024
 /** What a P-DATA-TF may exceed our announced maximum by: some peers count their headers otherwise. */
 export const DATA_PDU_SLACK_BYTES = 65_536
 
-/** Bytes that are no PDU we can take; `reason` goes into the A-ABORT (PS3.8 Table 9-26). */
-export class InvalidPduError extends Error {
-  readonly code = 'INVALID_PDU'
-  readonly reason: number
-  constructor(problem: string, reason: number) {
-    super(problem)
-    this.name = 'InvalidPduError'
-    this.reason = reason
-  }
-}
+/** Type, reserved, length of what follows (PS3.8 9.3.1). */
+const HEADER_BYTES = 6
+/** Length of what follows, context, message control header (PS3.8 9.3.5.1, E.2). */
+const PDV_HEADER_BYTES = 6
 
 const EMPTY = Buffer.alloc(0)
 
@@ -36,11 +22,7 @@ const EMPTY = Buffer.alloc(0)
  * @throws InvalidPduError from `next`
  */
 export class PduDecoder {
-  #buffer: Buffer = EMPTY
-  #position = 0
-  #end = 0
-  /** The buffer is ours, not a chunk: what follows may be added behind what is there. */
-  #own = false
+  readonly #bytes = new ChunkedBytes()
   /** Bytes left of the P-DATA-TF and of the presentation data value being read. */
   #pduLeft = 0
   #pdvLeft = 0
@@ -54,41 +36,23 @@ export class PduDecoder {
   }
 
   push(chunk: Bytes): void {
-    const left = this.#end - this.#position
-    if (left === 0) {
-      this.#buffer = Buffer.from(chunk.buffer, chunk.byteOffset, chunk.byteLength)
-      this.#position = 0
-      this.#end = chunk.length
-      this.#own = false
-      return
-    }
-    if (!this.#own || this.#buffer.length - this.#end < chunk.length) {
-      // Twice what is there, so that a PDU in tiny chunks is not copied once for each of them.
-      const grown = Buffer.allocUnsafeSlow(left + Math.max(chunk.length, left))
-      this.#buffer.copy(grown, 0, this.#position, this.#end)
-      this.#buffer = grown
-      this.#position = 0
-      this.#end = left
-      this.#own = true
-    }
-    this.#buffer.set(chunk, this.#end)
-    this.#end += chunk.length
+    this.#bytes.push(chunk)
   }
 
   next(): ControlPdu | DataPiece | undefined {
     if (this.#pdvLeft > 0) return this.#piece()
     if (this.#pduLeft > 0) return this.#pdv()
-    const at = this.#position
-    const available = this.#end - at
-    if (available < 6) return undefined
-    const type = this.#buffer[at]!
-    const length = this.#buffer.readUInt32BE(at + 2)
+    const header = this.#bytes.peek(HEADER_BYTES)
+    if (!header) return undefined
+    const type = header[0]!
+    const length = header.readUInt32BE(2)
     if (type === PduType.data) {
       if (length > this.#maxData) {
         throw new InvalidPduError(`A P-DATA-TF of ${length} bytes is above the limit`, AbortReason.invalidParameter)
       }
-      if (length < 6) throw new InvalidPduError('A P-DATA-TF without a value', AbortReason.invalidParameter)
-      this.#position += 6
+      if (length < PDV_HEADER_BYTES)
+        throw new InvalidPduError('A P-DATA-TF without a value', AbortReason.invalidParameter)
+      this.#bytes.skip(HEADER_BYTES)
       this.#pduLeft = length
       return this.#pdv()
     }
@@ -98,33 +62,31 @@ export class PduDecoder {
     if (length > MAX_CONTROL_PDU_BYTES) {
       throw new InvalidPduError(`A PDU of ${length} bytes is above the limit`, AbortReason.invalidParameter)
     }
-    if (available < 6 + length) return undefined
-    this.#position += 6 + length
-    return control(type, this.#buffer.subarray(at + 6, at + 6 + length))
+    const whole = this.#bytes.peek(HEADER_BYTES + length)
+    if (!whole) return undefined
+    this.#bytes.skip(whole.length)
+    return decodeControlPdu(type, whole.subarray(HEADER_BYTES))
   }
 
   #pdv(): DataPiece | undefined {
-    const at = this.#position
-    if (this.#pduLeft < 6) throw misfit()
-    if (this.#end - at < 6) return undefined
-    const length = this.#buffer.readUInt32BE(at)
+    if (this.#pduLeft < PDV_HEADER_BYTES) throw misfit()
+    const header = this.#bytes.peek(PDV_HEADER_BYTES)
+    if (!header) return undefined
+    const length = header.readUInt32BE(0)
     if (length < 2 || length + 4 > this.#pduLeft) throw misfit()
-    this.#contextId = this.#buffer[at + 4]!
-    this.#flags = this.#buffer[at + 5]!
-    this.#position += 6
-    this.#pduLeft -= 6
+    this.#contextId = header[4]!
+    this.#flags = header[5]!
+    this.#bytes.skip(PDV_HEADER_BYTES)
+    this.#pduLeft -= PDV_HEADER_BYTES
     this.#pdvLeft = length - 2
     return this.#pdvLeft === 0 ? this.#data(EMPTY) : this.#piece()
   }
 
   #piece(): DataPiece | undefined {
-    const available = this.#end - this.#position
-    if (available === 0) return undefined
-    const length = Math.min(available, this.#pdvLeft)
-    const bytes = this.#buffer.subarray(this.#position, this.#position + length)
-    this.#position += length
-    this.#pdvLeft -= length
-    this.#pduLeft -= length
+    const bytes = this.#bytes.take(this.#pdvLeft)
+    if (!bytes) return undefined
+    this.#pdvLeft -= bytes.length
+    this.#pduLeft -= bytes.length
     return this.#data(bytes)
   }
 
@@ -137,175 +99,4 @@ export class PduDecoder {
 
 function misfit(): InvalidPduError {
   return new InvalidPduError('A presentation data value does not fit its PDU', AbortReason.invalidParameter)
-}
-
-function control(type: number, body: Buffer): ControlPdu {
-  switch (type) {
-    case PduType.associateRequest:
-      return associateRequest(body)
-    case PduType.associateAccept:
-      return associateAccept(body)
-    case PduType.associateReject:
-      need(body, 4)
-      return { type: 'associate-reject', result: body[1]!, source: body[2]!, reason: body[3]! }
-    case PduType.releaseRequest:
-      return { type: 'release-request' }
-    case PduType.releaseResponse:
-      return { type: 'release-response' }
-    default:
-      need(body, 4)
-      return { type: 'abort', source: body[2]!, reason: body[3]! }
-  }
-}
-
-function need(body: Buffer, length: number): void {
-  if (body.length < length) throw new InvalidPduError('A PDU is shorter than its fields', AbortReason.invalidParameter)
-}
-
-function associateRequest(body: Buffer): AssociateRequest {
-  const items = associateItems(body)
-  const contexts: ProposedContext[] = []
-  for (const { type, value } of items) if (type === 0x20) contexts.push(proposedContext(value))
-  return { type: 'associate-request', ...associateFields(body, items), contexts }
-}
-
-function associateAccept(body: Buffer): AssociateAccept {
-  const items = associateItems(body)
-  const contexts: ContextAnswer[] = []
-  for (const { type, value } of items) if (type === 0x21) contexts.push(contextAnswer(value))
-  return { type: 'associate-accept', ...associateFields(body, items), contexts }
-}
-
-function associateItems(body: Buffer): Item[] {
-  need(body, 68)
-  return splitItems(body.subarray(68))
-}
-
-function associateFields(
-  body: Buffer,
-  items: readonly Item[],
-): Pick<AssociateRequest, 'calledAeTitle' | 'callingAeTitle' | 'applicationContext' | 'user'> {
-  return {
-    calledAeTitle: aeTitle(body.subarray(4, 20)),
-    callingAeTitle: aeTitle(body.subarray(20, 36)),
-    applicationContext: text(items.find(({ type }) => type === 0x10)?.value ?? Buffer.alloc(0)),
-    user: userInformation(items.find(({ type }) => type === 0x50)?.value ?? Buffer.alloc(0)),
-  }
-}
-
-interface Item {
-  readonly type: number
-  readonly value: Buffer
-}
-
-function splitItems(bytes: Buffer): Item[] {
-  const items: Item[] = []
-  let at = 0
-  while (at < bytes.length) {
-    if (bytes.length - at < 4) throw new InvalidPduError('An item is cut short', AbortReason.invalidParameter)
-    const end = at + 4 + bytes.readUInt16BE(at + 2)
-    if (end > bytes.length) throw new InvalidPduError('An item is longer than its PDU', AbortReason.invalidParameter)
-    items.push({ type: bytes[at]!, value: bytes.subarray(at + 4, end) })
-    at = end
-  }
-  return items
-}
-
-function proposedContext(value: Buffer): ProposedContext {
-  need(value, 4)
-  const items = splitItems(value.subarray(4))
-  const uids = (type: number): string[] => items.filter((item) => item.type === type).map((item) => text(item.value))
-  return { id: value[0]!, abstractSyntax: uids(0x30)[0] ?? '', transferSyntaxes: uids(0x40) }
-}
-
-function contextAnswer(value: Buffer): ContextAnswer {
-  need(value, 4)
-  const answer = { id: value[0]!, result: value[2]! }
-  // Of a refused context the transfer syntax is not significant; some peers leave it out or cut it (PS3.8 9.3.3.2).
-  if (answer.result !== 0) return answer
-  const syntax = splitItems(value.subarray(4)).find(({ type }) => type === 0x40)
-  return syntax ? { ...answer, transferSyntax: text(syntax.value) } : answer
-}
-
-function userInformation(bytes: Buffer): UserInformation {
-  const items = splitItems(bytes)
-  // The first of a repeated item counts; unknown ones are passed over.
-  const first = (type: number): Buffer | undefined => items.find((item) => item.type === type)?.value
-  const all = (type: number): Buffer[] => items.filter((item) => item.type === type).map((item) => item.value)
-  const maxLength = first(0x51)
-  const version = first(0x55)
-  const window = first(0x53)
-  const identity = first(0x58)
-  const identityResponse = first(0x59)
-  return {
-    maxLength: maxLength && maxLength.length >= 4 ? maxLength.readUInt32BE(0) : 0,
-    implementationClassUid: text(first(0x52) ?? Buffer.alloc(0)),
-    ...(version && { implementationVersionName: text(version) }),
-    ...(window &&
-      window.length >= 4 && {
-        asyncOperations: { invoked: window.readUInt16BE(0), performed: window.readUInt16BE(2) },
-      }),
-    roles: all(0x54).map((value) => {
-      const fields = new Fields(value)
-      return { sopClass: text(fields.sized()), scu: fields.u8() === 1, scp: fields.u8() === 1 }
-    }),
-    extended: all(0x56).map((value) => {
-      const fields = new Fields(value)
-      return { sopClass: text(fields.sized()), information: fields.rest() }
-    }),
-    commonExtended: all(0x57).map((value) => {
-      const fields = new Fields(value)
-      const [sopClass, serviceClass] = [text(fields.sized()), text(fields.sized())]
-      const related = new Fields(fields.sized())
-      const list: string[] = []
-      while (related.left > 0) list.push(text(related.sized()))
-      return { sopClass, serviceClass, relatedGeneralSopClasses: list }
-    }),
-    ...(identity && { identity: userIdentity(identity) }),
-    ...(identityResponse && { identityResponse: new Fields(identityResponse).sized() }),
-  }
-}
-
-function userIdentity(value: Buffer): NonNullable<UserInformation['identity']> {
-  const fields = new Fields(value)
-  return {
-    type: fields.u8(),
-    positiveResponseRequested: fields.u8() === 1,
-    primary: fields.sized(),
-    secondary: fields.left > 0 ? fields.sized() : Buffer.alloc(0),
-  }
-}
-
-class Fields {
-  readonly #bytes: Buffer
-  #at = 0
-  constructor(bytes: Buffer) {
-    this.#bytes = bytes
-  }
-  get left(): number {
-    return this.#bytes.length - this.#at
-  }
-  u8(): number {
-    need(this.#bytes, this.#at + 1)
-    return this.#bytes[this.#at++]!
-  }
-  sized(): Buffer {
-    need(this.#bytes, this.#at + 2)
-    const length = this.#bytes.readUInt16BE(this.#at)
-    need(this.#bytes, this.#at + 2 + length)
-    this.#at += 2 + length
-    return this.#bytes.subarray(this.#at - length, this.#at)
-  }
-  rest(): Buffer {
-    return this.#bytes.subarray(this.#at)
-  }
-}
-
-function text(bytes: Buffer): string {
-  return withoutPadding(bytes.toString('latin1'))
-}
-
-/** Spaces around an AE title carry no meaning; bad peers fill with NULs. */
-function aeTitle(bytes: Buffer): string {
-  return bytes.toString('latin1').replaceAll('\0', ' ').trim()
 }

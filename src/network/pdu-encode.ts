@@ -1,5 +1,12 @@
 import type { Bytes } from '../dicom/bytes.ts'
-import { PduType, type AssociateAccept, type AssociateRequest, type ControlPdu, type UserInformation } from './pdu.ts'
+import {
+  PduType,
+  PROTOCOL_VERSION,
+  type AssociateAccept,
+  type AssociateRequest,
+  type ControlPdu,
+  type UserInformation,
+} from './pdu.ts'
 
 /** A control PDU as bytes (PS3.8 9.3). P-DATA-TF is framed where messages are sent. */
 export function encodePdu(pdu: ControlPdu): Buffer {
@@ -29,7 +36,7 @@ function frame(type: number, body: Buffer): Buffer {
 function associate(pdu: AssociateRequest | AssociateAccept, contexts: Buffer[]): Buffer {
   // PS3.8 9.3.2: protocol version, called and calling AE titles, 32 reserved bytes, then the items
   const head = Buffer.alloc(68)
-  head.writeUInt16BE(1, 0)
+  head.writeUInt16BE(pdu.type === 'associate-request' ? pdu.protocolVersion : PROTOCOL_VERSION, 0)
   head.write(pdu.calledAeTitle.padEnd(16), 4, 16, 'latin1')
   head.write(pdu.callingAeTitle.padEnd(16), 20, 16, 'latin1')
   return Buffer.concat([head, item(0x10, uid(pdu.applicationContext)), ...contexts, userItem(pdu.user)])

@@ -79,8 +79,13 @@ export interface UserInformation {
   readonly identityResponse?: Bytes
 }
 
+/** Version 1 of the protocol, the only one there is: a bit stands for each (PS3.8 9.3.2). */
+export const PROTOCOL_VERSION = 1
+
 export interface AssociateRequest {
   readonly type: 'associate-request'
+  /** See PROTOCOL_VERSION. */
+  readonly protocolVersion: number
   readonly calledAeTitle: string
   readonly callingAeTitle: string
   readonly applicationContext: Uid

@@ -1,9 +1,12 @@
-import { buffersMade } from './collector.ts'
+import { channel } from 'node:diagnostics_channel'
 
 /** Socket reads go into buffers of this size, each filled by several reads before the next is taken. */
 const READ_BUFFER_BYTES = 512 * 1024
 /** A read is given at least this much room. */
 const MIN_READ_BYTES = 128 * 1024
+
+/** Bytes of each buffer that is taken, for who collects by them: src/memory.ts. */
+const buffersMade = channel('dimsegate:buffers-made')
 
 /**
  * Memory that a socket is read into. A buffer is never filled twice: views of it may be kept for as long as needed, and
@@ -18,7 +21,7 @@ export class ReadBuffers {
     if (this.#buffer.length - this.#used < MIN_READ_BYTES) {
       this.#buffer = Buffer.allocUnsafeSlow(READ_BUFFER_BYTES)
       this.#used = 0
-      buffersMade(READ_BUFFER_BYTES)
+      buffersMade.publish(READ_BUFFER_BYTES)
     }
     return this.#buffer.subarray(this.#used)
   }

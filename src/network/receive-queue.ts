@@ -40,7 +40,7 @@ export class ReceiveQueue {
   shift(): DataPiece | undefined {
     const piece = this.#pieces[this.#first]
     if (piece === undefined) return undefined
-    // Array.shift would move all that is behind, each time.
+    // Array.shift would move all remaining pieces, each time.
     if (++this.#first === this.#pieces.length || this.#first === 1024) {
       this.#pieces = this.#pieces.slice(this.#first)
       this.#first = 0

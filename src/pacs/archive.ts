@@ -1,4 +1,4 @@
-import type { ArchiveConfig } from '../config.ts'
+import type { ArchiveConfig } from '../config/config.ts'
 import type { Dataset } from '../dicom/dataset.ts'
 import { SopClass } from '../dicom/uids.ts'
 import { Scu } from '../dimse/scu.ts'

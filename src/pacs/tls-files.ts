@@ -1,6 +1,6 @@
 import { createPrivateKey, X509Certificate } from 'node:crypto'
 import { readFile } from 'node:fs/promises'
-import type { ArchiveConfig, Config } from '../config.ts'
+import type { ArchiveConfig, Config } from '../config/config.ts'
 import type { ListenerTls } from '../network/listener.ts'
 import { checkTls, type TlsOptions } from '../network/transport.ts'
 

@@ -1,7 +1,8 @@
 import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
 import type { Bytes } from '../../src/dicom/bytes.ts'
-import { MAX_COMMAND_BYTES, MessageReader, sendMessage, type Message } from '../../src/dimse/message.ts'
+import { MAX_COMMAND_BYTES, MAX_EMPTY_FRAGMENTS, MessageReader, type Message } from '../../src/dimse/message.ts'
+import { sendMessage } from '../../src/dimse/send-message.ts'
 import type { Command } from '../../src/dimse/command.ts'
 import type { Association } from '../../src/network/association.ts'
 import type { Wait } from '../../src/network/waiters.ts'
@@ -231,6 +232,45 @@ describe('a breach', () => {
       expect(association.idle).toBe(false)
     })
     expect(answers).toEqual([abort(2, 2)])
+  })
+
+  it.each([
+    [MAX_COMMAND_BYTES, 'is read'],
+    [MAX_COMMAND_BYTES + 1, 'PROTOCOL_ERROR'],
+  ])('a command of %i bytes: %s', async (size, expected) => {
+    const bytes = Buffer.concat([command, filler(size - command.length - 8)])
+    expect(bytes).toHaveLength(size)
+    const script: Script = async (it) => {
+      await it.send(message(bytes, undefined))
+      await it.closed()
+      it.close()
+    }
+    await withPeer(script, async (association) => {
+      const read = MessageReader.of(association).next(WAIT)
+      if (expected === 'is read') expect((await read)!.command.type).toBe('C-STORE-RQ')
+      else await expect(read).rejects.toMatchObject({ code: expected })
+    })
+  })
+
+  it.each([
+    [MAX_EMPTY_FRAGMENTS, undefined],
+    [MAX_EMPTY_FRAGMENTS + 1, 'PROTOCOL_ERROR'],
+  ])('a data set with %i fragments without bytes in a row: %s', async (count, code) => {
+    const empty = pdv(1, Pdv.data, Buffer.alloc(0))
+    const pdus = Array.from({ length: Math.ceil(count / 8192) }, (_, at) =>
+      dataPdu(...Array.from({ length: Math.min(8192, count - at * 8192) }, () => empty)),
+    )
+    const script: Script = async (it) => {
+      await it.send(dataPdu(pdv(1, Pdv.lastCommand, command)), ...pdus, dataPdu(pdv(1, Pdv.lastData, data)))
+      await it.closed()
+      it.close()
+    }
+    await withPeer(script, async (association) => {
+      const { data: stream } = (await MessageReader.of(association).next(WAIT))!
+      const read = bytesOf(stream)
+      if (code === undefined) expect(await read).toEqual(data)
+      else await expect(read).rejects.toMatchObject({ code })
+    })
   })
 
   it('a release in the middle of a command: ProtocolError', async () => {

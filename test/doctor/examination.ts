@@ -1,4 +1,4 @@
-import { parseConfig } from '../../src/config.ts'
+import { parseConfig } from '../../src/config/config.ts'
 import { examine } from '../../src/doctor/examine.ts'
 import type { ProbeOptions } from '../../src/doctor/probe.ts'
 import type { ArchiveReport, Finding } from '../../src/doctor/report.ts'

@@ -60,7 +60,11 @@ interface Ended {
 }
 
 function doctor(args: readonly string[], interruptAfter?: RegExp): Promise<Ended> {
-  const child = spawn(process.execPath, [MAIN, 'doctor', ...args], { env: { PATH: process.env['PATH'] } })
+  return dimsegate(['doctor', ...args], interruptAfter)
+}
+
+function dimsegate(args: readonly string[], interruptAfter?: RegExp): Promise<Ended> {
+  const child = spawn(process.execPath, [MAIN, ...args], { env: { PATH: process.env['PATH'] } })
   let [stdout, stderr] = ['', '']
   child.stdout.setEncoding('utf8').on('data', (text: string) => {
     stdout += text
@@ -115,6 +119,14 @@ test('a faulty command line or configuration: exit code 2', async () => {
   expect(await doctor(['--no-such-option'])).toMatchObject({ code: 2, stdout: '' })
   expect(await doctor(['something', '--config', 'x'])).toMatchObject({ code: 2, stdout: '' })
   expect(await doctor(['--config', await configured([{ aeTitle: 'PACS' }])])).toMatchObject({ code: 2, stdout: '' })
+})
+
+test('a faulty command line or configuration of another command: exit code 1, also where it names a doctor', async () => {
+  const doctorFile = join(folder, 'doctor')
+  expect(await dimsegate(['serve', '--config', 'doctor'])).toMatchObject({ code: 1, stdout: '' })
+  expect(await dimsegate(['--config', doctorFile])).toMatchObject({ code: 1, stdout: '' })
+  expect(await dimsegate(['serve', 'doctor'])).toMatchObject({ code: 1, stdout: '' })
+  expect(await dimsegate(['--no-such-option', 'doctor'])).toMatchObject({ code: 2, stdout: '' })
 })
 
 test('Ctrl-C ends it at once', async () => {

@@ -1,7 +1,7 @@
 import { Attribute } from '../../src/dicom/attributes.ts'
 import { Dataset, type Element } from '../../src/dicom/dataset.ts'
 import { formatTag, isGroupLength, type Tag } from '../../src/dicom/tag.ts'
-import { encodeJson } from '../../src/dicomweb/json.ts'
+import { encodeJson } from '../../src/dicomweb/encode/json.ts'
 import type { XmlElement } from '../support/xml.ts'
 import type { JsonAttribute, JsonDataset } from './http.ts'
 import type { Sample } from './corpus.ts'

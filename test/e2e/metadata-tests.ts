@@ -1,6 +1,6 @@
 import { expect, it } from 'vitest'
 import { startGateway } from '../../src/gateway.ts'
-import { parseConfig } from '../../src/config.ts'
+import { parseConfig } from '../../src/config/config.ts'
 import { dcm2json, jsonDifferences, skipWithoutDcm2json } from '../support/dcm2json.ts'
 import { readParts } from '../support/multipart.ts'
 import { Field, WireTap } from '../support/wire-tap.ts'

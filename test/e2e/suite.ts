@@ -1,5 +1,5 @@
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
-import { parseConfig } from '../../src/config.ts'
+import { parseConfig } from '../../src/config/config.ts'
 import { startGateway, type Gateway } from '../../src/gateway.ts'
 import type { PeerAddress } from '../support/peers.ts'
 import { freePort } from '../support/ports.ts'

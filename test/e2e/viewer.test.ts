@@ -1,6 +1,6 @@
 import type { Browser } from 'playwright-core'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
-import { parseConfig } from '../../src/config.ts'
+import { parseConfig } from '../../src/config/config.ts'
 import { DemoArchive } from '../../src/demo/demo-archive.ts'
 import { loadSamples } from '../../src/demo/samples.ts'
 import { syntheticFiles } from '../../src/demo/synthetic.ts'

@@ -1,3 +1,4 @@
+import { validateHeaderValue } from 'node:http'
 import { Writable } from 'node:stream'
 import { setTimeout as delay } from 'node:timers/promises'
 import { describe, expect, it } from 'vitest'
@@ -128,7 +129,8 @@ describe('sendStream', () => {
       this.once('close', () => clearTimeout(timer))
     }
 
-    writeHead(status: number): void {
+    writeHead(status: number, headers: Readonly<Record<string, string>>): void {
+      for (const [name, value] of Object.entries(headers)) validateHeaderValue(name, value)
       this.status = status
     }
 
@@ -183,5 +185,31 @@ describe('sendStream', () => {
     await send(contextOf(outgoing), stream)
     expect(outgoing.status).toBeUndefined()
     expect(source.closed).toBe(true)
+  })
+
+  it.each([0, 1])('ends a body that was begun when its headers cannot be written, pieces taken: %i', async (ahead) => {
+    const outgoing = new Response()
+    const source = streamOf([bytes(20_000), bytes(20_000)])
+    const { stream } = await primed(source, ahead * 20_000, 1000)
+    const head = { status: 200, headers: { 'X-Unwritable': 'a\nb' } }
+    await expect(sendStream(contextOf(outgoing), head, stream, 1000)).rejects.toMatchObject({
+      code: 'ERR_INVALID_CHAR',
+    })
+    expect(source.closed).toBe(true)
+    expect(outgoing.status).toBeUndefined()
+    expect(outgoing.destroyed).toBe(false)
+  })
+
+  it('tells that headers cannot be written, also where the body then fails to end', async () => {
+    const body: ByteStream = {
+      [Symbol.asyncIterator]: () => ({
+        next: () => Promise.reject(new Error('unasked')),
+        return: () => Promise.reject(new Error('broken')),
+      }),
+    }
+    const head = { status: 200, headers: { 'X-Unwritable': 'a\nb' } }
+    await expect(sendStream(contextOf(new Response()), head, body, 1000)).rejects.toMatchObject({
+      code: 'ERR_INVALID_CHAR',
+    })
   })
 })

@@ -328,6 +328,7 @@ const probes: Record<string, Record<number, Probe>> = {
   ready: { 200: (service) => service.root('/readyz'), 503: () => notReady() },
   metrics: { 200: (service) => service.root('/metrics') },
   openapi: { 200: (service) => service.root('/openapi.json') },
+  errors: { 200: (service) => service.root('/errors') },
 }
 
 async function notReady(): Promise<Response> {

@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest'
-import { parseConfig } from '../../src/config.ts'
+import { parseConfig } from '../../src/config/config.ts'
 import { DemoArchive } from '../../src/demo/demo-archive.ts'
 import type { Faults } from '../../src/demo/faults.ts'
 import { startGateway, type Gateway } from '../../src/gateway.ts'

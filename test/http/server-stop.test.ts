@@ -1,7 +1,7 @@
 import { once } from 'node:events'
 import { connect } from 'node:net'
 import { expect, it, vi } from 'vitest'
-import { parseConfig } from '../../src/config.ts'
+import { parseConfig } from '../../src/config/config.ts'
 import { DemoArchive } from '../../src/demo/demo-archive.ts'
 import { startGateway, type Gateway } from '../../src/gateway.ts'
 import { instanceFile } from '../support/dicom-files.ts'

@@ -16,7 +16,9 @@ import {
   readItems,
   STUDY_ROOT_FIND,
   VERIFICATION,
+  type RequestBytes,
 } from '../support/golden.ts'
+import { MAX_CONTEXTS } from '../../src/network/negotiation.ts'
 import { failOnLeaks } from '../support/leaks.ts'
 import { ScriptedCaller, type Script } from '../support/scripted-peer.ts'
 
@@ -121,10 +123,57 @@ describe('a request that is accepted', () => {
   })
 })
 
+describe('a request of as many contexts as there are ids', () => {
+  it('is accepted with all of them', async () => {
+    const contexts = Array.from({ length: MAX_CONTEXTS }, (_, n) => context(2 * n + 1))
+    await using acceptor = await Acceptor.listen()
+    await using caller = await ScriptedCaller.connect(acceptor.port, async (it) => {
+      await it.send(associateRequest({ contexts }))
+      await it.expect(2)
+      await it.send(abort(0, 0))
+      await it.closed()
+      it.close()
+    })
+    const association = (await acceptor.outcome())!
+    expect([...association.contexts.keys()]).toEqual(contexts.map(({ id }) => id))
+    await association.closed
+    await caller.finished()
+  })
+})
+
+describe('a request of version 1 among other protocol versions', () => {
+  it('is accepted, in version 1: only bit 0 is looked at', async () => {
+    await using acceptor = await Acceptor.listen()
+    await using caller = await ScriptedCaller.connect(acceptor.port, async (it) => {
+      await it.send(associateRequest({ protocolVersion: 0xffff }))
+      expect((await it.expect(2)).readUInt16BE(6)).toBe(1)
+      await it.send(abort(0, 0))
+      await it.closed()
+      it.close()
+    })
+    await (await acceptor.outcome())!.closed
+    await caller.finished()
+  })
+})
+
 describe('a request that is rejected', () => {
   it('for a reason of ours: the peer is told', async () => {
     const wrongTitle = () => ({ result: 1, source: 1, reason: 7 })
     expect(await answersTo(associateRequest(), { decide: wrongTitle })).toEqual([associateReject(1, 1, 7)])
+  })
+
+  it.each<[string, RequestBytes, source: number, reason: number]>([
+    ['another protocol version', { protocolVersion: 2 }, 2, 2],
+    ['no protocol version', { protocolVersion: 0 }, 2, 2],
+    ['another protocol version and a called AE title of spaces', { protocolVersion: 0xfffe, calledAeTitle: '' }, 2, 2],
+    ['another application context', { applicationContext: '1.2.840.10008.3.1.1.2' }, 1, 2],
+    ['no application context', { applicationContext: undefined }, 1, 2],
+    ['an application context without a name', { applicationContext: '' }, 1, 2],
+  ])('%s', async (_, request, source, reason) => {
+    const decide = () => {
+      throw new Error('must not be asked')
+    }
+    expect(await answersTo(associateRequest(request), { decide })).toEqual([associateReject(1, source, reason)])
   })
 
   it.each([

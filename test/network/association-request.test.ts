@@ -53,6 +53,20 @@ describe('an association that is accepted', () => {
     await peer.finished()
   })
 
+  it('stands whatever protocol version and application context the acceptance names: both are of our request', async () => {
+    await using peer = await ScriptedPeer.listen(async (it) => {
+      const accept = associateAccept(await it.expect(1))
+      accept.writeUInt16BE(2, 6)
+      accept.write('1.2.840.10008.3.1.1.2', 6 + 68 + 4, 'latin1')
+      await it.send(accept)
+      await it.released()
+    })
+    const association = await requestOf(peer)
+    expect(association.contexts.size).toBe(contexts.length)
+    await association.release(5_000)
+    await peer.finished()
+  })
+
   it('was asked for with every item of the options', async () => {
     await using peer = await ScriptedPeer.listen(async (it) => {
       await it.accept()

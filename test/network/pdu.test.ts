@@ -1,13 +1,9 @@
 import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
-import { MAX_IDENTITY_BYTES } from '../../src/config-values.ts'
+import { MAX_IDENTITY_BYTES } from '../../src/config/values.ts'
 import type { Bytes } from '../../src/dicom/bytes.ts'
-import {
-  DATA_PDU_SLACK_BYTES,
-  InvalidPduError,
-  MAX_CONTROL_PDU_BYTES,
-  PduDecoder,
-} from '../../src/network/pdu-decode.ts'
+import { InvalidPduError } from '../../src/network/errors.ts'
+import { DATA_PDU_SLACK_BYTES, MAX_CONTROL_PDU_BYTES, PduDecoder } from '../../src/network/pdu-decode.ts'
 import { encodePdu } from '../../src/network/pdu-encode.ts'
 import type { AssociateAccept, AssociateRequest, ControlPdu, DataPiece } from '../../src/network/pdu.ts'
 import { controlPdu, someBytes } from '../support/arbitraries.ts'
@@ -35,6 +31,7 @@ const MAX_LENGTH = 16_384
 /** What golden.associateRequest says. */
 const fields: AssociateRequest = {
   type: 'associate-request',
+  protocolVersion: 1,
   calledAeTitle: 'PACS',
   callingAeTitle: 'DWPROXY',
   applicationContext: '1.2.840.10008.3.1.1.1',
@@ -201,6 +198,37 @@ describe('P-DATA-TF', () => {
     expect(decoder.next()).toBeUndefined()
     decoder.push(bytes.subarray(14))
     expect(decoder.next()).toMatchObject({ contextId: 3, last: true, bytes: Buffer.from('cdef') })
+  })
+
+  it('is a view of its chunk also where a header is cut by the end of the chunk before', () => {
+    const data = Buffer.alloc(100_000, 7)
+    const bytes = dataPdu(pdv(3, 0, data), pdv(3, 2, data))
+    // Within the headers of the PDU and of both values.
+    for (const cut of [...Array.from({ length: 11 }, (_, n) => n + 1), ...[1, 2, 3, 4, 5].map((n) => 100_012 + n)]) {
+      const decoder = new PduDecoder(200_012)
+      const chunks = [Buffer.from(bytes.subarray(0, cut)), Buffer.from(bytes.subarray(cut))]
+      const pieces: DataPiece[] = []
+      for (const chunk of chunks) {
+        decoder.push(chunk)
+        for (let one = decoder.next(); one !== undefined; one = decoder.next()) pieces.push(one as DataPiece)
+      }
+      const backings = new Set(chunks.map(({ buffer }) => buffer))
+      expect(pieces.every((piece) => backings.has(piece.bytes.buffer as ArrayBuffer))).toBe(true)
+      expect(Buffer.concat(pieces.map((piece) => piece.bytes)).equals(Buffer.concat([data, data]))).toBe(true)
+    }
+  })
+
+  it('is decoded alike when chunks are pushed ahead of what is taken', () => {
+    const bytes = Buffer.concat([
+      golden.associateRequest,
+      dataPdu(pdv(1, 2, Buffer.alloc(100, 1))),
+      golden.releaseRequest,
+    ])
+    const decoder = new PduDecoder(MAX_LENGTH)
+    for (const chunk of chunksOf(bytes, 7)) decoder.push(chunk)
+    const decoded: (ControlPdu | DataPiece)[] = []
+    for (let one = decoder.next(); one !== undefined; one = decoder.next()) decoded.push(one)
+    expect(joinPieces(decoded)).toEqual(joinPieces(decode([bytes])))
   })
 
   it('may end in a PDV without bytes', () => {

@@ -1,5 +1,5 @@
 import { afterAll, describe, expect, it } from 'vitest'
-import { parseConfig, type Config } from '../../src/config.ts'
+import { parseConfig, type Config } from '../../src/config/config.ts'
 import { Archive } from '../../src/pacs/archive.ts'
 import { MoveDestination } from '../../src/pacs/delivery/move-destination.ts'
 import { readListenerTls, readTls, TlsFileError } from '../../src/pacs/tls-files.ts'

@@ -68,6 +68,7 @@ const common = { calledAeTitle: aeTitle, callingAeTitle: aeTitle, applicationCon
 
 export const associateRequest: fc.Arbitrary<AssociateRequest> = fc.record({
   type: fc.constant('associate-request' as const),
+  protocolVersion: fc.integer({ min: 0, max: 0xffff }),
   ...common,
   contexts: fc.array(proposedContext, { maxLength: 5 }),
 })

@@ -1,4 +1,4 @@
-import { parseConfig, type ArchiveConfig } from '../../src/config.ts'
+import { parseConfig, type ArchiveConfig } from '../../src/config/config.ts'
 import { startGateway, type Gateway } from '../../src/gateway.ts'
 import { Archive } from '../../src/pacs/archive.ts'
 import { MoveDestination } from '../../src/pacs/delivery/move-destination.ts'

@@ -1,4 +1,4 @@
-import { parseConfig } from '../../src/config.ts'
+import { parseConfig } from '../../src/config/config.ts'
 import { DemoArchive, type DemoArchiveOptions } from '../../src/demo/demo-archive.ts'
 import type { Bytes } from '../../src/dicom/bytes.ts'
 import { startGateway, type Gateway } from '../../src/gateway.ts'

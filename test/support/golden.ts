@@ -76,6 +76,10 @@ export interface ContextBytes {
 }
 
 export interface RequestBytes {
+  /** Bit 0 stands for version 1. */
+  readonly protocolVersion?: number
+  /** undefined leaves the item out. */
+  readonly applicationContext?: string | undefined
   readonly contexts?: readonly ContextBytes[]
   readonly calledAeTitle?: string
   readonly callingAeTitle?: string
@@ -89,13 +93,15 @@ const VERIFICATION_CONTEXT = { id: 1, abstractSyntax: VERIFICATION, transferSynt
 /** PS3.8 9.3.2. */
 export function associateRequest(options: RequestBytes = {}): Buffer {
   const { contexts = [VERIFICATION_CONTEXT], calledAeTitle = 'PACS', callingAeTitle = 'GATE' } = options
-  const { maxLength = 16384, user = [] } = options
+  const { maxLength = 16384, user = [], protocolVersion = 1 } = options
+  const { applicationContext } = { applicationContext: '1.2.840.10008.3.1.1.1', ...options }
   return pdu(1, [
-    hex('00010000'),
+    u16(protocolVersion),
+    u16(0),
     calledAeTitle.padEnd(16),
     callingAeTitle.padEnd(16),
     Buffer.alloc(32),
-    item(0x10, '1.2.840.10008.3.1.1.1'),
+    ...(applicationContext === undefined ? [] : [item(0x10, applicationContext)]),
     ...contexts.map(({ id, abstractSyntax, transferSyntaxes }) =>
       item(
         0x20,

@@ -18,12 +18,12 @@ export function readable(source: DataSetSource): ReadableDataSet {
   const rewritten: Bytes[] = []
   let isOver = false
   const more = async (): Promise<void> => {
-    const { value, done } = await chunks.next()
+    const step = (await chunks.next()) as IteratorResult<Bytes, undefined>
     try {
-      if (done === true) {
+      if (step.done === true) {
         isOver = true
         reader.end()
-      } else reader.push(value as Bytes)
+      } else reader.push(step.value)
     } catch {
       // The fault is in the index.
     }

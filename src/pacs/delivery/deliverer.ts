@@ -1,5 +1,5 @@
 import { BlockList, isIPv6 } from 'node:net'
-import type { ArchiveConfig } from '../../config.ts'
+import type { ArchiveConfig } from '../../config/config.ts'
 
 /** How an archive calls us. */
 export interface Deliverer {

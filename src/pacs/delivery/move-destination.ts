@@ -1,4 +1,4 @@
-import type { Config } from '../../config.ts'
+import type { Config } from '../../config/config.ts'
 import { isUid } from '../../dicom/uids.ts'
 import { serve, type IncomingStore } from '../../dimse/scp.ts'
 import { Status } from '../../dimse/status.ts'

@@ -1,6 +1,6 @@
 import type { ConnectionOptions } from 'node:tls'
 import { afterAll, describe, expect, it } from 'vitest'
-import { parseConfig } from '../../../src/config.ts'
+import { parseConfig } from '../../../src/config/config.ts'
 import { MoveDestination, type DestinationLimits } from '../../../src/pacs/delivery/move-destination.ts'
 import { readListenerTls } from '../../../src/pacs/tls-files.ts'
 import { certificateFor } from '../../support/certificate.ts'

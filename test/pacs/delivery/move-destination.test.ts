@@ -1,6 +1,6 @@
 import { setTimeout as delay } from 'node:timers/promises'
 import { describe, expect, it, vi } from 'vitest'
-import { parseConfig } from '../../../src/config.ts'
+import { parseConfig } from '../../../src/config/config.ts'
 import { Attribute } from '../../../src/dicom/attributes.ts'
 import { MAX_PASSED_OVER_BYTES } from '../../../src/dimse/scp.ts'
 import { DATA_PDU_SLACK_BYTES } from '../../../src/network/pdu-decode.ts'

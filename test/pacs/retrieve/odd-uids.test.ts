@@ -1,5 +1,5 @@
 import { describe, expect, test } from 'vitest'
-import { parseConfig } from '../../../src/config.ts'
+import { parseConfig } from '../../../src/config/config.ts'
 import { Archive } from '../../../src/pacs/archive.ts'
 import { MoveDestination } from '../../../src/pacs/delivery/move-destination.ts'
 import { collect } from '../../support/byte-stream.ts'

@@ -1,6 +1,6 @@
 import { setTimeout as delay } from 'node:timers/promises'
 import { afterEach, describe, expect, it, vi } from 'vitest'
-import { parseConfig } from '../../../src/config.ts'
+import { parseConfig } from '../../../src/config/config.ts'
 import { DemoArchive } from '../../../src/demo/demo-archive.ts'
 import type { Faults } from '../../../src/demo/faults.ts'
 import { Dataset } from '../../../src/dicom/dataset.ts'

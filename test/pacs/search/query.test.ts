@@ -2,7 +2,7 @@ import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest'
 import { Attribute } from '../../../src/dicom/attributes.ts'
 import { Dataset } from '../../../src/dicom/dataset.ts'
 import type { Gateway } from '../../../src/gateway.ts'
-import { parseSearchParams } from '../../../src/dicomweb/search-params.ts'
+import { parseSearchParams } from '../../../src/dicomweb/params/search-params.ts'
 import { InvalidKeyError, UnencodableKeyError } from '../../../src/pacs/search/errors.ts'
 import {
   conditionalAttributes,

@@ -1,6 +1,6 @@
 import fc from 'fast-check'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
-import { parseConfig } from '../../../src/config.ts'
+import { parseConfig } from '../../../src/config/config.ts'
 import { DemoArchive } from '../../../src/demo/demo-archive.ts'
 import { Attribute } from '../../../src/dicom/attributes.ts'
 import { Dataset } from '../../../src/dicom/dataset.ts'

@@ -1,0 +1,294 @@
+import { z } from 'zod'
+import {
+  addressBlock,
+  aeTitle,
+  archiveAeTitle,
+  asciiUrl,
+  bool,
+  byteSize,
+  characterSet,
+  duration,
+  filePath,
+  filled,
+  group,
+  host,
+  identityField,
+  integer,
+  MAX_IDENTITY_BYTES,
+  name,
+  oneOf,
+  origin,
+  scope,
+  urlPath,
+  webAddress,
+} from './values.ts'
+
+// The one description of the configuration: types, faults, environment names and docs/config.schema.json come from it.
+
+/** Marks an issue between keys, whose message is a whole sentence and not what is expected of one value. */
+export const conflict = 'conflict'
+
+const http = z.strictObject({
+  host: host.default('127.0.0.1').describe('Address to listen on; 0.0.0.0 or :: for every interface'),
+  port: integer(0, 65_535).default(8080).describe('Port to listen on; 0 takes a free one'),
+  basePath: urlPath.prefault('/dicomweb').describe('Path under which DICOMweb is served; / for the root'),
+  publicUrl: webAddress
+    .transform(asciiUrl)
+    .nullable()
+    .prefault(null)
+    .describe('Address clients use, without basePath; null takes it from the request'),
+  trustProxy: bool.default(false).describe('Believe Forwarded and X-Forwarded-* headers'),
+  cors: group({
+    origins: z
+      .union([z.literal('*'), z.array(origin)], { error: "a list of origins, or '*' for any" })
+      .default([])
+      .describe("Origins whose pages may use the API; '*' for any"),
+  }).describe('Cross-origin access from browsers'),
+  maxBodyBytes: byteSize('4GiB').describe('Largest request body'),
+  shutdownGrace: duration('30s', 0).describe('How long requests may go on after a stop signal'),
+  readyCache: duration('5s', 0).describe('How long a readiness answer is kept'),
+})
+
+const tlsVersion = oneOf(['TLSv1.2', 'TLSv1.3']).default('TLSv1.2').describe('Oldest TLS version to agree to')
+
+const listenerTls = z.strictObject({
+  cert: filePath.describe('PEM file of our certificate, with those between it and its authority'),
+  key: filePath.describe('PEM file of the private key that belongs to cert'),
+  ca: filePath
+    .nullable()
+    .default(null)
+    .describe('PEM file of the authorities whose certificates archives have to show; null asks for none'),
+  minVersion: tlsVersion,
+})
+
+const dimse = z.strictObject({
+  aeTitle: aeTitle.prefault('DIMSEGATE').describe('Our AE title, as the archives know it'),
+  host: host.default('0.0.0.0').describe('Address our DICOM listener binds to'),
+  port: integer(0, 65_535).default(11_112).describe('Port our DICOM listener binds to; 0 takes a free one'),
+  enabled: oneOf(['auto', true, false])
+    .default('auto')
+    .describe('Whether to listen for C-MOVE sub-operations and commitment reports; auto: when an archive needs it'),
+  tls: listenerTls.nullable().default(null).describe('TLS of our DICOM listener; null for plain TCP'),
+})
+
+const timeouts = z.strictObject({
+  connect: duration('10s').describe('TCP and TLS connection'),
+  associate: duration('30s').describe('Answer to an association request'),
+  response: duration('60s').describe('Silence of the archive during an operation'),
+  move: duration('10m').describe('Silence of the archive during a C-MOVE'),
+  idle: duration('30s').describe('How long an unused association is kept open'),
+  queue: duration('30s').describe('Waiting for a free association'),
+  stall: duration('60s').describe('A web client that does not read'),
+})
+
+const charset = z.strictObject({
+  query: characterSet.prefault('ISO_IR 192').describe('Character set of query keys that are not ASCII'),
+  default: characterSet.prefault('ISO_IR 100').describe('Character set of answers that name none'),
+  always: bool.default(false).describe('Name charset.query in every request, not only where a key needs it'),
+})
+
+const tls = z.strictObject({
+  ca: filePath.nullable().default(null).describe('PEM file of the authorities to trust; null for those of Node'),
+  cert: filePath.nullable().default(null).describe('PEM file of our certificate, for mutual authentication'),
+  key: filePath.nullable().default(null).describe('PEM file of the private key that belongs to cert'),
+  minVersion: tlsVersion,
+  servername: host.nullable().default(null).describe('Name to ask for and verify; null for the host'),
+  rejectUnauthorized: bool.default(true).describe('Refuse a certificate that cannot be verified'),
+})
+
+const username = z
+  .strictObject({
+    type: z.literal('username').describe('Kind of user identity (PS3.7 D.3.3.7)'),
+    username: identityField('a user name').describe('User name'),
+    passcode: identityField('a passcode').optional().meta({ description: 'Passcode', writeOnly: true }),
+  })
+  .refine((value) => Buffer.byteLength(value.username + (value.passcode ?? '')) <= MAX_IDENTITY_BYTES, {
+    error: `a passcode that has, with the user name, at most ${MAX_IDENTITY_BYTES} bytes`,
+    path: ['passcode'],
+  })
+
+const token = z.strictObject({
+  type: oneOf(['jwt', 'saml', 'kerberos']).describe('Kind of user identity (PS3.7 D.3.3.7)'),
+  token: identityField('a token').meta({
+    description: 'JSON Web Token, SAML assertion, or Kerberos service ticket in base64',
+    writeOnly: true,
+  }),
+})
+
+const search = z.strictObject({
+  emptyStatus: oneOf([200, 204]).default(200).describe('Status of a search that finds nothing'),
+  maxResults: integer(1).default(1000).describe('Most results of one search'),
+  maxParents: integer(1).default(500).describe('Most studies or series a hierarchical search may visit'),
+  countWindow: integer(0).default(1000).describe('How far beyond a page to read on to count what remains'),
+  deriveCounts: oneOf(['auto', 'always', 'never'])
+    .default('auto')
+    .describe('Whether to find counts and modalities by further queries; auto: where the archive leaves them out'),
+  relational: oneOf(['negotiate', 'off']).default('negotiate').describe('Whether to ask for relational queries'),
+  extendedNegotiation: bool.default(true).describe('Whether to offer extended negotiation for queries'),
+})
+
+const store = z.strictObject({
+  decompress: oneOf(['lossless', 'always', 'never'])
+    .default('lossless')
+    .describe(
+      'Whether to store uncompressed what the archive does not take compressed: what was compressed without loss, all, nothing',
+    ),
+  maxInstances: integer(1).nullable().default(null).describe('Most instances of one store request; null for no limit'),
+})
+
+const delivery = z.strictObject({
+  aeTitles: z
+    .array(aeTitle, { error: 'a list of AE titles' })
+    .default([])
+    .describe('AE titles the archive delivers with, by C-MOVE, besides aeTitle'),
+  addresses: z
+    .array(addressBlock, { error: 'a list of IP addresses and blocks of them' })
+    .default([])
+    .describe('Addresses the archive may deliver from; empty for any'),
+})
+
+const quirks = z.strictObject({
+  maxContexts: integer(1, 128).optional().describe('Most presentation contexts the archive bears in one association'),
+  getRoles: oneOf(['scp', 'both'])
+    .optional()
+    .describe('Role selection offered for storage classes in C-GET: SCP only, or SCU and SCP'),
+  singleUidLists: bool.optional().describe('The archive cannot match lists of UIDs'),
+  uppercaseNames: bool.optional().describe('The archive matches person names in capitals only'),
+  looseMatching: bool.optional().describe('Matches of the archive that do not fit the keys are wanted: show them'),
+  noExtendedNegotiation: bool.optional().describe('The archive drops associations that offer extended negotiation'),
+})
+
+const archive = z
+  .strictObject({
+    name: name.optional().describe('Name in logs and metrics; default: aeTitle in lower case'),
+    aeTitle: archiveAeTitle.describe('AE title of the archive, also its root in URLs'),
+    host: host.describe('Where the archive listens'),
+    port: integer(1, 65_535).describe('Port the archive listens on'),
+    callingAeTitle: aeTitle.optional().describe('AE title we call with; default: dimse.aeTitle'),
+    retrieve: oneOf(['auto', 'get', 'move'])
+      .default('auto')
+      .describe('How to fetch: C-GET, C-MOVE, or C-GET where the archive has it'),
+    delivery: delivery.prefault({}).describe('How the archive calls our listener, by C-MOVE'),
+    metadata: oneOf(['retrieve', 'find'])
+      .default('retrieve')
+      .describe(
+        'Metadata from the instances themselves, or only what a C-FIND tells, for archives that are slow to send',
+      ),
+    maxAssociations: integer(1, 64).default(4).describe('Most associations open at once'),
+    maxPduLength: integer(4096, 1_048_576).default(131_072).describe('Largest PDU we accept, in bytes'),
+    timeouts: timeouts.prefault({}).describe('Longest waits'),
+    charset: charset.prefault({}).describe('Character sets'),
+    tls: tls.nullable().default(null).describe('TLS; null for plain TCP'),
+    identity: z
+      .discriminatedUnion('type', [username, token], { error: 'one of: username, jwt, saml, kerberos' })
+      .nullable()
+      .default(null)
+      .describe('User identity negotiation; null for none'),
+    search: search.prefault({}).describe('Searching (QIDO-RS)'),
+    store: store.prefault({}).describe('Storing (STOW-RS)'),
+    quirks: quirks.prefault({}).describe('What this archive does differently'),
+  })
+  .transform((value) => ({ ...value, name: value.name ?? value.aeTitle.toLowerCase() }))
+
+const auth = z.strictObject({
+  issuer: webAddress.describe('Issuer (iss) of the tokens to accept'),
+  audience: z
+    .union([filled, z.array(filled).min(1)], { error: 'text, or a list of text' })
+    .transform((value) => (typeof value === 'string' ? [value] : value))
+    .describe('Audience (aud) a token must name: one, or a list of which one is enough'),
+  jwks: webAddress.describe('Address of the JSON Web Key Set'),
+  scopes: z.array(scope, { error: 'a list of scopes' }).default([]).describe('Scopes a token must all have'),
+})
+
+export const configSchema = z
+  .strictObject({
+    http: http.prefault({}).describe('The web server'),
+    dimse: dimse.prefault({}).describe('Our own DICOM application entity'),
+    archives: z
+      .array(archive, { error: 'a list of archives' })
+      .min(1, { error: 'at least one archive' })
+      .describe('The archives (PACS); the first is the default'),
+    cache: group({
+      maxBytes: byteSize('512MiB', 0).describe('Most bytes of instances kept; 0 keeps none'),
+      ttl: duration('10m').describe('How long an instance is kept'),
+      backend: oneOf(['memory', 'valkey']).default('memory').describe('Where instances are kept'),
+    }).describe('What has been fetched already'),
+    imaging: group({
+      threads: integer(1, 64)
+        .nullable()
+        .default(null)
+        .describe('Threads that decode, encode and draw frames; null for one a processor but one'),
+      timeout: duration('30s').describe('How long a frame may take to decode, encode or draw'),
+    }).describe('Converting and drawing images'),
+    auth: auth.nullable().default(null).describe('Who may use the API, by JWT; null for everyone'),
+    log: group({
+      level: oneOf(['fatal', 'error', 'warn', 'info', 'debug', 'trace', 'silent'])
+        .default('info')
+        .describe('Least severity that is logged'),
+      format: oneOf(['json', 'pretty']).default('json').describe('One JSON object a line, or text for people'),
+    }).describe('Logging'),
+  })
+  // Also beside other faults, so that all are reported at once; the value may then be anything.
+  .superRefine(
+    (value, context) => {
+      reportConflicts(value, (path, message) =>
+        context.addIssue({ code: 'custom', path, message, params: { [conflict]: true } }),
+      )
+    },
+    { when: () => true },
+  )
+  .transform((value) => ({
+    ...value,
+    archives: value.archives.map((one) => ({ ...one, callingAeTitle: one.callingAeTitle ?? value.dimse.aeTitle })),
+  }))
+
+type DeepReadonly<T> = T extends object ? { readonly [K in keyof T]: DeepReadonly<T[K]> } : T
+
+/** Frozen all through; durations are milliseconds, sizes are bytes. */
+export type Config = DeepReadonly<z.output<typeof configSchema>>
+
+/** One archive (PACS). `name` and `callingAeTitle` are always filled in. */
+export type ArchiveConfig = Config['archives'][number]
+
+/** The configuration file's JSON Schema (draft 7, which editors know best): what may be written, not what is read. */
+export function configJsonSchema(): object {
+  return z.toJSONSchema(configSchema.meta({ title: 'Dimsegate configuration' }), { io: 'input', target: 'draft-7' })
+}
+
+type Path = (string | number)[]
+
+/** Checks of several keys against each other. Where `value` has other faults it may have any shape. */
+function reportConflicts(value: unknown, say: (path: Path, message: string) => void): void {
+  const { archives, dimse } = fields(value)
+  const titles = new Map<unknown, number>()
+  const names = new Map<unknown, number>()
+  for (const [index, entry] of Array.isArray(archives) ? archives.entries() : []) {
+    const { aeTitle, name, retrieve, tls } = fields(entry)
+    const sameTitle = typeof aeTitle === 'string' ? titles.get(aeTitle) : undefined
+    const sameName = typeof name === 'string' ? names.get(name) : undefined
+    if (sameTitle !== undefined) {
+      say(['archives', index, 'aeTitle'], `is that of archives[${sameTitle}] too; expected a title of its own`)
+    } else if (sameName !== undefined) {
+      say(['archives', index, 'name'], `is that of archives[${sameName}] too; expected a name of its own`)
+    }
+    if (!titles.has(aeTitle)) titles.set(aeTitle, index)
+    if (!names.has(name)) names.set(name, index)
+    if (retrieve === 'move' && fields(dimse).enabled === false) {
+      say(
+        ['archives', index, 'retrieve'],
+        'is move while dimse.enabled is false; expected get, or the listener that C-MOVE needs',
+      )
+    }
+    const { cert, key } = fields(tls)
+    if (typeof cert === 'string' && key === null) {
+      say(['archives', index, 'tls', 'key'], 'is missing; expected the key that belongs to cert')
+    }
+    if (typeof key === 'string' && cert === null) {
+      say(['archives', index, 'tls', 'cert'], 'is missing; expected the certificate that belongs to key')
+    }
+  }
+}
+
+function fields(value: unknown): Readonly<Record<string, unknown>> {
+  return typeof value === 'object' && value !== null ? (value as Record<string, unknown>) : {}
+}

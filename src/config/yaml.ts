@@ -1,0 +1,61 @@
+import type { YAMLError } from 'yaml'
+import { LineCounter, isNode, parseDocument, visit } from 'yaml'
+import type { ConfigPath } from './tree.ts'
+
+export interface YamlText {
+  /** Plain values; undefined when there are faults, null when the text is empty. */
+  readonly value: unknown
+  readonly faults: readonly YamlFault[]
+  /** The line of a key's value, counted from 1. */
+  lineOf(path: ConfigPath): number | undefined
+}
+
+export interface YamlFault {
+  readonly line: number
+  readonly column: number
+  readonly message: string
+}
+
+/** Reads YAML 1.2, so also JSON. What the faults say never quotes the text: it may hold secrets. */
+export function readYaml(text: string): YamlText {
+  const lines = new LineCounter()
+  const document = parseDocument(text, { lineCounter: lines, prettyErrors: false, merge: true })
+  const fault = (offset: number, message: string): YamlFault => {
+    const { line, col } = lines.linePos(offset)
+    return { line, column: col, message }
+  }
+  // The parser warns of tags and directives that it ignores: the value is then another than was written.
+  const faults = [...document.errors, ...document.warnings].map((error) => fault(error.pos[0], described(error)))
+  visit(document, {
+    Alias(_, alias) {
+      if (!alias.resolve(document)) faults.push(fault(alias.range?.[0] ?? 0, 'an alias (*) without its anchor (&)'))
+    },
+  })
+  let value: unknown
+  try {
+    if (faults.length === 0) value = document.toJS()
+  } catch {
+    faults.push(fault(0, 'aliases (*) that cannot be followed'))
+  }
+  return {
+    value,
+    faults: faults.sort((a, b) => a.line - b.line || a.column - b.column),
+    lineOf(path) {
+      const node = document.getIn(path, true)
+      return isNode(node) && node.range ? lines.linePos(node.range[0]).line : undefined
+    },
+  }
+}
+
+/** The messages of these codes quote what they found. */
+const QUOTING: Partial<Record<YAMLError['code'], string>> = {
+  BAD_DIRECTIVE: 'a line that starts with % but is no YAML directive',
+  BAD_DQ_ESCAPE: 'a backslash escape that YAML does not know; use single quotes for text with backslashes',
+  BAD_COLLECTION_TYPE: 'a tag (!) that does not fit what follows it',
+  TAG_RESOLVE_FAILED: 'a tag (!) that is not known; put text that starts with ! in quotes',
+  UNEXPECTED_TOKEN: 'something that does not belong here; look for a missing quote, bracket or indentation',
+}
+
+function described(error: YAMLError): string {
+  return QUOTING[error.code] ?? error.message
+}

@@ -1,0 +1,210 @@
+import { Attribute } from '../../dicom/attributes.ts'
+import { groupOf, isGroupLength, isPrivate, type Tag } from '../../dicom/tag.ts'
+import { dictionaryVr, tagOf } from '../../dicom/dictionary.ts'
+import { vrFor } from '../../dicom/dataset.ts'
+import { MAX_NESTING } from '../../dicom/element-reader.ts'
+import { isUid } from '../../dicom/uids.ts'
+import type { Value } from '../../dicom/value.ts'
+import { representation, type Vr } from '../../dicom/vr.ts'
+
+/** An attribute to match: its values, none for universal matching; or the keys in one item of a sequence. */
+export interface MatchKey {
+  readonly tag: Tag
+  readonly vr: Vr
+  readonly values: readonly Value[]
+  readonly item?: readonly MatchKey[]
+}
+
+/** The query part of a search (PS3.18 8.3.4). */
+export interface SearchParams {
+  readonly match: readonly MatchKey[]
+  readonly include: readonly Tag[]
+  /** `includefield=all`. */
+  readonly includeAll: boolean
+  readonly limit: number | undefined
+  readonly offset: number
+  readonly fuzzyMatching: boolean
+  readonly emptyValueMatching: boolean
+  readonly multipleValueMatching: boolean
+}
+
+/** A query parameter that cannot be understood. Names the parameter, never its value: that may be patient data. */
+export class SearchParamError extends Error {
+  readonly code = 'INVALID_SEARCH_PARAMETER'
+  readonly parameter: string
+  constructor(parameter: string, problem: string) {
+    super(`Parameter ${JSON.stringify(parameter)} ${problem}`)
+    this.name = 'SearchParamError'
+    this.parameter = parameter
+  }
+}
+
+/** Names of PS3.18 that are no attributes; exact lower case. */
+const reserved = new Set([
+  'includefield',
+  'limit',
+  'offset',
+  'fuzzymatching',
+  'emptyvaluematching',
+  'multiplevaluematching',
+  'accept',
+  'charset',
+])
+
+/**
+ * Reads the query string of a search. Names that are neither reserved nor attributes are passed over (PS3.18 8.3.1).
+ * @throws SearchParamError
+ */
+export function parseSearchParams(params: URLSearchParams): SearchParams {
+  const match: MutableKey[] = []
+  const seen = new Set<string>()
+  const emptyValueMatching = flag(params, 'emptyvaluematching')
+  for (const [name, value] of params) {
+    if (reserved.has(name)) continue
+    const path = attributePath(name)
+    if (!path) continue
+    if (path.some(isNoKey)) throw new SearchParamError(name, 'cannot be matched')
+    const id = path.join('.')
+    if (seen.has(id)) throw new SearchParamError(name, 'is given more than once')
+    seen.add(id)
+    addKey(match, path, { name, value, emptyValueMatching })
+  }
+  const include = params.getAll('includefield').flatMap((list) => list.split(','))
+  const fields = include.map((field) => field.trim()).filter((field) => field !== '')
+  return {
+    match,
+    include: fields.flatMap((field) => attributePath(field, 'includefield')?.[0] ?? []).filter((t) => !isNoKey(t)),
+    includeAll: fields.includes('all'),
+    limit: count(params, 'limit'),
+    offset: count(params, 'offset') ?? 0,
+    fuzzyMatching: flag(params, 'fuzzymatching'),
+    emptyValueMatching,
+    multipleValueMatching: flag(params, 'multiplevaluematching'),
+  }
+}
+
+/** What an identifier says of itself (PS3.4 C.4.1.1.3), what we make, and what is of no data set. */
+function isNoKey(t: Tag): boolean {
+  const own: readonly Tag[] = [Attribute.SpecificCharacterSet, Attribute.QueryRetrieveLevel, Attribute.RetrieveURL]
+  const group = groupOf(t)
+  return own.includes(t) || group < 0x0008 || group === 0xfffe || isGroupLength(t)
+}
+
+interface MutableKey extends MatchKey {
+  item?: MutableKey[]
+}
+
+/**
+ * `PatientID`, `00100020`, `RequestAttributesSequence.00400009`; undefined when it is no attribute.
+ * @throws SearchParamError that names `parameter`
+ */
+function attributePath(name: string, parameter = name): Tag[] | undefined {
+  const tags = name.split('.').map(tagOf)
+  if (!tags.every((t) => t !== undefined)) return undefined
+  // The last one is the attribute itself; an identifier that is deeper nobody would read.
+  if (tags.length > MAX_NESTING + 1) throw new SearchParamError(parameter, `goes deeper than ${MAX_NESTING} sequences`)
+  return tags
+}
+
+interface Given {
+  readonly name: string
+  readonly value: string
+  readonly emptyValueMatching: boolean
+}
+
+function addKey(keys: MutableKey[], path: readonly Tag[], given: Given): void {
+  const [t, ...inner] = path
+  const vr = keyVr(t!)
+  if (inner.length === 0) {
+    keys.push({ tag: t!, vr, values: keyValues(vr, given), ...(vr === 'SQ' && { item: [] }) })
+    return
+  }
+  if (vr !== 'SQ') throw new SearchParamError(given.name, 'goes into an attribute that is no sequence')
+  let sequence = keys.find((key) => key.tag === t)
+  if (!sequence) {
+    sequence = { tag: t!, vr, values: [], item: [] }
+    keys.push(sequence)
+  }
+  addKey((sequence.item ??= []), inner, given)
+}
+
+/** Private attributes are matched as text: their VR is the archive's to know. */
+function keyVr(t: Tag): Vr {
+  return isPrivate(t) && dictionaryVr(t) === undefined ? 'LO' : vrFor(t)
+}
+
+/** PS3.4 C.2.2.2.4: the representations that take wildcards. */
+const wildcardVrs = new Set<Vr>(['AE', 'CS', 'LO', 'LT', 'PN', 'SH', 'ST', 'UC', 'UR', 'UT'])
+
+const patterns: Partial<Record<Vr, RegExp>> = {
+  DA: /^(\d{8}|\d{8}-|-\d{8}|\d{8}-\d{8})$/,
+  TM: /^(?=-?\d)(\d{2}([0-5]\d([0-5]\d(\.\d{1,6})?)?)?)?(-(\d{2}([0-5]\d([0-5]\d(\.\d{1,6})?)?)?)?)?$/,
+  DT: /^(?=-?\d)(\d{4,14}(\.\d{1,6})?([+-]\d{4})?)?(-(\d{4,14}(\.\d{1,6})?([+-]\d{4})?)?)?$/,
+  IS: /^[+-]?\d{1,11}$/,
+  // No digit may match in two places: a long value would take minutes to refuse.
+  DS: /^[+-]?(\d+(\.\d*)?|\.\d+)([eE][+-]?\d+)?$/,
+  AS: /^\d{3}[DWMY]$/,
+}
+
+const expected: Partial<Record<Vr, string>> = {
+  DA: 'YYYYMMDD, or a range YYYYMMDD-YYYYMMDD open at either end',
+  TM: 'HHMMSS.FFFFFF, or a range of two',
+  DT: 'YYYYMMDDHHMMSS.FFFFFF+ZZXX, or a range of two',
+  IS: 'an integer',
+  DS: 'a decimal number',
+  AS: 'an age such as 042Y',
+}
+
+/** PS3.4 C.2.2.2.7: matches an empty value, in whatever representation that is written in text. */
+const EMPTY_VALUE = '""'
+
+function keyValues(vr: Vr, { name, value, emptyValueMatching }: Given): Value[] {
+  if (value === '' || (value === '*' && wildcardVrs.has(vr))) return []
+  const { kind } = representation(vr)
+  if (kind === 'sequence' || kind === 'binary') throw new SearchParamError(name, 'has a type that cannot be matched')
+  if (emptyValueMatching && value === EMPTY_VALUE && (kind === 'string' || kind === 'text')) return [value]
+  if (vr === 'UI') return uidList(name, value)
+  const values = kind === 'text' || vr === 'UR' ? [value] : value.split('\\')
+  for (const one of values) {
+    const wild = /[*?]/.test(one)
+    if (wild && !wildcardVrs.has(vr)) throw new SearchParamError(name, `takes no wildcards (VR ${vr})`)
+    const pattern = patterns[vr]
+    if (pattern && !pattern.test(one)) throw new SearchParamError(name, `is not ${expected[vr]!}`)
+
+    if (/[\x00-\x1f\x7f]/.test(one)) throw new SearchParamError(name, 'has control characters')
+  }
+  if (kind === 'number') return values.map((one) => numeric(name, one))
+  if (kind === 'tag' && !values.every((one) => /^[0-9a-fA-F]{8}$/.test(one))) {
+    throw new SearchParamError(name, 'is no tag of eight hexadecimal digits')
+  }
+  return values
+}
+
+function numeric(name: string, value: string): Value {
+  const n = Number(value)
+  if (value.trim() === '' || !Number.isFinite(n)) throw new SearchParamError(name, 'is no number')
+  return n
+}
+
+/** PS3.4 C.2.2.2.2, lists by comma (PS3.18 8.3.4.1) or backslash. */
+function uidList(name: string, value: string): string[] {
+  const uids = value.split(/[,\\]/).map((uid) => uid.trim())
+  if (!uids.every(isUid)) throw new SearchParamError(name, 'is no UID or list of UIDs')
+  return uids
+}
+
+function count(params: URLSearchParams, name: string): number | undefined {
+  const values = params.getAll(name)
+  if (values.length === 0) return undefined
+  if (values.length > 1) throw new SearchParamError(name, 'is given more than once')
+  if (!/^\d+$/.test(values[0]!)) throw new SearchParamError(name, 'is no whole number from 0')
+  return Math.min(Number(values[0]), Number.MAX_SAFE_INTEGER)
+}
+
+function flag(params: URLSearchParams, name: string): boolean {
+  const values = params.getAll(name)
+  if (values.length === 0) return false
+  if (values.length > 1) throw new SearchParamError(name, 'is given more than once')
+  if (values[0] !== 'true' && values[0] !== 'false') throw new SearchParamError(name, 'is neither true nor false')
+  return values[0] === 'true'
+}

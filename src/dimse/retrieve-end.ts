@@ -1,0 +1,43 @@
+import { Attribute } from '../dicom/attributes.ts'
+import type { ByteStream } from '../dicom/bytes.ts'
+import { parseDataset } from '../dicom/dataset-codec.ts'
+import type { TransferSyntax } from '../dicom/transfer-syntax.ts'
+import type { Uid } from '../dicom/uids.ts'
+import { collect } from './collect.ts'
+import type { CommandOf } from './command.ts'
+import { Status } from './status.ts'
+
+/** How a C-GET or C-MOVE ended. The counters are the peer's own and may be missing (PS3.7 9.1.3). */
+export interface RetrieveEnd {
+  readonly kind: 'end'
+  readonly status: number
+  readonly completed: number | undefined
+  readonly failed: number | undefined
+  readonly warning: number | undefined
+  readonly failedInstances: readonly Uid[]
+  readonly response: CommandOf<'C-GET-RSP' | 'C-MOVE-RSP'>
+}
+
+/**
+ * The end that a final response tells, with the instances it lists as failed.
+ * @throws what ends the association: an end that did not come whole is none
+ */
+export async function retrieveEnd(
+  response: CommandOf<'C-GET-RSP' | 'C-MOVE-RSP'>,
+  data: ByteStream | undefined,
+  syntax: TransferSyntax,
+): Promise<RetrieveEnd> {
+  const { status, completed, failed, warning } = response
+  const failedInstances = data !== undefined && status !== Status.success ? await failedList(data, syntax) : []
+  return { kind: 'end', status, completed, failed, warning, failedInstances, response }
+}
+
+async function failedList(data: ByteStream, syntax: TransferSyntax): Promise<Uid[]> {
+  const bytes = await collect(data)
+  try {
+    return parseDataset(bytes, syntax).strings(Attribute.FailedSOPInstanceUIDList)
+  } catch {
+    // The list only helps: which instances arrived is known without it.
+    return []
+  }
+}

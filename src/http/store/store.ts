@@ -1,0 +1,144 @@
+import { Attribute } from '../../dicom/attributes.ts'
+import { readPart10 } from '../../dicom/part10.ts'
+import type { Uid } from '../../dicom/uids.ts'
+import { FailureReason, StoreResponse } from '../../dicomweb/encode/store-response.ts'
+import { statusClass } from '../../dimse/status.ts'
+import { Arrival, FROM_CLIENT } from '../../instance/arrival.ts'
+import { arriving, type Instance, type InstanceUids } from '../../pacs/instance.ts'
+import type { StoreBatch } from '../../pacs/store.ts'
+import type { HttpContext } from '../environment.ts'
+import { pathUid } from '../path.ts'
+import { decompressed } from '../decompress.ts'
+import { problemOf, refusalOf, RequestError } from '../problem.ts'
+import { storeParts, type StorePart } from './store-parts.ts'
+
+/** Media types a file may bear; what it is shows when it is read. */
+const fileTypes = new Set(['application/dicom', 'application/octet-stream', 'application/dicom+octet-stream'])
+
+/** STOW-RS (PS3.18 10.5): each part goes to the archive as it arrives, and each has its place in the answer. */
+export async function storeInstances(c: HttpContext): Promise<Response> {
+  const study = pathUid(c, 'study')
+  const { archive, cache, signal, base } = c.var
+  const report = new Report()
+  await using batch = archive.storeBatch({ signal }, (instance) => decompressed(c, instance))
+  try {
+    const { maxInstances } = archive.config.store
+    for await (const part of storeParts(c)) {
+      if (maxInstances !== null && report.response.total >= maxInstances) throw tooMany(maxInstances)
+      await storePart(part, study, batch, report)
+    }
+  } catch (error) {
+    signal.throwIfAborted()
+    // Nothing came of it: the fault of the body is the answer. Otherwise it is one more failure beside the rest.
+    if (report.response.stored === 0 && !(report.response.total > 0 && report.failure !== undefined)) throw error
+    report.response.addOther(FailureReason.cannotUnderstand)
+  } finally {
+    cache.forget(archive, report.stored)
+  }
+  if (report.response.total === 0) {
+    throw new RequestError(400, 'NO_INSTANCES', 'The body holds no DICOM instance.')
+  }
+  const { status, headers } = statusOf(report, c.req.path)
+  return c.body(report.response.toJson(base), status as 200, { 'Content-Type': 'application/dicom+json', ...headers })
+}
+
+function tooMany(limit: number): RequestError {
+  const detail = `One request may store ${limit} instances (archives[].store.maxInstances). Send several.`
+  return new RequestError(413, 'TOO_MANY_INSTANCES', detail)
+}
+
+/** What happened to the parts, and the first failure of the archive itself. */
+class Report {
+  readonly response = new StoreResponse()
+  failure: unknown
+  readonly stored: InstanceUids[] = []
+  /** Parts that held an instance, whatever became of it. */
+  instances = 0
+}
+
+async function storePart(part: StorePart, study: Uid | undefined, batch: StoreBatch, report: Report): Promise<void> {
+  const { response } = report
+  if (part.type !== undefined && !fileTypes.has(part.type)) {
+    await skip(part.body)
+    response.addOther(FailureReason.cannotUnderstand)
+    return
+  }
+  const instance = await readInstance(part)
+  if (!instance) {
+    response.addOther(FailureReason.cannotUnderstand)
+    return
+  }
+  report.instances++
+  const { sopClass, sopInstance, series } = instance
+  if (study !== undefined && instance.study !== study) {
+    await skip(instance.body)
+    response.addFailed({ sopClass, sopInstance, reason: FailureReason.otherStudy })
+    return
+  }
+  const outcome = await batch.store(instance)
+  switch (outcome.kind) {
+    case 'stored': {
+      report.stored.push({ study: instance.study, series, sopInstance })
+      const warning = statusClass(outcome.status) === 'warning' ? { warning: outcome.status } : {}
+      response.addStored({ sopClass, sopInstance, study: instance.study, series, ...warning })
+      return
+    }
+    case 'refused':
+      await skip(instance.body)
+      response.addFailed({ sopClass, sopInstance, reason: outcome.status })
+      return
+    case 'failed':
+      report.failure ??= outcome.error
+      // Not the instance's own body: what sent it has closed that.
+      await skip(part.body)
+      response.addFailed({ sopClass, sopInstance, reason: FailureReason.processingFailure })
+      return
+    case 'broken':
+      response.addFailed({ sopClass, sopInstance, reason: FailureReason.cannotUnderstand })
+      await skip(part.body)
+      return
+  }
+}
+
+/** The rest of a part that is not wanted, so that the next can be read; its own faults no longer matter. */
+async function skip(body: AsyncIterable<unknown>): Promise<void> {
+  try {
+    for await (const _ of body);
+  } catch {
+    // A fault of the whole body shows again when the next part is asked for.
+  }
+}
+
+async function readInstance(part: StorePart): Promise<Instance | undefined> {
+  try {
+    const { meta, syntax, body: data } = await readPart10(part.body)
+    const arrival = await Arrival.begin(data, syntax, FROM_CLIENT)
+    const { identity } = arrival.index
+    const sopClass = identity.sopClass ?? meta.string(Attribute.MediaStorageSOPClassUID)
+    const sopInstance = identity.sopInstance ?? meta.string(Attribute.MediaStorageSOPInstanceUID)
+    const { study, series } = identity
+    if (!sopClass || !sopInstance || !study || !series) {
+      await skip(arrival)
+      return undefined
+    }
+    return arriving({ sopClass, sopInstance, study, series }, arrival)
+  } catch (error) {
+    // Of the body as a whole: it stalled, or is too large.
+    if (error instanceof RequestError) throw error
+    await skip(part.body)
+    return undefined
+  }
+}
+
+/** PS3.18 Table 10.5.3-1; when nothing was stored the archive's failure gives the status. */
+function statusOf(report: Report, path: string): { status: number; headers: Record<string, string> } {
+  const { response, failure } = report
+  const reasons = response.failureReasons
+  if (response.stored > 0) return { status: response.status, headers: {} }
+  if (report.instances === 0) return { status: 400, headers: {} }
+  if (failure !== undefined) {
+    const { problem, headers } = problemOf(failure, path)
+    return { status: problem.status >= 500 && problem.status !== 500 ? problem.status : 502, headers: { ...headers } }
+  }
+  return refusalOf(reasons) ?? { status: response.status, headers: {} }
+}
