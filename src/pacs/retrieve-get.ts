@@ -12,13 +12,13 @@ import { NotSupportedByArchiveError, type Call } from './call.ts'
 import { contextOf, getProposal, syntaxRuns, type GetPlan } from './contexts.ts'
 import { belongsTo, identify, type Identity } from './identify.ts'
 import type { Instance, Selection } from './instance.ts'
-import type { Lease, Proposal } from './pool.ts'
+import type { Lease, Proposal } from './pool/pool.ts'
 import { listMissing } from './missing.ts'
 import { classesOfModality } from './modality-classes.ts'
 import { identifier, returnKey, selectionKeys, type Key, type Level, type Query, UIDS_ONLY } from './query.ts'
 import type { Received } from './received.ts'
 import { IncompleteRetrieveError, NoSuchInstanceError, UIDS_PER_RETRY, type RetrieveSource } from './retrieve-source.ts'
-import { wasStale } from './stale.ts'
+import { wasStale } from './pool/stale.ts'
 
 /** How often an instance may come malformed: as it was first sent, by itself, and once more in another syntax. */
 const MAX_MALFORMED = 3

@@ -13,7 +13,7 @@ import type { MoveDestination } from './move-destination.ts'
 import { identifier, selectionKeys, type Level, UIDS_ONLY } from './query.ts'
 import { Received } from './received.ts'
 import { IncompleteRetrieveError, NoSuchInstanceError, UIDS_PER_RETRY, type RetrieveSource } from './retrieve-source.ts'
-import { wasStale } from './stale.ts'
+import { wasStale } from './pool/stale.ts'
 
 /** What a retrieve by C-MOVE needs besides. */
 export interface MoveSource extends RetrieveSource {

@@ -1,7 +1,7 @@
 import type { Dataset } from '../dicom/dataset.ts'
 import type { Call } from './call.ts'
-import type { ContextLimit } from './context-limit.ts'
-import type { AssociationPool } from './pool.ts'
+import type { ContextLimit } from './pool/context-limit.ts'
+import type { AssociationPool } from './pool/pool.ts'
 import type { Query } from './query.ts'
 
 /** UIDs in one identifier: some archives bound its length, and a miss costs a whole try. */

@@ -1,6 +1,6 @@
-import type { Association } from '../network/association.ts'
-import type { UserIdentity, UserInformation } from '../network/pdu.ts'
-import type { Call } from './call.ts'
+import type { Association } from '../../network/association.ts'
+import type { UserIdentity, UserInformation } from '../../network/pdu.ts'
+import type { Call } from '../call.ts'
 import { Intolerance, isDropped, isRejection } from './intolerance.ts'
 import type { Proposal } from './pool.ts'
 

@@ -2,28 +2,28 @@ import { subscribe, unsubscribe } from 'node:diagnostics_channel'
 import { setTimeout as delay } from 'node:timers/promises'
 import fc from 'fast-check'
 import { afterEach, describe, expect, test, vi } from 'vitest'
-import { DemoArchive } from '../../src/demo/demo-archive.ts'
-import { Attribute } from '../../src/dicom/attributes.ts'
-import { SopClass } from '../../src/dicom/uids.ts'
-import { Scu } from '../../src/dimse/scu.ts'
-import { AssociationRejectedError, ConnectError, PeerTimeoutError } from '../../src/network/errors.ts'
-import type { UserIdentity } from '../../src/network/pdu.ts'
-import { PoolBusyError, PoolClosedError } from '../../src/pacs/call.ts'
-import { CONCEDED_MS } from '../../src/pacs/concessions.ts'
-import { findProposal } from '../../src/pacs/contexts.ts'
+import { DemoArchive } from '../../../src/demo/demo-archive.ts'
+import { Attribute } from '../../../src/dicom/attributes.ts'
+import { SopClass } from '../../../src/dicom/uids.ts'
+import { Scu } from '../../../src/dimse/scu.ts'
+import { AssociationRejectedError, ConnectError, PeerTimeoutError } from '../../../src/network/errors.ts'
+import type { UserIdentity } from '../../../src/network/pdu.ts'
+import { PoolBusyError, PoolClosedError } from '../../../src/pacs/call.ts'
+import { CONCEDED_MS } from '../../../src/pacs/pool/concessions.ts'
+import { findProposal } from '../../../src/pacs/contexts.ts'
 import {
   AssociationPool,
   type AssociationEvent,
   type Lease,
   type PoolOptions,
   type Proposal,
-} from '../../src/pacs/pool.ts'
-import { returnKey, type Query } from '../../src/pacs/query.ts'
-import { eventually } from '../support/eventually.ts'
-import { openArchive } from '../support/gateway-to.ts'
-import { associateAccept, EXPLICIT_LE, findResponse, IMPLICIT_LE } from '../support/golden.ts'
-import { failOnLeaks } from '../support/leaks.ts'
-import { ScriptedArchive, type ArchiveScript } from '../support/scripted-archive.ts'
+} from '../../../src/pacs/pool/pool.ts'
+import { returnKey, type Query } from '../../../src/pacs/query.ts'
+import { eventually } from '../../support/eventually.ts'
+import { openArchive } from '../../support/gateway-to.ts'
+import { associateAccept, EXPLICIT_LE, findResponse, IMPLICIT_LE } from '../../support/golden.ts'
+import { failOnLeaks } from '../../support/leaks.ts'
+import { ScriptedArchive, type ArchiveScript } from '../../support/scripted-archive.ts'
 
 failOnLeaks()
 

@@ -1,9 +1,9 @@
 import { channel } from 'node:diagnostics_channel'
 import { setTimeout as delay } from 'node:timers/promises'
-import { Association, type RequestOptions } from '../network/association.ts'
-import { AssociationRejectedError } from '../network/errors.ts'
-import type { ExtendedNegotiation, ProposedContext, RoleSelection } from '../network/pdu.ts'
-import { PoolBusyError, PoolClosedError, type Call } from './call.ts'
+import { Association, type RequestOptions } from '../../network/association.ts'
+import { AssociationRejectedError } from '../../network/errors.ts'
+import type { ExtendedNegotiation, ProposedContext, RoleSelection } from '../../network/pdu.ts'
+import { PoolBusyError, PoolClosedError, type Call } from '../call.ts'
 import { Concessions, type Wanted } from './concessions.ts'
 
 /** What an association is opened for. Those with equal proposals can stand in for each other. */

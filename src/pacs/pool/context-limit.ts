@@ -1,4 +1,4 @@
-import type { Call } from './call.ts'
+import type { Call } from '../call.ts'
 import { Intolerance, isDropped, isRejection } from './intolerance.ts'
 import type { Proposal } from './pool.ts'
 
