@@ -9,7 +9,7 @@ import type { ImagingPool } from './imaging/imaging-pool.ts'
 import { AssociationRejectedError } from './network/errors.ts'
 import type { Archive } from './pacs/archive.ts'
 import type { ListenerEvent, RefusedStoreEvent } from './pacs/move-destination.ts'
-import type { AssociationEvent } from './pacs/pool/pool.ts'
+import type { AssociationEvent } from './pacs/pool/association-event.ts'
 
 export interface Telemetry {
   readonly log: Logger

@@ -1,5 +1,5 @@
 import type { Archive } from '../pacs/archive.ts'
-import { PoolClosedError } from '../pacs/call.ts'
+import { PoolClosedError } from '../pacs/errors.ts'
 import type { components } from './openapi.d.ts'
 import { problemOf } from './problem.ts'
 

@@ -1,6 +1,7 @@
 import { StatusError } from '../dimse/status.ts'
 import { AssociationAbortedError } from '../network/errors.ts'
-import { NotSupportedByArchiveError, type Call } from './call.ts'
+import { NotSupportedByArchiveError } from './errors.ts'
+import type { Call } from './call.ts'
 import type { Instance, Selection } from './instance.ts'
 import { Received } from './received.ts'
 import { retrieveByGet } from './retrieve-get.ts'

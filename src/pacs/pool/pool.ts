@@ -1,28 +1,12 @@
-import { channel } from 'node:diagnostics_channel'
 import { setTimeout as delay } from 'node:timers/promises'
 import { Association, type RequestOptions } from '../../network/association.ts'
 import { AssociationRejectedError } from '../../network/errors.ts'
-import type { ExtendedNegotiation, ProposedContext, RoleSelection } from '../../network/pdu.ts'
-import { PoolBusyError, PoolClosedError, type Call } from '../call.ts'
+import { PoolBusyError, PoolClosedError } from '../errors.ts'
+import type { Call } from '../call.ts'
+import { publishAssociation, type AssociationEvent } from './association-event.ts'
 import { Concessions, type Wanted } from './concessions.ts'
-
-/** What an association is opened for. Those with equal proposals can stand in for each other. */
-export interface Proposal {
-  readonly contexts: readonly ProposedContext[]
-  readonly roles?: readonly RoleSelection[]
-  readonly extended?: readonly ExtendedNegotiation[]
-}
-
-/** An association in use by one operation. Given back exactly once: by `release`, by `discard`, or by disposal. */
-export interface Lease extends AsyncDisposable {
-  readonly association: Association
-  /** It served an operation before: a failure before the first answer may be staleness. */
-  readonly reused: boolean
-  /** Gives it back for others; one that is no longer fit is dropped. */
-  release(): void
-  /** Aborts it. */
-  discard(): void
-}
+import type { Lease } from './lease.ts'
+import { keyOf, type Proposal } from './proposal.ts'
 
 export interface PoolStats {
   readonly open: number
@@ -46,24 +30,6 @@ const BACKOFF_MS = [250, 750, 2_000]
 
 /** How long a limit of the archive's own, found by a rejection, is kept to, in ms. */
 export const CEILING_MS = 60_000
-
-/**
- * Published when an association is opened, could not be, or has ended; and when something is given up for a while:
- * extended negotiation (plain), user identity (anonymous), the number of contexts.
- */
-export interface AssociationEvent {
-  readonly archive: string
-  readonly event: 'opened' | 'failed' | 'closed' | 'plain' | 'anonymous' | 'fewer-contexts'
-  /** Why it could not be opened. */
-  readonly error?: unknown
-}
-
-const associations = channel('dimsegate:association')
-
-/** Tells who listens. */
-export function publishAssociation(event: AssociationEvent): void {
-  if (associations.hasSubscribers) associations.publish(event)
-}
 
 interface Slot {
   readonly key: string
@@ -115,11 +81,7 @@ export class AssociationPool {
    * @throws PoolBusyError, PoolClosedError, what Association.request throws, the signal's reason
    */
   async lease(proposal: Proposal, call: Call, { fresh = false } = {}): Promise<Lease> {
-    const key = JSON.stringify([
-      proposal.contexts,
-      proposal.roles ?? [],
-      (proposal.extended ?? []).map(({ sopClass, information }) => [sopClass, [...information]]),
-    ])
+    const key = keyOf(proposal)
     if (fresh) for (const slot of this.#slots) if (slot.state === 'idle') this.#retire(slot)
     for (;;) {
       const slot = await this.#slot(key, fresh, call)

@@ -8,16 +8,13 @@ import { SopClass } from '../../../src/dicom/uids.ts'
 import { Scu } from '../../../src/dimse/scu.ts'
 import { AssociationRejectedError, ConnectError, PeerTimeoutError } from '../../../src/network/errors.ts'
 import type { UserIdentity } from '../../../src/network/pdu.ts'
-import { PoolBusyError, PoolClosedError } from '../../../src/pacs/call.ts'
+import { PoolBusyError, PoolClosedError } from '../../../src/pacs/errors.ts'
 import { CONCEDED_MS } from '../../../src/pacs/pool/concessions.ts'
 import { findProposal } from '../../../src/pacs/contexts.ts'
-import {
-  AssociationPool,
-  type AssociationEvent,
-  type Lease,
-  type PoolOptions,
-  type Proposal,
-} from '../../../src/pacs/pool/pool.ts'
+import { AssociationPool, type PoolOptions } from '../../../src/pacs/pool/pool.ts'
+import type { AssociationEvent } from '../../../src/pacs/pool/association-event.ts'
+import type { Lease } from '../../../src/pacs/pool/lease.ts'
+import type { Proposal } from '../../../src/pacs/pool/proposal.ts'
 import { returnKey, type Query } from '../../../src/pacs/query.ts'
 import { eventually } from '../../support/eventually.ts'
 import { openArchive } from '../../support/gateway-to.ts'
