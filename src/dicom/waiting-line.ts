@@ -67,7 +67,8 @@ export class WaitingLine<T, R = undefined> {
   }
 
   #arm(entry: Entry<T, R>, until: number): void {
-    entry.timer = setTimeout(() => this.#late(entry, until), until - performance.now())
+    // Timers leave out what is less than a millisecond.
+    entry.timer = setTimeout(() => this.#late(entry, until), Math.ceil(until - performance.now()))
   }
 
   #late(entry: Entry<T, R>, until: number): void {

@@ -11,16 +11,16 @@ import type { Call } from './call.ts'
 import { ContextLimit } from './pool/context-limit.ts'
 import { contextOf, findProposal } from './contexts.ts'
 import type { Instance, Selection } from './instance.ts'
-import { AssociationPool, type PoolStats } from './pool/pool.ts'
+import { AssociationPool } from './pool/pool.ts'
+import type { PoolStats } from './pool/pool-stats.ts'
 import { publishAssociation } from './pool/association-event.ts'
-import type { Lease } from './pool/lease.ts'
+import { onFresh, streamedOnFresh, type Take } from './pool/on-fresh.ts'
 import type { Proposal } from './pool/proposal.ts'
 import { identifier, withDefaultCharset, type Key, type Query } from './query.ts'
 import type { Deliverer, MoveDestination } from './move-destination.ts'
 import { Retrieval } from './retrieve.ts'
 import type { MoveSource } from './retrieve-move.ts'
 import { search, type SearchRequest } from './search.ts'
-import { wasStale } from './pool/stale.ts'
 import { RecentPairs, StoreBatch, type Decompress } from './store.ts'
 import { readTls } from './tls-files.ts'
 
@@ -90,15 +90,15 @@ export class Archive implements AsyncDisposable {
 
   /** C-ECHO. @throws StatusError, and what opening or losing an association throws */
   async echo(call: Call): Promise<void> {
-    await this.#retrying(this.#find, call, async (lease) => {
-      const context = contextOf(lease.association, SopClass.verification, this.config.name, 'C-ECHO')
-      await new Scu(lease.association).echo(context, { timeout: this.config.timeouts.response, signal: call.signal })
+    await onFresh(this.#taking(this.#find, call), async ({ association }) => {
+      const context = contextOf(association, SopClass.verification, this.config.name, 'C-ECHO')
+      await new Scu(association).echo(context, { timeout: this.config.timeouts.response, signal: call.signal })
     })
   }
 
   /** What the archive agrees to; asks it when no association tells. */
   queryOptions(fuzzy: boolean, call: Call): Promise<QueryOptions> {
-    return this.#retrying(fuzzy ? this.#fuzzyFind : this.#find, call, async ({ association }) =>
+    return onFresh(this.#taking(fuzzy ? this.#fuzzyFind : this.#find, call), async ({ association }) =>
       negotiated(association),
     )
   }
@@ -113,22 +113,13 @@ export class Archive implements AsyncDisposable {
     const keys = this.config.quirks.uppercaseNames ? query.keys.map(uppercased) : query.keys
     const request = identifier({ level: query.level, keys }, charset)
     const operation = { timeout: timeouts.response, signal: call.signal }
-    for (let fresh = false; ; fresh = true) {
-      const lease = await this.#pool.lease(query.fuzzy ? this.#fuzzyFind : this.#find, call, { fresh })
-      let answered = false
-      try {
-        const context = contextOf(lease.association, SopClass.studyRootFind, name, 'Study Root C-FIND')
-        for await (const match of new Scu(lease.association).find(context, request, operation)) {
-          answered = true
-          yield withDefaultCharset(match, charset.default)
-        }
-        return
-      } catch (error) {
-        if (answered || fresh || !wasStale(lease, error)) throw error
-      } finally {
-        lease.release()
+    const take = this.#taking(query.fuzzy ? this.#fuzzyFind : this.#find, call)
+    yield* streamedOnFresh(take, async function* ({ association }) {
+      const context = contextOf(association, SopClass.studyRootFind, name, 'Study Root C-FIND')
+      for await (const match of new Scu(association).find(context, request, operation)) {
+        yield withDefaultCharset(match, charset.default)
       }
-    }
+    })
   }
 
   /** Results of a search at one level, attributes of the levels above included where they are asked for. */
@@ -161,19 +152,8 @@ export class Archive implements AsyncDisposable {
     await this.#pool.close()
   }
 
-  /** Runs an operation; one that finds its pooled association dead is tried once more on a fresh one. */
-  async #retrying<T>(proposal: Proposal, call: Call, operation: (lease: Lease) => Promise<T>): Promise<T> {
-    for (let fresh = false; ; fresh = true) {
-      const lease = await this.#pool.lease(proposal, call, { fresh })
-      try {
-        const result = await operation(lease)
-        lease.release()
-        return result
-      } catch (error) {
-        lease.discard()
-        if (fresh || !wasStale(lease, error)) throw error
-      }
-    }
+  #taking(proposal: Proposal, call: Call): Take {
+    return (fresh) => this.#pool.lease(proposal, call, { fresh })
   }
 
   /** Quirk: the archive cannot match lists of UIDs (PS3.4 C.2.2.2.2); each UID is asked for alone. */

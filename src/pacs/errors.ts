@@ -1,13 +1,31 @@
-/** No association was free in time. */
+/** No association was free in time. `why`: transfers (downloads and stores) held each of them, or all were in use. */
 export class PoolBusyError extends Error {
   readonly code = 'POOL_BUSY'
   readonly archive: string
   readonly milliseconds: number
-  constructor(archive: string, milliseconds: number) {
+  readonly why: 'transfers' | 'all'
+  /** Associations that there may be at once. */
+  readonly limit: number
+  constructor(archive: string, milliseconds: number, { why, limit }: Pick<PoolBusyError, 'why' | 'limit'>) {
     super(`All associations to archive ${archive} were in use for ${milliseconds} ms`)
     this.name = 'PoolBusyError'
     this.archive = archive
     this.milliseconds = milliseconds
+    this.why = why
+    this.limit = limit
+  }
+}
+
+/** As many wait for an association as may. */
+export class PoolFullError extends Error {
+  readonly code = 'POOL_FULL'
+  readonly archive: string
+  readonly waiting: number
+  constructor(archive: string, waiting: number) {
+    super(`${waiting} calls wait for an association to archive ${archive}`)
+    this.name = 'PoolFullError'
+    this.archive = archive
+    this.waiting = waiting
   }
 }
 

@@ -363,7 +363,7 @@ describe('disposing', () => {
     const archive = await openArchive(scripted.address)
     await Promise.all([uids(archive), uids(archive), archive.echo(never)])
     await archive[Symbol.asyncDispose]()
-    expect(archive.stats).toEqual({ open: 0, leased: 0, idle: 0, waiting: 0 })
+    expect(archive.stats).toMatchObject({ open: 0, leased: 0, idle: 0, waiting: 0 })
     expect(scripted.associations.map(({ ended }) => ended)).toEqual(scripted.associations.map(() => 'released'))
     await scripted[Symbol.asyncDispose]()
   })

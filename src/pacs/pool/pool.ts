@@ -1,119 +1,113 @@
-import { setTimeout as delay } from 'node:timers/promises'
-import { Association, type RequestOptions } from '../../network/association.ts'
 import { AssociationRejectedError } from '../../network/errors.ts'
-import { PoolBusyError, PoolClosedError } from '../errors.ts'
+import { settlesWithin } from '../../network/settles-within.ts'
 import type { Call } from '../call.ts'
+import { PoolBusyError, PoolClosedError, PoolFullError } from '../errors.ts'
 import { publishAssociation, type AssociationEvent } from './association-event.ts'
-import { Concessions, type Wanted } from './concessions.ts'
 import type { Lease } from './lease.ts'
+import { GONE_MS, Opener, type Attempt, type Request } from './opener.ts'
+import type { PoolStats } from './pool-stats.ts'
 import { keyOf, type Proposal } from './proposal.ts'
-
-export interface PoolStats {
-  readonly open: number
-  readonly leased: number
-  readonly idle: number
-  readonly waiting: number
-}
+import { Queue, type Waiter } from './queue.ts'
+import { Holder, Slots, type Slot, type Standing, type StateOf } from './slot.ts'
 
 export interface PoolOptions {
   readonly archive: string
   readonly maxAssociations: number
   /** Milliseconds an unused association is kept, and that a caller waits for one. */
   readonly timeouts: { readonly idle: number; readonly queue: number }
-  readonly request: Omit<RequestOptions, keyof Proposal>
+  readonly request: Request
+  /** Milliseconds; INTERACTIVE_WAIT_MS unless told. */
+  readonly interactiveWait?: number
 }
 
-/** How long a peer may take to answer a release, or to close after an abort, in ms. */
+/** How long a peer may take to answer a release, in ms. */
 const RELEASE_TIMEOUT_MS = 3_000
-/** Pauses before another try when the peer rejects for want of resources, in ms (PS3.8 9.3.4, result 2). */
-const BACKOFF_MS = [250, 750, 2_000]
-
 /** How long a limit of the archive's own, found by a rejection, is kept to, in ms. */
 export const CEILING_MS = 60_000
+/**
+ * How long an interactive call waits where transfers hold every association, in ms: time for one to hurry through. What
+ * does not end by then may take as long as its client likes.
+ */
+export const INTERACTIVE_WAIT_MS = 10_000
 
-interface Slot {
-  readonly key: string
-  state: 'opening' | 'leased' | 'idle' | 'closing' | 'reserved'
-  proposal?: Proposal
-  association?: Association
-  timer?: NodeJS.Timeout
-  uses: number
-  /** Resolves when an association that is closing has left its place. */
-  gone?: Promise<void>
+/** One call's way to an association. */
+interface Turn {
+  readonly waiter: Waiter
+  /** Milliseconds it may still wait. */
+  left: number
+  /** It was served before, and comes back to its place. */
+  isBack: boolean
 }
 
-interface Waiter {
-  readonly key: string
-  readonly fresh: boolean
-  readonly resolve: (slot: Slot) => void
-  readonly reject: (error: Error) => void
-}
-
-/** The associations to one archive: never more than `maxAssociations`, waiters served in the order they came. */
+/**
+ * The associations to one archive: never more than `maxAssociations`, nor than the archive takes. Transfers, which last
+ * as long as a client likes, leave one of them to the others.
+ */
 export class AssociationPool {
   readonly #options: PoolOptions
-  readonly #slots = new Set<Slot>()
-  readonly #waiters: Waiter[] = []
+  readonly #slots = new Slots()
+  readonly #queue = new Queue<Slot>()
+  readonly #opener: Opener
+  #arrivals = 0
   #closed = false
   /** What the archive takes at once, found by a rejection. */
   #ceiling = { size: Infinity, until: 0 }
-  readonly #concessions = new Concessions((what, error) =>
-    this.#publish(what === 'extended' ? 'plain' : 'anonymous', error),
-  )
 
   constructor(options: PoolOptions) {
     this.#options = options
+    this.#opener = new Opener(options.request, (what, error) =>
+      this.#publish(what === 'extended' ? 'plain' : 'anonymous', error),
+    )
   }
 
   get stats(): PoolStats {
-    const slots = [...this.#slots]
+    const opening = this.#slots.count('opening')
     return {
-      open: slots.length,
-      leased: slots.filter(({ state }) => state === 'leased' || state === 'opening').length,
-      idle: slots.filter(({ state }) => state === 'idle').length,
-      waiting: this.#waiters.length,
+      open: this.#slots.size,
+      leased: this.#slots.count('leased') + opening,
+      opening,
+      idle: this.#slots.count('idle'),
+      waiting: this.#queue.size,
+      limit: this.#limit,
     }
   }
 
   /**
    * An association for a proposal, idle or new. `fresh`: new in any case, when an idle one proved dead; what else was
    * idle then is let go, since it was most likely forgotten with it.
-   * @throws PoolBusyError, PoolClosedError, what Association.request throws, the signal's reason
+   * @throws PoolBusyError, PoolFullError, PoolClosedError, what Association.request throws, the signal's reason
    */
   async lease(proposal: Proposal, call: Call, { fresh = false } = {}): Promise<Lease> {
-    const key = keyOf(proposal)
-    if (fresh) for (const slot of this.#slots) if (slot.state === 'idle') this.#retire(slot)
+    const turn = this.#turn({ key: keyOf(proposal), fresh, wants: 'association', call })
+    if (fresh) for (const slot of this.#slots.of('idle')) this.#retire(slot)
     for (;;) {
-      const slot = await this.#slot(key, fresh, call)
-      if (slot.association) return this.#lease(slot)
-      try {
-        slot.association = await this.#open(proposal, call)
-        slot.proposal = proposal
-      } catch (error) {
-        const others = this.#slots.size - 1
-        const isFull = error instanceof AssociationRejectedError && error.transient && others > 0
-        // It takes no more of us: one of those that are open will serve, when its turn is over.
-        if (isFull) this.#ceiling = { size: others, until: performance.now() + CEILING_MS }
-        this.#drop(slot)
-        this.#publish('failed', error)
-        if (isFull) continue
-        throw error
-      }
-      this.#publish('opened')
-      slot.state = 'leased'
-      void slot.association.closed.then(() => this.#onClosed(slot))
-      return this.#lease(slot)
+      const slot = await this.#served(turn)
+      if (slot.state.kind === 'leased') return this.#lease(slot, slot.state)
+      const lease = await this.#open(slot, proposal, turn.waiter)
+      if (lease) return lease
+      turn.isBack = true
     }
   }
 
   /**
    * A place for an association that somebody opens by himself; what is returned gives it back.
-   * @throws PoolBusyError, PoolClosedError, the signal's reason
+   * @throws PoolBusyError, PoolFullError, PoolClosedError, the signal's reason
    */
   async reserve(call: Call): Promise<() => void> {
-    const slot = await this.#slot('', true, call)
-    slot.state = 'reserved'
-    return () => this.#drop(slot)
+    const slot = await this.#served(this.#turn({ key: '', fresh: true, wants: 'place', call }))
+    let isOver = false
+    return () => {
+      if (!isOver) this.#drop(slot)
+      isOver = true
+    }
+  }
+
+  /** Releases what is idle and refuses what is new; leased associations end with their operations. */
+  async close(): Promise<void> {
+    this.#closed = true
+    this.#queue.refuse(new PoolClosedError())
+    for (const slot of this.#slots.of('idle')) this.#retire(slot)
+    await Promise.all(this.#slots.of('closing').map(({ state }) => state.gone))
   }
 
   /** As many as configured, or as the archive has lately taken. */
@@ -122,123 +116,181 @@ export class AssociationPool {
     return performance.now() < this.#ceiling.until ? Math.min(this.#ceiling.size, maxAssociations) : maxAssociations
   }
 
-  /** Releases what is idle and refuses what is new; leased associations end with their operations. */
-  async close(): Promise<void> {
-    this.#closed = true
-    for (const waiter of this.#waiters.splice(0)) waiter.reject(new PoolClosedError())
-    for (const slot of this.#slots) if (slot.state === 'idle') this.#retire(slot)
-    await Promise.all([...this.#slots].map(({ gone }) => gone ?? Promise.resolve()))
+  /** How many more transfers may begin. */
+  get #transfersLeft(): number {
+    return Math.max(1, this.#limit - 1) - this.#slots.transferCount
   }
 
-  /** An idle slot of the key, or a fresh one in state `opening`; waits its turn when there is neither. */
-  async #slot(key: string, fresh: boolean, call: Call): Promise<Slot> {
-    call.signal.throwIfAborted()
+  /** Nobody but transfers will free a place. */
+  get #isHeldByTransfers(): boolean {
+    return this.#slots.transferCount >= this.#limit
+  }
+
+  #turn(waiter: Omit<Waiter, 'arrival'>): Turn {
+    const arrival = this.#arrivals++
+    return { waiter: { ...waiter, arrival }, left: this.#options.timeouts.queue, isBack: false }
+  }
+
+  /** A slot that is the caller's: leased from what was idle, opening, or reserved. */
+  async #served(turn: Turn): Promise<Slot> {
+    const { waiter, isBack } = turn
+    const { signal, deadline = Infinity, priority = 'interactive' } = waiter.call
+    signal.throwIfAborted()
     if (this.#closed) throw new PoolClosedError()
-    const { promise, resolve, reject } = Promise.withResolvers<Slot>()
-    const waiter: Waiter = { key, fresh, resolve, reject }
-    const giveUp = (error: Error): void => {
-      const at = this.#waiters.indexOf(waiter)
-      if (at >= 0) this.#waiters.splice(at, 1)
-      reject(error)
-      this.#serve()
+    const waiting = this.#queue.waiting(priority)
+    if (this.#queue.isFull(priority) && !isBack) throw new PoolFullError(this.#options.archive, waiting)
+    const began = performance.now()
+    const until = Math.min(began + turn.left, deadline)
+    const { interactiveWait = INTERACTIVE_WAIT_MS } = this.#options
+    // Asked at each mark, since what holds the associations changes.
+    const nextMark = (now: number): number =>
+      priority === 'interactive' ? Math.min(until, now + interactiveWait) : until
+    const late = (): Error | number => {
+      const now = performance.now()
+      // Timers may fire a fraction of a millisecond early.
+      if (now < until - 1 && !this.#isHeldByTransfers) return nextMark(now)
+      return this.#busy(turn.left - (now - began))
     }
-    const { queue } = this.#options.timeouts
-    const timer = setTimeout(() => giveUp(new PoolBusyError(this.#options.archive, queue)), queue)
-    const aborted = (): void => giveUp(call.signal.reason as Error)
-    call.signal.addEventListener('abort', aborted)
-    this.#waiters.push(waiter)
+    const before = isBack && ((other: Waiter): boolean => other.arrival > waiter.arrival)
+    const served = this.#queue.join(waiter, { signal, until: nextMark(began), late, ...(before && { before }) })
     this.#serve()
     try {
-      return await promise
+      return await served
+    } catch (error) {
+      this.#serve()
+      throw error
     } finally {
-      clearTimeout(timer)
-      call.signal.removeEventListener('abort', aborted)
+      turn.left -= performance.now() - began
     }
   }
 
-  /** Hands out what can be had, in the order of arrival: nobody overtakes the first. */
+  /** `left`: milliseconds of its time that the caller did not use. */
+  #busy(left: number): PoolBusyError {
+    const { archive, timeouts } = this.#options
+    const why = this.#isHeldByTransfers ? 'transfers' : 'all'
+    return new PoolBusyError(archive, timeouts.queue - Math.max(0, Math.floor(left)), { why, limit: this.#limit })
+  }
+
+  /** Hands out what can be had, in the order of the queue. */
   #serve(): void {
-    for (let waiter = this.#waiters[0]; waiter !== undefined; waiter = this.#waiters[0]) {
+    for (;;) {
+      const waiter = this.#queue.next(this.#transfersLeft > 0)
+      if (!waiter) break
       const slot = this.#take(waiter)
-      if (!slot) return this.#makeRoom()
-      this.#waiters.shift()
-      waiter.resolve(slot)
+      if (!slot) {
+        this.#makeRoom()
+        break
+      }
+      this.#queue.serve(waiter, slot)
     }
+    this.#hurry()
   }
 
-  #take({ key, fresh }: Waiter): Slot | undefined {
-    for (const slot of this.#slots) {
-      if (slot.state !== 'idle' || slot.key !== key || fresh) continue
-      clearTimeout(slot.timer)
-      if (slot.association!.idle) {
-        slot.state = 'leased'
+  #take({ key, fresh, wants, call }: Waiter): Slot | undefined {
+    const holder = new Holder(call)
+    for (const slot of fresh ? [] : this.#slots.of('idle')) {
+      const { standing } = slot.state
+      if (standing.key !== key) continue
+      if (standing.association.idle) {
+        this.#slots.move(slot, { kind: 'leased', holder, standing, reused: true })
         return slot
       }
       this.#abandon(slot)
     }
     if (this.#slots.size >= this.#limit) return undefined
-    const slot: Slot = { key, state: 'opening', uses: 0 }
-    this.#slots.add(slot)
-    return slot
+    return this.#slots.add({ kind: wants === 'place' ? 'reserved' : 'opening', holder })
   }
 
   /** Releases idle associations so that those who wait find a place; the ones that somebody waits for come last. */
   #makeRoom(): void {
-    const slots = [...this.#slots]
-    const wanted = new Set(this.#waiters.filter(({ fresh }) => !fresh).map(({ key }) => key))
-    let closing = slots.filter(({ state }) => state === 'closing').length
-    for (const slot of slots) {
-      if (closing >= this.#waiters.length) return
-      if (slot.state !== 'idle' || wanted.has(slot.key)) continue
+    const transfers = this.#queue.size - this.#queue.waiting('interactive')
+    const needed = this.#queue.waiting('interactive') + Math.min(transfers, Math.max(0, this.#transfersLeft))
+    const idle = this.#slots.of('idle')
+    let closing = this.#slots.count('closing')
+    for (const slot of idle) {
+      if (closing >= needed) return
+      if (this.#queue.isWanted(slot.state.standing.key)) continue
       this.#retire(slot)
       closing++
     }
-    const last = slots.find(({ state }) => state === 'idle')
-    if (closing === 0 && last) this.#retire(last)
+    if (closing === 0 && idle[0]) this.#retire(idle[0])
   }
 
-  #lease(slot: Slot): Lease {
-    let over = false
-    const once = (action: () => void) => () => {
-      if (over) return
-      over = true
+  /** Tells those who hold what others wait for. */
+  #hurry(): void {
+    const waiting = this.#queue.size - this.#queue.waiting('background')
+    if (waiting === 0) return
+    const isHeld = this.#queue.waiting('interactive') > 0 && this.#isHeldByTransfers
+    for (const holder of this.#slots.transfers) if (isHeld || holder.call.priority === 'background') holder.hurry()
+  }
+
+  /** Undefined where the archive takes no more of us: one of those that are open will serve, when its turn is over. */
+  async #open(slot: Slot, proposal: Proposal, { key, call }: Waiter): Promise<Lease | undefined> {
+    const attempt: Attempt = {}
+    const { holder } = slot.state as StateOf<'opening'>
+    try {
+      const association = await this.#opener.open(proposal, attempt, () => this.#slots.size === 1, call)
+      this.#publish('opened')
+      const standing: Standing = { association, proposal, key }
+      const state: StateOf<'leased'> = { kind: 'leased', holder, standing, reused: false }
+      this.#slots.move(slot, state)
+      void association.closed.then(() => this.#onClosed(slot))
+      return this.#lease(slot, state)
+    } catch (error) {
+      const others = this.#slots.besides(slot)
+      const isFull = error instanceof AssociationRejectedError && error.transient && others > 0
+      if (isFull) this.#ceiling = { size: others, until: performance.now() + CEILING_MS }
+      if (attempt.connection) this.#close(slot, false, settlesWithin(attempt.connection, GONE_MS))
+      else this.#drop(slot)
+      this.#publish('failed', error)
+      if (isFull) return undefined
+      throw error
+    }
+  }
+
+  #lease(slot: Slot, { standing: { association }, reused }: StateOf<'leased'>): Lease {
+    let isOver = false
+    const end = (action: () => void) => () => {
+      if (isOver) return
+      isOver = true
       action()
     }
-    const association = slot.association!
-    const reused = slot.uses++ > 0
-    const release = once(() => this.#giveBack(slot))
-    const discard = once(() => this.#abandon(slot))
+    const release = end(() => this.#giveBack(slot))
+    const discard = end(() => this.#abandon(slot))
     const dispose = async (): Promise<void> => release()
     return { association, reused, release, discard, [Symbol.asyncDispose]: dispose }
   }
 
   #giveBack(slot: Slot): void {
-    if (!slot.association!.idle) return this.#abandon(slot)
-    // Opened without something that another try may bring: not for who comes next.
-    if (this.#concessions.isLess(slot.association!.requested, this.#wanted(slot.proposal!))) return this.#retire(slot)
-    slot.state = 'idle'
-    if (this.#closed) return this.#retire(slot)
-    slot.timer = setTimeout(() => this.#retire(slot), this.#options.timeouts.idle)
-    slot.timer.unref()
+    const { standing } = slot.state as StateOf<'leased'>
+    if (!standing.association.idle) return this.#abandon(slot)
+    if (this.#closed || this.#opener.isLess(standing.association, standing.proposal)) return this.#retire(slot)
+    const timer = setTimeout(() => this.#retire(slot), this.#options.timeouts.idle)
+    timer.unref()
+    this.#slots.move(slot, { kind: 'idle', standing, timer })
     this.#serve()
   }
 
   #retire(slot: Slot): void {
-    clearTimeout(slot.timer)
-    slot.state = 'closing'
-    slot.gone = slot.association!.release(RELEASE_TIMEOUT_MS).then(() => this.#drop(slot))
+    const { association } = standingOf(slot)
+    const released = association.release(RELEASE_TIMEOUT_MS)
+    this.#close(
+      slot,
+      true,
+      released.then(() => settlesWithin(association.closed, GONE_MS)),
+    )
   }
 
-  /** Aborts. The place is free when the connection is gone, since the archive counts it until then; or in good time. */
   #abandon(slot: Slot): void {
-    slot.state = 'closing'
-    slot.association!.abort()
-    const { promise, resolve } = Promise.withResolvers<undefined>()
-    const timer = setTimeout(() => resolve(undefined), RELEASE_TIMEOUT_MS)
-    slot.gone = Promise.race([slot.association!.closed, promise]).then(() => {
-      clearTimeout(timer)
-      this.#drop(slot)
-    })
+    const { association } = standingOf(slot)
+    association.abort()
+    this.#close(slot, true, settlesWithin(association.closed, GONE_MS))
+  }
+
+  /** The place is free when the connection is gone, since the archive counts it until then; or in good time. */
+  #close(slot: Slot, stood: boolean, closed: Promise<unknown>): void {
+    const gone = closed.then(() => this.#drop(slot))
+    this.#slots.move(slot, { kind: 'closing', stood, gone })
   }
 
   #publish(event: AssociationEvent['event'], error?: unknown): void {
@@ -247,37 +299,16 @@ export class AssociationPool {
 
   #onClosed(slot: Slot): void {
     this.#publish('closed')
-    if (slot.state !== 'idle') return
-    clearTimeout(slot.timer)
-    this.#drop(slot)
+    if (slot.state.kind === 'idle') this.#drop(slot)
   }
 
   #drop(slot: Slot): void {
-    if (this.#slots.delete(slot)) this.#serve()
+    this.#slots.drop(slot)
+    this.#serve()
   }
+}
 
-  #open(proposal: Proposal, call: Call): Promise<Association> {
-    return this.#concessions.open(this.#wanted(proposal), (one) => this.#request(one, call), call)
-  }
-
-  #wanted(proposal: Proposal): Wanted {
-    const { identity } = this.#options.request
-    return { ...proposal, ...(identity && { identity }) }
-  }
-
-  async #request(wanted: Wanted, call: Call): Promise<Association> {
-    const { identity: _, ...request } = this.#options.request
-    // With others of ours open there is something better to wait for.
-    for (const pause of [...(this.#slots.size > 1 ? [] : BACKOFF_MS), undefined]) {
-      try {
-        return await Association.request({ ...request, ...wanted }, call.signal)
-      } catch (error) {
-        const again = error instanceof AssociationRejectedError && error.transient && pause !== undefined
-        if (!again) throw error
-        // Its own error on abort is not the signal's reason.
-        await delay(pause, undefined, { signal: call.signal }).catch(() => call.signal.throwIfAborted())
-      }
-    }
-    throw new PoolClosedError()
-  }
+function standingOf({ state }: Slot): Standing {
+  if (state.kind !== 'leased' && state.kind !== 'idle') throw new Error(`No association stands that is ${state.kind}`)
+  return state.standing
 }

@@ -200,9 +200,9 @@ describe('a queue', () => {
     await expect(waiting).rejects.toBeInstanceOf(PoolBusyError)
     expect(performance.now() - started).toBeGreaterThan(250)
     expect(performance.now() - started).toBeLessThan(1_000)
-    expect(pool.stats).toEqual({ open: 1, leased: 1, idle: 0, waiting: 0 })
+    expect(pool.stats).toMatchObject({ open: 1, leased: 1, idle: 0, waiting: 0 })
     lease.release()
-    expect(pool.stats).toEqual({ open: 1, leased: 0, idle: 1, waiting: 0 })
+    expect(pool.stats).toMatchObject({ open: 1, leased: 0, idle: 1, waiting: 0 })
   })
 
   test('loses no turn to a waiter that gives up at the moment of a release', async () => {
@@ -227,7 +227,7 @@ describe('an association that is not in use', () => {
     const { archive, pool } = fixture
     const lease = await pool.lease(echo, never)
     lease.release()
-    expect(pool.stats).toEqual({ open: 1, leased: 0, idle: 1, waiting: 0 })
+    expect(pool.stats).toMatchObject({ open: 1, leased: 0, idle: 1, waiting: 0 })
     await until(() => archive.associations[0]!.ended !== undefined)
     expect(archive.associations[0]!.ended).toBe('released')
     await until(() => pool.stats.open === 0)
@@ -282,7 +282,7 @@ describe('an association that is not in use', () => {
     const second = await pool.lease(other, never)
     expect(archive.associations.map(({ ended }) => ended)).toEqual(['released', undefined])
     expect(archive.mostOpen).toBe(1)
-    expect(pool.stats).toEqual({ open: 1, leased: 1, idle: 0, waiting: 0 })
+    expect(pool.stats).toMatchObject({ open: 1, leased: 1, idle: 0, waiting: 0 })
     second.release()
   })
 
@@ -292,7 +292,7 @@ describe('an association that is not in use', () => {
     const idle = await Promise.all([1, 2, 3].map(() => pool.lease(echo, never)))
     for (const lease of idle) lease.release()
     const leases = await Promise.all([1, 2, 3].map(() => pool.lease(other, never)))
-    expect(pool.stats).toEqual({ open: 3, leased: 3, idle: 0, waiting: 0 })
+    expect(pool.stats).toMatchObject({ open: 3, leased: 3, idle: 0, waiting: 0 })
     for (const lease of leases) lease.release()
   })
 
@@ -371,7 +371,8 @@ describe('an archive that rejects', () => {
     const { archive, pool } = fixture
     await expect(pool.lease(echo, never)).rejects.toMatchObject({ code: 'ASSOCIATION_REJECTED', transient: true })
     expect(archive.connections).toHaveLength(4)
-    expect(pool.stats).toEqual({ open: 0, leased: 0, idle: 0, waiting: 0 })
+    await until(() => pool.stats.open === 0)
+    expect(pool.stats).toMatchObject({ open: 0, leased: 0, idle: 0, waiting: 0 })
     archive.script = {}
     const lease = await pool.lease(echo, never)
     lease.release()
@@ -382,7 +383,7 @@ describe('an archive that rejects', () => {
     const { archive, pool } = fixture
     await expect(pool.lease(echo, never)).rejects.toBeInstanceOf(AssociationRejectedError)
     expect(archive.connections).toHaveLength(1)
-    expect(pool.stats.open).toBe(0)
+    await until(() => pool.stats.open === 0)
   })
 
   test('is left alone when the caller goes during a pause: with the reason of the signal', async () => {
@@ -655,7 +656,7 @@ describe('a caller that goes', () => {
     const reason = new Error('gone')
     controller.abort(reason)
     await expect(waiting).rejects.toBe(reason)
-    expect(pool.stats).toEqual({ open: 1, leased: 1, idle: 0, waiting: 0 })
+    expect(pool.stats).toMatchObject({ open: 1, leased: 1, idle: 0, waiting: 0 })
     lease.release()
   })
 
@@ -685,10 +686,10 @@ describe('a caller that goes', () => {
     const reason = new Error('gone')
     controller.abort(reason)
     await expect(lease).rejects.toBe(reason)
-    expect(pool.stats.open).toBe(0)
     const { peer } = archive.associations[0]!
     await peer.until(() => peer.received.at(-10) === 7, 'an A-ABORT')
     peer.close()
+    await until(() => pool.stats.open === 0)
     archive.script = {}
     const next = await pool.lease(echo, never)
     next.release()
@@ -710,8 +711,8 @@ describe('an archive out of reach', () => {
     await using fixture = await start({ max: 1, associate: 100, script: { associate: () => 'silent' } })
     const { archive, pool } = fixture
     await expect(pool.lease(echo, never)).rejects.toBeInstanceOf(PeerTimeoutError)
-    expect(pool.stats.open).toBe(0)
     archive.connections[0]!.close()
+    await until(() => pool.stats.open === 0)
   })
 })
 
@@ -735,7 +736,7 @@ describe('closing', () => {
       )
     })()
     await closing
-    expect(pool.stats).toEqual({ open: 1, leased: 1, idle: 0, waiting: 0 })
+    expect(pool.stats).toMatchObject({ open: 1, leased: 1, idle: 0, waiting: 0 })
     await expect(pool.lease(echo, never)).rejects.toBeInstanceOf(PoolClosedError)
     await sendEcho(busy)
     busy.release()
@@ -850,10 +851,10 @@ describe('any course of events', () => {
           const all = await Promise.all(
             Array.from({ length: max }, (_, index) => pool.lease(proposals[index % 2]!, never)),
           )
-          expect(pool.stats).toEqual({ open: max, leased: max, idle: 0, waiting: 0 })
+          expect(pool.stats).toMatchObject({ open: max, leased: max, idle: 0, waiting: 0 })
           for (const lease of all) lease.release()
           await pool.close()
-          expect(pool.stats).toEqual({ open: 0, leased: 0, idle: 0, waiting: 0 })
+          expect(pool.stats).toMatchObject({ open: 0, leased: 0, idle: 0, waiting: 0 })
           await until(() => archive.open === 0)
           expect(archive.mostOpen).toBeLessThanOrEqual(max)
         },
