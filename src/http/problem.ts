@@ -1,6 +1,7 @@
 import type { components } from './openapi.d.ts'
 import { formatStatus, Status, StatusError } from '../dimse/status.ts'
 import { AssociationRejectedError, ConnectError } from '../network/errors.ts'
+import { PoolBusyError } from '../pacs/errors.ts'
 
 export type Problem = components['schemas']['Problem']
 
@@ -104,6 +105,11 @@ const faults: Readonly<Record<string, Fault>> = {
     title: 'Archive busy',
     detail: 'All associations to the archive are in use. Try again later.',
   },
+  POOL_FULL: {
+    status: 503,
+    title: 'Archive busy',
+    detail: 'Too many requests wait for an association to the archive. Try again later.',
+  },
   POOL_CLOSED: { status: 503, title: 'Stopping' },
 }
 
@@ -187,11 +193,20 @@ function describe(error: unknown): Described {
   if (error instanceof ConnectError) {
     return { fault: { ...faults['CONNECT_FAILED']!, detail: connectDetail(error) }, code: error.code }
   }
+  if (error instanceof PoolBusyError && error.why === 'transfers') {
+    return { fault: { ...faults['POOL_BUSY']!, detail: transfersDetail(error) }, code: error.code }
+  }
   if (error instanceof Error && 'code' in error && typeof error.code === 'string') {
     const fault = faults[error.code]
     if (fault) return { fault: { detail: error.message, ...fault }, code: error.code }
   }
   return { fault: { status: 500, title: 'Internal error', detail: 'The gateway failed.' }, code: 'INTERNAL' }
+}
+
+function transfersDetail({ limit }: PoolBusyError): string {
+  return limit === 1
+    ? 'The archive allows one association, and a download or a store holds it. Try again later.'
+    : `The archive allows ${limit} associations, and downloads and stores hold them. Try again later.`
 }
 
 /** PS3.8 9.3.4: what each reason asks for. */
