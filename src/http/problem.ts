@@ -206,7 +206,7 @@ function describe(error: unknown): Described {
 function transfersDetail({ limit }: PoolBusyError): string {
   return limit === 1
     ? 'The archive allows one association, and a download or a store holds it. Try again later.'
-    : `The archive allows ${limit} associations, and downloads and stores hold them. Try again later.`
+    : `Downloads and stores hold all they may of the ${limit} associations to the archive. Try again later.`
 }
 
 /** PS3.8 9.3.4: what each reason asks for. */

@@ -1,4 +1,7 @@
-/** No association was free in time. `why`: transfers (downloads and stores) held each of them, or all were in use. */
+/**
+ * No association was free in time. `why`: transfers (downloads and stores) held each that the call could have had, or
+ * all were in use.
+ */
 export class PoolBusyError extends Error {
   readonly code = 'POOL_BUSY'
   readonly archive: string

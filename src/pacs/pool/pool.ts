@@ -1,6 +1,6 @@
 import { AssociationRejectedError } from '../../network/errors.ts'
 import { settlesWithin } from '../../network/settles-within.ts'
-import type { Call } from '../call.ts'
+import type { Call, Priority } from '../call.ts'
 import { PoolBusyError, PoolClosedError, PoolFullError } from '../errors.ts'
 import { publishAssociation, type AssociationEvent } from './association-event.ts'
 import type { Lease } from './lease.ts'
@@ -149,7 +149,7 @@ export class AssociationPool {
       const now = performance.now()
       // Timers may fire a fraction of a millisecond early.
       if (now < until - 1 && !this.#isHeldByTransfers) return nextMark(now)
-      return this.#busy(turn.left - (now - began))
+      return this.#busy(turn.left - (now - began), priority)
     }
     const before = isBack && ((other: Waiter): boolean => other.arrival > waiter.arrival)
     const served = this.#queue.join(waiter, { signal, until: nextMark(began), late, ...(before && { before }) })
@@ -165,9 +165,10 @@ export class AssociationPool {
   }
 
   /** `left`: milliseconds of its time that the caller did not use. */
-  #busy(left: number): PoolBusyError {
+  #busy(left: number, priority: Priority): PoolBusyError {
     const { archive, timeouts } = this.#options
-    const why = this.#isHeldByTransfers ? 'transfers' : 'all'
+    const isHeld = priority === 'interactive' ? this.#isHeldByTransfers : this.#transfersLeft <= 0
+    const why = isHeld ? 'transfers' : 'all'
     return new PoolBusyError(archive, timeouts.queue - Math.max(0, Math.floor(left)), { why, limit: this.#limit })
   }
 

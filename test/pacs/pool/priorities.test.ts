@@ -132,6 +132,14 @@ describe('downloads without end', () => {
     held.release()
   })
 
+  test('wait for each other where one more would leave none to queries', async () => {
+    const { pool } = await start({ max: 2, queue: 100 })
+    const held = await pool.lease(download, call('bulk'))
+    const error = await busyWith(pool.lease(download, call('bulk')))
+    expect(error).toMatchObject({ why: 'transfers', limit: 2, milliseconds: 100 })
+    held.release()
+  })
+
   test('wait no longer than their call allows', async () => {
     const { pool } = await start({ max: 1 })
     const held = await pool.lease(download, call('bulk'))
