@@ -1,3 +1,4 @@
+import type { AssociationEvent } from './pacs/pool/association-event.ts'
 import { subscribe, unsubscribe } from 'node:diagnostics_channel'
 import { pino, type DestinationStream, type Logger } from 'pino'
 import { Counter, Gauge, Histogram, Registry, collectDefaultMetrics } from 'prom-client'
@@ -9,7 +10,6 @@ import type { ImagingPool } from './imaging/pool/imaging-pool.ts'
 import { AssociationRejectedError } from './network/errors.ts'
 import type { Archive } from './pacs/archive.ts'
 import type { ListenerEvent, RefusedStoreEvent } from './pacs/delivery/events.ts'
-import type { AssociationEvent } from './pacs/pool.ts'
 
 export interface Telemetry {
   readonly log: Logger

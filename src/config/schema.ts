@@ -17,6 +17,7 @@ import {
   MAX_IDENTITY_BYTES,
   name,
   oneOf,
+  optionalDuration,
   origin,
   scope,
   urlPath,
@@ -47,6 +48,7 @@ const http = z.strictObject({
   maxBodyBytes: byteSize('4GiB').describe('Largest request body'),
   shutdownGrace: duration('30s', 0).describe('How long requests may go on after a stop signal'),
   readyCache: duration('5s', 0).describe('How long a readiness answer is kept'),
+  clientTimeout: duration('60s').describe('A web client that does not read or send'),
 })
 
 const tlsVersion = oneOf(['TLSv1.2', 'TLSv1.3']).default('TLSv1.2').describe('Oldest TLS version to agree to')
@@ -78,7 +80,7 @@ const timeouts = z.strictObject({
   move: duration('10m').describe('Silence of the archive during a C-MOVE'),
   idle: duration('30s').describe('How long an unused association is kept open'),
   queue: duration('30s').describe('Waiting for a free association'),
-  stall: duration('60s').describe('A web client that does not read'),
+  stall: optionalDuration().describe('http.clientTimeout, for what is of this archive; its former name'),
 })
 
 const charset = z.strictObject({
@@ -239,7 +241,11 @@ export const configSchema = z
   )
   .transform((value) => ({
     ...value,
-    archives: value.archives.map((one) => ({ ...one, callingAeTitle: one.callingAeTitle ?? value.dimse.aeTitle })),
+    archives: value.archives.map((one) => ({
+      ...one,
+      callingAeTitle: one.callingAeTitle ?? value.dimse.aeTitle,
+      timeouts: { ...one.timeouts, stall: one.timeouts.stall ?? value.http.clientTimeout },
+    })),
   }))
 
 type DeepReadonly<T> = T extends object ? { readonly [K in keyof T]: DeepReadonly<T[K]> } : T

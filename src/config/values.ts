@@ -85,13 +85,21 @@ export function oneOf<const T extends readonly (string | number | boolean)[]>(va
 
 /** Written with a unit, read as milliseconds. */
 export function duration(byDefault: string, min: 0 | 1 = 1) {
+  return durationAbove(min).prefault(byDefault)
+}
+
+/** The same, where none may be told. */
+export function optionalDuration() {
+  return durationAbove(1).optional()
+}
+
+function durationAbove(min: 0 | 1) {
   const error = `a duration with its unit, such as 250ms, 10s, 5m or 1h${min > 0 ? ', more than 0' : ''} and at most 24d`
   return z
     .string({ error })
     .regex(durationPattern, { error })
     .refine((value) => isWithin(parseDuration(value), min, MAX_DURATION), { error })
     .transform((value) => parseDuration(value)!)
-    .prefault(byDefault)
 }
 
 /** Written as a number of bytes or with a unit, read as bytes. */

@@ -1,4 +1,4 @@
-import { NotSupportedByArchiveError } from '../pacs/call.ts'
+import { NotSupportedByArchiveError } from '../pacs/errors.ts'
 import type { QueryLevel } from '../pacs/search/query.ts'
 import type { Parties } from './findings-reach.ts'
 import { reasonOf, seconds } from './reason.ts'

@@ -1,5 +1,5 @@
 import { formatStatus } from '../dimse/status.ts'
-import { NotSupportedByArchiveError } from '../pacs/call.ts'
+import { NotSupportedByArchiveError } from '../pacs/errors.ts'
 import type { TlsFileError } from '../pacs/tls-files.ts'
 import type { Parties } from './findings-reach.ts'
 import { reasonOf, seconds } from './reason.ts'

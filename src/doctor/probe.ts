@@ -1,15 +1,15 @@
-import { setTimeout as delay } from 'node:timers/promises'
+import { PoolBusyError } from '../pacs/errors.ts'
+import type { Proposal } from '../pacs/pool/proposal.ts'
 import type { ArchiveConfig, Config } from '../config/config.ts'
 import { Association, type RequestOptions } from '../network/association.ts'
-import { AssociationRejectedError } from '../network/errors.ts'
 import { MAX_CONTEXTS } from '../network/negotiation.ts'
 import type { TlsOptions } from '../network/transport.ts'
 import { requestOptions } from '../pacs/archive.ts'
-import { PoolBusyError, type Call } from '../pacs/call.ts'
-import { Concessions, type Wanted } from '../pacs/concessions.ts'
-import { ContextLimit } from '../pacs/context-limit.ts'
+import { type Call } from '../pacs/call.ts'
+import { Concessions, type Wanted } from '../pacs/pool/concessions.ts'
+import { ContextLimit } from '../pacs/pool/context-limit.ts'
 import type { MoveDestination } from '../pacs/delivery/move-destination.ts'
-import type { Proposal } from '../pacs/pool.ts'
+import { afterPauses } from '../pacs/pool/after-pauses.ts'
 import { notTried, type Parties } from './findings-reach.ts'
 import { StepTimeoutError } from './reason.ts'
 import type { Finding } from './report.ts'
@@ -131,7 +131,7 @@ export class Probe {
   /** Whose fault it is that a step was not over in time. */
   #lateness(): Error {
     return this.#at === 'queue'
-      ? new PoolBusyError(this.config.name, this.#stepTimeout)
+      ? new PoolBusyError(this.config.name, this.#stepTimeout, { why: 'all', limit: this.config.maxAssociations })
       : new StepTimeoutError(this.#stepTimeout)
   }
 
@@ -169,7 +169,9 @@ export class Probe {
     const wanted = { ...proposal, ...(identity && { identity }) }
     const leave = await this.#place(signal)
     try {
-      const again = (one: Wanted): Promise<Association> => this.#again({ ...request, ...one }, signal)
+      // Where the archive rejects for want of resources the association before may not be gone yet.
+      const again = (one: Wanted): Promise<Association> =>
+        afterPauses(AGAIN_MS, signal, () => Association.request({ ...request, ...one }, signal))
       const association = await this.#concessions.open(wanted, again, { signal })
       this.#places.set(association, leave)
       return association
@@ -185,19 +187,6 @@ export class Probe {
     const leave = await this.service.reserve({ signal })
     this.#at = 'archive'
     return leave
-  }
-
-  /** Tries again where the archive rejects for want of resources: the association before may not be gone yet. */
-  async #again(options: RequestOptions, signal: AbortSignal): Promise<Association> {
-    for (const pause of [...AGAIN_MS, undefined]) {
-      try {
-        return await Association.request(options, signal)
-      } catch (error) {
-        if (!(error instanceof AssociationRejectedError) || !error.transient || pause === undefined) throw error
-        await delay(pause, undefined, { signal }).catch(() => signal.throwIfAborted())
-      }
-    }
-    throw new Error('Not reached')
   }
 
   get #request(): Omit<RequestOptions, keyof Proposal> {

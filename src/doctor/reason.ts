@@ -7,7 +7,7 @@ import {
   PeerTimeoutError,
   ProtocolError,
 } from '../network/errors.ts'
-import { NotSupportedByArchiveError } from '../pacs/call.ts'
+import { NotSupportedByArchiveError } from '../pacs/errors.ts'
 
 /** A step was not over in its time. */
 export class StepTimeoutError extends Error {

@@ -9,7 +9,7 @@ import { statusClass } from '../dimse/status.ts'
 import { MAX_CONTEXTS, type AcceptedContext } from '../network/negotiation.ts'
 import type { Association } from '../network/association.ts'
 import { contextOf, storeProposal } from '../pacs/contexts.ts'
-import type { Proposal } from '../pacs/pool.ts'
+import type { Proposal } from '../pacs/pool/proposal.ts'
 import * as findings from './findings-transfer.ts'
 import type { Probe } from './probe.ts'
 

@@ -1,12 +1,15 @@
 import { RESPONSE_ALREADY_SENT } from '@hono/node-server/utils/response'
 import type { Bytes } from '../dicom/bytes.ts'
 import { settlesWithin } from '../network/settles-within.ts'
+import { MIN_DOWNLOAD_RATE } from './client-pace.ts'
 import { ClientGoneError, type HttpContext } from './environment.ts'
 
 /** Pieces below this size are gathered, by copying, before they are written: a write wakes the client. */
 const SMALL_BYTES = 65_536
 /** What may wait in the socket of a client that reads slower than the archive sends. */
 export const MAX_UNSENT_BYTES = 1024 * 1024
+/** What is handed to the socket at once, of a larger piece: it says when each is gone. */
+const HANDED_BYTES = 262_144
 /** How long small pieces wait for company, in ms. */
 const GATHER_MS = 20
 
@@ -17,8 +20,8 @@ export interface StreamHead {
 
 /**
  * Writes a body as it is made, at the client's pace. When making it fails the connection is destroyed, with no final
- * chunk: what is cut short must never look whole. A client that reads nothing for `stallTimeout` ms is given up. The
- * body is ended in every case.
+ * chunk: what is cut short must never look whole. A client that reads nothing for `stallTimeout` ms, or too slowly, is
+ * given up. The body is ended in every case.
  * @throws what is wrong with a header that cannot be written; nothing is sent then
  */
 export async function sendStream(
@@ -43,8 +46,10 @@ export async function sendStream(
     // With the client gone too: what makes the body holds an association until it is told to end.
     for await (const chunk of gathered(body)) {
       if (isGone(outgoing)) throw new ClientGoneError()
-      const full = writer.write(chunk)
-      if (full) await full
+      for (let at = 0; at < chunk.length; at += HANDED_BYTES) {
+        const full = writer.write(chunk.subarray(at, at + HANDED_BYTES))
+        if (full) await full
+      }
     }
     outgoing.end()
   } catch (error) {
@@ -72,29 +77,54 @@ function cut({ env: { outgoing } }: HttpContext): void {
 /**
  * Lets MAX_UNSENT_BYTES wait in the socket before it holds the source back: what makes the body need not wait for the
  * client to take each piece of it. A client that takes not a byte for `stallTimeout` ms is cut off, also when all has
- * been written; the wait for the archive is no fault of it.
+ * been written, and so is one that takes what waits more slowly than MIN_DOWNLOAD_RATE, once it is `stallTimeout` ms
+ * behind. The wait for the archive is no fault of it.
  */
 class PacedWriter {
   readonly #outgoing: HttpContext['env']['outgoing']
+  readonly #stallTimeout: number
+  readonly #giveUp: () => void
   #unsent = 0
+  /** When some of it was last taken, or began to wait; by performance.now(). */
+  #since = 0
+  #timer: NodeJS.Timeout | undefined
   #wake: (() => void) | undefined
 
   constructor(c: HttpContext, stallTimeout: number) {
     this.#outgoing = c.env.outgoing
+    this.#stallTimeout = stallTimeout
+    this.#giveUp = () => cut(c)
     // Node's own timer of the socket: it goes on for as long as bytes leave, were they few.
     this.#outgoing.setTimeout(stallTimeout, () => {
       if (this.#unsent > 0) cut(c)
     })
+    this.#outgoing.once('close', () => clearTimeout(this.#timer))
   }
 
   /** Undefined when there is room for more; else what to wait for. @throws ClientGoneError from the wait */
   write(chunk: Bytes): Promise<void> | undefined {
+    if (this.#unsent === 0) this.#since = performance.now()
     this.#unsent += chunk.length
     this.#outgoing.write(chunk, () => {
       this.#unsent -= chunk.length
+      this.#since = performance.now()
       if (this.#unsent <= MAX_UNSENT_BYTES) this.#wake?.()
     })
+    if (this.#unsent > 0 && !this.#timer) this.#watch(this.#stallTimeout)
     return this.#unsent > MAX_UNSENT_BYTES ? this.#room() : undefined
+  }
+
+  /** Pieces that wait together may be gone together: all of them have their time, from when the last one went. */
+  #watch(milliseconds: number): void {
+    this.#timer = setTimeout(() => {
+      this.#timer = undefined
+      if (this.#unsent === 0 || isGone(this.#outgoing)) return
+      const patience = this.#stallTimeout + (this.#unsent / MIN_DOWNLOAD_RATE) * 1000
+      const left = this.#since + patience - performance.now()
+      if (left <= 0) this.#giveUp()
+      else this.#watch(Math.ceil(left))
+    }, milliseconds)
+    this.#timer.unref()
   }
 
   async #room(): Promise<void> {

@@ -1,6 +1,7 @@
 import type { components } from './openapi.d.ts'
 import { formatStatus, Status, StatusError } from '../dimse/status.ts'
 import { AssociationRejectedError, ConnectError } from '../network/errors.ts'
+import { PoolBusyError } from '../pacs/errors.ts'
 
 export type Problem = components['schemas']['Problem']
 
@@ -104,6 +105,11 @@ const faults = {
     title: 'Archive busy',
     detail: 'All associations to the archive are in use. Try again later.',
   },
+  POOL_FULL: {
+    status: 503,
+    title: 'Archive busy',
+    detail: 'Too many requests wait for an association to the archive. Try again later.',
+  },
   POOL_CLOSED: { status: 503, title: 'Stopping' },
 } as const satisfies Readonly<Record<string, Fault>>
 
@@ -196,6 +202,9 @@ function describe(error: unknown): Described {
   if (error instanceof ConnectError) {
     return { fault: { ...faults.CONNECT_FAILED, detail: connectDetail(error) }, code: error.code }
   }
+  if (error instanceof PoolBusyError && error.why === 'transfers') {
+    return { fault: { ...faults['POOL_BUSY'], detail: transfersDetail(error) }, code: error.code }
+  }
   if (error instanceof Error && 'code' in error && typeof error.code === 'string') {
     const { code } = error
     if (isFaultCode(code)) return { fault: { detail: error.message, ...faults[code] }, code }
@@ -205,6 +214,12 @@ function describe(error: unknown): Described {
 
 function isFaultCode(code: string): code is keyof typeof faults {
   return Object.hasOwn(faults, code)
+}
+
+function transfersDetail({ limit }: PoolBusyError): string {
+  return limit === 1
+    ? 'The archive allows one association, and a download or a store holds it. Try again later.'
+    : `Downloads and stores hold all they may of the ${limit} associations to the archive. Try again later.`
 }
 
 /** PS3.8 9.3.4: what each reason asks for. */

@@ -12,6 +12,8 @@ export interface RequestOptions extends Offer {
   readonly timeouts: { readonly connect: number; readonly associate: number }
   /** Milliseconds; ARTIM_MS unless told. */
   readonly artim?: number
+  /** Called when there is a connection; what it is given resolves when that is gone, also where no association stands. */
+  readonly onConnected?: (closed: Promise<undefined>) => void
 }
 
 export interface AcceptOptions {

@@ -78,6 +78,7 @@ export class Association {
     const transport = await Transport.connect(address, { timeout: timeouts.connect, signal, tls })
     const association = new Association(transport, true, maxPduLength, options.artim ?? ARTIM_MS, 4)
     association.#request = associateRequest(options)
+    options.onConnected?.(association.closed)
     try {
       association.#start()
       association.#on('Evt2')

@@ -1,3 +1,6 @@
+import { publishAssociation } from './pool/association-event.ts'
+import type { PoolStats } from './pool/pool-stats.ts'
+import type { Proposal } from './pool/proposal.ts'
 import type { ArchiveConfig } from '../config/config.ts'
 import type { Dataset } from '../dicom/dataset.ts'
 import { SopClass } from '../dicom/uids.ts'
@@ -7,10 +10,10 @@ import { MAX_CONTEXTS } from '../network/negotiation.ts'
 import type { UserIdentity } from '../network/pdu.ts'
 import type { TlsOptions } from '../network/transport.ts'
 import type { Call } from './call.ts'
-import { ContextLimit } from './context-limit.ts'
+import { ContextLimit } from './pool/context-limit.ts'
 import { contextOf, findProposal } from './contexts.ts'
 import type { Instance, Selection } from './instance.ts'
-import { AssociationPool, publishAssociation, type Lease, type PoolStats, type Proposal } from './pool.ts'
+import { AssociationPool } from './pool/pool.ts'
 import { withDefaultCharset } from './search/default-charset.ts'
 import { identifier, type Key, type Query } from './search/query.ts'
 import { delivererOf } from './delivery/deliverer.ts'
@@ -18,7 +21,7 @@ import type { MoveDestination } from './delivery/move-destination.ts'
 import type { MoveSource } from './retrieve/retrieval.ts'
 import { Retriever } from './retrieve/retriever.ts'
 import { search, type SearchRequest } from './search/search.ts'
-import { wasStale } from './stale.ts'
+import { onFresh, streamedOnFresh, type Take } from './pool/on-fresh.ts'
 import { RecentPairs, StoreBatch, type Decompress } from './store.ts'
 import { readTls } from './tls-files.ts'
 
@@ -88,15 +91,15 @@ export class Archive implements AsyncDisposable {
 
   /** C-ECHO. @throws StatusError, and what opening or losing an association throws */
   async echo(call: Call): Promise<void> {
-    await this.#retrying(this.#find, call, async (lease) => {
-      const context = contextOf(lease.association, SopClass.verification, this.config.name, 'C-ECHO')
-      await new Scu(lease.association).echo(context, { timeout: this.config.timeouts.response, signal: call.signal })
+    await onFresh(this.#taking(this.#find, call), async ({ association }) => {
+      const context = contextOf(association, SopClass.verification, this.config.name, 'C-ECHO')
+      await new Scu(association).echo(context, { timeout: this.config.timeouts.response, signal: call.signal })
     })
   }
 
   /** What the archive agrees to; asks it when no association tells. */
   queryOptions(fuzzy: boolean, call: Call): Promise<QueryOptions> {
-    return this.#retrying(fuzzy ? this.#fuzzyFind : this.#find, call, async ({ association }) =>
+    return onFresh(this.#taking(fuzzy ? this.#fuzzyFind : this.#find, call), async ({ association }) =>
       negotiated(association),
     )
   }
@@ -111,22 +114,13 @@ export class Archive implements AsyncDisposable {
     const keys = this.config.quirks.uppercaseNames ? query.keys.map(uppercased) : query.keys
     const request = identifier({ level: query.level, keys }, charset)
     const operation = { timeout: timeouts.response, signal: call.signal }
-    for (let fresh = false; ; fresh = true) {
-      const lease = await this.#pool.lease(query.fuzzy ? this.#fuzzyFind : this.#find, call, { fresh })
-      let answered = false
-      try {
-        const context = contextOf(lease.association, SopClass.studyRootFind, name, 'Study Root C-FIND')
-        for await (const match of new Scu(lease.association).find(context, request, operation)) {
-          answered = true
-          yield withDefaultCharset(match, charset.default)
-        }
-        return
-      } catch (error) {
-        if (answered || fresh || !wasStale(lease, error)) throw error
-      } finally {
-        lease.release()
+    const take = this.#taking(query.fuzzy ? this.#fuzzyFind : this.#find, call)
+    yield* streamedOnFresh(take, async function* ({ association }) {
+      const context = contextOf(association, SopClass.studyRootFind, name, 'Study Root C-FIND')
+      for await (const match of new Scu(association).find(context, request, operation)) {
+        yield withDefaultCharset(match, charset.default)
       }
-    }
+    })
   }
 
   /** Results of a search at one level, attributes of the levels above included where they are asked for. */
@@ -159,19 +153,8 @@ export class Archive implements AsyncDisposable {
     await this.#pool.close()
   }
 
-  /** Runs an operation; one that finds its pooled association dead is tried once more on a fresh one. */
-  async #retrying<T>(proposal: Proposal, call: Call, operation: (lease: Lease) => Promise<T>): Promise<T> {
-    for (let fresh = false; ; fresh = true) {
-      const lease = await this.#pool.lease(proposal, call, { fresh })
-      try {
-        const result = await operation(lease)
-        lease.release()
-        return result
-      } catch (error) {
-        lease.discard()
-        if (fresh || !wasStale(lease, error)) throw error
-      }
-    }
+  #taking(proposal: Proposal, call: Call): Take {
+    return (fresh) => this.#pool.lease(proposal, call, { fresh })
   }
 
   /** Quirk: the archive cannot match lists of UIDs (PS3.4 C.2.2.2.2); each UID is asked for alone. */

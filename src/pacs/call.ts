@@ -1,45 +1,19 @@
+/**
+ * What a call is for. `interactive`: queries, C-ECHO, small retrievals, what somebody looks at. `bulk`: downloads of
+ * studies and series, and stores. `background`: what nobody has asked for yet.
+ */
+export type Priority = 'interactive' | 'bulk' | 'background'
+
 /** On whose behalf something is done, and for how long. */
 export interface Call {
   readonly signal: AbortSignal
-  /** By performance.now(), in ms. */
+  /** Until when an association is waited for, by performance.now(); the pool's own limit holds beside it. */
   readonly deadline?: number
-  /** Interactive unless told. */
-  readonly priority?: 'interactive' | 'bulk' | 'background'
-  /** Called when somebody else waits for the association that this is done over. */
+  /** `interactive` unless told. */
+  readonly priority?: Priority
+  /**
+   * Called when others wait for an association that this call holds, once for each: the sooner it is given back, the
+   * better.
+   */
   readonly wanted?: () => void
-}
-
-/** No association was free in time. */
-export class PoolBusyError extends Error {
-  readonly code = 'POOL_BUSY'
-  readonly archive: string
-  readonly milliseconds: number
-  constructor(archive: string, milliseconds: number) {
-    super(`All associations to archive ${archive} were in use for ${milliseconds} ms`)
-    this.name = 'PoolBusyError'
-    this.archive = archive
-    this.milliseconds = milliseconds
-  }
-}
-
-/** The gateway is stopping. */
-export class PoolClosedError extends Error {
-  readonly code = 'POOL_CLOSED'
-  constructor() {
-    super('The service is stopping')
-    this.name = 'PoolClosedError'
-  }
-}
-
-/** The archive refused every context that the operation could use. */
-export class NotSupportedByArchiveError extends Error {
-  readonly code = 'NOT_SUPPORTED_BY_ARCHIVE'
-  readonly archive: string
-  readonly what: string
-  constructor(archive: string, what: string) {
-    super(`Archive ${archive} does not support ${what}`)
-    this.name = 'NotSupportedByArchiveError'
-    this.archive = archive
-    this.what = what
-  }
 }

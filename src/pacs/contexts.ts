@@ -2,8 +2,8 @@ import { encapsulatedSyntaxes, EXPLICIT_VR_LITTLE_ENDIAN, IMPLICIT_VR_LITTLE_END
 import { frequentStorageClasses, SopClass, type Uid } from '../dicom/uids.ts'
 import type { Association } from '../network/association.ts'
 import type { ExtendedNegotiation, ProposedContext } from '../network/pdu.ts'
-import { NotSupportedByArchiveError } from './call.ts'
-import type { Proposal } from './pool.ts'
+import { NotSupportedByArchiveError } from './errors.ts'
+import type { Proposal } from './pool/proposal.ts'
 
 /** Every AE takes Implicit VR Little Endian (PS3.5 10.1); Explicit is asked for first. */
 const nativeSyntaxes: readonly Uid[] = [EXPLICIT_VR_LITTLE_ENDIAN.uid, IMPLICIT_VR_LITTLE_ENDIAN.uid]

@@ -7,10 +7,12 @@ import { Scu } from '../dimse/scu.ts'
 import { Status, statusClass } from '../dimse/status.ts'
 import type { AcceptedContext } from '../network/negotiation.ts'
 import type { Call } from './call.ts'
-import type { ContextLimit } from './context-limit.ts'
+import type { ContextLimit } from './pool/context-limit.ts'
 import { storeProposal, type StoragePair } from './contexts.ts'
 import type { Instance } from './instance.ts'
-import type { AssociationPool, Lease, Proposal } from './pool.ts'
+import type { AssociationPool } from './pool/pool.ts'
+import type { Lease } from './pool/lease.ts'
+import type { Proposal } from './pool/proposal.ts'
 
 /** What became of one instance. */
 export type StoreOutcome =

@@ -146,6 +146,7 @@ describe('defaults', () => {
         maxBodyBytes: 4 * 1024 ** 3,
         shutdownGrace: 30_000,
         readyCache: 5000,
+        clientTimeout: 60_000,
       },
       dimse: { aeTitle: 'DIMSEGATE', host: '0.0.0.0', port: 11_112, enabled: 'auto', tls: null },
       archives: [
@@ -198,6 +199,12 @@ describe('defaults', () => {
       archives: [archive, { ...archive, aeTitle: 'OTHER', callingAeTitle: 'MINE' }],
     })
     expect(archives.map(({ callingAeTitle }) => callingAeTitle)).toEqual(['GATE', 'MINE'])
+  })
+
+  it('takes the patience with web clients from http, or for one archive by its former name', () => {
+    const archives = [archive, { ...archive, aeTitle: 'OTHER', timeouts: { stall: '5s' } }]
+    const config = parseConfig({ http: { clientTimeout: '20s' }, archives })
+    expect(config.archives.map(({ timeouts }) => timeouts.stall)).toEqual([20_000, 5_000])
   })
 
   it('keeps the rest of a group of which one key is given', () => {

@@ -65,7 +65,7 @@ export function archiveSuite(
       const [{ stats }] = gateway.archives as [Gateway['archives'][number]]
       expect(stats).toMatchObject({ leased: 0, waiting: 0 })
       await gateway.stop()
-      expect(gateway.archives[0]!.stats).toEqual({ open: 0, leased: 0, idle: 0, waiting: 0 })
+      expect(gateway.archives[0]!.stats).toMatchObject({ open: 0, leased: 0, idle: 0, waiting: 0 })
       await expect.poll(() => archive.openAssociations() ?? 0, { timeout: 5_000, interval: 10 }).toBe(0)
     })
   })

@@ -4,8 +4,10 @@ import { setTimeout as delay } from 'node:timers/promises'
 import { describe, expect, it } from 'vitest'
 import type { Bytes, ByteStream } from '../../src/dicom/bytes.ts'
 import { gathered, MAX_UNSENT_BYTES, primed, sendStream } from '../../src/http/body.ts'
+import { MIN_DOWNLOAD_RATE } from '../../src/http/client-pace.ts'
 import type { HttpContext } from '../../src/http/environment.ts'
 import { collect, streamOf } from '../support/byte-stream.ts'
+import { eventually } from '../support/eventually.ts'
 
 const bytes = (length: number, value = 1): Buffer => Buffer.alloc(length, value)
 
@@ -175,6 +177,61 @@ describe('sendStream', () => {
     expect(source.closed).toBe(true)
     expect(outgoing.destroyed).toBe(true)
     expect(context.error).toMatchObject({ code: 'CLIENT_GONE' })
+  })
+
+  /** Takes what comes at so many bytes a second; Node's own timer sees that bytes leave. */
+  class SlowResponse extends Response {
+    readonly #rate: number
+
+    constructor(rate: number) {
+      super()
+      this.#rate = rate
+    }
+
+    override setTimeout(): void {
+      // It does not fire.
+    }
+
+    override _write(chunk: Buffer, _: string, done: () => void): void {
+      setTimeout(
+        () => {
+          this.sent.push(chunk)
+          done()
+        },
+        (chunk.length / this.#rate) * 1000,
+      )
+    }
+  }
+
+  it('gives a client up that takes less than the lowest rate, when it is as far behind as it may be', async () => {
+    const outgoing = new SlowResponse(MIN_DOWNLOAD_RATE / 4)
+    const began = performance.now()
+    await send(contextOf(outgoing), streamOf([bytes(1024)]), 100)
+    // At the lowest rate it would have taken 250 ms; it would take 1000.
+    await eventually(() => expect(outgoing.wasReset).toBe(true), 900)
+    expect(performance.now() - began).toBeGreaterThan(300)
+    expect(outgoing.sent).toEqual([])
+  })
+
+  it('bears a client that takes a little more than the lowest rate', async () => {
+    const outgoing = new SlowResponse(MIN_DOWNLOAD_RATE * 1.1)
+    await send(contextOf(outgoing), streamOf([bytes(4096)]), 50)
+    await eventually(() => expect(outgoing.writableFinished).toBe(true))
+    expect(outgoing.destroyed && outgoing.wasReset).toBe(false)
+  })
+
+  it('does not count the time in which there is nothing to send', async () => {
+    const outgoing = new SlowResponse(1_000_000)
+    const pausing = async function* (): AsyncGenerator<Uint8Array> {
+      for (let round = 0; round < 4; round++) {
+        yield bytes(100)
+        await delay(150)
+      }
+    }
+    await send(contextOf(outgoing), pausing(), 50)
+    await eventually(() => expect(outgoing.writableFinished).toBe(true))
+    expect(Buffer.concat(outgoing.sent)).toHaveLength(400)
+    expect(outgoing.wasReset).toBe(false)
   })
 
   it('ends the body when the client has gone, be it before the first byte', async () => {

@@ -1,8 +1,8 @@
+import { NotSupportedByArchiveError } from '../../src/pacs/errors.ts'
 import { describe, expect, test } from 'vitest'
 import { Attribute } from '../../src/dicom/attributes.ts'
 import { Dataset } from '../../src/dicom/dataset.ts'
 import type { Archive } from '../../src/pacs/archive.ts'
-import { NotSupportedByArchiveError } from '../../src/pacs/call.ts'
 import { returnKey, type Query } from '../../src/pacs/search/query.ts'
 import { eventually } from '../support/eventually.ts'
 import { openArchive } from '../support/gateway-to.ts'
@@ -363,7 +363,7 @@ describe('disposing', () => {
     const archive = await openArchive(scripted.address)
     await Promise.all([uids(archive), uids(archive), archive.echo(never)])
     await archive[Symbol.asyncDispose]()
-    expect(archive.stats).toEqual({ open: 0, leased: 0, idle: 0, waiting: 0 })
+    expect(archive.stats).toMatchObject({ open: 0, leased: 0, idle: 0, waiting: 0 })
     expect(scripted.associations.map(({ ended }) => ended)).toEqual(scripted.associations.map(() => 'released'))
     await scripted[Symbol.asyncDispose]()
   })

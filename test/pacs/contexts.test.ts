@@ -3,7 +3,7 @@ import { describe, expect, test } from 'vitest'
 import { encapsulatedSyntaxes, isNative, transferSyntax } from '../../src/dicom/transfer-syntax.ts'
 import { frequentStorageClasses, SopClass, STORAGE_ROOT } from '../../src/dicom/uids.ts'
 import { findProposal, getProposal, storeProposal, type GetPlan } from '../../src/pacs/contexts.ts'
-import type { Proposal } from '../../src/pacs/pool.ts'
+import type { Proposal } from '../../src/pacs/pool/proposal.ts'
 import { CT, EXPLICIT_LE, IMPLICIT_LE, STUDY_ROOT_FIND, STUDY_ROOT_GET, VERIFICATION } from '../support/golden.ts'
 
 const JPEG_2000 = '1.2.840.10008.1.2.4.90'

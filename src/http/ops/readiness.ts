@@ -1,7 +1,8 @@
+import { PoolClosedError } from '../../pacs/errors.ts'
 import type { Archive } from '../../pacs/archive.ts'
-import { PoolClosedError } from '../../pacs/call.ts'
 import type { components } from '../openapi.d.ts'
 import { problemOf } from '../problem.ts'
+import { PoolBusyError, PoolFullError } from '../../pacs/errors.ts'
 
 export type Readiness = components['schemas']['Readiness']
 export type Examination = components['schemas']['Examination']
@@ -86,19 +87,27 @@ export class ReadinessCheck {
   }
 
   async #one(archive: Archive): Promise<Readiness['archives'][number]> {
-    const { name, aeTitle, timeouts, maxAssociations } = archive.config
-    // With every association at work a C-ECHO would wait for one of them: what was found last holds.
-    const isBusy = archive.stats.leased >= maxAssociations
-    if (isBusy && this.#reached.has(archive)) return { name, aeTitle, ready: true }
+    const { name, aeTitle, timeouts } = archive.config
+    // With every association at work a C-ECHO would wait for one of them: that one stands, or what was found last, holds.
+    const isBusy = archive.stats.leased >= archive.stats.limit
+    if (isBusy && (isAtWork(archive) || this.#reached.has(archive))) return { name, aeTitle, ready: true }
     try {
-      await archive.echo({ signal: AbortSignal.timeout(timeouts.connect + timeouts.associate) })
+      const signal = AbortSignal.timeout(timeouts.connect + timeouts.associate)
+      await archive.echo({ signal, deadline: performance.now() + timeouts.connect })
       this.#reached.add(archive)
       return { name, aeTitle, ready: true }
     } catch (error) {
+      const isOurs = error instanceof PoolBusyError || error instanceof PoolFullError
+      if (isOurs && isAtWork(archive)) return { name, aeTitle, ready: true }
       this.#reached.delete(archive)
       return { name, aeTitle, ready: false, error: codeOf(error) }
     }
   }
+}
+
+/** An association to it that stands is in use: it answers. */
+function isAtWork({ stats: { leased, opening } }: Archive): boolean {
+  return leased > opening
 }
 
 function codeOf(error: unknown): string {

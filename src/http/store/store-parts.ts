@@ -5,9 +5,7 @@ import { readFormFiles } from '../../dicomweb/multipart/form-files.ts'
 import { readMultipart } from '../../dicomweb/multipart/reader.ts'
 import type { HttpContext } from '../environment.ts'
 import { RequestError } from '../problem.ts'
-
-/** Bytes a second that a body has to bring: less than any line does. */
-const MIN_BODY_RATE = 1024
+import { MIN_UPLOAD_RATE } from '../client-pace.ts'
 
 /** One file of a store request, read once, before the next. */
 export interface StorePart {
@@ -70,13 +68,13 @@ function limited(c: HttpContext, limit: number): ByteStream {
 }
 
 /**
- * A client may be slow, but not for ever: in each `milliseconds` of our waiting it has to keep MIN_BODY_RATE.
+ * A client may be slow, but not for ever: in each `milliseconds` of our waiting it has to keep MIN_UPLOAD_RATE.
  * @throws RequestError 408
  */
 async function* unlessStalled(source: Readable, milliseconds: number): AsyncGenerator<Bytes> {
   // The connection must outlive the body: a response is still to be sent on it.
   const iterator = source.iterator({ destroyOnReturn: false }) as AsyncIterator<Bytes>
-  const least = (MIN_BODY_RATE * milliseconds) / 1000
+  const least = (MIN_UPLOAD_RATE * milliseconds) / 1000
   const detail = `The request body brought less than ${least} bytes in ${milliseconds} ms.`
   let timer: NodeJS.Timeout | undefined
   // A client that leaves before its body is asked for leaves this generator where it is: the timer must not hold it.

@@ -20,7 +20,7 @@ export async function storeInstances(c: HttpContext): Promise<Response> {
   const study = pathUid(c, 'study')
   const { archive, cache, signal, base } = c.var
   const report = new Report()
-  await using batch = archive.storeBatch({ signal }, (instance) => decompressed(c, instance))
+  await using batch = archive.storeBatch({ signal, priority: 'bulk' }, (instance) => decompressed(c, instance))
   try {
     const { maxInstances } = archive.config.store
     for await (const part of storeParts(c)) {

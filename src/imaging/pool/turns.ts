@@ -1,8 +1,10 @@
+import { WaitingLine } from '../../dicom/waiting-line.ts'
+
 /** So many places for work, given to those who wait in the order they came. */
 export class Turns {
   readonly #places: number
   #running = 0
-  readonly #waiters: (() => void)[] = []
+  readonly #waiters = new WaitingLine<undefined>()
 
   constructor(places: number) {
     this.#places = places
@@ -14,7 +16,7 @@ export class Turns {
   }
 
   get stats(): { readonly running: number; readonly waiting: number } {
-    return { running: this.#running, waiting: this.#waiters.length }
+    return { running: this.#running, waiting: this.#waiters.size }
   }
 
   /** Works when there is a place. @throws the signal's reason while it waits, and what the work throws */
@@ -23,9 +25,8 @@ export class Turns {
     try {
       return await work()
     } finally {
-      const next = this.#waiters.shift()
       // The place is handed on, not freed: nobody overtakes.
-      if (next) next()
+      if (this.#waiters.size > 0) this.#waiters.serve(undefined)
       else this.#running--
     }
   }
@@ -36,20 +37,6 @@ export class Turns {
       this.#running++
       return
     }
-    const { promise, resolve, reject } = Promise.withResolvers<undefined>()
-    const waiter = (): void => resolve(undefined)
-    const aborted = (): void => {
-      const at = this.#waiters.indexOf(waiter)
-      if (at < 0) return
-      this.#waiters.splice(at, 1)
-      reject(signal.reason as Error)
-    }
-    this.#waiters.push(waiter)
-    signal.addEventListener('abort', aborted)
-    try {
-      await promise
-    } finally {
-      signal.removeEventListener('abort', aborted)
-    }
+    await this.#waiters.join(undefined, { signal })
   }
 }

@@ -1,6 +1,7 @@
+import { NotSupportedByArchiveError } from '../errors.ts'
 import { StatusError } from '../../dimse/status.ts'
 import { AssociationAbortedError } from '../../network/errors.ts'
-import { NotSupportedByArchiveError, type Call } from '../call.ts'
+import { type Call } from '../call.ts'
 import type { Instance, Selection } from '../instance.ts'
 import { retrieveByGet } from './by-get.ts'
 import { retrieveByMove } from './by-move.ts'

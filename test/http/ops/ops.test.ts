@@ -161,6 +161,49 @@ describe('/readyz', () => {
     leaving.abort()
     await search
   })
+
+  it('is 200 on a process that has just started and has every association at work: they stand', async () => {
+    const archive = await scripted({ find: async () => undefined })
+    const gateway = kept(await startGatewayFor([{ aeTitle: 'PACS', ...archive.address, maxAssociations: 1 }]))
+    const leaving = new AbortController()
+    const search = fetch(`${gateway.url}/studies`, { signal: leaving.signal }).catch(() => undefined)
+    await vi.waitFor(() => expect(archive.received(0x0020)).toHaveLength(1), { timeout: 5000, interval: 5 })
+    expect(await ready(gateway.port)).toMatchObject({ status: 200 })
+    expect(archive.received(0x0030)).toHaveLength(0)
+    leaving.abort()
+    await search
+  })
+
+  it('is 200 while as many associations are at work as the archive takes, were more of them configured', async () => {
+    const archive = await scripted({
+      find: async () => undefined,
+      associate: (_, index) => (index === 0 ? undefined : [2, 3, 2]),
+    })
+    const gateway = kept(await startGatewayFor([{ aeTitle: 'PACS', ...archive.address, maxAssociations: 4 }]))
+    const leaving = new AbortController()
+    const search = (): Promise<unknown> =>
+      fetch(`${gateway.url}/studies`, { signal: leaving.signal }).catch(() => undefined)
+    const first = search()
+    await vi.waitFor(() => expect(archive.received(0x0020)).toHaveLength(1), { timeout: 5000, interval: 5 })
+    const second = search()
+    await vi.waitFor(() => expect(gateway.archives[0]!.stats).toMatchObject({ limit: 1, waiting: 1 }), {
+      timeout: 5000,
+      interval: 5,
+    })
+    expect(await ready(gateway.port)).toMatchObject({ status: 200 })
+    leaving.abort()
+    await Promise.all([first, second])
+  })
+
+  it('is 503 on a process that has just started while associations are asked for and none stands', async () => {
+    const archive = await scripted({ associate: () => 'silent' })
+    const settings = { maxAssociations: 1, timeouts: { connect: '100ms', associate: '1s' } }
+    const gateway = kept(await startGatewayFor([{ aeTitle: 'PACS', ...archive.address, ...settings }]))
+    const search = fetch(`${gateway.url}/studies`).catch(() => undefined)
+    await vi.waitFor(() => expect(archive.associations).toHaveLength(1), { timeout: 5000, interval: 5 })
+    expect(await ready(gateway.port)).toMatchObject({ status: 503, body: { archives: [{ error: 'POOL_BUSY' }] } })
+    await search
+  })
 })
 
 describe('/metrics', () => {

@@ -292,6 +292,24 @@ describe('a body that does not come to its end', () => {
     await isFree(setup)
   })
 
+  it('makes no search wait for longer than it may, which is told why', async () => {
+    const setup = await started({ pacs: { maxAssociations: 1 }, timeouts: { queue: '200ms' } })
+    const client = await connected(setup)
+    const { type, body } = related([instanceFile({ pixelBytes: 100_000 })])
+    await client.send(head(type, { 'Content-Length': body.length }))
+    await client.send(body.subarray(0, 50_000))
+    await vi.waitFor(() => expect(setup.gateway.archives[0]!.stats.leased).toBe(1), { timeout: 5000, interval: 5 })
+    const answer = await fetch(`${setup.url}/studies`)
+    expect(answer.status).toBe(503)
+    expect(answer.headers.get('retry-after')).toMatch(/^\d+$/)
+    expect(await answer.json()).toMatchObject({
+      code: 'POOL_BUSY',
+      detail: 'The archive allows one association, and a download or a store holds it. Try again later.',
+    })
+    await client.send(body.subarray(50_000))
+    await vi.waitFor(() => expect(client.status).toBe(200), { timeout: 5000, interval: 5 })
+  })
+
   it('because the client left is not stored, and the association is free', async () => {
     const setup = await started()
     const { type, body } = related([instanceFile({ pixelBytes: 400_000 })])

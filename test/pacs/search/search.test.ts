@@ -168,7 +168,7 @@ describe('a search without relational queries', () => {
       }),
     )
     expect(lists.map((list) => list.length)).toEqual([12, 12, 12, 12, 12, 12, 12, 12])
-    expect(single.archives[0]!.stats).toEqual({ open: 1, leased: 0, idle: 1, waiting: 0 })
+    expect(single.archives[0]!.stats).toMatchObject({ open: 1, leased: 0, idle: 1, waiting: 0 })
   })
 })
 

@@ -1,6 +1,6 @@
-import type { Call } from './call.ts'
+import type { Call } from '../call.ts'
 import { Intolerance, isDropped, isRejection } from './intolerance.ts'
-import type { Proposal } from './pool.ts'
+import type { Proposal } from './proposal.ts'
 
 /** How long it is remembered that an archive bears few presentation contexts, in ms. */
 export const LIMITED_MS = 4 * 60 * 60_000

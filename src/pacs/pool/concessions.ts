@@ -1,8 +1,8 @@
-import type { Association } from '../network/association.ts'
-import type { UserIdentity, UserInformation } from '../network/pdu.ts'
-import type { Call } from './call.ts'
+import type { Association } from '../../network/association.ts'
+import type { UserIdentity, UserInformation } from '../../network/pdu.ts'
+import type { Call } from '../call.ts'
 import { Intolerance, isDropped, isRejection } from './intolerance.ts'
-import type { Proposal } from './pool.ts'
+import type { Proposal } from './proposal.ts'
 
 /** How long it is remembered what an archive did not bear, in ms: it may be set right meanwhile. */
 export const CONCEDED_MS = 10 * 60_000

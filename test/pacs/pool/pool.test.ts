@@ -1,29 +1,26 @@
+import { PoolBusyError, PoolClosedError } from '../../../src/pacs/errors.ts'
+import { CONCEDED_MS } from '../../../src/pacs/pool/concessions.ts'
+import { AssociationPool, type PoolOptions } from '../../../src/pacs/pool/pool.ts'
+import type { AssociationEvent } from '../../../src/pacs/pool/association-event.ts'
+import type { Lease } from '../../../src/pacs/pool/lease.ts'
+import type { Proposal } from '../../../src/pacs/pool/proposal.ts'
 import { subscribe, unsubscribe } from 'node:diagnostics_channel'
 import { setTimeout as delay } from 'node:timers/promises'
 import fc from 'fast-check'
 import { afterEach, describe, expect, test, vi } from 'vitest'
-import { DemoArchive } from '../../src/demo/demo-archive.ts'
-import { Attribute } from '../../src/dicom/attributes.ts'
-import { SopClass } from '../../src/dicom/uids.ts'
-import { Scu } from '../../src/dimse/scu.ts'
-import { AssociationRejectedError, ConnectError, PeerTimeoutError } from '../../src/network/errors.ts'
-import type { UserIdentity } from '../../src/network/pdu.ts'
-import { PoolBusyError, PoolClosedError } from '../../src/pacs/call.ts'
-import { CONCEDED_MS } from '../../src/pacs/concessions.ts'
-import { findProposal } from '../../src/pacs/contexts.ts'
-import {
-  AssociationPool,
-  type AssociationEvent,
-  type Lease,
-  type PoolOptions,
-  type Proposal,
-} from '../../src/pacs/pool.ts'
-import { returnKey, type Query } from '../../src/pacs/search/query.ts'
-import { eventually } from '../support/eventually.ts'
-import { openArchive } from '../support/gateway-to.ts'
-import { associateAccept, EXPLICIT_LE, findResponse, IMPLICIT_LE } from '../support/golden.ts'
-import { failOnLeaks } from '../support/leaks.ts'
-import { ScriptedArchive, type ArchiveScript } from '../support/scripted-archive.ts'
+import { DemoArchive } from '../../../src/demo/demo-archive.ts'
+import { Attribute } from '../../../src/dicom/attributes.ts'
+import { SopClass } from '../../../src/dicom/uids.ts'
+import { Scu } from '../../../src/dimse/scu.ts'
+import { AssociationRejectedError, ConnectError, PeerTimeoutError } from '../../../src/network/errors.ts'
+import type { UserIdentity } from '../../../src/network/pdu.ts'
+import { findProposal } from '../../../src/pacs/contexts.ts'
+import { returnKey, type Query } from '../../../src/pacs/search/query.ts'
+import { eventually } from '../../support/eventually.ts'
+import { openArchive } from '../../support/gateway-to.ts'
+import { associateAccept, EXPLICIT_LE, findResponse, IMPLICIT_LE } from '../../support/golden.ts'
+import { failOnLeaks } from '../../support/leaks.ts'
+import { ScriptedArchive, type ArchiveScript } from '../../support/scripted-archive.ts'
 
 failOnLeaks()
 
@@ -203,9 +200,9 @@ describe('a queue', () => {
     await expect(waiting).rejects.toBeInstanceOf(PoolBusyError)
     expect(performance.now() - started).toBeGreaterThan(250)
     expect(performance.now() - started).toBeLessThan(1_000)
-    expect(pool.stats).toEqual({ open: 1, leased: 1, idle: 0, waiting: 0 })
+    expect(pool.stats).toMatchObject({ open: 1, leased: 1, idle: 0, waiting: 0 })
     lease.release()
-    expect(pool.stats).toEqual({ open: 1, leased: 0, idle: 1, waiting: 0 })
+    expect(pool.stats).toMatchObject({ open: 1, leased: 0, idle: 1, waiting: 0 })
   })
 
   test('loses no turn to a waiter that gives up at the moment of a release', async () => {
@@ -230,7 +227,7 @@ describe('an association that is not in use', () => {
     const { archive, pool } = fixture
     const lease = await pool.lease(echo, never)
     lease.release()
-    expect(pool.stats).toEqual({ open: 1, leased: 0, idle: 1, waiting: 0 })
+    expect(pool.stats).toMatchObject({ open: 1, leased: 0, idle: 1, waiting: 0 })
     await until(() => archive.associations[0]!.ended !== undefined)
     expect(archive.associations[0]!.ended).toBe('released')
     await until(() => pool.stats.open === 0)
@@ -285,7 +282,7 @@ describe('an association that is not in use', () => {
     const second = await pool.lease(other, never)
     expect(archive.associations.map(({ ended }) => ended)).toEqual(['released', undefined])
     expect(archive.mostOpen).toBe(1)
-    expect(pool.stats).toEqual({ open: 1, leased: 1, idle: 0, waiting: 0 })
+    expect(pool.stats).toMatchObject({ open: 1, leased: 1, idle: 0, waiting: 0 })
     second.release()
   })
 
@@ -295,7 +292,7 @@ describe('an association that is not in use', () => {
     const idle = await Promise.all([1, 2, 3].map(() => pool.lease(echo, never)))
     for (const lease of idle) lease.release()
     const leases = await Promise.all([1, 2, 3].map(() => pool.lease(other, never)))
-    expect(pool.stats).toEqual({ open: 3, leased: 3, idle: 0, waiting: 0 })
+    expect(pool.stats).toMatchObject({ open: 3, leased: 3, idle: 0, waiting: 0 })
     for (const lease of leases) lease.release()
   })
 
@@ -374,7 +371,8 @@ describe('an archive that rejects', () => {
     const { archive, pool } = fixture
     await expect(pool.lease(echo, never)).rejects.toMatchObject({ code: 'ASSOCIATION_REJECTED', transient: true })
     expect(archive.connections).toHaveLength(4)
-    expect(pool.stats).toEqual({ open: 0, leased: 0, idle: 0, waiting: 0 })
+    await until(() => pool.stats.open === 0)
+    expect(pool.stats).toMatchObject({ open: 0, leased: 0, idle: 0, waiting: 0 })
     archive.script = {}
     const lease = await pool.lease(echo, never)
     lease.release()
@@ -385,7 +383,7 @@ describe('an archive that rejects', () => {
     const { archive, pool } = fixture
     await expect(pool.lease(echo, never)).rejects.toBeInstanceOf(AssociationRejectedError)
     expect(archive.connections).toHaveLength(1)
-    expect(pool.stats.open).toBe(0)
+    await until(() => pool.stats.open === 0)
   })
 
   test('is left alone when the caller goes during a pause: with the reason of the signal', async () => {
@@ -658,7 +656,7 @@ describe('a caller that goes', () => {
     const reason = new Error('gone')
     controller.abort(reason)
     await expect(waiting).rejects.toBe(reason)
-    expect(pool.stats).toEqual({ open: 1, leased: 1, idle: 0, waiting: 0 })
+    expect(pool.stats).toMatchObject({ open: 1, leased: 1, idle: 0, waiting: 0 })
     lease.release()
   })
 
@@ -688,10 +686,10 @@ describe('a caller that goes', () => {
     const reason = new Error('gone')
     controller.abort(reason)
     await expect(lease).rejects.toBe(reason)
-    expect(pool.stats.open).toBe(0)
     const { peer } = archive.associations[0]!
     await peer.until(() => peer.received.at(-10) === 7, 'an A-ABORT')
     peer.close()
+    await until(() => pool.stats.open === 0)
     archive.script = {}
     const next = await pool.lease(echo, never)
     next.release()
@@ -713,8 +711,8 @@ describe('an archive out of reach', () => {
     await using fixture = await start({ max: 1, associate: 100, script: { associate: () => 'silent' } })
     const { archive, pool } = fixture
     await expect(pool.lease(echo, never)).rejects.toBeInstanceOf(PeerTimeoutError)
-    expect(pool.stats.open).toBe(0)
     archive.connections[0]!.close()
+    await until(() => pool.stats.open === 0)
   })
 })
 
@@ -738,7 +736,7 @@ describe('closing', () => {
       )
     })()
     await closing
-    expect(pool.stats).toEqual({ open: 1, leased: 1, idle: 0, waiting: 0 })
+    expect(pool.stats).toMatchObject({ open: 1, leased: 1, idle: 0, waiting: 0 })
     await expect(pool.lease(echo, never)).rejects.toBeInstanceOf(PoolClosedError)
     await sendEcho(busy)
     busy.release()
@@ -853,10 +851,10 @@ describe('any course of events', () => {
           const all = await Promise.all(
             Array.from({ length: max }, (_, index) => pool.lease(proposals[index % 2]!, never)),
           )
-          expect(pool.stats).toEqual({ open: max, leased: max, idle: 0, waiting: 0 })
+          expect(pool.stats).toMatchObject({ open: max, leased: max, idle: 0, waiting: 0 })
           for (const lease of all) lease.release()
           await pool.close()
-          expect(pool.stats).toEqual({ open: 0, leased: 0, idle: 0, waiting: 0 })
+          expect(pool.stats).toMatchObject({ open: 0, leased: 0, idle: 0, waiting: 0 })
           await until(() => archive.open === 0)
           expect(archive.mostOpen).toBeLessThanOrEqual(max)
         },

@@ -1,5 +1,5 @@
 import { isDropped } from './intolerance.ts'
-import type { Lease } from './pool.ts'
+import type { Lease } from './lease.ts'
 
 /**
  * Whether an operation that failed before its first answer may have met an association that was dead already: it is

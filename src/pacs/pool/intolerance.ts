@@ -1,4 +1,4 @@
-import { AssociationAbortedError, AssociationRejectedError, ConnectionLostError } from '../network/errors.ts'
+import { AssociationAbortedError, AssociationRejectedError, ConnectionLostError } from '../../network/errors.ts'
 
 /** A connection that is lost once may be lost for any reason. */
 const DROPS_THAT_TELL = 2

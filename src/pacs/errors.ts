@@ -1,0 +1,55 @@
+/**
+ * No association was free in time. `why`: transfers (downloads and stores) held each that the call could have had, or
+ * all were in use.
+ */
+export class PoolBusyError extends Error {
+  readonly code = 'POOL_BUSY'
+  readonly archive: string
+  readonly milliseconds: number
+  readonly why: 'transfers' | 'all'
+  /** Associations that there may be at once. */
+  readonly limit: number
+  constructor(archive: string, milliseconds: number, { why, limit }: Pick<PoolBusyError, 'why' | 'limit'>) {
+    super(`All associations to archive ${archive} were in use for ${milliseconds} ms`)
+    this.name = 'PoolBusyError'
+    this.archive = archive
+    this.milliseconds = milliseconds
+    this.why = why
+    this.limit = limit
+  }
+}
+
+/** As many wait for an association as may. */
+export class PoolFullError extends Error {
+  readonly code = 'POOL_FULL'
+  readonly archive: string
+  readonly waiting: number
+  constructor(archive: string, waiting: number) {
+    super(`${waiting} calls wait for an association to archive ${archive}`)
+    this.name = 'PoolFullError'
+    this.archive = archive
+    this.waiting = waiting
+  }
+}
+
+/** The gateway is stopping. */
+export class PoolClosedError extends Error {
+  readonly code = 'POOL_CLOSED'
+  constructor() {
+    super('The service is stopping')
+    this.name = 'PoolClosedError'
+  }
+}
+
+/** The archive refused every context that the operation could use. */
+export class NotSupportedByArchiveError extends Error {
+  readonly code = 'NOT_SUPPORTED_BY_ARCHIVE'
+  readonly archive: string
+  readonly what: string
+  constructor(archive: string, what: string) {
+    super(`Archive ${archive} does not support ${what}`)
+    this.name = 'NotSupportedByArchiveError'
+    this.archive = archive
+    this.what = what
+  }
+}

@@ -1,0 +1,12 @@
+import type { Association } from '../../network/association.ts'
+
+/** An association in use by one operation. Given back exactly once: by `release`, by `discard`, or by disposal. */
+export interface Lease extends AsyncDisposable {
+  readonly association: Association
+  /** It served an operation before: a failure before the first answer may be staleness. */
+  readonly reused: boolean
+  /** Gives it back for others; one that is no longer fit is dropped. */
+  release(): void
+  /** Aborts it. */
+  discard(): void
+}

@@ -1,0 +1,318 @@
+import { AssociationRejectedError } from '../../network/errors.ts'
+import { settlesWithin } from '../../network/settles-within.ts'
+import type { Call, Priority } from '../call.ts'
+import { PoolBusyError, PoolClosedError, PoolFullError } from '../errors.ts'
+import { publishAssociation, type AssociationEvent } from './association-event.ts'
+import type { Lease } from './lease.ts'
+import { GONE_MS, Opener, type Attempt, type Request } from './opener.ts'
+import type { PoolStats } from './pool-stats.ts'
+import { keyOf, type Proposal } from './proposal.ts'
+import { Queue, type Waiter } from './queue.ts'
+import { Holder, Slots, type Slot, type Standing, type StateOf } from './slot.ts'
+
+export interface PoolOptions {
+  readonly archive: string
+  readonly maxAssociations: number
+  /** Milliseconds an unused association is kept, and that a caller waits for one. */
+  readonly timeouts: { readonly idle: number; readonly queue: number }
+  readonly request: Request
+  /** Milliseconds; INTERACTIVE_WAIT_MS unless told. */
+  readonly interactiveWait?: number
+}
+
+/** How long a peer may take to answer a release, in ms. */
+const RELEASE_TIMEOUT_MS = 3_000
+/** How long a limit of the archive's own, found by a rejection, is kept to, in ms. */
+export const CEILING_MS = 60_000
+/**
+ * How long an interactive call waits where transfers hold every association, in ms: time for one to hurry through. What
+ * does not end by then may take as long as its client likes.
+ */
+export const INTERACTIVE_WAIT_MS = 10_000
+
+/** One call's way to an association. */
+interface Turn {
+  readonly waiter: Waiter
+  /** Milliseconds it may still wait. */
+  left: number
+  /** It was served before, and comes back to its place. */
+  isBack: boolean
+}
+
+/**
+ * The associations to one archive: never more than `maxAssociations`, nor than the archive takes. Transfers, which last
+ * as long as a client likes, leave one of them to the others.
+ */
+export class AssociationPool {
+  readonly #options: PoolOptions
+  readonly #slots = new Slots()
+  readonly #queue = new Queue<Slot>()
+  readonly #opener: Opener
+  #arrivals = 0
+  #closed = false
+  /** What the archive takes at once, found by a rejection. */
+  #ceiling = { size: Infinity, until: 0 }
+
+  constructor(options: PoolOptions) {
+    this.#options = options
+    this.#opener = new Opener(options.request, (what, error) =>
+      this.#publish(what === 'extended' ? 'plain' : 'anonymous', error),
+    )
+  }
+
+  get stats(): PoolStats {
+    const opening = this.#slots.count('opening')
+    return {
+      open: this.#slots.size,
+      leased: this.#slots.count('leased') + opening,
+      opening,
+      idle: this.#slots.count('idle'),
+      waiting: this.#queue.size,
+      limit: this.#limit,
+    }
+  }
+
+  /**
+   * An association for a proposal, idle or new. `fresh`: new in any case, when an idle one proved dead; what else was
+   * idle then is let go, since it was most likely forgotten with it.
+   * @throws PoolBusyError, PoolFullError, PoolClosedError, what Association.request throws, the signal's reason
+   */
+  async lease(proposal: Proposal, call: Call, { fresh = false } = {}): Promise<Lease> {
+    const turn = this.#turn({ key: keyOf(proposal), fresh, wants: 'association', call })
+    if (fresh) for (const slot of this.#slots.of('idle')) this.#retire(slot)
+    for (;;) {
+      const slot = await this.#served(turn)
+      if (slot.state.kind === 'leased') return this.#lease(slot, slot.state)
+      const lease = await this.#open(slot, proposal, turn.waiter)
+      if (lease) return lease
+      turn.isBack = true
+    }
+  }
+
+  /**
+   * A place for an association that somebody opens by himself; what is returned gives it back.
+   * @throws PoolBusyError, PoolFullError, PoolClosedError, the signal's reason
+   */
+  async reserve(call: Call): Promise<() => void> {
+    const slot = await this.#served(this.#turn({ key: '', fresh: true, wants: 'place', call }))
+    let isOver = false
+    return () => {
+      if (!isOver) this.#drop(slot)
+      isOver = true
+    }
+  }
+
+  /** Releases what is idle and refuses what is new; leased associations end with their operations. */
+  async close(): Promise<void> {
+    this.#closed = true
+    this.#queue.refuse(new PoolClosedError())
+    for (const slot of this.#slots.of('idle')) this.#retire(slot)
+    await Promise.all(this.#slots.of('closing').map(({ state }) => state.gone))
+  }
+
+  /** As many as configured, or as the archive has lately taken. */
+  get #limit(): number {
+    const { maxAssociations } = this.#options
+    return performance.now() < this.#ceiling.until ? Math.min(this.#ceiling.size, maxAssociations) : maxAssociations
+  }
+
+  /** How many more transfers may begin. */
+  get #transfersLeft(): number {
+    return Math.max(1, this.#limit - 1) - this.#slots.transferCount
+  }
+
+  /** Nobody but transfers will free a place. */
+  get #isHeldByTransfers(): boolean {
+    return this.#slots.transferCount >= this.#limit
+  }
+
+  #turn(waiter: Omit<Waiter, 'arrival'>): Turn {
+    const arrival = this.#arrivals++
+    return { waiter: { ...waiter, arrival }, left: this.#options.timeouts.queue, isBack: false }
+  }
+
+  /** A slot that is the caller's: leased from what was idle, opening, or reserved. */
+  async #served(turn: Turn): Promise<Slot> {
+    const { waiter, isBack } = turn
+    const { signal, deadline = Infinity, priority = 'interactive' } = waiter.call
+    signal.throwIfAborted()
+    if (this.#closed) throw new PoolClosedError()
+    const waiting = this.#queue.waiting(priority)
+    if (this.#queue.isFull(priority) && !isBack) throw new PoolFullError(this.#options.archive, waiting)
+    const began = performance.now()
+    const until = Math.min(began + turn.left, deadline)
+    const { interactiveWait = INTERACTIVE_WAIT_MS } = this.#options
+    // Asked at each mark, since what holds the associations changes.
+    const nextMark = (now: number): number =>
+      priority === 'interactive' ? Math.min(until, now + interactiveWait) : until
+    const late = (): Error | number => {
+      const now = performance.now()
+      // Timers may fire a fraction of a millisecond early.
+      if (now < until - 1 && !this.#isHeldByTransfers) return nextMark(now)
+      return this.#busy(turn.left - (now - began), priority)
+    }
+    const before = isBack && ((other: Waiter): boolean => other.arrival > waiter.arrival)
+    const served = this.#queue.join(waiter, { signal, until: nextMark(began), late, ...(before && { before }) })
+    this.#serve()
+    try {
+      return await served
+    } catch (error) {
+      this.#serve()
+      throw error
+    } finally {
+      turn.left -= performance.now() - began
+    }
+  }
+
+  /** `left`: milliseconds of its time that the caller did not use. */
+  #busy(left: number, priority: Priority): PoolBusyError {
+    const { archive, timeouts } = this.#options
+    const isHeld = priority === 'interactive' ? this.#isHeldByTransfers : this.#transfersLeft <= 0
+    const why = isHeld ? 'transfers' : 'all'
+    return new PoolBusyError(archive, timeouts.queue - Math.max(0, Math.floor(left)), { why, limit: this.#limit })
+  }
+
+  /** Hands out what can be had, in the order of the queue. */
+  #serve(): void {
+    for (;;) {
+      const waiter = this.#queue.next(this.#transfersLeft > 0)
+      if (!waiter) break
+      const slot = this.#take(waiter)
+      if (!slot) {
+        this.#makeRoom()
+        break
+      }
+      this.#queue.serve(waiter, slot)
+    }
+    this.#hurry()
+  }
+
+  #take({ key, fresh, wants, call }: Waiter): Slot | undefined {
+    const holder = new Holder(call)
+    for (const slot of fresh ? [] : this.#slots.of('idle')) {
+      const { standing } = slot.state
+      if (standing.key !== key) continue
+      if (standing.association.idle) {
+        this.#slots.move(slot, { kind: 'leased', holder, standing, reused: true })
+        return slot
+      }
+      this.#abandon(slot)
+    }
+    if (this.#slots.size >= this.#limit) return undefined
+    return this.#slots.add({ kind: wants === 'place' ? 'reserved' : 'opening', holder })
+  }
+
+  /** Releases idle associations so that those who wait find a place; the ones that somebody waits for come last. */
+  #makeRoom(): void {
+    const transfers = this.#queue.size - this.#queue.waiting('interactive')
+    const needed = this.#queue.waiting('interactive') + Math.min(transfers, Math.max(0, this.#transfersLeft))
+    const idle = this.#slots.of('idle')
+    let closing = this.#slots.count('closing')
+    for (const slot of idle) {
+      if (closing >= needed) return
+      if (this.#queue.isWanted(slot.state.standing.key)) continue
+      this.#retire(slot)
+      closing++
+    }
+    if (closing === 0 && idle[0]) this.#retire(idle[0])
+  }
+
+  /** Tells those who hold what others wait for. */
+  #hurry(): void {
+    const waiting = this.#queue.size - this.#queue.waiting('background')
+    if (waiting === 0) return
+    const isHeld = this.#queue.waiting('interactive') > 0 && this.#isHeldByTransfers
+    for (const holder of this.#slots.transfers) if (isHeld || holder.call.priority === 'background') holder.hurry()
+    // One that is interactive may have come to rest: what is left of it waits for its viewer.
+    if (this.#queue.waiting('interactive') === 0 || this.#slots.size < this.#limit) return
+    for (const { state } of this.#slots.of('leased')) if (!state.holder.isTransfer) state.holder.hurry()
+  }
+
+  /** Undefined where the archive takes no more of us: one of those that are open will serve, when its turn is over. */
+  async #open(slot: Slot, proposal: Proposal, { key, call }: Waiter): Promise<Lease | undefined> {
+    const attempt: Attempt = {}
+    const { holder } = slot.state as StateOf<'opening'>
+    try {
+      const association = await this.#opener.open(proposal, attempt, () => this.#slots.size === 1, call)
+      this.#publish('opened')
+      const standing: Standing = { association, proposal, key }
+      const state: StateOf<'leased'> = { kind: 'leased', holder, standing, reused: false }
+      this.#slots.move(slot, state)
+      void association.closed.then(() => this.#onClosed(slot))
+      return this.#lease(slot, state)
+    } catch (error) {
+      const others = this.#slots.besides(slot)
+      const isFull = error instanceof AssociationRejectedError && error.transient && others > 0
+      if (isFull) this.#ceiling = { size: others, until: performance.now() + CEILING_MS }
+      if (attempt.connection) this.#close(slot, false, settlesWithin(attempt.connection, GONE_MS))
+      else this.#drop(slot)
+      this.#publish('failed', error)
+      if (isFull) return undefined
+      throw error
+    }
+  }
+
+  #lease(slot: Slot, { standing: { association }, reused }: StateOf<'leased'>): Lease {
+    let isOver = false
+    const end = (action: () => void) => () => {
+      if (isOver) return
+      isOver = true
+      action()
+    }
+    const release = end(() => this.#giveBack(slot))
+    const discard = end(() => this.#abandon(slot))
+    const dispose = async (): Promise<void> => release()
+    return { association, reused, release, discard, [Symbol.asyncDispose]: dispose }
+  }
+
+  #giveBack(slot: Slot): void {
+    const { standing } = slot.state as StateOf<'leased'>
+    if (!standing.association.idle) return this.#abandon(slot)
+    if (this.#closed || this.#opener.isLess(standing.association, standing.proposal)) return this.#retire(slot)
+    const timer = setTimeout(() => this.#retire(slot), this.#options.timeouts.idle)
+    timer.unref()
+    this.#slots.move(slot, { kind: 'idle', standing, timer })
+    this.#serve()
+  }
+
+  #retire(slot: Slot): void {
+    const { association } = standingOf(slot)
+    const released = association.release(RELEASE_TIMEOUT_MS)
+    this.#close(
+      slot,
+      true,
+      released.then(() => settlesWithin(association.closed, GONE_MS)),
+    )
+  }
+
+  #abandon(slot: Slot): void {
+    const { association } = standingOf(slot)
+    association.abort()
+    this.#close(slot, true, settlesWithin(association.closed, GONE_MS))
+  }
+
+  /** The place is free when the connection is gone, since the archive counts it until then; or in good time. */
+  #close(slot: Slot, stood: boolean, closed: Promise<unknown>): void {
+    const gone = closed.then(() => this.#drop(slot))
+    this.#slots.move(slot, { kind: 'closing', stood, gone })
+  }
+
+  #publish(event: AssociationEvent['event'], error?: unknown): void {
+    publishAssociation({ archive: this.#options.archive, event, error })
+  }
+
+  #onClosed(slot: Slot): void {
+    this.#publish('closed')
+    if (slot.state.kind === 'idle') this.#drop(slot)
+  }
+
+  #drop(slot: Slot): void {
+    this.#slots.drop(slot)
+    this.#serve()
+  }
+}
+
+function standingOf({ state }: Slot): Standing {
+  if (state.kind !== 'leased' && state.kind !== 'idle') throw new Error(`No association stands that is ${state.kind}`)
+  return state.standing
+}
