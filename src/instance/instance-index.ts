@@ -76,7 +76,13 @@ export class InstanceIndex {
   /** Memory that it takes, in bytes. */
   get heldBytes(): number {
     const attributes = this.#attributes.reduce((sum, { length }) => sum + length, 0)
-    return INDEX_BYTES + LAYOUT_BYTES + attributes + VALUE_BYTES * this.values.length + (this.frames?.heldBytes ?? 0)
+    return (
+      INDEX_BYTES +
+      (this.#layout ? LAYOUT_BYTES : 0) +
+      attributes +
+      VALUE_BYTES * this.values.length +
+      (this.frames?.heldBytes ?? 0)
+    )
   }
 
   /** Encoded elements. */

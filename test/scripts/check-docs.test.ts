@@ -13,7 +13,7 @@ describe('faultsOf', () => {
     ['DIMSEGATE_HTTP__PORT, DIMSEGATE_ARCHIVES__1__AETITLE, `DIMSEGATE_`, `DIMSEGATE_CONFIG`'],
     ['dimsegate_pool_associations, dimsegate_http_request_duration_seconds_bucket'],
     [
-      '`src/main.ts`\n1 MiB, `MAX_HEAD_BYTES`, `src/dicom/head.ts`\n5 s, `CANCEL_GRACE_MS`, `src/dimse/scu.ts`\n`PEER_TIMEOUT`, npm run typecheck',
+      '`src/main.ts`\n1 MiB, `MAX_IDENTITY_BYTES`, `src/instance/arrival.ts`\n5 s, `CANCEL_GRACE_MS`, `src/dimse/scu.ts`\n`PEER_TIMEOUT`, npm run typecheck',
     ],
     ['`[index](nowhere.md)` is not a link\n```sh\ncat [a](nowhere.md)\n```'],
   ])('lets pass: %s', (text) => {
@@ -29,8 +29,8 @@ describe('faultsOf', () => {
     ['dimsegate_naps_total', 'no metric is called dimsegate_naps_total'],
     ['`src/nap.ts`', 'there is no src/nap.ts'],
     ['`NAP_BYTES`', 'NAP_BYTES is nowhere in the code'],
-    ['`MAX_HEAD_BYTES` in `src/http/body.ts`', 'MAX_HEAD_BYTES is not in src/http/body.ts'],
-    ['2 MiB, `MAX_HEAD_BYTES`, `src/dicom/head.ts`', 'MAX_HEAD_BYTES is 1048576'],
+    ['`MAX_IDENTITY_BYTES` in `src/http/body.ts`', 'MAX_IDENTITY_BYTES is not in src/http/body.ts'],
+    ['2 MiB, `MAX_IDENTITY_BYTES`, `src/instance/arrival.ts`', 'MAX_IDENTITY_BYTES is 1048576'],
     ['npm run nap', 'package.json has no script nap'],
   ])('objects to: %s', (text, fault) => {
     expect(faults(text)).toEqual([fault])

@@ -46,8 +46,8 @@ export class FrameAssembler {
     this.#held += length
     this.#position = offset + length + (length & 1)
     const ended = this.#given.length < this.#frames ? this.#next() : undefined
-    // One frame, and the fragment that shows where it ends.
-    if (this.#held > 2 * MAX_FRAME_BYTES) throw tooLarge()
+    // Of several, a frame is held with the fragment that shows where it ends.
+    if (this.#held > (this.#frames === 1 ? MAX_FRAME_BYTES : 2 * MAX_FRAME_BYTES)) throw tooLarge()
     return ended
   }
 
