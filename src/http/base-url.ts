@@ -1,5 +1,5 @@
 import type { Config } from '../config/config.ts'
-import type { HttpContext } from './environment.ts'
+import type { HttpContext } from './context.ts'
 
 /**
  * The origin clients reach us by: what is configured; else, behind a trusted proxy, what it says (RFC 7239, or

@@ -1,5 +1,5 @@
 import type { MiddlewareHandler } from 'hono'
-import type { HttpEnv } from './environment.ts'
+import type { HttpEnv } from './context.ts'
 import { RequestError } from './problem.ts'
 
 const METHODS = 'GET, POST, OPTIONS'

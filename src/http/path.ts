@@ -1,8 +1,8 @@
+import type { InstanceUids, Selection } from '../instance/uids.ts'
 import { isUid, type Uid } from '../dicom/uids.ts'
 import { acceptOf, type Accept } from '../dicomweb/negotiate/accept.ts'
 import { resourceUrl } from '../dicomweb/resource.ts'
-import type { InstanceUids, Selection } from '../pacs/instance.ts'
-import type { HttpContext } from './environment.ts'
+import type { HttpContext } from './context.ts'
 import { RequestError } from './problem.ts'
 
 /**

@@ -5,8 +5,6 @@ import type { Arrival } from '../instance/arrival.ts'
 import type { InstanceIndex } from '../instance/instance-index.ts'
 import type { InstanceUids } from '../instance/uids.ts'
 
-export { covers, type InstanceUids, type Selection } from '../instance/uids.ts'
-
 /** A composite instance on its way: `body` is its data set in `syntax`, read once, before the next instance. */
 export interface Instance extends InstanceUids {
   readonly sopClass: Uid

@@ -29,7 +29,10 @@ describe('faultsOf', () => {
     ['dimsegate_naps_total', 'no metric is called dimsegate_naps_total'],
     ['`src/nap.ts`', 'there is no src/nap.ts'],
     ['`NAP_BYTES`', 'NAP_BYTES is nowhere in the code'],
-    ['`MAX_IDENTITY_BYTES` in `src/http/body.ts`', 'MAX_IDENTITY_BYTES is not in src/http/body.ts'],
+    [
+      '`MAX_IDENTITY_BYTES` in `src/http/body/send-stream.ts`',
+      'MAX_IDENTITY_BYTES is not in src/http/body/send-stream.ts',
+    ],
     ['2 MiB, `MAX_IDENTITY_BYTES`, `src/instance/arrival.ts`', 'MAX_IDENTITY_BYTES is 1048576'],
     ['npm run nap', 'package.json has no script nap'],
   ])('objects to: %s', (text, fault) => {

@@ -1,3 +1,4 @@
+import { primed } from '../body/primed.ts'
 import type { Bytes } from '../../dicom/bytes.ts'
 import { Attribute } from '../../dicom/attributes.ts'
 import { vrFor, type Dataset } from '../../dicom/dataset.ts'
@@ -21,9 +22,9 @@ import { deriveCounts, fittingModalities } from '../../pacs/search/derive-counts
 import type { QueryLevel } from '../../pacs/search/query.ts'
 import type { SearchRequest } from '../../pacs/search/search.ts'
 import { Status, StatusError } from '../../dimse/status.ts'
-import { primed, sendStream } from '../body.ts'
-import type { HttpContext } from '../environment.ts'
-import { modelType } from '../metadata.ts'
+import { sendStream } from '../body/send-stream.ts'
+import type { HttpContext } from '../context.ts'
+import { modelType } from '../retrieve/metadata.ts'
 import { RequestError } from '../problem.ts'
 import { pathUid } from '../path.ts'
 

@@ -3,9 +3,9 @@ import type { Bytes, ByteStream } from '../../dicom/bytes.ts'
 import { boundaryOf, parseContentType, type ContentType } from '../../dicomweb/negotiate/content-type.ts'
 import { readFormFiles } from '../../dicomweb/multipart/form-files.ts'
 import { readMultipart } from '../../dicomweb/multipart/reader.ts'
-import type { HttpContext } from '../environment.ts'
+import type { HttpContext } from '../context.ts'
 import { RequestError } from '../problem.ts'
-import { MIN_UPLOAD_RATE } from '../client-pace.ts'
+import { MIN_UPLOAD_RATE } from '../body/client-pace.ts'
 
 /** One file of a store request, read once, before the next. */
 export interface StorePart {

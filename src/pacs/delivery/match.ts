@@ -1,8 +1,9 @@
+import type { InstanceUids, Selection } from '../../instance/uids.ts'
 import type { Uid } from '../../dicom/uids.ts'
 import type { IncomingStore } from '../../dimse/scp.ts'
 import type { Identity } from '../../instance/instance-index.ts'
 import { belongsTo } from '../identify.ts'
-import type { Instance, InstanceUids, Selection } from '../instance.ts'
+import type { Instance } from '../instance.ts'
 
 type Place = Pick<InstanceUids, 'series' | 'sopInstance'>
 

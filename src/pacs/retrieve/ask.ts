@@ -1,6 +1,6 @@
+import type { Selection } from '../../instance/uids.ts'
 import type { Dataset } from '../../dicom/dataset.ts'
 import type { Uid } from '../../dicom/uids.ts'
-import type { Selection } from '../instance.ts'
 import { identifier, selectionKeys, UIDS_ONLY, type QueryLevel } from '../search/query.ts'
 
 /** What one C-GET or C-MOVE asks for: all of a selection, or of a series these instances. */

@@ -1,5 +1,5 @@
+import type { InstanceUids } from '../../instance/uids.ts'
 import type { Uid } from '../../dicom/uids.ts'
-import type { InstanceUids } from '../instance.ts'
 
 type Place = Pick<InstanceUids, 'series' | 'sopInstance'>
 

@@ -1,3 +1,4 @@
+import type { Selection } from '../../../src/instance/uids.ts'
 import { hash } from 'node:crypto'
 import { describe, expect, test } from 'vitest'
 import { Attribute } from '../../../src/dicom/attributes.ts'
@@ -6,7 +7,6 @@ import { encodeDataset, parseDataset } from '../../../src/dicom/dataset-codec.ts
 import { differences } from '../../support/dataset-differences.ts'
 import { EXPLICIT_VR_LITTLE_ENDIAN } from '../../../src/dicom/transfer-syntax.ts'
 import type { Archive } from '../../../src/pacs/archive.ts'
-import type { Selection } from '../../../src/pacs/instance.ts'
 import { collect } from '../../support/byte-stream.ts'
 import { eventually } from '../../support/eventually.ts'
 import { openArchive } from '../../support/gateway-to.ts'

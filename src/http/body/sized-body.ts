@@ -1,0 +1,69 @@
+import { primed } from './primed.ts'
+import type { Bytes, ByteStream } from '../../dicom/bytes.ts'
+import type { SizedBytes } from '../../instance/frames.ts'
+import { sendStream } from './send-stream.ts'
+import { HOLD_BYTES, HOLD_MS } from '../retrieve/delivery.ts'
+import type { HttpContext } from '../context.ts'
+import { RequestError } from '../problem.ts'
+
+/** A body came to another length than was said: to be cut, not ended. */
+class LengthError extends Error {
+  readonly code = 'LENGTH_MISMATCH'
+  constructor() {
+    super('A body has another length than was announced')
+    this.name = 'LengthError'
+  }
+}
+
+/** Bytes that are there, as a value that may be given in part. */
+export function sizedBytes(bytes: Bytes): SizedBytes {
+  return {
+    length: bytes.length,
+    async *bytes(from = 0, to = bytes.length) {
+      yield bytes.subarray(from, to)
+    },
+  }
+}
+
+/** A single body of known length, or the range of it that the client asks for (RFC 9110 14). */
+export async function sendSized(
+  c: HttpContext,
+  { length, bytes }: SizedBytes,
+  headers: Readonly<Record<string, string>>,
+): Promise<Response> {
+  // RFC 9110 13.1.5: nothing of ours has a validator that could match.
+  const range = c.req.header('if-range') === undefined ? rangeOf(c.req.header('range'), length) : undefined
+  const [from, to] = range ?? [0, length]
+  const { stream } = await primed(exactly(bytes(from, to), to - from), HOLD_BYTES, HOLD_MS)
+  const all = {
+    ...headers,
+    'Accept-Ranges': 'bytes',
+    'Content-Length': String(to - from),
+    ...(range && { 'Content-Range': `bytes ${from}-${to - 1}/${length}` }),
+  }
+  return sendStream(c, { status: range ? 206 : 200, headers: all }, stream, c.var.archive.config.timeouts.stall)
+}
+
+/** A body that is to be of a length. @throws LengthError from the iteration */
+export async function* exactly(stream: ByteStream, length: number): AsyncGenerator<Bytes> {
+  let left = length
+  for await (const chunk of stream) {
+    left -= chunk.length
+    if (left < 0) throw new LengthError()
+    yield chunk
+  }
+  if (left > 0) throw new LengthError()
+}
+
+/** First byte and the one behind the last; undefined for the whole. Several ranges are passed over. @throws 416 */
+function rangeOf(header: string | undefined, length: number): readonly [number, number] | undefined {
+  const match = /^\s*bytes\s*=\s*(\d*)\s*-\s*(\d*)\s*$/i.exec(header ?? '')
+  if (!match || (match[1] === '' && match[2] === '')) return undefined
+  const [, first = '', last = ''] = match
+  const from = first === '' ? Math.max(0, length - Number(last)) : Number(first)
+  const to = first === '' || last === '' ? length : Math.min(Number(last) + 1, length)
+  if (from < to) return [from, to]
+  throw new RequestError(416, 'RANGE_NOT_SATISFIABLE', `There are ${length} bytes.`, {
+    'Content-Range': `bytes */${length}`,
+  })
+}

@@ -1,0 +1,185 @@
+import type { CachedInstance } from '../../cache/cached-instance.ts'
+import { Attribute } from '../../dicom/attributes.ts'
+import type { Dataset } from '../../dicom/dataset.ts'
+import type { TransferSyntax } from '../../dicom/transfer-syntax.ts'
+import { STORAGE_ROOT } from '../../dicom/uids.ts'
+import type { Accept } from '../../dicomweb/negotiate/accept.ts'
+import { isVideo, mediaTypeOf } from '../../dicomweb/negotiate/bulk-media.ts'
+import { allFrames, checkFrames, layoutOf, run, wholePixelData, type SizedBytes } from '../../instance/frames.ts'
+import { headAttributes } from '../../instance/head.ts'
+import {
+  IMAGE_TYPES,
+  negotiateRendered,
+  type ImageType,
+  type RenderedOffer,
+  type RenderedType,
+} from '../../dicomweb/negotiate/negotiate-rendered.ts'
+import type { PixelLayout } from '../../instance/pixel-layout.ts'
+import { MAX_PIXELS, type RenderedParams } from '../../dicomweb/params/rendered-params.ts'
+import { reportHtml, reportText } from '../../dicomweb/encode/report.ts'
+import { formatTag } from '../../dicom/tag.ts'
+import { isDecodable } from '../../imaging/codecs/decode-frame.ts'
+import { annotationOverlay } from '../../imaging/picture/annotate.ts'
+import { Animation, checkAnimation } from '../../imaging/picture/animation.ts'
+import { encodePicture } from '../../imaging/picture/encode-picture.ts'
+import { placePicture, type Placement } from '../../imaging/picture/place-picture.ts'
+import { annotationOf } from './annotation.ts'
+import { drawingHeader, drawInstance, frameTime } from './drawn-frame.ts'
+import { documentOf } from '../retrieve/encapsulated-document.ts'
+import type { HttpContext } from '../context.ts'
+import { requiredLayout } from '../retrieve/pixel-source.ts'
+import { RequestError } from '../problem.ts'
+import { upTo } from './value-bound.ts'
+import { sizedBytes } from '../body/sized-body.ts'
+
+/** Something as it is shown to people. */
+export interface Rendering {
+  readonly media: RenderedType
+  readonly form: RenderedOffer['form']
+  readonly value: SizedBytes
+}
+
+export interface RenderRequest {
+  readonly params: RenderedParams
+  readonly accept: Accept
+  readonly forms: readonly RenderedOffer['form'][]
+  /** Frames to show, counted from 1; all unless told. */
+  readonly frames?: readonly number[]
+}
+
+/** Times a frame that encoding an animation may take. */
+const ANIMATION_TURNS = 4
+/** Of the content of a report: a longer one is given as DICOM only. */
+export const MAX_REPORT_BYTES = 8 * 1024 * 1024
+/** What a report is shown as, its default first. */
+export const REPORT_TYPES: readonly RenderedType[] = ['text/html', 'text/plain']
+const REPORT_ROOT = `${STORAGE_ROOT}88.`
+const PDF = 'application/pdf'
+
+/**
+ * Renders an instance as the client wants it (PS3.18 8.7.4); undefined where nothing that can be made of it is
+ * acceptable. Of many frames JPEG and PNG show the first that is asked for, GIF all.
+ * @throws UnusableImageError, CodestreamError, CodecStoppedError, NoSuchFrameError, RegionOutsideError,
+ *   AnimationTooLargeError, ImagingBusyError, RequestError (404, 413), and what reading it throws
+ */
+export async function renderInstance(
+  c: HttpContext,
+  instance: CachedInstance,
+  request: RenderRequest,
+): Promise<Rendering | undefined> {
+  const { accept, forms } = request
+  const layout = await (request.frames ? requiredLayout(instance) : layoutOf(instance))
+  // The frames of a video are one bitstream.
+  if (request.frames && isVideo(instance.syntax)) return undefined
+  const frames = request.frames ?? allFrames(layout?.frames ?? 0)
+  const media = await renderedTypes(instance, layout, frames.length)
+  const [offer] = negotiateRendered(accept, { media, forms })
+  if (!offer) return undefined
+  if (layout && isVideo(instance.syntax)) {
+    return { ...offer, value: await wholePixelData(instance, layout) }
+  }
+  if (layout) {
+    checkFrames(frames, layout.frames)
+    return { ...offer, value: await renderImage(c, instance, layout, frames, offer.media as ImageType, request) }
+  }
+  if (offer.media === PDF) return { ...offer, value: await pdfOf(instance) }
+  return { ...offer, value: sizedBytes(Buffer.from(await renderReport(instance, offer.media), 'utf8')) }
+}
+
+/** What can be made of an instance, its default first. */
+export async function renderedTypes(
+  instance: CachedInstance,
+  layout: PixelLayout | undefined,
+  frames: number,
+): Promise<readonly RenderedType[]> {
+  if (layout && isVideo(instance.syntax)) return [mediaTypeOf(instance.syntax) as RenderedType]
+  if (layout && !isDrawable(instance.syntax)) return []
+  if (layout) return frames > 1 ? ANIMATED_FIRST : IMAGE_TYPES
+  if (instance.sopClass.startsWith(REPORT_ROOT)) return REPORT_TYPES
+  const { type } = await documentOf(instance)
+  return type === PDF ? [PDF] : []
+}
+
+/** Native, or with a decoder. */
+export function isDrawable({ encapsulated, uid }: TransferSyntax): boolean {
+  return !encapsulated || isDecodable(uid)
+}
+
+const ANIMATED_FIRST: readonly RenderedType[] = ['image/gif', 'image/jpeg', 'image/png']
+
+/** One picture of an instance, or of several frames an animation. */
+async function renderImage(
+  c: HttpContext,
+  instance: CachedInstance,
+  layout: PixelLayout,
+  frames: readonly number[],
+  type: ImageType,
+  { params }: RenderRequest,
+): Promise<SizedBytes> {
+  if (type !== 'image/gif' || frames.length === 1) {
+    return sizedBytes(await drawPicture(c, instance, layout, frames[0]!, type, params))
+  }
+  const { window, viewport } = params
+  const placement = within(placePicture(layout.columns, layout.rows, viewport))
+  checkAnimation(frames.length, placement)
+  const { imaging, signal } = c.var
+  const header = await drawingHeader(instance)
+  const delay = frameTime(header)
+  const annotation = annotationOf(header, params)
+  return imaging.animate(async () => {
+    const overlay =
+      annotation && (await imaging.inTurn((timeout) => annotationOverlay(annotation, placement, timeout), signal))
+    const animation = new Animation(frames.length, placement, overlay)
+    for (const frame of frames) {
+      await drawInstance(c, instance, { layout, frame, window }, (...drawn) => animation.add(...drawn))
+    }
+    const encode = (timeout: number): Promise<Uint8Array> =>
+      animation.encode({ delay, timeout: timeout * ANIMATION_TURNS })
+    return sizedBytes(await imaging.inTurn(encode, signal))
+  }, signal)
+}
+
+/** One frame as a picture. */
+export async function drawPicture(
+  c: HttpContext,
+  instance: CachedInstance,
+  layout: PixelLayout,
+  frame: number,
+  type: ImageType,
+  params: RenderedParams,
+): Promise<Uint8Array> {
+  const { window, viewport, quality, iccProfile } = params
+  const annotation = annotationOf(await drawingHeader(instance), params)
+  return drawInstance(c, instance, { layout, frame, window }, async (picture, timeout) => {
+    const placement = within(placePicture(picture.width, picture.height, viewport))
+    const overlay = annotation && (await annotationOverlay(annotation, placement, timeout))
+    return encodePicture(picture, placement, { type, quality, profile: iccProfile !== 'no', overlay, timeout })
+  })
+}
+
+function within(placement: Placement): Placement {
+  if (placement.width * placement.height <= MAX_PIXELS) return placement
+  throw new RequestError(413, 'PICTURE_TOO_LARGE', `A picture has at most ${MAX_PIXELS} pixels. Ask for a viewport.`)
+}
+
+async function renderReport(instance: CachedInstance, media: RenderedType): Promise<string> {
+  const dataset = await readReport(instance)
+  return media === 'text/html' ? reportHtml(dataset) : reportText(dataset)
+}
+
+async function readReport(instance: CachedInstance): Promise<Dataset> {
+  const tooLarge = (): Error =>
+    new RequestError(413, 'REPORT_TOO_LARGE', `A report of over ${MAX_REPORT_BYTES} bytes is not rendered.`)
+  return headAttributes(instance, { omit: upTo(MAX_REPORT_BYTES, tooLarge) })
+}
+
+async function pdfOf(instance: CachedInstance): Promise<SizedBytes> {
+  const path = formatTag(Attribute.EncapsulatedDocument)
+  const { length } = await documentOf(instance)
+  for (const { header, offset, path: at } of instance.index.values) {
+    if (at !== path || header.length === undefined) continue
+    // The length without the pad, where it is told.
+    return run(instance, offset, Math.min(length ?? header.length, header.length))
+  }
+  throw new RequestError(404, 'NO_SUCH_BULK_DATA', 'The instance has no document.')
+}

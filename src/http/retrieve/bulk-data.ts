@@ -1,0 +1,170 @@
+import type { CachedInstance } from '../../cache/cached-instance.ts'
+import { Attribute } from '../../dicom/attributes.ts'
+import { formatTag } from '../../dicom/tag.ts'
+import { bulkBytes, bulkValues, findValue } from '../../instance/bulk-values.ts'
+import type { BulkValue } from '../../instance/instance-index.ts'
+import { isOmitted } from '../../dicomweb/encode/encoded-model.ts'
+import { allFrames, layoutOf, type SizedBytes } from '../../instance/frames.ts'
+import {
+  negotiateBulkData,
+  representPixelData,
+  representValue,
+  type BulkOffer,
+  type Representation,
+} from '../../dicomweb/negotiate/negotiate-bulk.ts'
+import { Delivery, notAcceptable, notFound, type Part } from './delivery.ts'
+import type { HttpContext } from '../context.ts'
+import { documentOf } from './encapsulated-document.ts'
+import { frameParts } from './frames.ts'
+import { acceptHeader, instanceUrl, pathInstance, pathSelection } from '../path.ts'
+import { concernsOneInstance } from './instance-fault.ts'
+import { givenPixels, openPixelData } from './pixel-source.ts'
+import { exactly, sendSized } from '../body/sized-body.ts'
+
+const PATH = /^[0-9A-F]{8}(\/\d{1,6}\/[0-9A-F]{8})*$/
+const DOCUMENT = formatTag(Attribute.EncapsulatedDocument)
+const PIXELS = [Attribute.PixelData, Attribute.FloatPixelData, Attribute.DoubleFloatPixelData].map(formatTag)
+
+/** A BulkDataURI of ours: tags, with item numbers from 0 between them (PS3.18 10.4.3.3.5). */
+export async function retrieveBulkDataElement(c: HttpContext): Promise<Response> {
+  const path = (c.req.param('path') ?? '').toUpperCase()
+  if (!PATH.test(path)) throw notFound()
+  const uids = pathInstance(c)
+  if (PIXELS.includes(path)) return retrieveOnePixelData(c, path)
+  const offers = offersFor(c, true)
+  const { archive, cache, signal } = c.var
+  using instance = await cache.instance(archive, uids, { compressed: true, part: true }, { signal })
+  const element = await findValue(instance, path)
+  if (!element) throw notFound()
+  const own = path === DOCUMENT ? await documentOf(instance) : undefined
+  const representation = representElement(offers, element, instance, own?.type)
+  if (!representation) throw notAcceptable()
+  const value = await bulkBytes(instance, element, own?.length)
+  return await sendValue(c, value, representation, `${instanceUrl(c, instance)}/bulkdata/${path}`)
+}
+
+/** Pixel data of an instance (PS3.18 10.4): a value, or one part for each frame of compressed data. */
+async function retrieveOnePixelData(c: HttpContext, path?: string): Promise<Response> {
+  const uids = pathInstance(c)
+  const offers = offersFor(c, true)
+  using pixels = await openPixelData(c, uids, offers)
+  const { layout, instance } = pixels
+  if (path !== undefined && path !== formatTag(layout.tag)) throw notFound()
+  const url = instanceUrl(c, instance)
+  const value = pixels.value()
+  if (value) {
+    const location = `${url}/bulkdata/${formatTag(layout.tag)}`
+    return await sendValue(c, await value, pixels.representation, location)
+  }
+  const inParts = givenPixels(
+    c,
+    instance,
+    layout,
+    offers.filter(({ form }) => form === 'multipart'),
+    true,
+  )
+  if (!inParts) throw notAcceptable()
+  const parts = frameParts(inParts, allFrames(layout.frames), url)
+  return await new Delivery().sendMultipart(c, parts, {})
+}
+
+/** All bulk data of a study, a series or an instance, each value a part. */
+export function retrieveBulkData(c: HttpContext): Promise<Response> {
+  return retrieveAll(c, false)
+}
+
+/** The pixel data of a study, a series or an instance. */
+export async function retrievePixelData(c: HttpContext): Promise<Response> {
+  return c.req.param('instance') === undefined ? retrieveAll(c, true) : retrieveOnePixelData(c)
+}
+
+async function retrieveAll(c: HttpContext, pixelsOnly: boolean): Promise<Response> {
+  const offers = offersFor(c, false)
+  const { archive, cache, signal } = c.var
+  const instances = cache.retrieve(archive, pathSelection(c), { compressed: true, lingers: false }, { signal })
+  const delivery = new Delivery()
+  const parts = delivery.parts(instances, (instance) => partsOf(c, instance, offers, pixelsOnly, delivery))
+  return delivery.sendMultipart(c, parts, {})
+}
+
+/** The values of an instance that the client accepts; the delivery is told of the others. */
+async function* partsOf(
+  c: HttpContext,
+  instance: CachedInstance,
+  offers: readonly BulkOffer[],
+  pixelsOnly: boolean,
+  delivery: Delivery,
+): AsyncGenerator<Part> {
+  const url = instanceUrl(c, instance)
+  if (!pixelsOnly) {
+    for await (const element of bulkValues(instance)) {
+      if (isOmitted(element.header.tag)) continue
+      const own = element.path === DOCUMENT ? await documentOf(instance) : undefined
+      const representation = representElement(offers, element, instance, own?.type)
+      if (!representation) delivery.leaveOut()
+      else {
+        const value = await bulkBytes(instance, element, own?.length)
+        yield part(value, representation, `${url}/bulkdata/${element.path}`)
+      }
+    }
+  }
+  const layout = await layoutOf(instance)
+  if (!layout) return
+  const pixels = givenPixels(c, instance, layout, offers, true)
+  if (!pixels) {
+    delivery.leaveOut()
+    return
+  }
+  // One that is damaged is left out of the others.
+  const fault = await pixels.ready().catch((error: unknown) => error)
+  if (fault !== undefined) {
+    if (!concernsOneInstance(fault)) throw fault as Error
+    delivery.leaveOut(fault as Error)
+    return
+  }
+  const value = pixels.value()
+  if (value) yield part(await value, pixels.representation, `${url}/bulkdata/${formatTag(layout.tag)}`)
+  else yield* frameParts(pixels, allFrames(layout.frames), url)
+}
+
+function part({ length, bytes }: SizedBytes, { contentType }: Representation, location: string): Part {
+  const headers = { 'Content-Type': contentType, 'Content-Length': length, 'Content-Location': location }
+  return { headers, body: exactly(bytes(), length) }
+}
+
+async function sendValue(
+  c: HttpContext,
+  value: SizedBytes,
+  representation: Representation,
+  location: string,
+): Promise<Response> {
+  const { contentType, form } = representation
+  if (form === 'single') {
+    return sendSized(c, value, {
+      'Content-Type': contentType,
+      'Content-Location': location,
+      // A document says itself what it is: a page among them is not to act. Browsers show no PDF in a sandbox.
+      ...(contentType !== 'application/pdf' && { 'Content-Security-Policy': "default-src 'none'; sandbox" }),
+    })
+  }
+  async function* parts(): AsyncGenerator<Part> {
+    yield part(value, representation, location)
+  }
+  return new Delivery().sendMultipart(c, parts(), {})
+}
+
+function offersFor(c: HttpContext, single: boolean): BulkOffer[] {
+  const offers = negotiateBulkData(acceptHeader(c), { single })
+  if (offers.length === 0) throw notAcceptable()
+  return offers
+}
+
+/** Fragments in an item, of an icon, are as compressed as the instance's own. */
+function representElement(
+  offers: readonly BulkOffer[],
+  { fragments }: BulkValue,
+  { syntax }: CachedInstance,
+  own: string | undefined,
+): Representation | undefined {
+  return fragments ? representPixelData(offers, syntax, true) : representValue(offers, own)
+}

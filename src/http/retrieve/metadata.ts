@@ -1,0 +1,82 @@
+import type { Bytes } from '../../dicom/bytes.ts'
+import type { Dataset, Element } from '../../dicom/dataset.ts'
+import type { EncodeOptions } from '../../dicomweb/encode/encoded-model.ts'
+import { encodeJson } from '../../dicomweb/encode/json.ts'
+import { readMetadata } from '../../dicomweb/metadata.ts'
+import { negotiateModel, type ModelType } from '../../dicomweb/negotiate/negotiate.ts'
+import { resourceUrl } from '../../dicomweb/resource.ts'
+import { encodeXml } from '../../dicomweb/encode/xml.ts'
+import type { CachedInstance } from '../../cache/cached-instance.ts'
+import { Delivery, type Part } from './delivery.ts'
+import type { HttpContext } from '../context.ts'
+import { FOUND_ONLY, foundMetadata } from './found-metadata.ts'
+import { acceptHeader, pathSelection } from '../path.ts'
+import { RequestError } from '../problem.ts'
+
+/** What negotiation chose for metadata and search results. @throws RequestError 406 */
+export function modelType(c: HttpContext): ModelType {
+  const type = negotiateModel(acceptHeader(c))
+  if (type) return type
+  throw new RequestError(
+    406,
+    'NOT_ACCEPTABLE',
+    'This is given as application/dicom+json, application/json or multipart/related; type="application/dicom+xml".',
+  )
+}
+
+/** Metadata of a study, a series or an instance (PS3.18 10.4), instance by instance as their headers arrive. */
+export async function retrieveMetadata(c: HttpContext): Promise<Response> {
+  const type = modelType(c)
+  const selection = pathSelection(c)
+  const { archive, cache, signal, base } = c.var
+  const delivery = new Delivery()
+  const isXml = type === 'application/dicom+xml'
+  const found = archive.config.metadata === 'find'
+  const retrieved = (): AsyncIterable<CachedInstance> => {
+    const instances = cache.retrieve(archive, selection, { compressed: true, lingers: true }, { signal })
+    return selection.instance === undefined ? instances : first(instances)
+  }
+  const parts = found
+    ? delivery.parts(foundMetadata(archive, selection, { signal }), (metadata) => document(metadata, {}, isXml))
+    : delivery.parts(retrieved(), (instance) => documentOf(instance, base, isXml))
+  const headers = found ? { Warning: [`299 ${base}: ${FOUND_ONLY}`] } : {}
+  if (isXml) return delivery.sendMultipart(c, parts, headers)
+  return delivery.send(c, array(parts), { 'Content-Type': type, ...headers })
+}
+
+async function* documentOf(instance: CachedInstance, base: string, isXml: boolean): AsyncGenerator<Part> {
+  const { study, series, sopInstance } = instance
+  const url = resourceUrl(base, { study, series, instance: sopInstance })
+  const metadata = await readMetadata(instance.body, instance.syntax, instance.received)
+  const bulkDataUri = (path: string, { omitted }: Element): string | undefined =>
+    omitted ? `${url}/bulkdata/${path}` : undefined
+  yield* document(metadata, { bulkDataUri }, isXml)
+}
+
+/** There is one: its header is here long before the archive has sent its pixels, and says that there are no others. */
+async function* first<T>(items: AsyncIterable<T>): AsyncGenerator<T> {
+  for await (const item of items) {
+    yield item
+    return
+  }
+}
+
+async function* document(metadata: Dataset, options: EncodeOptions, isXml: boolean): AsyncGenerator<Part> {
+  const text = isXml ? encodeXml(metadata, options) : encodeJson(metadata, options)
+  yield { headers: { 'Content-Type': 'application/dicom+xml' }, body: once(Buffer.from(text)) }
+}
+
+async function* once(bytes: Bytes): AsyncGenerator<Bytes> {
+  yield bytes
+}
+
+/** A JSON array of what the parts hold. */
+async function* array(parts: AsyncIterable<Part>): AsyncGenerator<Bytes> {
+  let separator = '['
+  for await (const { body } of parts) {
+    yield Buffer.from(separator)
+    yield* body
+    separator = ','
+  }
+  yield Buffer.from(separator === '[' ? '[]' : ']')
+}

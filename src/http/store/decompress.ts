@@ -1,0 +1,39 @@
+import type { Bytes, ByteStream } from '../../dicom/bytes.ts'
+import { replay } from '../../dicom/part10.ts'
+import { EXPLICIT_VR_LITTLE_ENDIAN } from '../../dicom/transfer-syntax.ts'
+import { planTranscoding } from '../../imaging/transcode/plan-transcoding.ts'
+import { hasHead } from '../../instance/head.ts'
+import type { Instance } from '../../pacs/instance.ts'
+import type { HttpContext } from '../context.ts'
+import { converted } from '../retrieve/conversion.ts'
+
+/** What is held of an instance before its pixel data: the functional groups of many frames are long. */
+export const MAX_HEADER_BYTES = 16 * 1024 * 1024
+
+/** An instance that is to be stored, uncompressed, if archives[].store.decompress allows it and it can be done. */
+export async function decompressed(c: HttpContext, instance: Instance): Promise<ByteStream | undefined> {
+  const { syntax } = instance
+  const { decompress } = c.var.archive.config.store
+  if (decompress === 'never' || (decompress === 'lossless' && syntax.lossy)) return undefined
+  const body = await readToPixels(instance)
+  const { layout } = instance.index
+  const plan = body && layout && planTranscoding(layout.header, syntax, EXPLICIT_VR_LITTLE_ENDIAN)
+  return plan && (await converted(c, body, plan))
+}
+
+/** The data set from its start, read as far as its pixel data; undefined where that is too far. @throws what its body throws */
+async function readToPixels({ index, body }: Instance): Promise<ByteStream | undefined> {
+  const iterator: AsyncIterator<Bytes, unknown> = body[Symbol.asyncIterator]()
+  const held: Bytes[] = []
+  let size = 0
+  while (!hasHead(index)) {
+    const { value, done } = await iterator.next()
+    if (done) break
+    held.push(value)
+    size += value.length
+    if (size <= MAX_HEADER_BYTES) continue
+    await iterator.return?.()
+    return undefined
+  }
+  return replay(held, iterator)
+}
