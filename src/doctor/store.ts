@@ -2,7 +2,7 @@ import { randomUUID } from 'node:crypto'
 import { Attribute } from '../dicom/attributes.ts'
 import { Dataset } from '../dicom/dataset.ts'
 import { encodeDataset } from '../dicom/dataset-codec.ts'
-import { encapsulatedSyntaxes, isNative, transferSyntax } from '../dicom/transfer-syntax.ts'
+import { encapsulatedSyntaxes, isNative, SyntaxUid, transferSyntax } from '../dicom/transfer-syntax.ts'
 import { STORAGE_ROOT, type Uid } from '../dicom/uids.ts'
 import { Scu } from '../dimse/scu.ts'
 import { statusClass } from '../dimse/status.ts'
@@ -90,7 +90,10 @@ function summary(taken: ReadonlyMap<string, readonly Uid[]>): findings.Storable 
 export async function storeOne(probe: Probe): Promise<void> {
   const image = synthetic()
   const proposal = storeProposal([], MAX_CONTEXTS)
-  const { contexts } = storeProposal([{ sopClass: SECONDARY_CAPTURE, syntax: '1.2.840.10008.1.2.1' }], MAX_CONTEXTS)
+  const { contexts } = storeProposal(
+    [{ sopClass: SECONDARY_CAPTURE, syntax: SyntaxUid.explicitVrLittleEndian }],
+    MAX_CONTEXTS,
+  )
   await probe.step(
     'C-STORE of a synthetic image',
     (signal) =>

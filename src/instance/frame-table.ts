@@ -1,5 +1,5 @@
 import type { Bytes } from '../dicom/bytes.ts'
-import type { Uid } from '../dicom/uids.ts'
+import type { TransferSyntax } from '../dicom/transfer-syntax.ts'
 
 /** A fragment of encapsulated pixel data: where its bytes are in the data set. */
 export interface Fragment {
@@ -25,9 +25,6 @@ export const MAX_FRAMES = 1_000_000
 export const MAX_FRAGMENTS = MAX_FRAMES + 1
 
 export const ITEM_HEADER_BYTES = 8
-const PREFIX = '1.2.840.10008.1.2'
-/** Syntaxes in which a fragment is a frame (PS3.5 A.4.2, A.4.11, A.4.13). */
-const ONE_EACH: ReadonlySet<Uid> = new Set(['.5', '.1.98', '.8.1'].map((suffix) => PREFIX + suffix))
 
 /** The bytes of the Basic Offset Table of so many frames; of another length it is of no use (PS3.5 A.4). */
 export function basicTableBytes(frames: number): number {
@@ -43,7 +40,7 @@ type Verdict = readonly Fragment[] | 'unfit' | 'later'
  * is passed over. Grows with the fragments, in their order; fragments without bytes are of no account.
  */
 export class FrameTable {
-  readonly #syntax: Uid
+  readonly #syntax: TransferSyntax
   readonly #frames: number
   readonly #extended: ExtendedOffsets | undefined
   #basic: readonly number[] | undefined
@@ -61,7 +58,7 @@ export class FrameTable {
   #cut: readonly number[] | undefined
 
   /** Of an image of so many frames. */
-  constructor(syntax: Uid, frames: number, extended?: ExtendedOffsets) {
+  constructor(syntax: TransferSyntax, frames: number, extended?: ExtendedOffsets) {
     this.#syntax = syntax
     this.#frames = frames
     this.#extended = extended
@@ -130,7 +127,7 @@ export class FrameTable {
     const certain = this.located(frame)
     if (certain !== undefined || this.#frames === 1 || this.#origin === undefined) return certain
     if (this.#byTables(frame) === 'later') return undefined
-    const starts = ONE_EACH.has(this.#syntax) ? this.#filled : this.#starts
+    const starts = this.#syntax.fragmentIsFrame ? this.#filled : this.#starts
     const [from, to] = [starts[frame - 1], starts[frame]]
     return from === undefined || to === undefined ? undefined : this.#slice(from, to)
   }

@@ -1,13 +1,16 @@
 import { Attribute } from '../dicom/attributes.ts'
-import { beginsBitstream, SIGNATURE_BYTES } from '../dicom/bitstream-start.ts'
 import { swapped } from '../dicom/byte-order.ts'
 import { concat, type Bytes } from '../dicom/bytes.ts'
 import { MalformedDataSetError, type ElementHeader, type ElementToken } from '../dicom/element-reader.ts'
 import { ElementWriter } from '../dicom/element-writer.ts'
 import { withoutPadding } from '../dicom/padding.ts'
 import { formatTag, type Tag } from '../dicom/tag.ts'
-import { EXPLICIT_VR_LITTLE_ENDIAN } from '../dicom/transfer-syntax.ts'
-import type { Uid } from '../dicom/uids.ts'
+import {
+  beginsBitstream,
+  EXPLICIT_VR_LITTLE_ENDIAN,
+  SIGNATURE_BYTES,
+  type TransferSyntax,
+} from '../dicom/transfer-syntax.ts'
 import { representation } from '../dicom/vr.ts'
 import { isBulkData, isPixelData } from './bulk-attributes.ts'
 import { basicTableBytes, FrameTable, MAX_FRAMES } from './frame-table.ts'
@@ -52,7 +55,7 @@ interface Fragmented {
 /** Makes the index of a data set of its tokens, as they come. */
 export class Indexer {
   readonly index = new InstanceIndex()
-  readonly #syntax: Uid
+  readonly #syntax: TransferSyntax
   readonly #around: Around[] = []
   #value: { readonly header: ElementHeader; readonly bigEndian: boolean; readonly pieces: Bytes[] } | undefined
   #fragmented: Fragmented | undefined
@@ -60,7 +63,7 @@ export class Indexer {
   #isPastIdentity = false
 
   /** Of a data set in a transfer syntax. */
-  constructor(syntax: Uid) {
+  constructor(syntax: TransferSyntax) {
     this.#syntax = syntax
   }
 

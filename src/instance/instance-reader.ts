@@ -42,7 +42,7 @@ export class InstanceReader {
     this.syntax = isRewritten ? EXPLICIT_VR_LITTLE_ENDIAN : syntax
     this.#reader = new ElementReader(syntax)
     this.#writer = isRewritten ? new ElementWriter(EXPLICIT_VR_LITTLE_ENDIAN) : undefined
-    this.#indexer = new Indexer(this.syntax.uid)
+    this.#indexer = new Indexer(this.syntax)
     this.#strict = strict
   }
 

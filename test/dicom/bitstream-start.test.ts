@@ -1,14 +1,19 @@
 import { describe, expect, it } from 'vitest'
-import { beginsBitstream, SIGNATURE_BYTES } from '../../src/dicom/bitstream-start.ts'
+import {
+  beginsBitstream,
+  SIGNATURE_BYTES,
+  transferSyntax,
+  type TransferSyntax,
+} from '../../src/dicom/transfer-syntax.ts'
 
 const bytes = (hex: string): Buffer => Buffer.from(hex, 'hex')
-const uid = (last: number): string => `1.2.840.10008.1.2.4.${last}`
+const uid = (last: number): TransferSyntax => transferSyntax(`1.2.840.10008.1.2.4.${last}`)
 const [JPEG, JPEG_LS, JPEG_2000, HTJ2K, JPEG_XL] = [50, 80, 90, 201, 110].map(uid) as [
-  string,
-  string,
-  string,
-  string,
-  string,
+  TransferSyntax,
+  TransferSyntax,
+  TransferSyntax,
+  TransferSyntax,
+  TransferSyntax,
 ]
 
 describe('a fragment', () => {

@@ -2,11 +2,12 @@ import {
   EXPLICIT_VR_LITTLE_ENDIAN,
   isKnownTransferSyntax,
   isWebSyntax,
+  OCTET_STREAM,
   transferSyntax,
   type TransferSyntax,
 } from '../../dicom/transfer-syntax.ts'
 import type { Accept, MediaRange } from './accept.ts'
-import { defaultSyntaxOf, mediaTypeOf, OCTET_STREAM, withoutAlias } from './bulk-media.ts'
+import { defaultSyntaxOf, withoutAlias } from './bulk-media.ts'
 import { choose, isAnyOf, isMultipartRelated, payloadOf, syntaxParameter, type Negotiable } from './negotiate.ts'
 
 /** One way to answer with frames, pixel data or other bulk data. */
@@ -85,7 +86,7 @@ export function representPixelData(
   lossyToo: boolean,
 ): Representation | undefined {
   const uid = stored.encapsulated ? stored.uid : EXPLICIT_VR_LITTLE_ENDIAN.uid
-  const own = mediaTypeOf(stored)
+  const own = stored.media
   for (const { form, media, syntax } of offers) {
     const isOctets = media === OCTET_STREAM
     const given = isOctets ? OCTET_STREAM : own
@@ -116,9 +117,9 @@ export function wantedSyntaxes(
     if (uid === undefined || !isKnownTransferSyntax(uid)) return []
     const syntax = transferSyntax(uid)
     const isOctets = media === OCTET_STREAM
-    const isWanted = isOctets ? isWebSyntax(syntax) && !syntax.deflated : matches(media, mediaTypeOf(syntax))
+    const isWanted = isOctets ? isWebSyntax(syntax) && !syntax.deflated : matches(media, syntax.media)
     if (!isWanted) return []
-    return [{ form, contentType: `${isOctets ? media : mediaTypeOf(syntax)}; transfer-syntax=${uid}`, syntax }]
+    return [{ form, contentType: `${isOctets ? media : syntax.media}; transfer-syntax=${uid}`, syntax }]
   })
 }
 

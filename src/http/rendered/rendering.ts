@@ -4,7 +4,7 @@ import type { Dataset } from '../../dicom/dataset.ts'
 import type { TransferSyntax } from '../../dicom/transfer-syntax.ts'
 import { STORAGE_ROOT } from '../../dicom/uids.ts'
 import type { Accept } from '../../dicomweb/negotiate/accept.ts'
-import { isVideo, mediaTypeOf } from '../../dicomweb/negotiate/bulk-media.ts'
+import { isVideo } from '../../dicom/transfer-syntax.ts'
 import { allFrames, checkFrames, layoutOf, run, wholePixelData, type SizedBytes } from '../../instance/frames.ts'
 import { headAttributes } from '../../instance/head.ts'
 import {
@@ -92,7 +92,7 @@ export async function renderedTypes(
   layout: PixelLayout | undefined,
   frames: number,
 ): Promise<readonly RenderedType[]> {
-  if (layout && isVideo(instance.syntax)) return [mediaTypeOf(instance.syntax) as RenderedType]
+  if (layout && isVideo(instance.syntax)) return [instance.syntax.media as RenderedType]
   if (layout && !isDrawable(instance.syntax)) return []
   if (layout) return frames > 1 ? ANIMATED_FIRST : IMAGE_TYPES
   if (instance.sopClass.startsWith(REPORT_ROOT)) return REPORT_TYPES

@@ -1,4 +1,4 @@
-import { isVideo } from '../../dicomweb/negotiate/bulk-media.ts'
+import { isVideo } from '../../dicom/transfer-syntax.ts'
 import { checkFrames } from '../../instance/frames.ts'
 import { negotiateBulkData } from '../../dicomweb/negotiate/negotiate-bulk.ts'
 import { Delivery, notAcceptable, type Part } from './delivery.ts'

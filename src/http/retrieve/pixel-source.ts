@@ -3,7 +3,7 @@ import type { CachedInstance } from '../../cache/cached-instance.ts'
 import { Attribute } from '../../dicom/attributes.ts'
 import { concat, type Bytes } from '../../dicom/bytes.ts'
 import { EXPLICIT_VR_LITTLE_ENDIAN } from '../../dicom/transfer-syntax.ts'
-import { isVideo } from '../../dicomweb/negotiate/bulk-media.ts'
+import { isVideo } from '../../dicom/transfer-syntax.ts'
 import { frameOf, layoutOf, wholePixelData, type SizedBytes } from '../../instance/frames.ts'
 import {
   byWish,

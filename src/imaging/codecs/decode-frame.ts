@@ -1,6 +1,7 @@
 import { inflateRawSync } from 'node:zlib'
 import type { Bytes } from '../../dicom/bytes.ts'
 import { sharesChrominance } from '../../dicom/photometric-interpretation.ts'
+import { SyntaxUid } from '../../dicom/transfer-syntax.ts'
 import type { Uid } from '../../dicom/uids.ts'
 import { frameBits, type ImageDescription } from '../image-description.ts'
 import { allocated } from './allocated-samples.ts'
@@ -15,25 +16,24 @@ import type { Samples } from './wasm-codec.ts'
 
 type Decode = (frame: Bytes, image: ImageDescription) => Bytes | Promise<Bytes>
 
-const PREFIX = '1.2.840.10008.1.2'
-
 const decoders = new Map<Uid, Decode>(
   Object.entries({
-    '.4.50': decodeJpeg8,
-    '.4.51': (frame, image) => (jpegHeader(frame)?.bits === 8 ? decodeJpeg8(frame, image) : decodeIjg(frame, image)),
-    '.4.57': decodeIjg,
-    '.4.70': decodeIjg,
-    '.4.80': decodeJpegLs,
-    '.4.81': decodeJpegLs,
-    '.4.90': decodeJpeg2000,
-    '.4.91': decodeJpeg2000,
-    '.4.201': decodeHtj2k,
-    '.4.202': decodeHtj2k,
-    '.4.203': decodeHtj2k,
-    '.5': decodeRle,
-    '.1.98': (frame) => frame,
-    '.8.1': (frame, image) => inflateFrame(frame, image),
-  } satisfies Record<string, Decode>).map(([suffix, decode]) => [PREFIX + suffix, decode]),
+    [SyntaxUid.jpegBaseline]: decodeJpeg8,
+    [SyntaxUid.jpegExtended]: (frame, image) =>
+      jpegHeader(frame)?.bits === 8 ? decodeJpeg8(frame, image) : decodeIjg(frame, image),
+    [SyntaxUid.jpegLossless]: decodeIjg,
+    [SyntaxUid.jpegLosslessSv1]: decodeIjg,
+    [SyntaxUid.jpegLsLossless]: decodeJpegLs,
+    [SyntaxUid.jpegLsNearLossless]: decodeJpegLs,
+    [SyntaxUid.jpeg2000Lossless]: decodeJpeg2000,
+    [SyntaxUid.jpeg2000]: decodeJpeg2000,
+    [SyntaxUid.htj2kLossless]: decodeHtj2k,
+    [SyntaxUid.htj2kLosslessRpcl]: decodeHtj2k,
+    [SyntaxUid.htj2k]: decodeHtj2k,
+    [SyntaxUid.rleLossless]: decodeRle,
+    [SyntaxUid.encapsulatedUncompressed]: (frame) => frame,
+    [SyntaxUid.deflatedImageFrame]: (frame, image) => inflateFrame(frame, image),
+  } satisfies Record<Uid, Decode>),
 )
 
 /** Whether frames of a transfer syntax can be decoded. */
@@ -59,8 +59,8 @@ export async function decodeFrame(frame: Bytes, image: ImageDescription, syntax:
 
 /** What the attributes of an image become when its frames are decoded (PS3.5 8.2). */
 export function decodedDescription(image: ImageDescription, syntax: Uid): ImageDescription {
-  if (syntax === `${PREFIX}.1.98` || syntax === `${PREFIX}.8.1`) return image
-  const isJpeg = syntax === `${PREFIX}.4.50` || syntax === `${PREFIX}.4.51`
+  if (syntax === SyntaxUid.encapsulatedUncompressed || syntax === SyntaxUid.deflatedImageFrame) return image
+  const isJpeg = syntax === SyntaxUid.jpegBaseline || syntax === SyntaxUid.jpegExtended
   const { photometricInterpretation: stored, samplesPerPixel } = image
   const isRgb = samplesPerPixel === 3 && (isJpeg || ['YBR_ICT', 'YBR_RCT'].includes(stored))
   // Only JPEG leaves out every other colour sample, and its decoders fill them in.

@@ -1,4 +1,5 @@
 import type { Bytes } from '../../dicom/bytes.ts'
+import { SyntaxUid } from '../../dicom/transfer-syntax.ts'
 import type { Uid } from '../../dicom/uids.ts'
 import sharp from 'sharp'
 import { charls, openjpeg, openjph } from './libraries.ts'
@@ -17,7 +18,6 @@ interface FrameEncoder {
   readonly rgbAs: string
 }
 
-const PREFIX = '1.2.840.10008.1.2'
 /** Quality of JPEG, 1 to 100: high enough for the loss not to be seen. */
 const JPEG_QUALITY = 90
 /** Number of the progression order by resolution (ITU-T T.800 Table A.16). */
@@ -40,7 +40,7 @@ const fitsWavelets = (image: ImageDescription): boolean =>
 
 const encoders = new Map<Uid, FrameEncoder>(
   Object.entries({
-    '.4.50': {
+    [SyntaxUid.jpegBaseline]: {
       fits: (image) =>
         image.bitsAllocated === 8 &&
         image.bitsStored === 8 &&
@@ -49,7 +49,7 @@ const encoders = new Map<Uid, FrameEncoder>(
       encode: jpeg,
       rgbAs: 'YBR_FULL',
     },
-    '.4.80': {
+    [SyntaxUid.jpegLsLossless]: {
       fits: (image) => hasWholeBytes(image) && isGreyOrRgb(image) && image.bitsStored >= 2,
       encode: (frame, image) =>
         wasm(charls, frame, image, (encoder) => {
@@ -58,7 +58,7 @@ const encoders = new Map<Uid, FrameEncoder>(
         }),
       rgbAs: 'RGB',
     },
-    '.4.90': {
+    [SyntaxUid.jpeg2000Lossless]: {
       fits: fitsWavelets,
       encode: (frame, image) =>
         wasm(openjpeg, frame, image, (encoder) => {
@@ -68,14 +68,14 @@ const encoders = new Map<Uid, FrameEncoder>(
         }),
       rgbAs: 'YBR_RCT',
     },
-    '.4.201': { fits: fitsWavelets, encode: (frame, image) => htj2k(frame, image), rgbAs: 'YBR_RCT' },
-    '.4.202': { fits: fitsWavelets, encode: htj2kByResolution, rgbAs: 'YBR_RCT' },
-    '.5': {
+    [SyntaxUid.htj2kLossless]: { fits: fitsWavelets, encode: (frame, image) => htj2k(frame, image), rgbAs: 'YBR_RCT' },
+    [SyntaxUid.htj2kLosslessRpcl]: { fits: fitsWavelets, encode: htj2kByResolution, rgbAs: 'YBR_RCT' },
+    [SyntaxUid.rleLossless]: {
       fits: ({ samplesPerPixel, bitsAllocated }) => (samplesPerPixel * bitsAllocated) / 8 <= 15,
       encode: (frame, image) => encodeRle(frame, image)!,
       rgbAs: 'RGB',
     },
-  } satisfies Record<string, FrameEncoder>).map(([suffix, encoder]) => [PREFIX + suffix, encoder]),
+  } satisfies Record<Uid, FrameEncoder>),
 )
 
 /** Whether an image can be given in a compressed syntax; its frames are native and interleaved. */

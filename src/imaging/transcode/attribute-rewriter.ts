@@ -6,8 +6,6 @@ import { DATA_SET_TRAILING_PADDING, isGroupLength, type Tag } from '../../dicom/
 import type { Vr } from '../../dicom/vr.ts'
 import type { Transcoding } from './plan-transcoding.ts'
 
-const JPEG_METHOD = 'ISO_10918_1'
-
 /**
  * Passes on the elements before and behind the pixel data, and writes those that differ in the new syntax in their
  * places.
@@ -28,7 +26,7 @@ export class AttributeRewriter {
     if (given.samplesPerPixel > 1) {
       this.#changes.push(change(Attribute.PlanarConfiguration, 'US', Buffer.of(given.planarConfiguration, 0)))
     }
-    const method = LOSSY_METHODS[to.lossy ? to.uid : from.uid]
+    const method = (to.lossy ? to : from).lossyMethod
     if (method !== undefined) {
       // PS3.3 C.7.6.1.1.5: a lossy image stays one. Its own value holds, unless it is compressed with loss now.
       this.#changes.push(change(Attribute.LossyImageCompression, 'CS', text('01'), !to.lossy))
@@ -60,13 +58,6 @@ export class AttributeRewriter {
       this.#changes.shift()
     }
   }
-}
-
-/** Syntaxes in which something is always lost, by the terms of PS3.3 C.7.6.1.1.5.1. */
-const LOSSY_METHODS: Readonly<Record<string, string>> = {
-  '1.2.840.10008.1.2.4.50': JPEG_METHOD,
-  '1.2.840.10008.1.2.4.51': JPEG_METHOD,
-  '1.2.840.10008.1.2.4.81': 'ISO_14495_1',
 }
 
 /** Tables of offsets are of the pixel data as it was. */

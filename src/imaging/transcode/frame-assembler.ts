@@ -1,7 +1,5 @@
-import { beginsBitstream } from '../../dicom/bitstream-start.ts'
 import { concat, type Bytes } from '../../dicom/bytes.ts'
-import type { TransferSyntax } from '../../dicom/transfer-syntax.ts'
-import type { Uid } from '../../dicom/uids.ts'
+import { beginsBitstream, type TransferSyntax } from '../../dicom/transfer-syntax.ts'
 import { CorruptFragmentsError, FrameTable, ITEM_HEADER_BYTES, type Fragment } from '../../instance/frame-table.ts'
 import { CodestreamError } from '../codecs/codec-error.ts'
 import { MAX_FRAME_BYTES } from '../image-description.ts'
@@ -11,7 +9,7 @@ import { MAX_FRAME_BYTES } from '../image-description.ts'
  * given is held against what all fragments say, at their end.
  */
 export class FrameAssembler {
-  readonly #syntax: Uid
+  readonly #syntax: TransferSyntax
   readonly #frames: number
   readonly #table: FrameTable
   #isTable = true
@@ -24,9 +22,9 @@ export class FrameAssembler {
   readonly #given: number[] = []
 
   constructor(syntax: TransferSyntax, frames: number) {
-    this.#syntax = syntax.uid
+    this.#syntax = syntax
     this.#frames = frames
-    this.#table = new FrameTable(syntax.uid, frames)
+    this.#table = new FrameTable(syntax, frames)
   }
 
   /**
