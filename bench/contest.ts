@@ -24,6 +24,8 @@ export interface Target {
 
 export interface Contest {
   readonly gateway: MeasuredProcess
+  /** Of images that one turn moves, where its processor time is to be told for each GB of them. */
+  readonly bytes?: number
   /** @throws when less came than should */
   readonly ours: () => Promise<Turn>
   /** Seconds. @throws as `ours` */
@@ -43,6 +45,8 @@ export interface Result {
   readonly ratios: readonly number[]
   /** Of the gateway in each of its turns. */
   readonly cpuSeconds: readonly number[]
+  /** As Contest has it. */
+  readonly bytes: number | undefined
   /** Bytes. */
   readonly peakRss: number | undefined
 }
@@ -55,7 +59,7 @@ export async function compete(
   rounds: number,
 ): Promise<Result> {
   await using resources = new AsyncDisposableStack()
-  const { gateway, ours, theirs } = await scenario.prepare(peers, resources, program)
+  const { gateway, bytes, ours, theirs } = await scenario.prepare(peers, resources, program)
   const result = { ours: [] as Turn[], theirs: [] as number[], ratios: [] as number[], cpuSeconds: [] as number[] }
   for (let round = 0; round <= Math.min(rounds, scenario.maxRounds ?? rounds); round++) {
     const before = await gateway.cpuSeconds()
@@ -69,7 +73,7 @@ export async function compete(
     if (before !== undefined && after !== undefined) result.cpuSeconds.push(after - before)
   }
   const { name, work, against, target } = scenario
-  return { scenario: { name, work, against, target }, ...result, peakRss: await gateway.peakRss() }
+  return { scenario: { name, work, against, target }, ...result, bytes, peakRss: await gateway.peakRss() }
 }
 
 export function median(values: readonly number[]): number {

@@ -16,7 +16,7 @@ const FIRST_SEARCH_STUDY = 100
 
 /** One study as files on disk. */
 export interface BenchStudy {
-  readonly name: StudyName
+  readonly name: string
   readonly study: Uid
   readonly folder: string
   readonly files: readonly string[]
@@ -27,10 +27,14 @@ export interface BenchStudy {
 }
 
 export type StudyName = 'ct' | 'small' | 'multiframe'
+/** Studies that are asked for at once, and the instances of each. */
+const TOGETHER = { studies: 8, each: 60 }
 export const BOUNDARY = 'dimsegate-bench'
 
 export interface BenchData {
   readonly studies: Readonly<Record<StudyName, BenchStudy>>
+  /** Several studies, to be asked for at once: as one, and each by its UID. */
+  readonly together: BenchStudy & { readonly uids: readonly Uid[] }
   /** Of the studies to be searched. */
   readonly headers: readonly string[]
 }
@@ -53,18 +57,25 @@ const plans: Readonly<Record<StudyName, Omit<ImageOptions, 'instance' | 'series'
 
 /** Makes what is missing. */
 export async function prepareData(): Promise<BenchData> {
-  const [ct, small, multiframe] = [await study('ct'), await study('small'), await study('multiframe')]
+  const named = (name: StudyName): Promise<BenchStudy> => study(name, plans[name])
+  const [ct, small, multiframe] = [await named('ct'), await named('small'), await named('multiframe')]
+  const several = await Promise.all(
+    Array.from({ length: TOGETHER.studies }, (_, n) =>
+      study(`together-${n}`, { ...plans.ct, study: 10 + n, each: TOGETHER.each }),
+    ),
+  )
+  const uids = several.map((one) => one.study)
+  const together = { ...several[0]!, name: 'together', files: several.flatMap(({ files }) => files), uids }
   const folder = await once('headers', async (into) => {
     for (let n = 0; n < SEARCH_STUDIES; n++) {
       const options = { sopClass: CT_IMAGE, modality: 'CT', series: 1, instance: 1, rows: 0, columns: 0, frames: 0 }
       await writeFile(join(into, fileName(n)), imageFile({ ...options, study: FIRST_SEARCH_STUDY + n }))
     }
   })
-  return { studies: { ct, small, multiframe }, headers: await filesOf(folder) }
+  return { studies: { ct, small, multiframe }, together, headers: await filesOf(folder) }
 }
 
-async function study(name: StudyName): Promise<BenchStudy> {
-  const { series, each, ...options } = plans[name]
+async function study(name: string, { series, each, ...options }: (typeof plans)[StudyName]): Promise<BenchStudy> {
   const folder = await once(name, async (into) => {
     for (let n = 0; n < series * each; n++) {
       const place = { series: 1 + Math.floor(n / each), instance: 1 + (n % each) }

@@ -38,7 +38,8 @@ export class Peers implements AsyncDisposable {
   }
 
   dcmqrscp(): Promise<BenchPeer> {
-    return this.#once('dcmqrscp', () => startDcmqrscp(Object.values(this.data.studies), true))
+    const { studies, together } = this.data
+    return this.#once('dcmqrscp', () => startDcmqrscp([...Object.values(studies), together], true))
   }
 
   /** With Nagle's algorithm on, as DCMTK has it unless told. */

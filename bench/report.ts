@@ -1,7 +1,7 @@
 import { median, type Result } from './contest.ts'
 
 /** Of every retrieve and store, whatever its size: bytes of memory; and of every study: seconds to the first byte. */
-const PEAK_RSS = { reach: 150e6, aim: 110e6 }
+const PEAK_RSS = { reach: 140e6, aim: 110e6 }
 const FIRST_BYTE = { reach: 0.05, aim: 0.02 }
 
 const HEADINGS = [
@@ -14,6 +14,7 @@ const HEADINGS = [
   'Gateway s',
   'Against s',
   'Gateway CPU s',
+  'CPU s a GB',
   'First byte ms',
   'Peak RSS MB',
 ]
@@ -35,7 +36,7 @@ export function table(results: readonly Result[], machine: readonly string[]): s
   ].join('\n')
 }
 
-function row({ scenario, ours, theirs, ratios, cpuSeconds, peakRss }: Result): string[] {
+function row({ scenario, ours, theirs, ratios, cpuSeconds, bytes, peakRss }: Result): string[] {
   const { work, against, target } = scenario
   const seconds = median(ours.map((turn) => turn.seconds))
   const firstByte = median(ours.map((turn) => turn.firstByteSeconds))
@@ -52,6 +53,7 @@ function row({ scenario, ours, theirs, ratios, cpuSeconds, peakRss }: Result): s
     seconds.toFixed(3),
     median(theirs).toFixed(3),
     cpuSeconds.length === 0 ? '' : median(cpuSeconds).toFixed(2),
+    cpuSeconds.length === 0 || bytes === undefined ? '' : (median(cpuSeconds) / (bytes / 1e9)).toFixed(2),
     ofStudy ? marked(firstByte, FIRST_BYTE.reach, (firstByte * 1000).toFixed(0)) : '',
     peakRss === undefined ? '' : marked(peakRss, PEAK_RSS.reach, (peakRss / 1e6).toFixed(0)),
   ]

@@ -7,7 +7,10 @@ import { describeMachine } from './machine.ts'
 import { Peers } from './peers.ts'
 import { imagingScenarios } from './imaging.ts'
 import { moveScenarios } from './move.ts'
+import { heldFramesScenario } from './held-frames.ts'
 import { relayScenarios } from './relay.ts'
+import { socatScenarios } from './socat.ts'
+import { togetherScenario } from './together.ts'
 import { table } from './report.ts'
 import { retrieveScenarios } from './retrieve.ts'
 import { searchScenarios } from './search.ts'
@@ -20,8 +23,11 @@ const scenarios: readonly Scenario[] = [
   ...searchScenarios,
   ...storeScenarios,
   ...viewerScenarios,
+  togetherScenario,
+  heldFramesScenario,
   ...imagingScenarios,
   ...relayScenarios,
+  ...socatScenarios,
 ]
 
 const HELP = `Usage: npm run bench -- [options]   Times the gateway against native tools, in turns, on the same peers
