@@ -39,6 +39,7 @@ export function startTelemetry(
   ]
   measurePools(registry, archives)
   measureCache(registry, cache)
+  measureDisk(registry, cache)
   measureImaging(registry, imaging)
   return {
     log,
@@ -143,7 +144,7 @@ function measurePools(registry: Registry, archives: () => readonly Archive[]): v
 function measureCache(registry: Registry, cache: InstanceCache): void {
   new Counter({
     name: 'dimsegate_cache_requests_total',
-    help: 'Requests served from memory (hit), by a retrieval under way (join), by a new one (miss)',
+    help: 'Requests served from memory or disk (hit), by a retrieval under way (join), by a new one (miss)',
     labelNames: ['result'],
     registers: [registry],
     collect() {
@@ -170,6 +171,40 @@ function measureCache(registry: Registry, cache: InstanceCache): void {
       this.set(cache.stats.bytes)
     },
   })
+}
+
+/** A cache without a disk has none of these. */
+function measureDisk(registry: Registry, cache: InstanceCache): void {
+  if (!cache.stats.disk) return
+  const gauges = {
+    bytes: 'Bytes on disk that instances of the cache take',
+    instances: 'Instances of the cache on disk',
+  } as const
+  for (const [name, help] of Object.entries(gauges)) {
+    new Gauge({
+      name: `dimsegate_cache_disk_${name}`,
+      help,
+      registers: [registry],
+      collect() {
+        this.set(cache.stats.disk?.[name as keyof typeof gauges] ?? 0)
+      },
+    })
+  }
+  const counters = {
+    hits: 'Requests that were served from disk',
+    errors: 'Reads and writes of the disk that failed, and blocks that were not what was written',
+  } as const
+  for (const [name, help] of Object.entries(counters)) {
+    new Counter({
+      name: `dimsegate_cache_disk_${name}_total`,
+      help,
+      registers: [registry],
+      collect() {
+        this.reset()
+        this.inc(cache.stats.disk?.[name as keyof typeof counters] ?? 0)
+      },
+    })
+  }
 }
 
 function measureImaging(registry: Registry, imaging: Pick<ImagingPool, 'stats'>): void {
