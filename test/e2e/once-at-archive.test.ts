@@ -217,14 +217,12 @@ describe('a loop that is larger than the cache', () => {
     it.each([
       ['native', undefined, '16MiB'],
       ['encapsulated', UNCOMPRESSED_FRAGMENTS, '16MiB'],
-      ['native, without memory', undefined, 0],
     ])('is played twice, forth and back, by two viewers from one retrieval: %s', async (_, syntax, maxBytes) => {
       await using dir = await temporaryFolder()
       await using one = await counted([loop(syntax)], { maxBytes, disk: { dir: dir.path, maxBytes: '256MiB' } })
       const viewer = async (): Promise<boolean> =>
         (await inParallel(FORTH_AND_BACK, 6, (number) => isRight(one, number))).every(Boolean)
       expect(await Promise.all([viewer(), viewer()])).toEqual([true, true])
-      expect(await viewer()).toBe(true)
       expect(one.archive.retrievals).toBe(1)
       expect(one.gateway.cache.stats.disk).toMatchObject({ instances: 1, errors: 0 })
       expect(one.gateway.cache.stats.bytes).toBeLessThanOrEqual(16 * 1024 ** 2)
@@ -284,7 +282,8 @@ describe('a series that memory let go', () => {
           study: STUDY,
           series: own,
           instance: `${own}.${n}`,
-          change: (dataset) => dataset.put(Attribute.PixelData, { vr: 'OW', value: Buffer.alloc(500_000, own + n) }),
+          change: (dataset) =>
+            dataset.put(Attribute.PixelData, { vr: 'OW', value: Buffer.alloc(500_000, `${own}.${n}`) }),
         }),
       ),
     )

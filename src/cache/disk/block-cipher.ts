@@ -1,8 +1,8 @@
 import { createCipheriv, createDecipheriv, randomBytes } from 'node:crypto'
 import type { Bytes } from '../../dicom/bytes.ts'
 
-/** What is encrypted at once, and decrypted to read any byte of it. */
-export const BLOCK_BYTES = 1024 * 1024
+/** What is encrypted at once, and decrypted to read any byte of it: two usual frames, for one of which it is read. */
+export const BLOCK_BYTES = 256 * 1024
 /** What proves a block, behind it. */
 export const TAG_BYTES = 16
 

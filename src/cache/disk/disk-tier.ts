@@ -14,6 +14,12 @@ export const MAX_SPILLS = 8
 export const MAX_DISK_INSTANCES = 20_000
 /** Memory that the indexes of instances on disk take. */
 export const MAX_INDEX_BYTES = 64 * 1024 * 1024
+const LIMITS = {
+  waitingBytes: MAX_WAITING_BYTES,
+  spills: MAX_SPILLS,
+  instances: MAX_DISK_INSTANCES,
+  indexBytes: MAX_INDEX_BYTES,
+}
 /** What one instance may take of the disk. */
 export const INSTANCE_SHARE = 1 / 2
 const PURGE_MS = 60_000
@@ -22,6 +28,8 @@ export interface DiskOptions {
   /** A folder that is there; others may use it too. */
   readonly dir: string
   readonly maxBytes: number
+  /** Others than the named ones. */
+  readonly limits?: Partial<typeof LIMITS>
 }
 
 /** How the disk has served so far, and what it holds. */
@@ -54,6 +62,7 @@ interface Entry {
 export class DiskTier implements AsyncDisposable {
   readonly #folder: OwnFolder
   readonly #maxBytes: number
+  readonly #limits: typeof LIMITS
   readonly #ttl: number
   /** The one that was used last is the last. */
   readonly #entries = new Map<string, Entry>()
@@ -71,17 +80,18 @@ export class DiskTier implements AsyncDisposable {
   #isClosed = false
   readonly #purging: NodeJS.Timeout
 
-  private constructor(folder: OwnFolder, maxBytes: number, ttl: number) {
+  private constructor(folder: OwnFolder, { maxBytes, limits }: DiskOptions, ttl: number) {
     this.#folder = folder
     this.#maxBytes = maxBytes
+    this.#limits = { ...LIMITS, ...limits }
     this.#ttl = ttl
     this.#purging = setInterval(() => this.#purge(), Math.min(ttl, PURGE_MS))
     this.#purging.unref()
   }
 
   /** `ttl`: milliseconds that an instance is kept from when it came. @throws DiskFolderError */
-  static async open({ dir, maxBytes }: DiskOptions, ttl: number): Promise<DiskTier> {
-    return new DiskTier(await OwnFolder.make(dir), maxBytes, ttl)
+  static async open(options: DiskOptions, ttl: number): Promise<DiskTier> {
+    return new DiskTier(await OwnFolder.make(options.dir), options, ttl)
   }
 
   get stats(): DiskStats {
@@ -98,7 +108,7 @@ export class DiskTier implements AsyncDisposable {
   /** A whole instance that memory lets go. */
   take(key: string, instance: HeldInstance): void {
     const { heldBytes } = instance
-    if (!this.#isWelcome(key, instance) || this.#waitingBytes + heldBytes > MAX_WAITING_BYTES) return
+    if (!this.#isWelcome(key, instance) || this.#waitingBytes + heldBytes > this.#limits.waitingBytes) return
     this.#waitingBytes += heldBytes
     const before = this.#turn
     this.#turn = this.#begin(key, instance, before, () => {
@@ -108,7 +118,7 @@ export class DiskTier implements AsyncDisposable {
 
   /** An instance that comes: it is written at once, and read from there where memory has dropped it. */
   spill(key: string, instance: HeldInstance): void {
-    if (!this.#isWelcome(key, instance) || this.#spills >= MAX_SPILLS) return
+    if (!this.#isWelcome(key, instance) || this.#spills >= this.#limits.spills) return
     this.#spills++
     void this.#begin(key, instance, undefined, () => {
       this.#spills--
@@ -192,7 +202,8 @@ export class DiskTier implements AsyncDisposable {
   #put(key: string, held: HeldInstance, file: BlockFile, diskBytes: number): void {
     const indexBytes = held.index.heldBytes
     const expires = held.wholeAt + this.#ttl
-    while (this.#entries.size >= MAX_DISK_INSTANCES || this.#indexBytes + indexBytes > MAX_INDEX_BYTES) {
+    const { instances, indexBytes: maxIndexBytes } = this.#limits
+    while (this.#entries.size >= instances || this.#indexBytes + indexBytes > maxIndexBytes) {
       const [oldKey, oldest] = this.#oldest() ?? []
       if (oldKey === undefined || !oldest) throw new NoRoomError()
       void this.#remove(oldKey, oldest)
