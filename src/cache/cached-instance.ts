@@ -6,9 +6,8 @@ import type { Uid } from '../dicom/uids.ts'
 import type { InstanceIndex } from '../instance/instance-index.ts'
 import type { ReadableDataSet } from '../instance/readable-instance.ts'
 import type { InstanceUids } from '../instance/uids.ts'
-import type { Boarded } from './flight.ts'
 import type { HeadStore } from './head-store.ts'
-import { NoLongerHeldError, type Pin } from './kept-instance.ts'
+import { NoLongerHeldError, type Boarded, type Pin } from './kept-instance.ts'
 
 const GIVEN_HASH = 'sha256'
 

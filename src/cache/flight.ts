@@ -3,8 +3,9 @@ import type { Uid } from '../dicom/uids.ts'
 import { covers, type InstanceUids, type Selection } from '../instance/uids.ts'
 import type { Call } from '../pacs/call.ts'
 import type { Instance } from '../pacs/instance.ts'
+import type { Allowance } from './allowance.ts'
 import { HeldInstance } from './held-instance.ts'
-import type { KeptInstance } from './kept-instance.ts'
+import type { Boarded, KeptInstance } from './kept-instance.ts'
 import { LEAD_BYTES, Pace } from './pace.ts'
 
 /** How long a retrieval that nobody reads from waits for the next request for a part of what it brings, in ms. */
@@ -39,25 +40,6 @@ export interface Keeper {
   spill(instance: HeldInstance): void
   /** What is held already. */
   held(uids: InstanceUids): KeptInstance | undefined
-}
-
-/** What a flight may put into the cache, and for whom. */
-export interface Allowance {
-  /** It brings one instance, which is read in parts by one request after another. */
-  readonly isForParts: boolean
-  /** Bytes of it, at most. */
-  readonly maxBytes: number
-  /** The same while nobody waits for more of it. */
-  readonly lingeringBytes: number
-  /** The same while somebody else waits for its association: it reads ahead of its readers. */
-  readonly hurriedBytes: number
-}
-
-/** An instance that somebody reads while it comes, or after. */
-export interface Boarded {
-  readonly instance: KeptInstance
-  /** It was read, or is not wanted any more; counts once. */
-  leave(): void
 }
 
 /** An instance of a flight: its UIDs, and itself as long as it is not left to the cache. */

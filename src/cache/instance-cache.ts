@@ -6,12 +6,13 @@ import type { Archive } from '../pacs/archive.ts'
 import { PoolClosedError, type Call } from '../pacs/call.ts'
 import { covers, type InstanceUids, type Selection } from '../instance/uids.ts'
 import { NoSuchInstanceError } from '../pacs/retrieve-source.ts'
+import type { Allowance } from './allowance.ts'
 import { CachedInstance } from './cached-instance.ts'
 import type { DiskStats, DiskTier } from './disk/disk-tier.ts'
-import { Flight, type Allowance, type Boarded, type Keeper } from './flight.ts'
+import { Flight, type Keeper } from './flight.ts'
 import { HeadStore } from './head-store.ts'
 import type { HeldInstance } from './held-instance.ts'
-import type { KeptInstance } from './kept-instance.ts'
+import type { Boarded, KeptInstance } from './kept-instance.ts'
 
 export interface CacheOptions {
   /** 0 keeps nothing: every request is a retrieval of its own. */

@@ -53,3 +53,10 @@ export interface KeptInstance extends InstanceUids {
     signal: AbortSignal,
   ): Promise<void>
 }
+
+/** An instance that somebody reads while it comes, or after. */
+export interface Boarded {
+  readonly instance: KeptInstance
+  /** It was read, or is not wanted any more; counts once. */
+  leave(): void
+}
