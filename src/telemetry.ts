@@ -176,34 +176,25 @@ function measureCache(registry: Registry, cache: InstanceCache): void {
 /** A cache without a disk has none of these. */
 function measureDisk(registry: Registry, cache: InstanceCache): void {
   if (!cache.stats.disk) return
-  const gauges = {
-    bytes: 'Bytes on disk that instances of the cache take',
-    instances: 'Instances of the cache on disk',
-  } as const
-  for (const [name, help] of Object.entries(gauges)) {
-    new Gauge({
-      name: `dimsegate_cache_disk_${name}`,
-      help,
-      registers: [registry],
-      collect() {
-        this.set(cache.stats.disk?.[name as keyof typeof gauges] ?? 0)
-      },
-    })
+  const registers = [registry]
+  const gauges = [
+    ['dimsegate_cache_disk_bytes', 'bytes', 'Bytes on disk that instances of the cache take'],
+    ['dimsegate_cache_disk_instances', 'instances', 'Instances of the cache on disk'],
+  ] as const
+  for (const [name, value, help] of gauges) {
+    const collect = (): void => gauge.set(cache.stats.disk?.[value] ?? 0)
+    const gauge = new Gauge({ name, help, registers, collect })
   }
-  const counters = {
-    hits: 'Requests that were served from disk',
-    errors: 'Reads and writes of the disk that failed, and blocks that were not what was written',
-  } as const
-  for (const [name, help] of Object.entries(counters)) {
-    new Counter({
-      name: `dimsegate_cache_disk_${name}_total`,
-      help,
-      registers: [registry],
-      collect() {
-        this.reset()
-        this.inc(cache.stats.disk?.[name as keyof typeof counters] ?? 0)
-      },
-    })
+  const counters = [
+    ['dimsegate_cache_disk_hits_total', 'hits', 'Requests that were served from disk'],
+    ['dimsegate_cache_disk_errors_total', 'errors', 'Reads and writes that failed, and blocks that were changed'],
+  ] as const
+  for (const [name, value, help] of counters) {
+    const collect = (): void => {
+      counter.reset()
+      counter.inc(cache.stats.disk?.[value] ?? 0)
+    }
+    const counter = new Counter({ name, help, registers, collect })
   }
 }
 

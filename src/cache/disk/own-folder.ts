@@ -1,14 +1,15 @@
 import { randomBytes } from 'node:crypto'
 import { mkdir, readdir, rm, rmdir, stat } from 'node:fs/promises'
-import { connect, createServer, type Server } from 'node:net'
+import type { Server } from 'node:net'
 import { join } from 'node:path'
 import { BLOCK_FILE_NAME } from './block-file.ts'
+import { beAlive, isAlive } from './sign-of-life.ts'
 
 /** A folder is there a moment before its process listens in it. */
 const BEGINNING_MS = 60_000
 const PREFIX = 'dimsegate-cache-'
 const NAME = /^dimsegate-cache-\d+-[0-9a-f]{16}$/
-/** A socket: while somebody listens to it, the folder is in use. No id of a process tells that between containers. */
+/** The sign of life of its process: while there is one, the folder is in use. */
 const ALIVE = 'alive'
 
 /** A folder for the cache cannot be used. */
@@ -47,7 +48,7 @@ export class OwnFolder implements AsyncDisposable {
       throw new DiskFolderError(dir, cause)
     }
     try {
-      return new OwnFolder(path, await listening(join(path, ALIVE)))
+      return new OwnFolder(path, await beAlive(join(path, ALIVE)))
     } catch (cause) {
       await removeOwn(path)
       throw new DiskFolderError(dir, cause)
@@ -70,9 +71,8 @@ async function removeLeftovers(dir: string): Promise<void> {
 }
 
 async function isInUse(path: string): Promise<boolean> {
-  const failure = await connecting(join(path, ALIVE))
-  if (failure === 'ECONNREFUSED') return false
-  if (failure !== 'ENOENT') return true
+  const alive = await isAlive(join(path, ALIVE))
+  if (alive !== undefined) return alive
   try {
     return Date.now() - (await stat(path)).mtimeMs < BEGINNING_MS
   } catch {
@@ -90,32 +90,6 @@ async function removeOwn(path: string): Promise<void> {
   } catch {
     // Another process may be at the same; what stays is tried again at the next start.
   }
-}
-
-function listening(path: string): Promise<Server> {
-  return new Promise((resolve, reject) => {
-    const server = createServer((socket) => socket.destroy())
-    server.once('error', reject)
-    server.listen(path, () => {
-      server.off('error', reject)
-      // One that cannot be accepted is no matter.
-      server.on('error', () => undefined)
-      server.unref()
-      resolve(server)
-    })
-  })
-}
-
-/** Undefined where somebody listens, else why not. */
-function connecting(path: string): Promise<string | undefined> {
-  return new Promise((resolve) => {
-    const socket = connect(path)
-    socket.once('connect', () => {
-      socket.destroy()
-      resolve(undefined)
-    })
-    socket.once('error', (error: NodeJS.ErrnoException) => resolve(error.code ?? error.name))
-  })
 }
 
 function reasonOf(cause: unknown): string {

@@ -313,7 +313,7 @@ describe('a disk that fails', () => {
     const full = (): Promise<never> => Promise.reject(new DiskFaultError('The disk cannot be used'))
     const fake = large(20 * MB)
     let blocks = 0
-    const append = Reflect.get(BlockFile.prototype, 'append') as (pieces: readonly Uint8Array[]) => Promise<void>
+    const append = Reflect.get<BlockFile, 'append'>(BlockFile.prototype, 'append')
     vi.spyOn(BlockFile.prototype, 'append').mockImplementation(function (this: BlockFile, pieces) {
       return ++blocks > 10 ? full() : append.call(this, pieces)
     })
