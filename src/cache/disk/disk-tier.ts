@@ -14,11 +14,14 @@ export const MAX_SPILLS = 8
 export const MAX_DISK_INSTANCES = 20_000
 /** Memory that the indexes of instances on disk take. */
 export const MAX_INDEX_BYTES = 64 * 1024 * 1024
+/** After a read that failed nothing is read, after a write nothing written, for so long: each might wait in vain. */
+export const REST_MS = 60_000
 const LIMITS = {
   waitingBytes: MAX_WAITING_BYTES,
   spills: MAX_SPILLS,
   instances: MAX_DISK_INSTANCES,
   indexBytes: MAX_INDEX_BYTES,
+  rest: REST_MS,
 }
 /** What one instance may take of the disk. */
 export const INSTANCE_SHARE = 1 / 2
@@ -77,6 +80,9 @@ export class DiskTier implements AsyncDisposable {
   #indexBytes = 0
   #hits = 0
   #errors = 0
+  /** Until when nothing is read, and nothing written, on the clock of performance.now. */
+  #readsRestUntil = 0
+  #writesRestUntil = 0
   #isClosed = false
   readonly #purging: NodeJS.Timeout
 
@@ -128,6 +134,7 @@ export class DiskTier implements AsyncDisposable {
 
   /** One that is on disk whole, or that is being written and can be read. */
   find(key: string): KeptInstance | undefined {
+    if (performance.now() < this.#readsRestUntil) return undefined
     const entry = this.#entries.get(key)
     if (entry && entry.expires > performance.now()) {
       this.#entries.delete(key)
@@ -155,7 +162,7 @@ export class DiskTier implements AsyncDisposable {
   }
 
   #isWelcome(key: string, { index, size, whole, wholeAt }: HeldInstance): boolean {
-    if (this.#isClosed || this.#entries.has(key) || this.#writings.has(key)) return false
+    if (this.#isClosed || this.#writesRest || this.#entries.has(key) || this.#writings.has(key)) return false
     if (whole && wholeAt + this.#ttl <= performance.now()) return false
     return bytesOnDisk(Math.max(size, index.foreseenBytes)) <= this.#maxBytes * INSTANCE_SHARE
   }
@@ -170,17 +177,21 @@ export class DiskTier implements AsyncDisposable {
         await this.#makeRoom(more)
         diskBytes += more
       },
-      lost: () => this.#errors++,
+      lost: (error) => this.#failedToRead(error),
     })
     this.#writings.set(key, writing)
     const run = async (): Promise<void> => {
       await before
       try {
+        if (this.#writesRest) throw new NoRoomError()
         const file = await writing.run()
         if (writing.isAbandoned) throw new NoLongerHeldError()
         this.#put(key, instance, file, diskBytes)
       } catch (error) {
-        if (error instanceof DiskFaultError) this.#errors++
+        if (error instanceof DiskFaultError) {
+          this.#errors++
+          this.#writesRestUntil = performance.now() + this.#limits.rest
+        }
         // Who reads it yet may hold the file, and nobody waits for that here.
         if (writing.file) void this.#takeOff(writing.file, diskBytes)
       } finally {
@@ -192,6 +203,16 @@ export class DiskTier implements AsyncDisposable {
     this.#runs.add(running)
     void running.then(() => this.#runs.delete(running))
     return running
+  }
+
+  get #writesRest(): boolean {
+    return performance.now() < this.#writesRestUntil
+  }
+
+  #failedToRead(error: unknown): void {
+    this.#errors++
+    // A block that was changed says nothing of the disk.
+    if (error instanceof DiskFaultError) this.#readsRestUntil = performance.now() + this.#limits.rest
   }
 
   #abandon(key: string): void {
@@ -210,8 +231,8 @@ export class DiskTier implements AsyncDisposable {
     }
     const instance = new DiskInstance(held, file, {
       served: () => this.#hits++,
-      lost: () => {
-        if (this.#entries.get(key) === entry) this.#errors++
+      lost: (error) => {
+        if (this.#entries.get(key) === entry) this.#failedToRead(error)
         void this.#remove(key, entry)
       },
     })

@@ -43,7 +43,7 @@ export class Writing implements Spill {
   }
 
   get isAbandoned(): boolean {
-    return this.#controller.signal.aborted
+    return this.#controller.signal.aborted || this.#file?.isRemoved === true
   }
 
   /** What is written is not wanted any more. */
@@ -74,7 +74,7 @@ export class Writing implements Spill {
 
   async *bytes(from: number, to: number, signal: AbortSignal): AsyncGenerator<Bytes> {
     const file = this.#file
-    if (!file || (this.isAbandoned && file.isRemoved)) throw new NoLongerHeldError()
+    if (!file || this.isAbandoned) throw new NoLongerHeldError()
     file.hold()
     try {
       yield* file.bytes(from, to, signal)
