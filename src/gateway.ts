@@ -1,3 +1,5 @@
+import { DiskTier } from './cache/disk/disk-tier.ts'
+import { DiskFolderError } from './cache/disk/own-folder.ts'
 import { InstanceCache } from './cache/instance-cache.ts'
 import { ConfigError, type Config, type ConfigFault } from './config/config.ts'
 import type { Examination } from './http/ops/readiness.ts'
@@ -22,12 +24,12 @@ export interface Gateway extends AsyncDisposable {
   stop(): Promise<void>
 }
 
-/** Starts the service, with other pages beside it. @throws when a TLS file cannot be read or the port is taken */
+/** Starts the service, with other pages beside it. @throws when a TLS file cannot be read, the folder of the cache cannot be used or the port is taken */
 export async function startGateway(config: Config, { pages }: Pick<ServerOptions, 'pages'> = {}): Promise<Gateway> {
   refuseUnavailable(config)
   const destination = await MoveDestination.open(config.dimse)
   const archives = await Promise.all(config.archives.map((archive) => Archive.open(archive, destination)))
-  const cache = new InstanceCache(config.cache)
+  const cache = new InstanceCache(config.cache, await diskOf(config.cache))
   const imaging = new ImagingPool(config.imaging)
   const telemetry = startTelemetry(config.log, () => archives, cache, imaging)
   const release = async (): Promise<void> => {
@@ -68,6 +70,18 @@ export async function startGateway(config: Config, { pages }: Pick<ServerOptions
     telemetry,
     stop: () => stop(config.http.shutdownGrace),
     [Symbol.asyncDispose]: () => stop(0),
+  }
+}
+
+/** @throws ConfigError where its folder cannot be used */
+async function diskOf({ disk, ttl }: Config['cache']): Promise<DiskTier | undefined> {
+  if (disk === null) return undefined
+  try {
+    return await DiskTier.open(disk, ttl)
+  } catch (cause) {
+    if (!(cause instanceof DiskFolderError)) throw cause
+    const message = `${cause.reason}; expected a folder that is there and can be written`
+    throw new ConfigError([{ path: 'cache.disk.dir', message }], { cause })
   }
 }
 

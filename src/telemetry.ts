@@ -39,6 +39,7 @@ export function startTelemetry(
   ]
   measurePools(registry, archives)
   measureCache(registry, cache)
+  measureDisk(registry, cache)
   measureImaging(registry, imaging)
   return {
     log,
@@ -143,7 +144,7 @@ function measurePools(registry: Registry, archives: () => readonly Archive[]): v
 function measureCache(registry: Registry, cache: InstanceCache): void {
   new Counter({
     name: 'dimsegate_cache_requests_total',
-    help: 'Requests served from memory (hit), by a retrieval under way (join), by a new one (miss)',
+    help: 'Requests served from memory or disk (hit), by a retrieval under way (join), by a new one (miss)',
     labelNames: ['result'],
     registers: [registry],
     collect() {
@@ -170,6 +171,31 @@ function measureCache(registry: Registry, cache: InstanceCache): void {
       this.set(cache.stats.bytes)
     },
   })
+}
+
+/** A cache without a disk has none of these. */
+function measureDisk(registry: Registry, cache: InstanceCache): void {
+  if (!cache.stats.disk) return
+  const registers = [registry]
+  const gauges = [
+    ['dimsegate_cache_disk_bytes', 'bytes', 'Bytes on disk that instances of the cache take'],
+    ['dimsegate_cache_disk_instances', 'instances', 'Instances of the cache on disk'],
+  ] as const
+  for (const [name, value, help] of gauges) {
+    const collect = (): void => gauge.set(cache.stats.disk?.[value] ?? 0)
+    const gauge = new Gauge({ name, help, registers, collect })
+  }
+  const counters = [
+    ['dimsegate_cache_disk_hits_total', 'hits', 'Requests that were served from disk'],
+    ['dimsegate_cache_disk_errors_total', 'errors', 'Reads and writes that failed, and blocks that were changed'],
+  ] as const
+  for (const [name, value, help] of counters) {
+    const collect = (): void => {
+      counter.reset()
+      counter.inc(cache.stats.disk?.[value] ?? 0)
+    }
+    const counter = new Counter({ name, help, registers, collect })
+  }
 }
 
 function measureImaging(registry: Registry, imaging: Pick<ImagingPool, 'stats'>): void {

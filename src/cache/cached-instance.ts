@@ -1,3 +1,4 @@
+import { createHash, type Hash } from 'node:crypto'
 import type { Bytes, ByteStream } from '../dicom/bytes.ts'
 import type { Dataset } from '../dicom/dataset.ts'
 import type { TransferSyntax } from '../dicom/transfer-syntax.ts'
@@ -5,9 +6,10 @@ import type { Uid } from '../dicom/uids.ts'
 import type { InstanceIndex } from '../instance/instance-index.ts'
 import type { ReadableDataSet } from '../instance/readable-instance.ts'
 import type { InstanceUids } from '../instance/uids.ts'
-import type { Boarded } from './flight.ts'
 import type { HeadStore } from './head-store.ts'
-import { NoLongerHeldError, type Pin } from './held-instance.ts'
+import { NoLongerHeldError, type Boarded, type Pin } from './kept-instance.ts'
+
+const GIVEN_HASH = 'sha256'
 
 /**
  * An instance for one request: read from any byte, while it comes or after. Where it passes, since it is not kept, its head
@@ -68,10 +70,14 @@ export class CachedInstance implements ReadableDataSet, InstanceUids, Disposable
   }
 
   async *#read(from: number, to: number, isLast: boolean): AsyncGenerator<Bytes> {
-    let begun = false
+    const { instance } = this.#boarded
+    // What is given, in short: to go on with another retrieval only if that has given the same.
+    const given = instance.isLosable ? createHash(GIVEN_HASH) : undefined
+    let position = from
     try {
-      for await (const chunk of this.#boarded.instance.bytes(from, to, this.#signal)) {
-        begun = true
+      for await (const chunk of instance.bytes(from, to, this.#signal)) {
+        position += chunk.length
+        given?.update(chunk)
         // From here on the reading itself holds what it needs.
         if (isLast) this.#pin.position = Infinity
         yield chunk
@@ -79,10 +85,11 @@ export class CachedInstance implements ReadableDataSet, InstanceUids, Disposable
       return
     } catch (error) {
       // In the middle it would be joining the bytes of two retrievals.
-      if (begun || !(error instanceof NoLongerHeldError)) throw error
+      if ((position > from && !given) || !(error instanceof NoLongerHeldError)) throw error
     }
     await this.#board(from)
-    yield* this.#boarded.instance.bytes(from, to, this.#signal)
+    const again = this.#boarded.instance.bytes(from, to, this.#signal)
+    yield* position > from && given ? behind(again, position - from, given) : again
   }
 
   async until(ready: (index: InstanceIndex) => boolean, needs?: () => number | undefined): Promise<void> {
@@ -100,4 +107,23 @@ export class CachedInstance implements ReadableDataSet, InstanceUids, Disposable
     this.#boarded.instance.pin(this.#pin)
     if (this.#boarded.instance.syntax.uid !== this.syntax.uid) throw new NoLongerHeldError()
   }
+}
+
+/**
+ * What comes behind so many bytes.
+ * @throws NoLongerHeldError unless those are the ones that were given
+ */
+async function* behind(bytes: ByteStream, count: number, given: Hash): AsyncGenerator<Bytes> {
+  const same = createHash(GIVEN_HASH)
+  let left = count
+  for await (const chunk of bytes) {
+    const known = chunk.subarray(0, left)
+    if (left > 0) {
+      same.update(known)
+      left -= known.length
+      if (left === 0 && !same.digest().equals(given.digest())) throw new NoLongerHeldError()
+    }
+    if (known.length < chunk.length) yield chunk.subarray(known.length)
+  }
+  if (left > 0) throw new NoLongerHeldError()
 }

@@ -3,13 +3,21 @@ import type { Uid } from '../dicom/uids.ts'
 import { covers, type InstanceUids, type Selection } from '../instance/uids.ts'
 import type { Call } from '../pacs/call.ts'
 import type { Instance } from '../pacs/instance.ts'
+import type { Allowance } from './allowance.ts'
 import { HeldInstance } from './held-instance.ts'
+import type { Boarded, KeptInstance } from './kept-instance.ts'
 import { LEAD_BYTES, Pace } from './pace.ts'
 
 /** How long a retrieval that nobody reads from waits for the next request for a part of what it brings, in ms. */
 export const PARTS_PATIENCE_MS = 15_000
 /** The same when the client of a part has left: a viewer asks for other frames when its user goes on to them. */
 export const LEFT_PATIENCE_MS = 1_000
+
+/**
+ * An instance that is read in parts is written to disk as it comes from this size on: it may yet turn out to be larger
+ * than what is kept, and so much is not written at once when memory lets it go.
+ */
+export const SPILL_FROM_BYTES = 16 * 1024 * 1024
 
 /** Nobody waits for a retrieval any more. */
 export class UnwantedError extends Error {
@@ -28,27 +36,10 @@ export interface Keeper {
   dismiss(bytes: number): void
   /** Takes a whole instance. */
   keep(instance: HeldInstance): void
+  /** Has one written to disk as it comes, where there is a disk. */
+  spill(instance: HeldInstance): void
   /** What is held already. */
-  held(uids: InstanceUids): HeldInstance | undefined
-}
-
-/** What a flight may put into the cache, and for whom. */
-export interface Allowance {
-  /** It brings one instance, which is read in parts by one request after another. */
-  readonly isForParts: boolean
-  /** Bytes of it, at most. */
-  readonly maxBytes: number
-  /** The same while nobody waits for more of it. */
-  readonly lingeringBytes: number
-  /** The same while somebody else waits for its association: it reads ahead of its readers. */
-  readonly hurriedBytes: number
-}
-
-/** An instance that somebody reads while it comes, or after. */
-export interface Boarded {
-  readonly instance: HeldInstance
-  /** It was read, or is not wanted any more; counts once. */
-  leave(): void
+  held(uids: InstanceUids): KeptInstance | undefined
 }
 
 /** An instance of a flight: its UIDs, and itself as long as it is not left to the cache. */
@@ -156,7 +147,7 @@ export class Flight {
     selection: Selection,
     lingers: () => boolean,
     signal: AbortSignal,
-  ): AsyncGenerator<HeldInstance | InstanceUids> {
+  ): AsyncGenerator<KeptInstance | InstanceUids> {
     this.#join()
     let finished = false
     const onAbort = (): void => this.#news.notify()
@@ -191,7 +182,7 @@ export class Flight {
       if (!left) this.#leave(!signal.aborted || !this.#isForParts)
       left = true
     }
-    let instance: HeldInstance | undefined
+    let instance: KeptInstance | undefined
     try {
       instance = await this.#named(sopInstance, signal)
     } finally {
@@ -216,7 +207,7 @@ export class Flight {
     this.#pace.changed()
   }
 
-  async #named(sopInstance: Uid, signal: AbortSignal): Promise<HeldInstance | undefined> {
+  async #named(sopInstance: Uid, signal: AbortSignal): Promise<KeptInstance | undefined> {
     for (let index = 0; ; index++) {
       while (index >= this.#passengers.length && this.open) {
         await this.#news.changed
@@ -298,6 +289,9 @@ export class Flight {
       if (this.#pace.readers === 0 && !this.#isForParts) this.abort(new UnwantedError())
     }
     const isPassing = this.#phase.kind === 'passing'
+    if (this.#isForParts && (isPassing ? !instance.passing : reaches(SPILL_FROM_BYTES, instance.size, chunk.length))) {
+      this.#keeper.spill(instance)
+    }
     if (isPassing && !instance.passing) {
       this.#keeper.dismiss(instance.size)
       instance.pass()
@@ -396,4 +390,8 @@ export class Flight {
 
 function isWanted({ study, series, sopInstance }: InstanceUids, selection: Selection): boolean {
   return covers(selection, { study, series, instance: sopInstance })
+}
+
+function reaches(limit: number, size: number, more: number): boolean {
+  return size < limit && size + more >= limit
 }

@@ -4,10 +4,10 @@ import { Notifier } from '../dicom/notifier.ts'
 import type { TransferSyntax } from '../dicom/transfer-syntax.ts'
 import type { Uid } from '../dicom/uids.ts'
 import type { InstanceIndex } from '../instance/instance-index.ts'
-import type { InstanceUids } from '../instance/uids.ts'
 import type { Instance } from '../pacs/instance.ts'
 import { ChunkRun } from './chunk-run.ts'
 import { toKeep } from './held-bytes.ts'
+import { NoLongerHeldError, type KeptInstance, type Pin } from './kept-instance.ts'
 
 /** Bytes that were kept for long and are let go, for who collects by them: src/memory.ts. */
 const buffersLetGo = channel('dimsegate:buffers-let-go')
@@ -22,15 +22,6 @@ export const MAX_HELD_HEAD_BYTES = 256 * 1024 * 1024
 /** So many bytes dropped at once had been kept for a while. */
 const MANY_BYTES = 4 * 1024 * 1024
 
-/** What is asked for has been dropped already: the instance is to be fetched anew. */
-export class NoLongerHeldError extends Error {
-  readonly code = 'NO_LONGER_HELD'
-  constructor() {
-    super('The bytes are no longer in memory')
-    this.name = 'NoLongerHeldError'
-  }
-}
-
 /** The flight that brings an instance, as far as the instance is concerned. */
 export interface Bringer {
   /** The reader that is farthest is at this byte of the instance. */
@@ -43,15 +34,17 @@ export interface Bringer {
   readonly isForParts: boolean
 }
 
-/** Bytes from a position on that somebody needs, so that they stay as long as the window allows. */
-export interface Pin {
-  position: number
-  /** Of a request, which looks things up in the head while it needs anything at all. */
-  readonly isOfRequest?: boolean
+/** Where bytes that are no longer in memory can be read: those from the start up to `end`, which grows. */
+export interface Spill {
+  readonly end: number
+  /** It is not written any further, and what is there is not to be read any more. */
+  readonly isAbandoned: boolean
+  /** @throws NoLongerHeldError; the signal's reason */
+  bytes(from: number, to: number, signal: AbortSignal): AsyncGenerator<Bytes>
 }
 
 /** The data set of one instance, as far as it has come. Read by any number of readers, each from any byte. */
-export class HeldInstance implements InstanceUids {
+export class HeldInstance implements KeptInstance {
   readonly sopClass: Uid
   readonly sopInstance: Uid
   readonly study: Uid
@@ -73,6 +66,9 @@ export class HeldInstance implements InstanceUids {
   readonly #changed = new Notifier()
   #bringer: Bringer | undefined
   readonly #isForParts: boolean
+  #spill: Spill | undefined
+  /** When it was whole, on the clock of performance.now. */
+  wholeAt = 0
 
   constructor(instance: Omit<Instance, 'body'>, bringer: Bringer) {
     this.sopClass = instance.sopClass
@@ -99,6 +95,15 @@ export class HeldInstance implements InstanceUids {
     return this.#chunks.end
   }
 
+  get isLosable(): boolean {
+    return this.#spill !== undefined
+  }
+
+  /** What is dropped from now on can be read there. */
+  spillTo(spill: Spill): void {
+    this.#spill = spill
+  }
+
   append(chunk: Bytes): void {
     if (chunk.length === 0) return
     this.#chunks.append(chunk)
@@ -118,6 +123,7 @@ export class HeldInstance implements InstanceUids {
 
   finish(): void {
     this.#state = 'whole'
+    this.wholeAt = performance.now()
     this.#bringer = undefined
     if (!this.#passing) {
       const { chunks, heldBytes } = toKeep(this.#chunks.chunks)
@@ -136,12 +142,10 @@ export class HeldInstance implements InstanceUids {
     this.#changed.notify()
   }
 
-  /** Whether the bytes from a position on are here, or will still come. */
   holds(position: number): boolean {
-    return position >= this.#chunks.start || position < this.#head.end
+    return position >= this.#chunks.start || position < this.#head.end || position < this.#spilled
   }
 
-  /** Bytes from the pin's position on are needed from now on, until it is dropped. */
   pin(pin: Pin): void {
     this.#pins.add(pin)
   }
@@ -150,20 +154,40 @@ export class HeldInstance implements InstanceUids {
     this.#pins.delete(pin)
   }
 
-  /**
-   * The bytes from an offset, up to another or the end of the data set, as they come. What lies behind the end of the
-   * data set is not there, which is no error.
-   * @throws NoLongerHeldError; what failed the retrieval; the signal's reason
-   */
   async *bytes(from: number, to: number, signal: AbortSignal): AsyncGenerator<Bytes> {
-    const onAbort = (): void => this.#changed.notify()
-    signal.addEventListener('abort', onAbort)
     const pin: Pin = { position: from }
     this.#pins.add(pin)
     try {
+      yield* this.#read(pin, to, signal, true)
+    } finally {
+      this.#pins.delete(pin)
+    }
+  }
+
+  /**
+   * All bytes as they come, for one who goes along: he does not count as a reader, so that nothing comes sooner or stays
+   * longer for him.
+   * @throws as `bytes`
+   */
+  along(signal: AbortSignal): AsyncGenerator<Bytes> {
+    return this.#read({ position: 0 }, Infinity, signal, false)
+  }
+
+  async *#read(pin: Pin, to: number, signal: AbortSignal, isReader: boolean): AsyncGenerator<Bytes> {
+    const onAbort = (): void => this.#changed.notify()
+    signal.addEventListener('abort', onAbort)
+    try {
       while (pin.position < to) {
         signal.throwIfAborted()
-        this.#advance(pin.position)
+        if (isReader) this.#advance(pin.position)
+        const spill = isReader ? this.#spillAt(pin.position) : undefined
+        if (spill) {
+          for await (const chunk of spill.bytes(pin.position, Math.min(to, spill.end), signal)) {
+            yield chunk
+            pin.position += chunk.length
+          }
+          continue
+        }
         const chunk = this.#at(pin.position, to)
         if (chunk !== undefined) {
           yield chunk
@@ -172,17 +196,12 @@ export class HeldInstance implements InstanceUids {
         else if (this.#state === 'failed') throw this.#failure
         else await this.#changed.changed
       }
-      this.#advance(pin.position)
+      if (isReader) this.#advance(pin.position)
     } finally {
-      this.#pins.delete(pin)
       signal.removeEventListener('abort', onAbort)
     }
   }
 
-  /**
-   * Resolves when the index is `ready`, or will not grow any more. `pin` holds what `needs` says meanwhile.
-   * @throws what failed the retrieval; the signal's reason
-   */
   async until(
     ready: (index: InstanceIndex) => boolean,
     pin: Pin,
@@ -208,6 +227,16 @@ export class HeldInstance implements InstanceUids {
     }
   }
 
+  /** Where the byte at a position is, if it was dropped. */
+  #spillAt(position: number): Spill | undefined {
+    if (position < this.#head.end || position >= this.#chunks.start) return undefined
+    return position < this.#spilled ? this.#spill : undefined
+  }
+
+  get #spilled(): number {
+    return this.#spill?.isAbandoned === false ? this.#spill.end : 0
+  }
+
   #at(position: number, to: number): Bytes | undefined {
     if (position < this.#head.end) return this.#head.at(position, to)
     if (position < this.#chunks.start) throw new NoLongerHeldError()
@@ -231,7 +260,9 @@ export class HeldInstance implements InstanceUids {
       keepsHead ||= isOfRequest && position < Infinity
     }
     let { start } = this.#chunks
-    const dropped = this.#chunks.takeBefore(Math.max(needed, this.#farthest - window))
+    // What has yet to be written stays, as long as what came is not farther ahead than the window.
+    const unwritten = this.#spill?.isAbandoned === false ? Math.max(this.#spill.end, this.size - window) : Infinity
+    const dropped = this.#chunks.takeBefore(Math.min(Math.max(needed, this.#farthest - window), unwritten))
     const headBytes = keepsHead ? Math.min(this.index.headBytes ?? Infinity, MAX_HELD_HEAD_BYTES) : 0
     let bytes = 0
     for (const chunk of dropped) {

@@ -7,10 +7,13 @@ import type { Archive } from '../pacs/archive.ts'
 import { type Call } from '../pacs/call.ts'
 import { covers, type InstanceUids, type Selection } from '../instance/uids.ts'
 import { NoSuchInstanceError } from '../pacs/retrieve/errors.ts'
+import type { Allowance } from './allowance.ts'
 import { CachedInstance } from './cached-instance.ts'
-import { Flight, type Allowance, type Boarded, type Keeper } from './flight.ts'
+import type { DiskStats, DiskTier } from './disk/disk-tier.ts'
+import { Flight, type Keeper } from './flight.ts'
 import { HeadStore } from './head-store.ts'
-import { HeldInstance } from './held-instance.ts'
+import type { HeldInstance } from './held-instance.ts'
+import type { Boarded, KeptInstance } from './kept-instance.ts'
 
 /** Bytes that were kept for long and are let go, for who collects by them: src/memory.ts. */
 const buffersLetGo = channel('dimsegate:buffers-let-go')
@@ -24,7 +27,7 @@ export interface CacheOptions {
 
 /** How the cache has served so far, and what it holds. */
 export interface CacheStats {
-  /** Served from memory. */
+  /** Served from memory, or from disk. */
   hits: number
   /** Served by a retrieval that was under way for somebody else. */
   joins: number
@@ -34,6 +37,8 @@ export interface CacheStats {
   evictions: number
   readonly bytes: number
   readonly instances: number
+  /** Where there is a disk. */
+  readonly disk: DiskStats | undefined
 }
 
 /** Where instances come from. */
@@ -71,6 +76,7 @@ interface Route {
 export class InstanceCache implements AsyncDisposable {
   readonly #options: CacheOptions
   readonly #held: LRUCache<string, HeldInstance> | undefined
+  readonly #disk: DiskTier | undefined
   readonly #lists: LRUCache<string, readonly InstanceUids[]>
   readonly #interest: LRUCache<string, Uid>
   /** Series and studies that do not fit: their instances are fetched one by one. */
@@ -83,9 +89,11 @@ export class InstanceCache implements AsyncDisposable {
   readonly #counters = { hits: 0, joins: 0, misses: 0, evictions: 0 }
   readonly #purging: NodeJS.Timeout | undefined
 
-  constructor(options: CacheOptions) {
+  /** `disk`: where what memory cannot hold is kept; it ends with the cache. */
+  constructor(options: CacheOptions, disk?: DiskTier) {
     const { maxBytes, ttl } = options
     this.#options = options
+    this.#disk = disk
     this.#lists = new LRUCache({ max: MAX_LISTS, ttl: Math.min(ttl, LIST_TTL_MS) })
     this.#interest = new LRUCache({ max: MAX_LISTS, ttl: SERIES_INTEREST_MS })
     this.#tooLarge = new LRUCache({ max: MAX_LISTS, ttl })
@@ -94,9 +102,12 @@ export class InstanceCache implements AsyncDisposable {
       maxSize: maxBytes,
       ttl,
       sizeCalculation: ({ heldBytes }) => Math.max(heldBytes, 1),
-      dispose: ({ heldBytes }, _key, reason) => {
-        if (reason === 'evict') this.#counters.evictions++
-        buffersLetGo.publish(heldBytes)
+      dispose: (instance, key, reason) => {
+        if (reason === 'evict') {
+          this.#counters.evictions++
+          this.#disk?.take(key, instance)
+        }
+        buffersLetGo.publish(instance.heldBytes)
       },
     })
     // Expired entries would stay until somebody asks for them.
@@ -109,6 +120,7 @@ export class InstanceCache implements AsyncDisposable {
       ...this.#counters,
       bytes: (this.#held?.calculatedSize ?? 0) + this.#coming,
       instances: this.#held?.size ?? 0,
+      disk: this.#disk?.stats,
     }
   }
 
@@ -140,7 +152,7 @@ export class InstanceCache implements AsyncDisposable {
       for await (const one of coming ?? known!) {
         const key = instanceKey(route, one)
         if (given.has(key)) continue
-        const held = one instanceof HeldInstance ? one : this.#find(route, one)
+        const held = isKept(one) ? one : this.#find(route, one)
         if (!held) {
           await leave()
           break
@@ -185,7 +197,10 @@ export class InstanceCache implements AsyncDisposable {
   forget(source: Source, stored: readonly InstanceUids[]): void {
     const studies = new Set(stored.map(({ study }) => study))
     for (const mode of ['stored', 'native'] as const) {
-      for (const uids of stored) this.#held?.delete(instanceKey({ source, mode }, uids))
+      for (const uids of stored) {
+        this.#held?.delete(instanceKey({ source, mode }, uids))
+        this.#disk?.delete(instanceKey({ source, mode }, uids))
+      }
       for (const key of [...this.#lists.keys()]) {
         const [name, own, study = ''] = key.split(' ')
         if (`${name} ${own}` === keyOf({ source, mode }) && studies.has(study)) this.#lists.delete(key)
@@ -202,6 +217,7 @@ export class InstanceCache implements AsyncDisposable {
     for (const flight of flights) flight.abort(new PoolClosedError())
     await Promise.all(flights.map(({ over }) => over))
     this.#held?.clear()
+    await this.#disk?.[Symbol.asyncDispose]()
   }
 
   #served(route: Route, boarded: Boarded, call: Call, leave?: () => Promise<void>): CachedInstance {
@@ -293,6 +309,7 @@ export class InstanceCache implements AsyncDisposable {
       keep: (instance) => {
         this.#held?.set(instanceKey(route, instance), instance)
       },
+      spill: (instance) => this.#disk?.spill(instanceKey(route, instance), instance),
       held: (uids) => this.#find(route, uids),
     }
   }
@@ -309,12 +326,16 @@ export class InstanceCache implements AsyncDisposable {
     return true
   }
 
-  #find(route: Route, uids: InstanceUids): HeldInstance | undefined {
-    const own = this.#held?.get(instanceKey(route, uids))
+  #find(route: Route, uids: InstanceUids): KeptInstance | undefined {
+    const own = this.#kept(instanceKey(route, uids))
     if (own || route.mode === 'stored') return own
     // What is stored without compression needs no archive to decompress it.
-    const stored = this.#held?.get(instanceKey({ ...route, mode: 'stored' }, uids))
+    const stored = this.#kept(instanceKey({ ...route, mode: 'stored' }, uids))
     return stored && isNative(stored.syntax) ? stored : undefined
+  }
+
+  #kept(key: string): KeptInstance | undefined {
+    return this.#held?.get(key) ?? this.#disk?.find(key)
   }
 
   /** What a selection holds, if that is known and all of it is here. */
@@ -355,6 +376,10 @@ function instanceKey(route: Route, { study, series, sopInstance }: InstanceUids)
   return keyOf(route, { study, series, instance: sopInstance })
 }
 
-function aboard(instance: HeldInstance): Boarded {
+function aboard(instance: KeptInstance): Boarded {
   return { instance, leave: () => undefined }
+}
+
+function isKept(one: KeptInstance | InstanceUids): one is KeptInstance {
+  return 'index' in one
 }

@@ -10,6 +10,7 @@ import {
   duration,
   filePath,
   filled,
+  folderPath,
   group,
   host,
   identityField,
@@ -192,6 +193,11 @@ const archive = z
   })
   .transform((value) => ({ ...value, name: value.name ?? value.aeTitle.toLowerCase() }))
 
+const cacheDisk = z.strictObject({
+  dir: folderPath.describe('Folder that is there and can be written; what is kept in it is encrypted'),
+  maxBytes: byteSize('8GiB').describe('Most bytes on disk'),
+})
+
 const auth = z.strictObject({
   issuer: webAddress.describe('Issuer (iss) of the tokens to accept'),
   audience: z
@@ -214,6 +220,7 @@ export const configSchema = z
       maxBytes: byteSize('512MiB', 0).describe('Most bytes of instances kept; 0 keeps none'),
       ttl: duration('10m').describe('How long an instance is kept'),
       backend: oneOf(['memory', 'valkey']).default('memory').describe('Where instances are kept'),
+      disk: cacheDisk.nullable().default(null).describe('Where what memory cannot hold is kept; null for nowhere'),
     }).describe('What has been fetched already'),
     imaging: group({
       threads: integer(1, 64)

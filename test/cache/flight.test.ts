@@ -9,6 +9,7 @@ const keeper: Keeper = {
   admit: () => true,
   dismiss: () => undefined,
   keep: () => undefined,
+  spill: () => undefined,
   held: () => undefined,
 }
 

@@ -1,3 +1,5 @@
+import { open, readdir } from 'node:fs/promises'
+import { join } from 'node:path'
 import { describe, expect, it } from 'vitest'
 import { DemoArchive } from '../../src/demo/demo-archive.ts'
 import { Attribute } from '../../src/dicom/attributes.ts'
@@ -8,6 +10,7 @@ import { eventually } from '../support/eventually.ts'
 import { gatewayTo } from '../support/gateway-to.ts'
 import { failOnLeaks } from '../support/leaks.ts'
 import { readParts } from '../support/multipart.ts'
+import { temporaryFolder } from '../support/temporary-folder.ts'
 import { get, inParallel } from './http.ts'
 
 // What a request costs the archive: one retrieval, and each instance sent once, whatever is asked for and whether what
@@ -208,6 +211,51 @@ describe('a loop that is larger than the cache', () => {
     expect(one.archive.retrievals).toBe(2)
   })
 
+  describe('with a disk', () => {
+    const FORTH_AND_BACK = [...UP_TO, ...UP_TO.toReversed()]
+
+    it.each([
+      ['native', undefined, '16MiB'],
+      ['encapsulated', UNCOMPRESSED_FRAGMENTS, '16MiB'],
+    ])('is played twice, forth and back, by two viewers from one retrieval: %s', async (_, syntax, maxBytes) => {
+      await using dir = await temporaryFolder()
+      await using one = await counted([loop(syntax)], { maxBytes, disk: { dir: dir.path, maxBytes: '256MiB' } })
+      const viewer = async (): Promise<boolean> =>
+        (await inParallel(FORTH_AND_BACK, 6, (number) => isRight(one, number))).every(Boolean)
+      expect(await Promise.all([viewer(), viewer()])).toEqual([true, true])
+      expect(one.archive.retrievals).toBe(1)
+      expect(one.gateway.cache.stats.disk).toMatchObject({ instances: 1, errors: 0 })
+      expect(one.gateway.cache.stats.bytes).toBeLessThanOrEqual(16 * 1024 ** 2)
+    })
+
+    it('is sought backwards in the same retrieval', async () => {
+      await using dir = await temporaryFolder()
+      const disk = { dir: dir.path, maxBytes: '256MiB' }
+      await using one = await counted([loop()], { maxBytes: '16MiB', disk })
+      for (const number of [1, 620, 2, 100, 3, 640, 1]) expect(await isRight(one, number)).toBe(true)
+      expect(one.archive.retrievals).toBe(1)
+    })
+
+    it('costs a new retrieval where its file is damaged, and its bytes are right', async () => {
+      await using dir = await temporaryFolder()
+      const disk = { dir: dir.path, maxBytes: '256MiB' }
+      await using one = await counted([loop()], { maxBytes: 0, disk })
+      for (const number of [1, 640]) expect(await isRight(one, number)).toBe(true)
+      await eventually(() => expect(one.gateway.cache.stats.disk?.instances).toBe(1))
+      const [own] = await readdir(dir.path)
+      const [name] = (await readdir(join(dir.path, own!))).filter((entry) => entry !== 'alive')
+      const file = await open(join(dir.path, own!, name!), 'r+')
+      await file.write(Buffer.from('damaged'), 0, 7, 40_000_000)
+      await file.close()
+      const { status, body } = await get(`${framesUrl(one)}/${UP_TO.join(',')}`, OCTETS)
+      expect(status).toBe(200)
+      for (const number of [1, 300, 301, 640]) expect(body.includes(frameOf(number))).toBe(true)
+      expect(body.length).toBeGreaterThan(FRAMES * FRAME_BYTES)
+      expect(one.archive.retrievals).toBe(2)
+      expect(one.gateway.cache.stats.disk?.errors).toBe(1)
+    })
+  })
+
   it('that fits the cache is kept whole, and played again and again', async () => {
     await using one = await counted([loop()], { maxBytes: '96MiB' })
     for (let round = 0; round < 2; round++) {
@@ -223,3 +271,42 @@ describe('a loop that is larger than the cache', () => {
     expect((await get(`${one.gateway.url}/studies`, 'application/dicom+json')).status).toBe(200)
   })
 })
+
+describe('a series that memory let go', () => {
+  it('is served from disk', async () => {
+    await using dir = await temporaryFolder()
+    const series = [1, 2, 3].map((n) => `${STUDY}.${n}`)
+    const files = series.flatMap((own) =>
+      Array.from({ length: 12 }, (_, n) =>
+        instanceFile({
+          study: STUDY,
+          series: own,
+          instance: `${own}.${n}`,
+          change: (dataset) =>
+            dataset.put(Attribute.PixelData, { vr: 'OW', value: Buffer.alloc(500_000, `${own}.${n}`) }),
+        }),
+      ),
+    )
+    const disk = { dir: dir.path, maxBytes: '64MiB' }
+    await using one = await counted(files, { maxBytes: '16MiB', disk })
+    const metadata = (own: string) =>
+      get(`${one.gateway.url}/studies/${STUDY}/series/${own}/metadata`, 'application/dicom+json')
+    const download = (own: string) =>
+      get(`${one.gateway.url}/studies/${STUDY}/series/${own}`, `${MULTIPART}"application/dicom"; transfer-syntax=*`)
+    await metadata(series[0]!)
+    const before = readParts(...(await partsOf(download(series[0]!))))
+    for (const other of series.slice(1)) await metadata(other)
+    await eventually(() => expect(one.gateway.cache.stats.evictions).toBeGreaterThanOrEqual(3))
+    expect(one.archive.retrievals).toBe(3)
+    const after = readParts(...(await partsOf(download(series[0]!))))
+    expect(after).toHaveLength(12)
+    expect(after.every(({ body }, n) => body.equals(before[n]!.body))).toBe(true)
+    expect(one.archive.retrievals).toBe(3)
+    expect(one.gateway.cache.stats.disk!.hits).toBeGreaterThan(0)
+  })
+})
+
+async function partsOf(answer: ReturnType<typeof get>): Promise<[string, Buffer]> {
+  const { headers, body } = await answer
+  return [headers.get('content-type')!, body]
+}

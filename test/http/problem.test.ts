@@ -16,9 +16,13 @@ const OTHER_THAN_WEB = /^(config|doctor|demo)\//
 /** Errors that become no problem document, each for a reason of its own. */
 const CAUGHT: Readonly<Record<string, string>> = {
   CLIENT_GONE: 'nobody is there to be told',
+  DAMAGED_BLOCK: 'has the instance fetched anew',
   DIMSE_STATUS: 'is described by its status',
+  DISK_FAULT: 'has the instance fetched anew',
+  DISK_FOLDER: 'ends the start',
   INVALID_COMMAND: 'becomes a ProtocolError',
   INVALID_PDU: 'becomes a ProtocolError',
+  NO_ROOM: 'of the disk of the cache: the instance is not kept there',
   NOT_DICOM: 'of a part of a store: has its place in the response',
   TLS_FILE_UNUSABLE: 'ends the start',
   UNENCODABLE_TEXT: 'becomes an UnencodableKeyError',

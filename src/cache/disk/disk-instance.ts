@@ -1,0 +1,89 @@
+import type { Bytes } from '../../dicom/bytes.ts'
+import type { TransferSyntax } from '../../dicom/transfer-syntax.ts'
+import type { Uid } from '../../dicom/uids.ts'
+import type { InstanceIndex } from '../../instance/instance-index.ts'
+import { NoLongerHeldError, type KeptInstance, type Pin } from '../kept-instance.ts'
+import type { BlockFile } from './block-file.ts'
+
+/** What the tier wants to know of an instance of its own. */
+export interface Shelf {
+  /** A request is served from it. */
+  served(): void
+  /** It cannot be read any more. */
+  lost(error: unknown): void
+}
+
+/** A whole instance on disk: its bytes are in a file, its index is in memory. */
+export class DiskInstance implements KeptInstance {
+  readonly sopClass: Uid
+  readonly sopInstance: Uid
+  readonly study: Uid
+  readonly series: Uid
+  readonly syntax: TransferSyntax
+  readonly received: TransferSyntax
+  readonly index: InstanceIndex
+  readonly whole = true
+  readonly isLosable = true
+  readonly file: BlockFile
+  readonly #shelf: Shelf
+  readonly #pins = new Set<Pin>()
+
+  constructor(instance: KeptInstance, file: BlockFile, shelf: Shelf) {
+    const { sopClass, sopInstance, study, series, syntax, received, index } = instance
+    this.sopClass = sopClass
+    this.sopInstance = sopInstance
+    this.study = study
+    this.series = series
+    this.syntax = syntax
+    this.received = received
+    this.index = index
+    this.file = file
+    this.#shelf = shelf
+  }
+
+  /** Somebody may yet read it. */
+  get isPinned(): boolean {
+    return this.#pins.size > 0
+  }
+
+  holds(): boolean {
+    return !this.file.isRemoved
+  }
+
+  pin(pin: Pin): void {
+    if (this.#pins.has(pin)) return
+    this.#pins.add(pin)
+    this.file.hold()
+    this.#shelf.served()
+  }
+
+  unpin(pin: Pin): void {
+    if (this.#pins.delete(pin)) this.file.release()
+  }
+
+  async *bytes(from: number, to: number, signal: AbortSignal): AsyncGenerator<Bytes> {
+    const bytes = this.file.bytes(from, to, signal)
+    try {
+      for (;;) {
+        let next: IteratorResult<Bytes>
+        try {
+          next = await bytes.next()
+        } catch (cause) {
+          signal.throwIfAborted()
+          this.#shelf.lost(cause)
+          throw new NoLongerHeldError({ cause })
+        }
+        if (next.done) return
+        yield next.value
+      }
+    } finally {
+      await bytes.return(undefined)
+    }
+  }
+
+  /** The index is whole: `ready` may find in it what it looks for, and nothing more comes. */
+  until(ready: (index: InstanceIndex) => boolean): Promise<void> {
+    ready(this.index)
+    return Promise.resolve()
+  }
+}

@@ -1,0 +1,62 @@
+import type { Bytes } from '../dicom/bytes.ts'
+import type { TransferSyntax } from '../dicom/transfer-syntax.ts'
+import type { Uid } from '../dicom/uids.ts'
+import type { InstanceIndex } from '../instance/instance-index.ts'
+import type { InstanceUids } from '../instance/uids.ts'
+
+/** What is asked for has been dropped already: the instance is to be fetched anew. */
+export class NoLongerHeldError extends Error {
+  readonly code = 'NO_LONGER_HELD'
+  constructor(options?: ErrorOptions) {
+    super('The bytes are no longer held', options)
+    this.name = 'NoLongerHeldError'
+  }
+}
+
+/** Bytes from a position on that somebody needs, so that they stay as long as the window allows. */
+export interface Pin {
+  position: number
+  /** Of a request, which looks things up in the head while it needs anything at all. */
+  readonly isOfRequest?: boolean
+}
+
+/** An instance that can be read from any byte by any number of readers, wherever its bytes are. */
+export interface KeptInstance extends InstanceUids {
+  readonly sopClass: Uid
+  readonly syntax: TransferSyntax
+  /** How it came. */
+  readonly received: TransferSyntax
+  readonly index: InstanceIndex
+  /** All of it has come. */
+  readonly whole: boolean
+  /** Bytes that are here now may be lost while somebody reads them. */
+  readonly isLosable: boolean
+  /** Whether the bytes from a position on are here, or will still come. */
+  holds(position: number): boolean
+  /** Bytes from the pin's position on are needed from now on, until it is dropped. */
+  pin(pin: Pin): void
+  unpin(pin: Pin): void
+  /**
+   * The bytes from an offset, up to another or the end of the data set, as they come. What lies behind the end of the
+   * data set is not there, which is no error.
+   * @throws NoLongerHeldError; what failed the retrieval; the signal's reason
+   */
+  bytes(from: number, to: number, signal: AbortSignal): AsyncGenerator<Bytes>
+  /**
+   * Resolves when the index is `ready`, or will not grow any more. `pin` holds what `needs` says meanwhile.
+   * @throws what failed the retrieval; the signal's reason
+   */
+  until(
+    ready: (index: InstanceIndex) => boolean,
+    pin: Pin,
+    needs: () => number | undefined,
+    signal: AbortSignal,
+  ): Promise<void>
+}
+
+/** An instance that somebody reads while it comes, or after. */
+export interface Boarded {
+  readonly instance: KeptInstance
+  /** It was read, or is not wanted any more; counts once. */
+  leave(): void
+}
