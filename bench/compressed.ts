@@ -45,7 +45,7 @@ async function compressed(n: number, pool: ImagingPool): Promise<Buffer> {
   const { syntax, data } = await parsePart10(Buffer.concat(file))
   const dataset = parseDataset(data, syntax)
   const to = transferSyntax(JPEG_2000_LOSSLESS)
-  const plan = planTranscoding(dataset, syntax, to)
+  const plan = planTranscoding({ header: dataset, frames: 1 }, syntax, to)
   if (!plan) throw new Error('An image of the benchmark cannot be compressed')
   async function* body(): AsyncGenerator<Uint8Array> {
     yield data

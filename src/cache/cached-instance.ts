@@ -21,6 +21,7 @@ export class CachedInstance implements ReadableDataSet, InstanceUids, Disposable
   readonly sopInstance: Uid
   readonly study: Uid
   readonly series: Uid
+  /** Explicit VR Little Endian where its pixel data is native: it is rewritten to that as it arrives. */
   readonly syntax: TransferSyntax
   /** How the archive sent it. */
   readonly received: TransferSyntax

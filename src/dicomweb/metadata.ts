@@ -1,7 +1,6 @@
 import { Attribute } from '../dicom/attributes.ts'
 import type { ByteStream } from '../dicom/bytes.ts'
 import type { Dataset } from '../dicom/dataset.ts'
-import { inflate } from '../dicom/recode.ts'
 import type { TransferSyntax } from '../dicom/transfer-syntax.ts'
 import { readHead } from '../instance/head.ts'
 
@@ -26,16 +25,15 @@ const offsetTables = [
 /**
  * The attributes of an instance without its bulk data, which is marked as omitted (PS3.18 10.4.3.3.2). Reading stops at
  * the pixel data; what comes behind it is not given. Available Transfer Syntax UID tells how it was `received`.
- * @throws MetadataTooLargeError, MalformedDataSetError, InflateError, and what the body throws
+ * @throws MetadataTooLargeError, MalformedDataSetError, and what the body throws
  */
 export async function readMetadata(
   body: ByteStream,
   syntax: TransferSyntax,
   received: TransferSyntax = syntax,
 ): Promise<Dataset> {
-  const reader = await readHead(syntax.deflated ? inflate(body) : body, syntax, {
-    maxBytes: MAX_METADATA_BYTES,
-    tooLarge: () => new MetadataTooLargeError(),
+  const reader = await readHead(body, syntax, {
+    bound: { bytes: MAX_METADATA_BYTES, error: () => new MetadataTooLargeError() },
   })
   const metadata = reader.dataset
   for (const table of offsetTables) metadata.delete(table)

@@ -38,19 +38,17 @@ export function formatStatus(status: number): string {
   return status.toString(16).toUpperCase().padStart(4, '0')
 }
 
-/** The peer answered with a failure. The Error Comment may hold patient data: it is kept, but not in the message. */
+/** The peer answered with a failure. The Error Comment may hold patient data: it is not passed on. */
 export class StatusError extends Error {
   readonly code = 'DIMSE_STATUS'
   readonly operation: string
   readonly status: number
   readonly offendingElement: readonly string[]
-  readonly errorComment: string | undefined
   constructor(response: Extract<Command, { status: number }>) {
     super(`${response.type} with status ${formatStatus(response.status)}`)
     this.name = 'StatusError'
     this.operation = response.type.replace('-RSP', '')
     this.status = response.status
     this.offendingElement = response.offendingElement ?? []
-    this.errorComment = response.errorComment
   }
 }

@@ -19,22 +19,21 @@ export function hasHead({ headBytes }: InstanceIndex): boolean {
 export async function readHead(
   body: ByteStream,
   syntax: TransferSyntax,
-  { only, omit = isBulkData, maxBytes, tooLarge }: HeadOptions = {},
+  { only, omit = isBulkData, bound }: HeadOptions = {},
 ): Promise<DatasetReader> {
   const reader = new DatasetReader(syntax, { until: isPixelData, omit, ...(only && { only }) })
   for await (const chunk of body) {
     reader.push(chunk)
     if (reader.complete) break
-    if (maxBytes !== undefined && reader.keptBytes > maxBytes) throw tooLarge!()
+    if (bound && reader.keptBytes > bound.bytes) throw bound.error()
   }
   if (!reader.complete) reader.end()
   return reader
 }
 
 export interface HeadOptions extends Pick<ReadOptions, 'only' | 'omit'> {
-  /** Of the values that are kept; above it `tooLarge` makes the error. */
-  readonly maxBytes?: number
-  readonly tooLarge?: () => Error
+  /** More bytes of values than that are not kept, whatever their elements say of their lengths. */
+  readonly bound?: { readonly bytes: number; readonly error: () => Error }
 }
 
 /** A data set with some attributes of the head. @throws as readHead */

@@ -60,6 +60,7 @@ export class Indexer {
   #value: { readonly header: ElementHeader; readonly bigEndian: boolean; readonly pieces: Bytes[] } | undefined
   #fragmented: Fragmented | undefined
   readonly #kept = new ElementWriter(EXPLICIT_VR_LITTLE_ENDIAN)
+  readonly #keptTags = new Set<Tag>()
   #isPastIdentity = false
 
   /** Of a data set in a transfer syntax. */
@@ -133,7 +134,8 @@ export class Indexer {
         this.index.reachPixels(header, offset)
         return
       }
-      const isKept = KEPT.has(tag) || IDENTITY.has(tag)
+      // An element is there once (PS3.5 7.1): what repeats one does not make the index grow.
+      const isKept = (KEPT.has(tag) && !this.#keptTags.has(tag)) || IDENTITY.has(tag)
       if (isKept && length > 0 && length <= (TABLES.includes(tag) ? 8 * MAX_FRAMES : MAX_ATTRIBUTE_BYTES)) {
         this.#value = { header, bigEndian, pieces: [] }
       }
@@ -158,6 +160,7 @@ export class Indexer {
       return
     }
     const value = concat(pieces)
+    this.#keptTags.add(tag)
     this.#kept.element(tag, vr, bigEndian ? swapped(value, representation(vr).wordBytes) : value)
   }
 

@@ -45,8 +45,7 @@ export const LAYOUT: readonly Tag[] = [
 
 /** The layout by the attributes in front of an element of pixel data, whose value or first item is at an offset. */
 export function pixelLayout(attributes: Dataset, { tag, vr, length }: ElementHeader, offset: number): PixelLayout {
-  const stated = attributes.number(Attribute.NumberOfFrames) ?? 1
-  const frames = Number.isInteger(stated) && stated > 0 ? Math.min(stated, MAX_FRAMES) : 1
+  const frames = frameCount(attributes)
   return {
     tag,
     vr,
@@ -59,6 +58,12 @@ export function pixelLayout(attributes: Dataset, { tag, vr, length }: ElementHea
     frameBits: frameBitsOf(attributes, tag),
     extended: length === undefined ? extendedOffsets(attributes, frames) : undefined,
   }
+}
+
+/** From 1 to MAX_FRAMES: 1 where it is not told (PS3.3 C.7.6.6), or by no number of frames. */
+export function frameCount(attributes: Dataset): number {
+  const stated = attributes.number(Attribute.NumberOfFrames) ?? 1
+  return Number.isInteger(stated) && stated > 0 ? Math.min(stated, MAX_FRAMES) : 1
 }
 
 /** 0 where there is no whole number. */

@@ -265,3 +265,17 @@ function noise(length: number): Buffer {
   }
   return bytes
 }
+
+describe('an index', () => {
+  it('has each attribute once, however often its bytes repeat it', async () => {
+    const repeated = Buffer.concat(
+      Array.from({ length: 1000 }, () => element(explicitLittle, 0x00280010, 'US', hex('0002'))),
+    )
+    const table = element(explicitLittle, 0x7fe00001, 'OV', Buffer.alloc(100_000))
+    const all = Buffer.concat([encodeDataset(dataset, ELE), repeated, ...Array.from({ length: 50 }, () => table)])
+    const arrival = await Arrival.begin(streamOf(chunksOf(all, 65_536)), ELE, FROM_ARCHIVE)
+    await collect(arrival)
+    expect(arrival.index.heldBytes).toBeLessThan(130_000)
+    expect(arrival.index.heldBytes).toBeGreaterThan(100_000)
+  })
+})

@@ -12,7 +12,6 @@ import type { HttpContext } from '../context.ts'
 import { overlaysOf } from './overlays.ts'
 import { gatheredFrame } from '../retrieve/pixel-source.ts'
 import { headAttributes } from '../../instance/head.ts'
-import { upTo } from './value-bound.ts'
 
 /** What is read of a header for it to be drawn and annotated, and for how long a frame is shown. */
 const HEADER: ReadonlySet<number> = new Set([
@@ -30,12 +29,9 @@ export const MAX_DRAWING_HEADER_BYTES = 64 * 1024 * 1024
 
 /** The attributes of an instance by which its frames are drawn. @throws MalformedDataSetError, and what reading it throws */
 export function drawingHeader(instance: CachedInstance): Promise<Dataset> {
-  const tooLarge = (): Error =>
-    new UnusableImageError(`its header has values of over ${MAX_DRAWING_HEADER_BYTES} bytes`)
-  return instance.head(() => {
-    const omit = upTo(MAX_DRAWING_HEADER_BYTES, tooLarge)
-    return headAttributes(instance, { only: HEADER, omit })
-  })
+  const error = (): Error => new UnusableImageError(`its header has values of over ${MAX_DRAWING_HEADER_BYTES} bytes`)
+  const bound = { bytes: MAX_DRAWING_HEADER_BYTES, error }
+  return instance.head(() => headAttributes(instance, { only: HEADER, omit: () => false, bound }))
 }
 
 export interface DrawRequest {

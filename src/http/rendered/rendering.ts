@@ -29,7 +29,6 @@ import { documentOf } from '../retrieve/encapsulated-document.ts'
 import type { HttpContext } from '../context.ts'
 import { requiredLayout } from '../retrieve/pixel-source.ts'
 import { RequestError } from '../problem.ts'
-import { upTo } from './value-bound.ts'
 import { sizedBytes } from '../body/sized-body.ts'
 
 /** Something as it is shown to people. */
@@ -168,9 +167,9 @@ async function renderReport(instance: CachedInstance, media: RenderedType): Prom
 }
 
 async function readReport(instance: CachedInstance): Promise<Dataset> {
-  const tooLarge = (): Error =>
+  const error = (): Error =>
     new RequestError(413, 'REPORT_TOO_LARGE', `A report of over ${MAX_REPORT_BYTES} bytes is not rendered.`)
-  return headAttributes(instance, { omit: upTo(MAX_REPORT_BYTES, tooLarge) })
+  return headAttributes(instance, { omit: () => false, bound: { bytes: MAX_REPORT_BYTES, error } })
 }
 
 async function pdfOf(instance: CachedInstance): Promise<SizedBytes> {

@@ -2,7 +2,6 @@ import type { InstanceUids } from '../../instance/uids.ts'
 import type { CachedInstance } from '../../cache/cached-instance.ts'
 import { Attribute } from '../../dicom/attributes.ts'
 import { concat, type Bytes } from '../../dicom/bytes.ts'
-import { EXPLICIT_VR_LITTLE_ENDIAN } from '../../dicom/transfer-syntax.ts'
 import { isVideo } from '../../dicom/transfer-syntax.ts'
 import { frameOf, layoutOf, wholePixelData, type SizedBytes } from '../../instance/frames.ts'
 import {
@@ -112,12 +111,12 @@ export function givenPixels(
   offers: readonly BulkOffer[],
   lossyToo: boolean,
 ): GivenPixels | undefined {
-  const from = instance.syntax.encapsulated ? instance.syntax : EXPLICIT_VR_LITTLE_ENDIAN
+  const from = instance.syntax
   for (const alike of byWish(offers)) {
     const asStored = representPixelData(alike, instance.syntax, false)
     if (asStored) return storedPixels(instance, layout, asStored)
     for (const { syntax, ...representation } of wantedSyntaxes(alike)) {
-      const plan = layout.tag === Attribute.PixelData && planTranscoding(layout.header, from, syntax)
+      const plan = layout.tag === Attribute.PixelData && planTranscoding(layout, from, syntax)
       if (plan) return convertedPixels(c, instance, layout, representation, plan)
     }
   }

@@ -6,7 +6,6 @@ import { recode } from '../../dicom/recode.ts'
 import {
   EXPLICIT_VR_LITTLE_ENDIAN,
   isNative,
-  isWebSyntax,
   transferSyntax,
   type TransferSyntax,
 } from '../../dicom/transfer-syntax.ts'
@@ -90,10 +89,7 @@ export async function fileOf(
   let fault: unknown
   for (const { syntax: wanted } of offers) {
     const syntax = wanted === '*' ? stored : transferSyntax(wanted)
-    if (isNative(stored) && isNative(syntax)) {
-      const target = isWebSyntax(syntax) ? syntax : EXPLICIT_VR_LITTLE_ENDIAN
-      return { syntax: target, body: recode(instance.body, stored, target) }
-    }
+    if (isNative(stored) && isNative(syntax)) return { syntax, body: recode(instance.body, stored, syntax) }
     if (syntax.uid === stored.uid) return { syntax, body: instance.body }
     try {
       const file = await convertedFile(c, instance, syntax)
@@ -118,9 +114,8 @@ async function convertedFile(
   if (!layout) return withoutPixels(instance, syntax)
   // Floats have no compressed form.
   if (layout.tag !== Attribute.PixelData) return undefined
-  const from = instance.syntax.encapsulated ? instance.syntax : EXPLICIT_VR_LITTLE_ENDIAN
   const target = syntax.deflated ? EXPLICIT_VR_LITTLE_ENDIAN : syntax
-  const plan = planTranscoding(layout.header, from, target)
+  const plan = planTranscoding(layout, instance.syntax, target)
   if (!plan || !isStreamable(plan)) return undefined
   const body = await converted(c, instance.bytes(), plan)
   return { syntax, body: recode(body, target, syntax) }

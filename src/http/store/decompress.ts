@@ -17,7 +17,7 @@ export async function decompressed(c: HttpContext, instance: Instance): Promise<
   if (decompress === 'never' || (decompress === 'lossless' && syntax.lossy)) return undefined
   const body = await readToPixels(instance)
   const { layout } = instance.index
-  const plan = body && layout && planTranscoding(layout.header, syntax, EXPLICIT_VR_LITTLE_ENDIAN)
+  const plan = body && layout && planTranscoding(layout, syntax, EXPLICIT_VR_LITTLE_ENDIAN)
   return plan && (await converted(c, body, plan))
 }
 

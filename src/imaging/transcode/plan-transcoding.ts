@@ -1,4 +1,3 @@
-import { Attribute } from '../../dicom/attributes.ts'
 import type { Dataset } from '../../dicom/dataset.ts'
 import { sharesChrominance } from '../../dicom/photometric-interpretation.ts'
 import type { TransferSyntax } from '../../dicom/transfer-syntax.ts'
@@ -20,11 +19,21 @@ export interface Transcoding {
 /** Length of an element: 32 bits, of which FFFFFFFF stands for undefined length (PS3.5 7.1.1). */
 const MAX_VALUE_BYTES = 0xfffffffe
 
+/** What is to be rewritten: the attributes that describe its samples, and how many frames it has. */
+export interface StoredPixels {
+  readonly header: Dataset
+  readonly frames: number
+}
+
 /**
- * Plans how an instance with this header is rewritten from one transfer syntax to another; undefined where that cannot
- * be done. Both are encapsulated or Explicit VR Little Endian.
+ * Plans how pixel data is rewritten from one transfer syntax to another; undefined where that cannot be done. Both are
+ * encapsulated or Explicit VR Little Endian.
  */
-export function planTranscoding(header: Dataset, from: TransferSyntax, to: TransferSyntax): Transcoding | undefined {
+export function planTranscoding(
+  { header, frames }: StoredPixels,
+  from: TransferSyntax,
+  to: TransferSyntax,
+): Transcoding | undefined {
   if (from.encapsulated && !isDecodable(from.uid)) return undefined
   let stored: ImageDescription
   try {
@@ -33,8 +42,6 @@ export function planTranscoding(header: Dataset, from: TransferSyntax, to: Trans
     if (error instanceof UnusableImageError) return undefined
     throw error
   }
-  const stated = header.number(Attribute.NumberOfFrames) ?? 1
-  const frames = stated >= 1 ? Math.floor(stated) : 1
   const native = from.encapsulated ? decodedDescription(stored, from.uid) : stored
   if (to.encapsulated) {
     // Encoders take no pixels that share their colour samples.

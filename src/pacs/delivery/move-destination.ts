@@ -194,10 +194,14 @@ export class MoveDestination implements AsyncDisposable {
     const moves = this.#movesOf(caller.archives)
     if (moves.length === 0) return refuse('unasked', Status.notAuthorized)
     const arrival = await Arrival.begin(incoming.body, incoming.syntax, FROM_ARCHIVE).catch(() => undefined)
-    const identity = arrival?.index.identity
-    if (!identity || !isNamedWell(incoming, identity)) return refuse('unreadable', Status.cannotUnderstand)
-    const move = matchingMove(moves, incoming, identity)
-    if (!move) return refuse('unexpected', Status.notAuthorized)
+    if (!arrival) return refuse('unreadable', Status.cannotUnderstand)
+    const { identity } = arrival.index
+    const isNamed = isNamedWell(incoming, identity)
+    const move = isNamed ? matchingMove(moves, incoming, identity) : undefined
+    if (!move) {
+      await arrival.return()
+      return isNamed ? refuse('unexpected', Status.notAuthorized) : refuse('unreadable', Status.cannotUnderstand)
+    }
     const { study } = move.selection
     const place = placeOf(move, identity, incoming.sopInstance)
     return move.deliver(arriving({ sopClass: identity.sopClass ?? incoming.sopClass, study, ...place }, arrival))

@@ -10,7 +10,13 @@ import { CodestreamError } from '../../../src/imaging/codecs/codec-error.ts'
 import { encodeFrame } from '../../../src/imaging/codecs/encode-frame.ts'
 import { describeImage, type ImageDescription } from '../../../src/imaging/image-description.ts'
 import { ImagingPool } from '../../../src/imaging/pool/imaging-pool.ts'
-import { isStreamable, planTranscoding, type Transcoding } from '../../../src/imaging/transcode/plan-transcoding.ts'
+import { frameCount } from '../../../src/instance/pixel-layout.ts'
+import {
+  isStreamable,
+  planTranscoding,
+  type StoredPixels,
+  type Transcoding,
+} from '../../../src/imaging/transcode/plan-transcoding.ts'
 import { transcode } from '../../../src/imaging/transcode/transcode.ts'
 import { storedFrames } from '../../e2e/stored-frames.ts'
 import { collect, collectUntilError, streamOf } from '../../support/byte-stream.ts'
@@ -47,8 +53,12 @@ const CHANGED = [
   Attribute.PixelData,
 ]
 
+function pixelsOf(header: Dataset): StoredPixels {
+  return { header, frames: frameCount(header) }
+}
+
 function planOf(dataset: Dataset, from: TransferSyntax, to: TransferSyntax): Transcoding {
-  const plan = planTranscoding(dataset, from, to)
+  const plan = planTranscoding(pixelsOf(dataset), from, to)
   if (!plan) throw new Error(`There is no way from ${from.name} to ${to.name}`)
   return plan
 }
@@ -303,7 +313,7 @@ describe('a native data set', () => {
     ['RLE of planes', { ...colour, planarConfiguration: 1 }, RLE],
     ['MPEG2', colour, syntaxOf('.4.100')],
   ] as [string, Shape, TransferSyntax][])('has no way to %s', (_, shape, to) => {
-    expect(planTranscoding(nativeDataset(shape, []), EXPLICIT, to)).toBeUndefined()
+    expect(planTranscoding(pixelsOf(nativeDataset(shape, [])), EXPLICIT, to)).toBeUndefined()
   })
 })
 
@@ -520,10 +530,10 @@ describe('a data set that is not what it should be', () => {
   it('has no way to be read where its attributes are of no image', () => {
     for (const shape of [{ rows: 0 }, { columns: 0 }, { samplesPerPixel: 2 }, { bitsAllocated: 12 }]) {
       const dataset = nativeDataset({ ...grey, ...shape }, [])
-      expect(planTranscoding(dataset, EXPLICIT, RLE)).toBeUndefined()
-      expect(planTranscoding(dataset, RLE, EXPLICIT)).toBeUndefined()
+      expect(planTranscoding(pixelsOf(dataset), EXPLICIT, RLE)).toBeUndefined()
+      expect(planTranscoding(pixelsOf(dataset), RLE, EXPLICIT)).toBeUndefined()
     }
-    expect(planTranscoding(nativeDataset(grey, []), syntaxOf('.4.102'), EXPLICIT)).toBeUndefined()
+    expect(planTranscoding(pixelsOf(nativeDataset(grey, [])), syntaxOf('.4.102'), EXPLICIT)).toBeUndefined()
   })
 
   it('does not stream where frames begin within its bytes', () => {
@@ -535,8 +545,8 @@ describe('a data set that is not what it should be', () => {
 
   it('has no way to be native where that does not fit a length', () => {
     const dataset = nativeDataset({ ...grey, rows: 8000, columns: 8000 }, [])
-    expect(planTranscoding(dataset.set(Attribute.NumberOfFrames, 33), RLE, EXPLICIT)).toBeDefined()
-    expect(planTranscoding(dataset.set(Attribute.NumberOfFrames, 34), RLE, EXPLICIT)).toBeUndefined()
-    expect(planTranscoding(dataset, RLE, J2K)).toBeDefined()
+    expect(planTranscoding(pixelsOf(dataset.set(Attribute.NumberOfFrames, 33)), RLE, EXPLICIT)).toBeDefined()
+    expect(planTranscoding(pixelsOf(dataset.set(Attribute.NumberOfFrames, 34)), RLE, EXPLICIT)).toBeUndefined()
+    expect(planTranscoding(pixelsOf(dataset), RLE, J2K)).toBeDefined()
   })
 })
