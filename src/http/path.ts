@@ -1,6 +1,5 @@
 import type { InstanceUids, Selection } from '../instance/uids.ts'
 import { isUid, type Uid } from '../dicom/uids.ts'
-import { acceptOf, type Accept } from '../dicomweb/negotiate/accept.ts'
 import { resourceUrl } from '../dicomweb/resource.ts'
 import type { HttpContext } from './context.ts'
 import { RequestError } from './problem.ts'
@@ -39,9 +38,4 @@ export function pathInstance(c: HttpContext): InstanceUids {
 /** Where an instance is found. */
 export function instanceUrl(c: HttpContext, { study, series, sopInstance }: InstanceUids): string {
   return resourceUrl(c.var.base, { study, series, instance: sopInstance })
-}
-
-/** What the client takes. @throws AcceptError */
-export function acceptHeader(c: HttpContext): Accept {
-  return acceptOf(c.req.queries('accept') ?? [], c.req.header('accept'))
 }

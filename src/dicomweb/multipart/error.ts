@@ -21,19 +21,3 @@ export class MultipartError extends Error {
     this.part = at.part
   }
 }
-
-/**
- * RFC 2046 5.1.1: 1 to 70 characters, the last no space. Any printable ASCII is let through, since clients send `*` and
- * `<`; line ends never are, the scan relies on that.
- *
- * @throws MultipartError MULTIPART_NO_BOUNDARY
- */
-export function checkBoundary(boundary: string | undefined): string {
-  if (boundary === undefined || boundary === '') {
-    throw new MultipartError('MULTIPART_NO_BOUNDARY', 'The multipart media type has no boundary parameter')
-  }
-  if (!/^[\x20-\x7e]{0,69}[\x21-\x7e]$/.test(boundary)) {
-    throw new MultipartError('MULTIPART_NO_BOUNDARY', 'The boundary parameter is not 1 to 70 printable characters')
-  }
-  return boundary
-}

@@ -1,7 +1,8 @@
+import { checkBoundary } from './boundary.ts'
 import type { Bytes, ByteStream } from '../../dicom/bytes.ts'
 import { ByteWindow } from './byte-window.ts'
 import { maxPaddingBytes, sight, sightLineEnd, type Sighting } from './delimiter-line.ts'
-import { checkBoundary, MultipartError, type MultipartErrorCode } from './error.ts'
+import { MultipartError, type MultipartErrorCode } from './error.ts'
 import { defaultMultipartLimits, type MultipartLimits } from './limits.ts'
 import { parsePartHeaders } from './part-headers.ts'
 

@@ -1,5 +1,3 @@
-import { checkBoundary } from '../multipart/error.ts'
-
 export interface ContentType {
   /** Lower-case type/subtype. */
   readonly type: string
@@ -38,15 +36,6 @@ export function parseContentType(header: string): ContentType {
     parameters.set(parameter.name, parameter.value)
   }
   return { type, parameters }
-}
-
-/**
- * The boundary of a multipart media type (RFC 2046 5.1.1).
- *
- * @throws MultipartError MULTIPART_NO_BOUNDARY when it is missing, over-long or holds anything but printable ASCII
- */
-export function boundaryOf(contentType: ContentType): string {
-  return checkBoundary(contentType.parameters.get('boundary'))
 }
 
 /** Splits at a separator outside quoted strings; quotes stay in. An unclosed quote runs to the end. */

@@ -2,6 +2,10 @@ import type { Bytes } from '../../dicom/bytes.ts'
 import { settlesWithin } from '../../network/settles-within.ts'
 import { resumed } from './resumed.ts'
 
+/** The status line waits for so much of the body, or so long: small retrievals can still say 206 or an error. */
+export const HOLD_BYTES = 65_536
+export const HOLD_MS = 1000
+
 /** What has been read of a stream before its status line is written. */
 export interface Primed {
   /** The stream came to its end: all of it is known. */

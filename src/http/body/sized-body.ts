@@ -1,8 +1,7 @@
-import { primed } from './primed.ts'
+import { HOLD_BYTES, HOLD_MS, primed } from './primed.ts'
 import type { Bytes, ByteStream } from '../../dicom/bytes.ts'
 import type { SizedBytes } from '../../instance/frames.ts'
 import { sendStream } from './send-stream.ts'
-import { HOLD_BYTES, HOLD_MS } from '../retrieve/delivery.ts'
 import type { HttpContext } from '../context.ts'
 import { RequestError } from '../problem.ts'
 

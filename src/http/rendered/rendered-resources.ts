@@ -1,12 +1,13 @@
+import { notAcceptable, acceptHeader } from '../accept.ts'
 import type { CachedInstance } from '../../cache/cached-instance.ts'
 import { IMAGE_TYPES, negotiateRendered, type RenderedType } from '../../dicomweb/negotiate/negotiate-rendered.ts'
 import { parseRenderedParams, type RenderedParams } from '../../dicomweb/params/rendered-params.ts'
 import { concernsOneInstance } from '../retrieve/instance-fault.ts'
-import { Delivery, notAcceptable, type Part } from '../retrieve/delivery.ts'
+import { Delivery, type Part } from '../retrieve/delivery.ts'
 import type { HttpContext } from '../context.ts'
 import { frameList } from '../retrieve/frames.ts'
 import { holdsOthers } from '../retrieve/listing.ts'
-import { acceptHeader, instanceUrl, pathInstance, pathSelection } from '../path.ts'
+import { instanceUrl, pathInstance, pathSelection } from '../path.ts'
 import {
   drawPicture,
   isDrawable,

@@ -1,3 +1,4 @@
+import { notAcceptable, acceptHeader } from '../accept.ts'
 import type { CachedInstance } from '../../cache/cached-instance.ts'
 import { Attribute } from '../../dicom/attributes.ts'
 import { formatTag } from '../../dicom/tag.ts'
@@ -12,11 +13,11 @@ import {
   type BulkOffer,
   type Representation,
 } from '../../dicomweb/negotiate/negotiate-bulk.ts'
-import { Delivery, notAcceptable, notFound, type Part } from './delivery.ts'
+import { Delivery, notFound, type Part } from './delivery.ts'
 import type { HttpContext } from '../context.ts'
 import { documentOf } from './encapsulated-document.ts'
 import { frameParts } from './frames.ts'
-import { acceptHeader, instanceUrl, pathInstance, pathSelection } from '../path.ts'
+import { instanceUrl, pathInstance, pathSelection } from '../path.ts'
 import { concernsOneInstance } from './instance-fault.ts'
 import { givenPixels, openPixelData } from './pixel-source.ts'
 import { exactly, sendSized } from '../body/sized-body.ts'

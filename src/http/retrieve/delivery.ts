@@ -1,14 +1,11 @@
-import { primed } from '../body/primed.ts'
+import { notAcceptable } from '../accept.ts'
+import { HOLD_BYTES, HOLD_MS, primed } from '../body/primed.ts'
 import type { Bytes, ByteStream } from '../../dicom/bytes.ts'
 import { closing, newBoundary, partHeader, relatedType, type PartHeaders } from '../../dicomweb/multipart/writer.ts'
 import { IncompleteRetrieveError } from '../../pacs/retrieve/errors.ts'
 import { sendStream } from '../body/send-stream.ts'
 import type { HttpContext } from '../context.ts'
 import { RequestError } from '../problem.ts'
-
-/** The status line waits for so much of the body, or so long: small retrievals can still say 206 or an error. */
-export const HOLD_BYTES = 65_536
-export const HOLD_MS = 1000
 
 /** One part of a multipart body. */
 export interface Part {
@@ -117,12 +114,6 @@ async function* multipart(parts: AsyncIterable<Part>, boundary: string): AsyncGe
   // Nothing to give is told before the status line; a body without any part is none.
   if (first) throw notFound()
   yield closing(boundary)
-}
-
-export function notAcceptable(
-  detail = 'No representation that the Accept header allows can be made. As it is stored everything is given to who accepts multipart/related with transfer-syntax=*.',
-): RequestError {
-  return new RequestError(406, 'NOT_ACCEPTABLE', detail)
 }
 
 export function notFound(): RequestError {

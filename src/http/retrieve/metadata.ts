@@ -1,28 +1,16 @@
+import { modelType } from '../accept.ts'
 import type { Bytes } from '../../dicom/bytes.ts'
 import type { Dataset, Element } from '../../dicom/dataset.ts'
 import type { EncodeOptions } from '../../dicomweb/encode/encoded-model.ts'
 import { encodeJson } from '../../dicomweb/encode/json.ts'
 import { readMetadata } from '../../dicomweb/metadata.ts'
-import { negotiateModel, type ModelType } from '../../dicomweb/negotiate/negotiate.ts'
 import { resourceUrl } from '../../dicomweb/resource.ts'
 import { encodeXml } from '../../dicomweb/encode/xml.ts'
 import type { CachedInstance } from '../../cache/cached-instance.ts'
 import { Delivery, type Part } from './delivery.ts'
 import type { HttpContext } from '../context.ts'
 import { FOUND_ONLY, foundMetadata } from './found-metadata.ts'
-import { acceptHeader, pathSelection } from '../path.ts'
-import { RequestError } from '../problem.ts'
-
-/** What negotiation chose for metadata and search results. @throws RequestError 406 */
-export function modelType(c: HttpContext): ModelType {
-  const type = negotiateModel(acceptHeader(c))
-  if (type) return type
-  throw new RequestError(
-    406,
-    'NOT_ACCEPTABLE',
-    'This is given as application/dicom+json, application/json or multipart/related; type="application/dicom+xml".',
-  )
-}
+import { pathSelection } from '../path.ts'
 
 /** Metadata of a study, a series or an instance (PS3.18 10.4), instance by instance as their headers arrive. */
 export async function retrieveMetadata(c: HttpContext): Promise<Response> {

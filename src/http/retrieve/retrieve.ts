@@ -1,3 +1,4 @@
+import { notAcceptable, acceptHeader } from '../accept.ts'
 import type { CachedInstance } from '../../cache/cached-instance.ts'
 import { Attribute } from '../../dicom/attributes.ts'
 import type { Bytes, ByteStream } from '../../dicom/bytes.ts'
@@ -12,12 +13,12 @@ import {
 import { negotiateInstances, type InstanceOffer } from '../../dicomweb/negotiate/negotiate.ts'
 import { resourceUrl } from '../../dicomweb/resource.ts'
 import { isStreamable, planTranscoding } from '../../imaging/transcode/plan-transcoding.ts'
-import { converted } from './conversion.ts'
+import { converted } from '../converted.ts'
 import { isUndrawable } from './instance-fault.ts'
-import { Delivery, notAcceptable, type Part } from './delivery.ts'
+import { Delivery, type Part } from './delivery.ts'
 import type { HttpContext } from '../context.ts'
 import { holdsOthers } from './listing.ts'
-import { acceptHeader, pathSelection } from '../path.ts'
+import { pathSelection } from '../path.ts'
 import { layoutOf } from '../../instance/frames.ts'
 
 /** WADO-RS of a study, a series or an instance as DICOM files (PS3.18 10.4). */

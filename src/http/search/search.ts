@@ -1,3 +1,4 @@
+import { modelType } from '../accept.ts'
 import { primed } from '../body/primed.ts'
 import type { Bytes } from '../../dicom/bytes.ts'
 import { Attribute } from '../../dicom/attributes.ts'
@@ -24,7 +25,6 @@ import type { SearchRequest } from '../../pacs/search/search.ts'
 import { Status, StatusError } from '../../dimse/status.ts'
 import { sendStream } from '../body/send-stream.ts'
 import type { HttpContext } from '../context.ts'
-import { modelType } from '../retrieve/metadata.ts'
 import { RequestError } from '../problem.ts'
 import { pathUid } from '../path.ts'
 

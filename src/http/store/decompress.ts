@@ -5,7 +5,7 @@ import { planTranscoding } from '../../imaging/transcode/plan-transcoding.ts'
 import { hasHead } from '../../instance/head.ts'
 import type { Instance } from '../../pacs/instance.ts'
 import type { HttpContext } from '../context.ts'
-import { converted } from '../retrieve/conversion.ts'
+import { converted } from '../converted.ts'
 
 /** What is held of an instance before its pixel data: the functional groups of many frames are long. */
 export const MAX_HEADER_BYTES = 16 * 1024 * 1024

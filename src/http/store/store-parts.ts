@@ -1,6 +1,7 @@
+import { boundaryOf } from '../../dicomweb/multipart/boundary.ts'
 import type { Readable } from 'node:stream'
 import type { Bytes, ByteStream } from '../../dicom/bytes.ts'
-import { boundaryOf, parseContentType, type ContentType } from '../../dicomweb/negotiate/content-type.ts'
+import { parseContentType, type ContentType } from '../../dicomweb/negotiate/content-type.ts'
 import { readFormFiles } from '../../dicomweb/multipart/form-files.ts'
 import { readMultipart } from '../../dicomweb/multipart/reader.ts'
 import type { HttpContext } from '../context.ts'

@@ -1,3 +1,4 @@
+import { notAcceptable } from '../accept.ts'
 import type { InstanceUids } from '../../instance/uids.ts'
 import type { CachedInstance } from '../../cache/cached-instance.ts'
 import { EXPLICIT_VR_LITTLE_ENDIAN, isWebSyntax, transferSyntax } from '../../dicom/transfer-syntax.ts'
@@ -7,7 +8,7 @@ import { negotiateRendered } from '../../dicomweb/negotiate/negotiate-rendered.t
 import { parseUriParams, type UriParams } from '../../dicomweb/params/uri-params.ts'
 import type { PixelLayout } from '../../instance/pixel-layout.ts'
 import type { RenderedParams } from '../../dicomweb/params/rendered-params.ts'
-import { Delivery, notAcceptable } from '../retrieve/delivery.ts'
+import { Delivery } from '../retrieve/delivery.ts'
 import type { HttpContext } from '../context.ts'
 import { instanceUrl } from '../path.ts'
 import { layoutOf } from '../../instance/frames.ts'

@@ -1,5 +1,6 @@
+import { boundaryOf } from '../../../src/dicomweb/multipart/boundary.ts'
 import { describe, expect, test } from 'vitest'
-import { boundaryOf, ContentTypeError, parseContentType } from '../../../src/dicomweb/negotiate/content-type.ts'
+import { ContentTypeError, parseContentType } from '../../../src/dicomweb/negotiate/content-type.ts'
 import { MultipartError } from '../../../src/dicomweb/multipart/error.ts'
 
 const parametersOf = (header: string): Record<string, string> =>

@@ -1,8 +1,8 @@
-import type { ByteStream } from '../../dicom/bytes.ts'
-import type { Transcoding } from '../../imaging/transcode/plan-transcoding.ts'
-import { transcode } from '../../imaging/transcode/transcode.ts'
-import { resumed } from '../body/resumed.ts'
-import type { HttpContext } from '../context.ts'
+import type { ByteStream } from '../dicom/bytes.ts'
+import type { Transcoding } from '../imaging/transcode/plan-transcoding.ts'
+import { transcode } from '../imaging/transcode/transcode.ts'
+import { resumed } from './body/resumed.ts'
+import type { HttpContext } from './context.ts'
 
 /**
  * A data set with its pixel data converted, as soon as its first frame is there: what is damaged can be left out then.
