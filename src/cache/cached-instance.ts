@@ -3,6 +3,7 @@ import type { Bytes, ByteStream } from '../dicom/bytes.ts'
 import type { Dataset } from '../dicom/dataset.ts'
 import type { TransferSyntax } from '../dicom/transfer-syntax.ts'
 import type { Uid } from '../dicom/uids.ts'
+import { hasHead } from '../instance/head.ts'
 import type { InstanceIndex } from '../instance/instance-index.ts'
 import type { ReadableDataSet } from '../instance/readable-instance.ts'
 import type { InstanceUids } from '../instance/uids.ts'
@@ -30,10 +31,15 @@ export class CachedInstance implements ReadableDataSet, InstanceUids, Disposable
   readonly #pin: Pin = { position: 0, isOfRequest: true }
   readonly #heads: HeadStore
   readonly #signal: AbortSignal
-  readonly #again: (from: number) => Promise<Boarded>
+  readonly #again: (from: number, to: number) => Promise<Boarded>
 
-  /** `again` boards what has the bytes from a position on, when the first does not have them any more. */
-  constructor(boarded: Boarded, heads: HeadStore, signal: AbortSignal, again: (from: number) => Promise<Boarded>) {
+  /** `again` boards what has the bytes from a position up to another, when the first does not have them any more. */
+  constructor(
+    boarded: Boarded,
+    heads: HeadStore,
+    signal: AbortSignal,
+    again: (from: number, to: number) => Promise<Boarded>,
+  ) {
     const { sopClass, sopInstance, study, series, syntax, received } = boarded.instance
     this.sopClass = sopClass
     this.sopInstance = sopInstance
@@ -65,6 +71,11 @@ export class CachedInstance implements ReadableDataSet, InstanceUids, Disposable
     return this.#read(0, Infinity, true)
   }
 
+  /** Its head for the last time; where its end is not known yet, what comes behind it too. */
+  get headBody(): ByteStream {
+    return this.#read(0, this.index.headBytes ?? Infinity, true)
+  }
+
   /** @throws NoLongerHeldError in the middle, for who is far slower than another; what failed the retrieval */
   bytes(from = 0, to = Infinity): ByteStream {
     return this.#read(from, to, false)
@@ -88,7 +99,7 @@ export class CachedInstance implements ReadableDataSet, InstanceUids, Disposable
       // In the middle it would be joining the bytes of two retrievals.
       if ((position > from && !given) || !(error instanceof NoLongerHeldError)) throw error
     }
-    await this.#board(from)
+    await this.#board(from, to)
     const again = this.#boarded.instance.bytes(from, to, this.#signal)
     yield* position > from && given ? behind(again, position - from, given) : again
   }
@@ -102,11 +113,34 @@ export class CachedInstance implements ReadableDataSet, InstanceUids, Disposable
     this.#boarded.leave()
   }
 
-  async #board(from: number): Promise<void> {
+  /** @throws NoLongerHeldError where the archive has sent another data set now: places in the first are none in it */
+  async #board(from: number, to: number): Promise<void> {
+    const { index } = this
     this[Symbol.dispose]()
-    this.#boarded = await this.#again(from)
-    this.#boarded.instance.pin(this.#pin)
-    if (this.#boarded.instance.syntax.uid !== this.syntax.uid) throw new NoLongerHeldError()
+    this.#boarded = await this.#again(from, to)
+    const { instance } = this.#boarded
+    instance.pin(this.#pin)
+    const isOther = instance.syntax.uid !== this.syntax.uid || instance.received.uid !== this.received.uid
+    if (isOther || !(await this.#hasPlacesOf(index, from, to))) throw new NoLongerHeldError()
+  }
+
+  /** Whether what was learnt of the first index is true of the one that was boarded, where it matters to a reading. */
+  async #hasPlacesOf(first: InstanceIndex, from: number, to: number): Promise<boolean> {
+    const { index } = this
+    const pinned = (): number => from
+    if (first.headBytes !== undefined) {
+      await this.until(hasHead, pinned)
+      if (index.headBytes !== first.headBytes) return false
+      if (index.layout?.length !== first.layout?.length || index.layout?.frames !== first.layout?.frames) return false
+    }
+    for (const position of from > 0 && first.frames ? [from, to - 1] : []) {
+      const fragment = first.frames!.around(position)
+      if (!fragment) continue
+      await this.until(({ frames }) => frames?.around(position) !== undefined || frames?.ended === true, pinned)
+      const same = index.frames?.around(position)
+      if (same?.offset !== fragment.offset || same.length !== fragment.length) return false
+    }
+    return true
   }
 }
 

@@ -1,5 +1,4 @@
 import { Notifier } from '../dicom/notifier.ts'
-import type { Uid } from '../dicom/uids.ts'
 import { covers, type InstanceUids, type Selection } from '../instance/uids.ts'
 import type { Call } from '../pacs/call.ts'
 import type { Instance } from '../pacs/instance.ts'
@@ -7,11 +6,7 @@ import type { Allowance } from './allowance.ts'
 import { HeldInstance } from './held-instance.ts'
 import type { Boarded, KeptInstance } from './kept-instance.ts'
 import { LEAD_BYTES, Pace } from './pace.ts'
-
-/** How long a retrieval that nobody reads from waits for the next request for a part of what it brings, in ms. */
-export const PARTS_PATIENCE_MS = 15_000
-/** The same when the client of a part has left: a viewer asks for other frames when its user goes on to them. */
-export const LEFT_PATIENCE_MS = 1_000
+import { LEFT_PATIENCE_MS, PARTS_PATIENCE_MS, Patience } from './patience.ts'
 
 /**
  * An instance that is read in parts is written to disk as it comes from this size on: it may yet turn out to be larger
@@ -80,10 +75,9 @@ export class Flight {
   #swept = 0
   #phase: Phase = { kind: 'keeping' }
   #hasPassed = false
-  /** Somebody else waits for the association. */
-  #isHurried = false
+  #isOutdated = false
   /** Runs while nobody reads and nothing comes. */
-  #patience: NodeJS.Timeout | undefined
+  readonly #patience = new Patience(() => this.abort(new UnwantedError()))
   /** Something came, or it is over: for those who want it. */
   readonly #news = new Notifier()
   /** Resolves when it is over, whatever the end. */
@@ -121,6 +115,11 @@ export class Flight {
     return this.#phase.kind === 'over' ? this.#phase.failure : undefined
   }
 
+  /** What it brings was replaced meanwhile: it is for those who asked before, and is not kept. */
+  outdate(): void {
+    this.#isOutdated = true
+  }
+
   /** UIDs of what it brought, and nothing else: who keeps them keeps no instance alive. */
   get brought(): readonly InstanceUids[] {
     return this.#passengers.map(({ study, series, sopInstance }) => ({ study, series, sopInstance }))
@@ -132,10 +131,10 @@ export class Flight {
   }
 
   /** Whether who wants parts of one instance, from a byte on, does better here than by a retrieval of his own. */
-  carries(sopInstance: Uid, from: number): boolean {
+  carries(uids: InstanceUids, from: number, to?: number): boolean {
     if (this.open) return true
     const alone = this.#phase.kind === 'passing' && this.#isForParts ? this.#passengers[0] : undefined
-    return alone?.sopInstance === sopInstance && alone.instance?.holds(from) === true
+    return alone !== undefined && isSame(alone, uids) && alone.instance?.holds(from, to) === true
   }
 
   /**
@@ -171,7 +170,7 @@ export class Flight {
    * One instance as soon as it comes; undefined when it does not come, or is no longer held. To be left when it was read.
    * @throws the signal's reason
    */
-  async instance(sopInstance: Uid, signal: AbortSignal): Promise<Boarded | undefined> {
+  async instance(uids: InstanceUids, signal: AbortSignal): Promise<Boarded | undefined> {
     this.#join()
     const calm = this.#pace.hurry()
     const onAbort = (): void => this.#news.notify()
@@ -184,7 +183,7 @@ export class Flight {
     }
     let instance: KeptInstance | undefined
     try {
-      instance = await this.#named(sopInstance, signal)
+      instance = await this.#named(uids, signal)
     } finally {
       signal.removeEventListener('abort', onAbort)
       calm()
@@ -194,7 +193,7 @@ export class Flight {
   }
 
   abort(reason: Error): void {
-    this.#readOn()
+    this.#patience.stop()
     if (this.#phase.kind === 'keeping' || this.#phase.kind === 'passing') this.#move({ kind: 'ending' })
     this.#controller.abort(reason)
   }
@@ -207,7 +206,7 @@ export class Flight {
     this.#pace.changed()
   }
 
-  async #named(sopInstance: Uid, signal: AbortSignal): Promise<KeptInstance | undefined> {
+  async #named(uids: InstanceUids, signal: AbortSignal): Promise<KeptInstance | undefined> {
     for (let index = 0; ; index++) {
       while (index >= this.#passengers.length && this.open) {
         await this.#news.changed
@@ -215,7 +214,7 @@ export class Flight {
       }
       const passenger = this.#passengers[index]
       if (passenger === undefined) return undefined
-      if (passenger.sopInstance === sopInstance) return passenger.instance ?? this.#keeper.held(passenger)
+      if (isSame(passenger, uids)) return passenger.instance ?? this.#keeper.held(passenger)
     }
   }
 
@@ -253,8 +252,10 @@ export class Flight {
           passenger.end = this.total
           if (this.#pace.isHurried) this.#consumed(this.total)
           while (!this.#mayGoOn()) {
-            if (this.#pace.readers === 0) this.#giveUpIn(PARTS_PATIENCE_MS)
-            await this.#pace.change
+            // Asked for first: to give up changes it.
+            const { change } = this.#pace
+            if (this.#pace.readers === 0) this.#patience.run(PARTS_PATIENCE_MS)
+            await change
           }
           this.#controller.signal.throwIfAborted()
         }
@@ -265,7 +266,7 @@ export class Flight {
       failure = error instanceof Error ? error : new Error('The retrieval failed', { cause: error })
       if (current) this.#fail(current, error)
     }
-    this.#readOn()
+    this.#patience.stop()
     this.#move({ kind: 'over', kept: !failure && !this.#hasPassed, failure })
   }
 
@@ -288,6 +289,8 @@ export class Flight {
       this.#move({ kind: 'passing' })
       if (this.#pace.readers === 0 && !this.#isForParts) this.abort(new UnwantedError())
     }
+    // What comes before it has ended is for nobody, and was not admitted.
+    if (this.#phase.kind === 'ending') return
     const isPassing = this.#phase.kind === 'passing'
     if (this.#isForParts && (isPassing ? !instance.passing : reaches(SPILL_FROM_BYTES, instance.size, chunk.length))) {
       this.#keeper.spill(instance)
@@ -302,7 +305,7 @@ export class Flight {
 
   #admits({ index, size }: HeldInstance, bytes: number): boolean {
     const { maxBytes, hurriedBytes } = this.#allowance
-    const allowed = this.#isHurried ? Math.max(maxBytes, hurriedBytes) : maxBytes
+    const allowed = this.#patience.isHurried ? Math.max(maxBytes, hurriedBytes) : maxBytes
     // What is known to be too large need not drive out what else is kept before it is seen to be.
     const foreseen = this.keptBytes - size + index.foreseenBytes
     if (this.keptBytes + bytes > allowed || foreseen > allowed) return false
@@ -318,7 +321,7 @@ export class Flight {
     instance.finish()
     if (!instance.passing) {
       this.#keeper.dismiss(size)
-      this.#keeper.keep(instance)
+      if (!this.#isOutdated) this.#keeper.keep(instance)
     }
     this.#sweep()
   }
@@ -333,7 +336,7 @@ export class Flight {
     // What is read in parts stays on board: the next request for one may be on its way.
     if (this.#isForParts) return
     for (let next = this.#passengers[this.#swept]; next; next = this.#passengers[this.#swept]) {
-      if (next.end > this.#pace.consumed || next.instance?.whole === false) return
+      if (next.end > this.#pace.consumed || next.instance?.isComing === true) return
       next.instance = undefined
       this.#swept++
     }
@@ -343,14 +346,13 @@ export class Flight {
     if (this.#controller.signal.aborted || this.#pace.isHurried) return true
     const { lingeringBytes, hurriedBytes } = this.#allowance
     if (this.#pace.readers === 0) return this.open && this.keptBytes < lingeringBytes
-    const runsAhead = this.#isHurried && this.open && this.keptBytes + LEAD_BYTES < hurriedBytes
+    const runsAhead = this.#patience.isHurried && this.open && this.keptBytes + LEAD_BYTES < hurriedBytes
     return runsAhead || this.#pace.allows(this.total)
   }
 
   /** One that waits for readers lets the association go; one with slow readers reads ahead of them. */
   #hurry(): void {
-    this.#isHurried = true
-    if (this.#patience !== undefined) this.abort(new UnwantedError())
+    this.#patience.hurry()
     this.#pace.changed()
   }
 
@@ -359,7 +361,7 @@ export class Flight {
   }
 
   #join(): void {
-    this.#readOn()
+    this.#patience.stop()
     this.#pace.join()
   }
 
@@ -368,28 +370,18 @@ export class Flight {
     if (this.#pace.readers > 0 || this.#phase.kind === 'over') return
     if (lingers) {
       if (this.#phase.kind === 'passing' && !this.#isForParts) this.abort(new UnwantedError())
-    } else if (this.#isForParts) this.#giveUpIn(LEFT_PATIENCE_MS)
+    } else if (this.#isForParts) this.#patience.run(LEFT_PATIENCE_MS)
     else this.abort(new UnwantedError())
-  }
-
-  #giveUpIn(milliseconds: number): void {
-    if (this.#isHurried) {
-      this.abort(new UnwantedError())
-      return
-    }
-    if (this.#patience !== undefined) return
-    this.#patience = setTimeout(() => this.abort(new UnwantedError()), milliseconds)
-    this.#patience.unref()
-  }
-
-  #readOn(): void {
-    clearTimeout(this.#patience)
-    this.#patience = undefined
   }
 }
 
 function isWanted({ study, series, sopInstance }: InstanceUids, selection: Selection): boolean {
   return covers(selection, { study, series, instance: sopInstance })
+}
+
+/** The same SOP Instance UID in another series is another image, whatever PS3.3 says. */
+function isSame(one: InstanceUids, other: InstanceUids): boolean {
+  return one.sopInstance === other.sopInstance && one.series === other.series
 }
 
 function reaches(limit: number, size: number, more: number): boolean {

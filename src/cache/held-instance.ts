@@ -86,6 +86,11 @@ export class HeldInstance implements KeptInstance {
     return this.#state === 'whole'
   }
 
+  /** More of it will come. */
+  get isComing(): boolean {
+    return this.#state === 'filling'
+  }
+
   /** It is not kept: what the readers are past is dropped. */
   get passing(): boolean {
     return this.#passing
@@ -142,8 +147,17 @@ export class HeldInstance implements KeptInstance {
     this.#changed.notify()
   }
 
-  holds(position: number): boolean {
-    return position >= this.#chunks.start || position < this.#head.end || position < this.#spilled
+  holds(from: number, to = from + 1): boolean {
+    if (from >= this.#chunks.start) return true
+    // What is on disk goes on in memory, unless the disk is behind.
+    if (from < this.#spilled) return to <= this.#spilled || this.#spilled >= this.#chunks.start
+    return to <= this.#headEnd || (from < this.#headEnd && this.#headEnd === this.#chunks.start)
+  }
+
+  /** Up to here the head is held; its last chunk may reach into what was dropped. */
+  get #headEnd(): number {
+    const { end } = this.#head
+    return end < this.#chunks.start ? Math.min(end, this.index.headBytes ?? end) : end
   }
 
   pin(pin: Pin): void {
@@ -177,6 +191,8 @@ export class HeldInstance implements KeptInstance {
     const onAbort = (): void => this.#changed.notify()
     signal.addEventListener('abort', onAbort)
     try {
+      // Before the first byte: what then is not there can be had from another retrieval.
+      if (isReader && !this.holds(pin.position, to)) throw new NoLongerHeldError()
       while (pin.position < to) {
         signal.throwIfAborted()
         if (isReader) this.#advance(pin.position)
@@ -229,7 +245,7 @@ export class HeldInstance implements KeptInstance {
 
   /** Where the byte at a position is, if it was dropped. */
   #spillAt(position: number): Spill | undefined {
-    if (position < this.#head.end || position >= this.#chunks.start) return undefined
+    if (position < this.#headEnd || position >= this.#chunks.start) return undefined
     return position < this.#spilled ? this.#spill : undefined
   }
 
@@ -238,15 +254,17 @@ export class HeldInstance implements KeptInstance {
   }
 
   #at(position: number, to: number): Bytes | undefined {
-    if (position < this.#head.end) return this.#head.at(position, to)
+    if (position < this.#headEnd) return this.#head.at(position, Math.min(to, this.#headEnd))
     if (position < this.#chunks.start) throw new NoLongerHeldError()
     return position < this.size ? this.#chunks.at(position, to) : undefined
   }
 
   #advance(position: number): void {
-    if (position <= this.#farthest) return
-    this.#farthest = position
     this.#bringer?.advanced(position)
+    // Who waits for a byte that is far from coming does not drive out what others are about to read.
+    const reached = Math.min(position, this.size)
+    if (reached <= this.#farthest) return
+    this.#farthest = reached
     if (this.#passing) this.#drop()
   }
 

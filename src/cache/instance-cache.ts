@@ -189,7 +189,9 @@ export class InstanceCache implements AsyncDisposable {
     if (around) this.#counters.joins++
     const wantsSeries = !around && part && this.#wantsSeries(route, uids)
     const flight = wantsSeries ? this.#start(route, { study, series }, { lingers: true, shared: true, call }) : around
-    const boarded = (await flight?.instance(sopInstance, call.signal)) ?? (await this.#alone(route, uids, call))
+    // Without an `await` before a retrieval is under way: who asks at the same time joins it.
+    const found = flight && (await flight.instance(uids, call.signal))
+    const boarded = found ?? (await this.#alone(route, uids, call))
     return this.#served(route, boarded, call)
   }
 
@@ -206,7 +208,9 @@ export class InstanceCache implements AsyncDisposable {
         if (`${name} ${own}` === keyOf({ source, mode }) && studies.has(study)) this.#lists.delete(key)
       }
       for (const [flight, key] of this.#flights) {
-        if (key === keyOf({ source, mode }) && studies.has(flight.selection.study)) this.#flights.set(flight, OUTDATED)
+        if (key !== keyOf({ source, mode }) || !studies.has(flight.selection.study)) continue
+        flight.outdate()
+        this.#flights.set(flight, OUTDATED)
       }
     }
   }
@@ -221,19 +225,20 @@ export class InstanceCache implements AsyncDisposable {
   }
 
   #served(route: Route, boarded: Boarded, call: Call, leave?: () => Promise<void>): CachedInstance {
-    return new CachedInstance(boarded, this.#heads, call.signal, async (from) => {
+    return new CachedInstance(boarded, this.#heads, call.signal, async (from, to) => {
       await leave?.()
-      const flight = this.#carrier(route, boarded.instance, from)
-      const found = await flight?.instance(boarded.instance.sopInstance, call.signal)
+      const flight = this.#carrier(route, boarded.instance, from, to)
+      const found = await flight?.instance(boarded.instance, call.signal)
       return found ?? this.#alone(route, boarded.instance, call)
     })
   }
 
   /** An instance by a retrieval of its own. */
-  async #alone(route: Route, { study, series, sopInstance }: InstanceUids, call: Call): Promise<Boarded> {
+  async #alone(route: Route, uids: InstanceUids, call: Call): Promise<Boarded> {
+    const { study, series, sopInstance } = uids
     const selection = { study, series, instance: sopInstance }
     const flight = this.#start(route, selection, { lingers: true, shared: true, call })
-    const boarded = await flight.instance(sopInstance, call.signal)
+    const boarded = await flight.instance(uids, call.signal)
     if (boarded) return boarded
     await flight.over
     throw flight.failure ?? new NoSuchInstanceError()
@@ -260,11 +265,12 @@ export class InstanceCache implements AsyncDisposable {
     }
   }
 
-  /** A retrieval under way of an instance that is read in parts, the farthest first; it has the bytes from one on. */
-  #carrier(route: Route, { study, series, sopInstance }: InstanceUids, from: number): Flight | undefined {
+  /** A retrieval under way of an instance that is read in parts, the farthest first; it has the bytes from one to another. */
+  #carrier(route: Route, uids: InstanceUids, from: number, to?: number): Flight | undefined {
+    const { study, series, sopInstance } = uids
     const [prefix, selection] = [keyOf(route), { study, series, instance: sopInstance }]
     const carriers = [...this.#flights].filter(
-      ([flight, key]) => key === prefix && covers(flight.selection, selection) && flight.carries(sopInstance, from),
+      ([flight, key]) => key === prefix && covers(flight.selection, selection) && flight.carries(uids, from, to),
     )
     return carriers.map(([flight]) => flight).sort((a, b) => b.total - a.total)[0]
   }

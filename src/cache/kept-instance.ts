@@ -31,8 +31,8 @@ export interface KeptInstance extends InstanceUids {
   readonly whole: boolean
   /** Bytes that are here now may be lost while somebody reads them. */
   readonly isLosable: boolean
-  /** Whether the bytes from a position on are here, or will still come. */
-  holds(position: number): boolean
+  /** Whether the bytes from a position up to another, of one byte if that is not told, are here, or will still come. */
+  holds(from: number, to?: number): boolean
   /** Bytes from the pin's position on are needed from now on, until it is dropped. */
   pin(pin: Pin): void
   unpin(pin: Pin): void

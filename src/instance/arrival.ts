@@ -40,6 +40,9 @@ export class Arrival implements AsyncIterableIterator<Bytes> {
   /** A deflated data set passes as it is; only its structure is read. */
   readonly #passesDeflated: boolean
   #ready: Bytes[] = []
+  /** Bytes of so many chunks of `#ready`, until it is identified. */
+  #counted = 0
+  #readyBytes = 0
   #given = 0
   /** Bytes of the data set that have been read, inflated. */
   #read = 0
@@ -134,7 +137,8 @@ export class Arrival implements AsyncIterableIterator<Bytes> {
 
   /** A deflated stream may go on without giving anything. */
   get #heldBytes(): number {
-    return this.#ready.reduce((sum, { length }) => sum + length, 0)
+    for (; this.#counted < this.#ready.length; this.#counted++) this.#readyBytes += this.#ready[this.#counted]!.length
+    return this.#readyBytes
   }
 
   /** Reads the next chunk of the source, or its end. */

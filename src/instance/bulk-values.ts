@@ -23,9 +23,13 @@ export async function* bulkValues(source: ReadableDataSet): AsyncGenerator<BulkV
 
 /** A value by its path, wherever it is, bulk or not; undefined where there is none. @throws as bulkValues */
 export async function findValue(source: ReadableDataSet, path: string): Promise<BulkValue | undefined> {
-  const inIndex = (): BulkValue | undefined => source.index.values.find((value) => value.path === path)
-  await source.until((index) => inIndex() !== undefined || index.complete)
-  return inIndex() ?? inHead(source, path)
+  let found: BulkValue | undefined
+  let seen = 0
+  await source.until(({ values, complete }) => {
+    for (; !found && seen < values.length; seen++) if (values[seen]!.path === path) found = values[seen]
+    return found !== undefined || complete
+  })
+  return found ?? inHead(source, path)
 }
 
 /** Small values are not in the index. */
@@ -45,15 +49,18 @@ async function inHead(source: ReadableDataSet, path: string): Promise<BulkValue 
 }
 
 /**
- * The bytes of a value; `length` is its true one, where it is told elsewhere.
+ * The bytes of a value; `length` is the one without the pad, where it is told elsewhere. Another than that is not believed.
  * @throws CorruptFragmentsError, and what ends the arrival
  */
 export async function bulkBytes(
   source: ReadableDataSet,
   { header, offset, fragments }: BulkValue,
-  length = Infinity,
+  length?: number,
 ): Promise<SizedBytes> {
-  if (!fragments) return run(source, offset, Math.min(length, header.length ?? 0))
+  if (!fragments) {
+    const stated = header.length ?? 0
+    return run(source, offset, length === stated - 1 ? length : stated)
+  }
   await source.until(
     () => fragments.ended,
     () => offset,

@@ -54,6 +54,7 @@ export class FrameTable {
   /** The numbers of those that have bytes. */
   readonly #filled: number[] = []
   #ended = false
+  #isBasicFit: boolean | undefined
   /** The numbers of the fragments that frames begin with, where no table says. */
   #cut: readonly number[] | undefined
 
@@ -132,6 +133,18 @@ export class FrameTable {
     return from === undefined || to === undefined ? undefined : this.#slice(from, to)
   }
 
+  /** The fragment that a byte of the data set is of; undefined where there is none, or it has not been seen. */
+  around(position: number): Fragment | undefined {
+    let [low, high] = [0, this.#offsets.length]
+    while (low < high) {
+      const middle = (low + high) >> 1
+      if (this.#offsets[middle]! <= position) low = middle + 1
+      else high = middle
+    }
+    const [offset, length] = [this.#offsets[low - 1], this.#lengths[low - 1]]
+    return offset !== undefined && position < offset + length! ? { offset, length: length! } : undefined
+  }
+
   /** Where the first byte is that a frame may have; undefined where that is not known yet. */
   startOf(frame: number): number | undefined {
     if (this.#origin === undefined) return undefined
@@ -162,14 +175,33 @@ export class FrameTable {
 
   #byBasic(frame: number): Verdict {
     const offset = this.#basic?.[frame - 1]
-    if (offset === undefined) return 'unfit'
+    if (offset === undefined || (this.#ended && !this.#fitsBasic)) return 'unfit'
     const first = this.#numberAt(offset)
     if (typeof first !== 'number') return first
     const next = this.#basic![frame]
     if (next === undefined) return this.#ended ? this.#slice(first) : 'later'
     // The next frame has to begin where the table says.
     const end = this.#numberAt(next)
-    return typeof end === 'number' ? this.#slice(first, end) : end
+    if (typeof end !== 'number') return end
+    // Where more bitstreams than one begin in a frame the table may have missed some: all of it is held against what comes.
+    return this.#ended || !this.#hasStartWithin(first, end) ? this.#slice(first, end) : 'later'
+  }
+
+  /** Whether the Basic Offset Table names a fragment for each frame, once all have been seen. */
+  get #fitsBasic(): boolean {
+    this.#isBasicFit ??= this.#basic!.every((offset) => typeof this.#numberAt(offset) === 'number')
+    return this.#isBasicFit
+  }
+
+  /** Whether a bitstream begins in a fragment behind the first of some. */
+  #hasStartWithin(first: number, end: number): boolean {
+    let [low, high] = [0, this.#starts.length]
+    while (low < high) {
+      const middle = (low + high) >> 1
+      if (this.#starts[middle]! <= first) low = middle + 1
+      else high = middle
+    }
+    return low < this.#starts.length && this.#starts[low]! < end
   }
 
   #byFragments(frame: number): readonly Fragment[] {

@@ -38,5 +38,6 @@ export interface HeadOptions extends Pick<ReadOptions, 'only' | 'omit'> {
 
 /** A data set with some attributes of the head. @throws as readHead */
 export async function headAttributes(source: ReadableDataSet, options: HeadOptions): Promise<Dataset> {
-  return (await readHead(source.bytes(), source.syntax, options)).dataset
+  // Where its end is known nothing behind it is asked for, which may be held no more.
+  return (await readHead(source.bytes(0, source.index.headBytes), source.syntax, options)).dataset
 }

@@ -118,9 +118,10 @@ export class Indexer {
     }
   }
 
-  /** The data set is over, `size` bytes of it. */
+  /** The data set is over, `size` bytes of it. Behind a fault nobody knows what else it holds. */
   end(size: number): void {
     this.#keep()
+    if (this.index.fault) return
     this.index.headBytes ??= size
     this.index.complete = true
   }

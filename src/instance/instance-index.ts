@@ -50,7 +50,7 @@ export class InstanceIndex {
    * order all the same, so that what comes behind this instance can be had.
    */
   isCut = false
-  /** All of it has been read. */
+  /** All of it has been read, and followed to its end. */
   complete = false
   readonly #attributes: Bytes[] = []
   #pixels: { readonly header: ElementHeader; readonly offset: number } | undefined

@@ -36,10 +36,8 @@ describe('a flight', () => {
     fake.gate = () => open.promise.then(() => undefined)
     const gone = new AbortController()
     const flight = flightOf(fake)
-    const [first, second] = await Promise.all([
-      flight.instance('1.2.1.1', gone.signal),
-      flight.instance('1.2.1.1', signal),
-    ])
+    const one = { study: '1.2', series: '1.2.1', sopInstance: '1.2.1.1' }
+    const [first, second] = await Promise.all([flight.instance(one, gone.signal), flight.instance(one, signal)])
     gone.abort()
     first!.leave()
     first!.leave()

@@ -162,7 +162,7 @@ describe('an instance', () => {
     const arrival = await Arrival.begin(streamOf([head, stray, Buffer.alloc(10)]), ELE, FROM_ARCHIVE)
     expect(await collect(arrival)).toEqual(Buffer.concat([head, stray, Buffer.alloc(10)]))
     expect(arrival.index).toMatchObject({
-      complete: true,
+      complete: false,
       isCut: false,
       fault: expect.any(MalformedDataSetError) as Error,
     })

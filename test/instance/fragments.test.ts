@@ -49,6 +49,13 @@ describe('frames are found', () => {
     expect(await frames(image, 2)).toEqual([joined(M1, M2), joined(J1, J2)])
   })
 
+  it('by their number, all of them, where the Basic Offset Table misses one', async () => {
+    const lies = [0, 0x20, 999]
+    expect(await frames(encapsulatedImage({ frames: 3 }, lies, [J1, J2, J1]), 3)).toEqual(
+      [J1, J2, J1].map((one) => joined(one)),
+    )
+  })
+
   it('case 65: by their number, where each has one fragment', async () => {
     expect(await frames(encapsulatedImage({ frames: 3 }, [], [M1, J1, M2]), 3)).toEqual(
       [M1, J1, M2].map((one) => joined(one)),

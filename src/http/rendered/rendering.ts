@@ -5,7 +5,8 @@ import type { TransferSyntax } from '../../dicom/transfer-syntax.ts'
 import { STORAGE_ROOT } from '../../dicom/uids.ts'
 import type { Accept } from '../../dicomweb/negotiate/accept.ts'
 import { isVideo } from '../../dicom/transfer-syntax.ts'
-import { allFrames, checkFrames, layoutOf, run, wholePixelData, type SizedBytes } from '../../instance/frames.ts'
+import { bulkBytes } from '../../instance/bulk-values.ts'
+import { allFrames, checkFrames, layoutOf, wholePixelData, type SizedBytes } from '../../instance/frames.ts'
 import { headAttributes } from '../../instance/head.ts'
 import {
   IMAGE_TYPES,
@@ -175,10 +176,9 @@ async function readReport(instance: CachedInstance): Promise<Dataset> {
 async function pdfOf(instance: CachedInstance): Promise<SizedBytes> {
   const path = formatTag(Attribute.EncapsulatedDocument)
   const { length } = await documentOf(instance)
-  for (const { header, offset, path: at } of instance.index.values) {
-    if (at !== path || header.length === undefined) continue
-    // The length without the pad, where it is told.
-    return run(instance, offset, Math.min(length ?? header.length, header.length))
+  for (const value of instance.index.values) {
+    if (value.path !== path || value.fragments) continue
+    return bulkBytes(instance, value, length)
   }
   throw new RequestError(404, 'NO_SUCH_BULK_DATA', 'The instance has no document.')
 }

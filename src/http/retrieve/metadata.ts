@@ -35,7 +35,7 @@ export async function retrieveMetadata(c: HttpContext): Promise<Response> {
 async function* documentOf(instance: CachedInstance, base: string, isXml: boolean): AsyncGenerator<Part> {
   const { study, series, sopInstance } = instance
   const url = resourceUrl(base, { study, series, instance: sopInstance })
-  const metadata = await readMetadata(instance.body, instance.syntax, instance.received)
+  const metadata = await readMetadata(instance.headBody, instance.syntax, instance.received)
   const bulkDataUri = (path: string, { omitted }: Element): string | undefined =>
     omitted ? `${url}/bulkdata/${path}` : undefined
   yield* document(metadata, { bulkDataUri }, isXml)

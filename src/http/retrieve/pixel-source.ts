@@ -58,22 +58,28 @@ export async function openPixelData(
   try {
     const found = await pixelSource(c, stored, offers)
     if (found) return found
-    if (stored.syntax.encapsulated && !isDecodable(stored.syntax.uid) && !isVideo(stored.syntax)) {
-      const native = await open(false).catch(orNone)
-      const asked = native && (await pixelSource(c, native, offers).catch(disposed(native)))
-      if (asked) {
-        stored[Symbol.dispose]()
-        return asked
-      }
-      native?.[Symbol.dispose]()
-    }
-    const lossy = await pixelSource(c, stored, offers, true)
-    if (lossy) return lossy
-    throw notAcceptable()
+    const isAsked = stored.syntax.encapsulated && !isDecodable(stored.syntax.uid) && !isVideo(stored.syntax)
+    if (!isAsked) return await lossySource(c, stored, offers)
   } catch (error) {
     stored[Symbol.dispose]()
     throw error
   }
+  // Nobody waits for an association while holding one.
+  stored[Symbol.dispose]()
+  const native = await open(false).catch(orNone)
+  const asked = native && (await pixelSource(c, native, offers).catch(disposed(native)))
+  if (asked) return asked
+  native?.[Symbol.dispose]()
+  if (!representPixelData(offers, stored.syntax, true)) throw notAcceptable()
+  const again = await open(true)
+  return await lossySource(c, again, offers).catch(disposed(again))
+}
+
+/** @throws RequestError 406 */
+async function lossySource(c: HttpContext, stored: CachedInstance, offers: readonly BulkOffer[]): Promise<PixelSource> {
+  const lossy = await pixelSource(c, stored, offers, true)
+  if (lossy) return lossy
+  throw notAcceptable()
 }
 
 function disposed(instance: CachedInstance): (error: unknown) => never {

@@ -1,0 +1,134 @@
+import { setImmediate } from 'node:timers/promises'
+import { afterEach, describe, expect, it } from 'vitest'
+import { InstanceCache, type Source } from '../../src/cache/instance-cache.ts'
+import type { InstanceUids } from '../../src/instance/uids.ts'
+import { collect } from '../support/byte-stream.ts'
+import { eventually } from '../support/eventually.ts'
+import { fakeSeries, FakeSource } from '../support/fake-source.ts'
+
+const MB = 1024 * 1024
+const PART = { compressed: true, part: true }
+const ONE: InstanceUids = { study: '1.2', series: '1.2.1', sopInstance: '1.2.1.1' }
+
+const caches: InstanceCache[] = []
+
+afterEach(async () => {
+  for (const cache of caches.splice(0)) await cache[Symbol.asyncDispose]()
+})
+
+function cacheOf(maxBytes: number): InstanceCache {
+  const cache = new InstanceCache({ maxBytes, ttl: 60_000 })
+  caches.push(cache)
+  return cache
+}
+
+const call = () => ({ signal: new AbortController().signal })
+
+async function read(cache: InstanceCache, source: Source, uids = ONE, from = 0, to = Infinity): Promise<Buffer> {
+  using instance = await cache.instance(source, uids, PART, call())
+  return await collect(instance.bytes(from, to))
+}
+
+describe('a retrieval under way', () => {
+  it('whose association was wanted while somebody read lets it go when nobody reads any more', async () => {
+    const fake = new FakeSource(fakeSeries('1.2.1', 1, 8 * MB), 65_536)
+    let wanted: (() => void) | undefined
+    const source: Source = {
+      config: fake.config,
+      retrieve(selection, compressed, own) {
+        wanted = own.wanted
+        return fake.retrieve(selection, compressed, own)
+      },
+    }
+    const cache = cacheOf(0)
+    using instance = await cache.instance(source, ONE, PART, call())
+    await collect(instance.bytes(0, 1000))
+    wanted!()
+    instance[Symbol.dispose]()
+    await eventually(() => expect(fake.cancelled).toBe(1))
+  })
+
+  it('is not kept where what it brings is stored anew meanwhile', async () => {
+    const fake = new FakeSource(fakeSeries('1.2.1', 1, 5000))
+    const gate = Promise.withResolvers<undefined>()
+    const begun = Promise.withResolvers<undefined>()
+    fake.gate = () => {
+      begun.resolve(undefined)
+      return gate.promise.then(() => undefined)
+    }
+    const cache = cacheOf(4 * MB)
+    const before = read(cache, fake)
+    await begun.promise
+    cache.forget(fake, [ONE])
+    gate.resolve(undefined)
+    await before
+    const anew = Buffer.alloc(5000, 99)
+    fake.instances[0] = { ...fake.instances[0]!, bytes: anew }
+    expect((await read(cache, fake)).equals(anew)).toBe(true)
+  })
+
+  it('gives who asks for an instance that of his series, though another series has its UID too', async () => {
+    const of = (series: string, fill: number) => ({ series, sopInstance: '9', bytes: Buffer.alloc(1000, fill) })
+    const fake = new FakeSource([of('1.2.1', 1), of('1.2.2', 2)], 100)
+    const gate = Promise.withResolvers<undefined>()
+    fake.gate = () => gate.promise.then(() => undefined)
+    const cache = cacheOf(8 * MB)
+    const whole = (async () => {
+      const study = cache.retrieve(fake, { study: '1.2' }, { compressed: true, lingers: true }, call())
+      for await (const instance of study) await collect(instance.body)
+    })()
+    const second = read(cache, fake, { study: '1.2', series: '1.2.2', sopInstance: '9' })
+    gate.resolve(undefined)
+    expect((await second).equals(Buffer.alloc(1000, 2))).toBe(true)
+    await whole
+    expect(fake.asked).toHaveLength(1)
+  })
+
+  it('that nobody waits for any more, and that has no room, leaves nothing behind in what is counted', async () => {
+    const cache = cacheOf(4 * MB)
+    for (let n = 1; n <= 10; n++) {
+      const series = `1.2.${n}`
+      const fake = new FakeSource(fakeSeries(series, 5, 700_000), 100_000)
+      const given = cache.retrieve(fake, { study: '1.2', series }, { compressed: true, lingers: true }, call())
+      for await (const _ of given) break
+      await eventually(() => expect(fake.cancelled).toBe(1))
+      cache.forget(
+        fake,
+        fake.instances.map(({ sopInstance }) => ({ study: '1.2', series, sopInstance })),
+      )
+    }
+    expect(cache.stats.bytes).toBe(0)
+  })
+
+  it('does not drive out what others are about to read for one who waits for what is far', async () => {
+    const bytes = Buffer.alloc(100 * MB, 'twelve bytes')
+    const fake = new FakeSource([{ ...ONE, bytes }], MB)
+    fake.gate = () => setImmediate()
+    const cache = cacheOf(0)
+    const far = read(cache, fake, ONE, 99 * MB, 100 * MB)
+    const near = read(cache, fake, ONE, 0, MB)
+    expect((await near).equals(bytes.subarray(0, MB))).toBe(true)
+    expect((await far).equals(bytes.subarray(99 * MB))).toBe(true)
+    expect(fake.asked).toHaveLength(1)
+  })
+})
+
+describe('what was learnt of an instance from one retrieval', () => {
+  it('is not used for the bytes of another that differs', async () => {
+    const size = 80 * MB
+    const header = (name: string): Buffer => {
+      const value = Buffer.from(name)
+      return Buffer.concat([Buffer.from([0x10, 0, 0x10, 0, 0x50, 0x4e, value.length, 0]), value])
+    }
+    const pixels = Buffer.concat([Buffer.from('e07f10004f570000', 'hex'), Buffer.alloc(4)])
+    pixels.writeUInt32LE(size, 8)
+    const of = (name: string) => ({ ...ONE, bytes: Buffer.concat([header(name), pixels, Buffer.alloc(size, 1)]) })
+    const fake = new FakeSource([of('AA')], MB)
+    const cache = cacheOf(0)
+    using instance = await cache.instance(fake, ONE, PART, call())
+    await collect(instance.bytes(size))
+    fake.instances[0] = of('AABB')
+    await expect(collect(instance.bytes(MB, MB + 50))).rejects.toMatchObject({ code: 'NO_LONGER_HELD' })
+    expect(fake.asked).toHaveLength(2)
+  })
+})
