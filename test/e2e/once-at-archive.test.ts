@@ -211,6 +211,39 @@ describe('a loop that is larger than the cache', () => {
     expect(one.archive.retrievals).toBe(2)
   })
 
+  it.each([
+    ['native', undefined],
+    ['encapsulated', UNCOMPRESSED_FRAGMENTS],
+  ])('is sought back to its very first frame, which its head ends before: %s', async (_, syntax) => {
+    await using one = await counted([loop(syntax)], { maxBytes: 0 })
+    for (const number of [620, 1, 2]) expect(await isRight(one, number)).toBe(true)
+    expect(one.archive.retrievals).toBe(2)
+  })
+
+  it('is given whole while another request of it is far ahead', async () => {
+    await using one = await counted([loop()], { maxBytes: 0 })
+    expect(await isRight(one, 620)).toBe(true)
+    const query = `requestType=WADO&studyUID=${STUDY}&seriesUID=${SERIES}&objectUID=${LOOP}`
+    const { status, body } = await get(
+      `${one.gateway.url}/wado?${query}&contentType=application/dicom`,
+      'application/dicom',
+    )
+    expect([status, body.length > FRAMES * frameOf(1).length]).toEqual([200, true])
+    expect(one.archive.retrievals).toBe(2)
+  })
+
+  it('is watched by two viewers at places far apart', async () => {
+    await using one = await counted([loop()], { maxBytes: '16MiB' })
+    const viewer = async (from: number): Promise<boolean[]> => {
+      const right: boolean[] = []
+      for (let n = 0; n < 12; n++) right.push(await isRight(one, from + n))
+      return right
+    }
+    const [near, far] = await Promise.all([viewer(1), viewer(600)])
+    expect([...near, ...far].every(Boolean)).toBe(true)
+    expect(one.archive.retrievals).toBeLessThanOrEqual(3)
+  })
+
   describe('with a disk', () => {
     const FORTH_AND_BACK = [...UP_TO, ...UP_TO.toReversed()]
 
