@@ -3,6 +3,7 @@ import type { Bytes, ByteStream } from '../dicom/bytes.ts'
 import type { Dataset } from '../dicom/dataset.ts'
 import type { TransferSyntax } from '../dicom/transfer-syntax.ts'
 import type { Uid } from '../dicom/uids.ts'
+import type { Fragment } from '../instance/frame-table.ts'
 import { hasHead } from '../instance/head.ts'
 import type { InstanceIndex } from '../instance/instance-index.ts'
 import type { ReadableDataSet } from '../instance/readable-instance.ts'
@@ -32,13 +33,18 @@ export class CachedInstance implements ReadableDataSet, InstanceUids, Disposable
   readonly #heads: HeadStore
   readonly #signal: AbortSignal
   readonly #again: (from: number, to: number) => Promise<Boarded>
+  readonly #told: InstanceIndex | undefined
 
-  /** `again` boards what has the bytes from a position up to another, when the first does not have them any more. */
+  /**
+   * `again` boards what has the bytes from a position up to another, when the first does not have them any more. `told`:
+   * the index of an earlier retrieval.
+   */
   constructor(
     boarded: Boarded,
     heads: HeadStore,
     signal: AbortSignal,
     again: (from: number, to: number) => Promise<Boarded>,
+    told?: InstanceIndex,
   ) {
     const { sopClass, sopInstance, study, series, syntax, received } = boarded.instance
     this.sopClass = sopClass
@@ -51,6 +57,7 @@ export class CachedInstance implements ReadableDataSet, InstanceUids, Disposable
     this.#heads = heads
     this.#signal = signal
     this.#again = again
+    this.#told = told
     boarded.instance.pin(this.#pin)
   }
 
@@ -106,6 +113,15 @@ export class CachedInstance implements ReadableDataSet, InstanceUids, Disposable
 
   async until(ready: (index: InstanceIndex) => boolean, needs?: () => number | undefined): Promise<void> {
     await this.#boarded.instance.until(ready, this.#pin, needs ?? (() => this.#pin.position), this.#signal)
+  }
+
+  async told(frame: number): Promise<readonly Fragment[] | undefined> {
+    const told = this.#told
+    if (told?.frames === undefined || this.index.frames?.ended === true) return undefined
+    const fragments = told.frames.located(frame)
+    const [first, last] = [fragments?.[0], fragments?.at(-1)]
+    if (!first || !last) return undefined
+    return (await this.#hasPlacesOf(told, first.offset, last.offset + last.length)) ? fragments : undefined
   }
 
   [Symbol.dispose](): void {

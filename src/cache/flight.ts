@@ -31,6 +31,8 @@ export interface Keeper {
   dismiss(bytes: number): void
   /** Takes a whole instance. */
   keep(instance: HeldInstance): void
+  /** A whole instance has come that is not kept. */
+  passed(instance: HeldInstance): void
   /** Has one written to disk as it comes, where there is a disk. */
   spill(instance: HeldInstance): void
   /** What is held already. */
@@ -319,9 +321,10 @@ export class Flight {
     }
     const { size } = instance
     instance.finish()
-    if (!instance.passing) {
-      this.#keeper.dismiss(size)
-      if (!this.#isOutdated) this.#keeper.keep(instance)
+    if (!instance.passing) this.#keeper.dismiss(size)
+    if (!this.#isOutdated) {
+      if (instance.passing) this.#keeper.passed(instance)
+      else this.#keeper.keep(instance)
     }
     this.#sweep()
   }

@@ -3,7 +3,6 @@ import { channel } from 'node:diagnostics_channel'
 import { LRUCache } from 'lru-cache'
 import { isNative } from '../dicom/transfer-syntax.ts'
 import type { Uid } from '../dicom/uids.ts'
-import type { Archive } from '../pacs/archive.ts'
 import { type Call } from '../pacs/call.ts'
 import { covers, type InstanceUids, type Selection } from '../instance/uids.ts'
 import { NoSuchInstanceError } from '../pacs/retrieve/errors.ts'
@@ -11,9 +10,11 @@ import type { Allowance } from './allowance.ts'
 import { CachedInstance } from './cached-instance.ts'
 import type { DiskStats, DiskTier } from './disk/disk-tier.ts'
 import { Flight, type Keeper } from './flight.ts'
+import type { InstanceIndex } from '../instance/instance-index.ts'
 import { HeadStore } from './head-store.ts'
 import type { HeldInstance } from './held-instance.ts'
 import type { Boarded, KeptInstance } from './kept-instance.ts'
+import { instanceKey, keyOf, type Mode, type Route, type Source } from './route.ts'
 
 /** Bytes that were kept for long and are let go, for who collects by them: src/memory.ts. */
 const buffersLetGo = channel('dimsegate:buffers-let-go')
@@ -41,9 +42,6 @@ export interface CacheStats {
   readonly disk: DiskStats | undefined
 }
 
-/** Where instances come from. */
-export type Source = Pick<Archive, 'config' | 'retrieve'>
-
 /** What a retrieval for a viewer may take of the budget: what is larger passes through, and leaves the rest alone. */
 export const VIEWER_SHARE = 1 / 2
 /** The same of one instance that is read in parts: a loop is asked for frame by frame, again and again. */
@@ -54,20 +52,14 @@ export const DOWNLOAD_SHARE = 1 / 32
 export const LIST_TTL_MS = 60_000
 /** Two instances of a series that are asked for within this time, one by one, make the whole series worth fetching. */
 export const SERIES_INTEREST_MS = 10_000
+/** What is known of the fragments of instances that passed, in bytes. */
+export const MAX_PASSED_BYTES = 32 * 1024 * 1024
 const MAX_LISTS = 10_000
 const PURGE_MS = 60_000
 
 /** In place of its route, of a flight that nobody joins. */
 const ALONE = ''
 const OUTDATED = 'outdated'
-
-/** What is fetched: as stored, or with the archive asked to decompress. */
-type Mode = 'stored' | 'native'
-
-interface Route {
-  readonly source: Source
-  readonly mode: Mode
-}
 
 /**
  * Instances that were fetched lately, and retrievals under way, so that an archive is asked once for what many want.
@@ -79,6 +71,7 @@ export class InstanceCache implements AsyncDisposable {
   readonly #disk: DiskTier | undefined
   readonly #lists: LRUCache<string, readonly InstanceUids[]>
   readonly #interest: LRUCache<string, Uid>
+  readonly #passed: LRUCache<string, InstanceIndex>
   /** Series and studies that do not fit: their instances are fetched one by one. */
   readonly #tooLarge: LRUCache<string, true>
   /** What is under way, with the route by which it is found. */
@@ -97,6 +90,7 @@ export class InstanceCache implements AsyncDisposable {
     this.#lists = new LRUCache({ max: MAX_LISTS, ttl: Math.min(ttl, LIST_TTL_MS) })
     this.#interest = new LRUCache({ max: MAX_LISTS, ttl: SERIES_INTEREST_MS })
     this.#tooLarge = new LRUCache({ max: MAX_LISTS, ttl })
+    this.#passed = new LRUCache({ maxSize: MAX_PASSED_BYTES, ttl, sizeCalculation: ({ heldBytes }) => heldBytes })
     if (maxBytes === 0) return
     this.#held = new LRUCache({
       maxSize: maxBytes,
@@ -189,10 +183,7 @@ export class InstanceCache implements AsyncDisposable {
     if (around) this.#counters.joins++
     const wantsSeries = !around && part && this.#wantsSeries(route, uids)
     const flight = wantsSeries ? this.#start(route, { study, series }, { lingers: true, shared: true, call }) : around
-    // Without an `await` before a retrieval is under way: who asks at the same time joins it.
-    const found = flight && (await flight.instance(uids, call.signal))
-    const boarded = found ?? (await this.#alone(route, uids, call))
-    return this.#served(route, boarded, call)
+    return this.#served(route, await this.#boarded(route, uids, flight, call), call)
   }
 
   /** These instances were stored: what is known of their studies is out of date, and so is what is held of themselves. */
@@ -202,6 +193,7 @@ export class InstanceCache implements AsyncDisposable {
       for (const uids of stored) {
         this.#held?.delete(instanceKey({ source, mode }, uids))
         this.#disk?.delete(instanceKey({ source, mode }, uids))
+        this.#passed.delete(instanceKey({ source, mode }, uids))
       }
       for (const key of [...this.#lists.keys()]) {
         const [name, own, study = ''] = key.split(' ')
@@ -225,12 +217,19 @@ export class InstanceCache implements AsyncDisposable {
   }
 
   #served(route: Route, boarded: Boarded, call: Call, leave?: () => Promise<void>): CachedInstance {
-    return new CachedInstance(boarded, this.#heads, call.signal, async (from, to) => {
+    const told = this.#passed.get(instanceKey(route, boarded.instance))
+    const again = async (from: number, to: number): Promise<Boarded> => {
       await leave?.()
       const flight = this.#carrier(route, boarded.instance, from, to)
-      const found = await flight?.instance(boarded.instance, call.signal)
-      return found ?? this.#alone(route, boarded.instance, call)
-    })
+      return this.#boarded(route, boarded.instance, flight, call)
+    }
+    return new CachedInstance(boarded, this.#heads, call.signal, again, told)
+  }
+
+  /** An instance of a flight, or by a retrieval of its own: under way at once, so that who asks at the same time joins it. */
+  async #boarded(route: Route, uids: InstanceUids, flight: Flight | undefined, call: Call): Promise<Boarded> {
+    const found = flight && (await flight.instance(uids, call.signal))
+    return found ?? this.#alone(route, uids, call)
   }
 
   /** An instance by a retrieval of its own. */
@@ -315,6 +314,9 @@ export class InstanceCache implements AsyncDisposable {
       keep: (instance) => {
         this.#held?.set(instanceKey(route, instance), instance)
       },
+      passed: (instance) => {
+        if (instance.index.frames) this.#passed.set(instanceKey(route, instance), instance.index)
+      },
       spill: (instance) => this.#disk?.spill(instanceKey(route, instance), instance),
       held: (uids) => this.#find(route, uids),
     }
@@ -369,17 +371,6 @@ export class InstanceCache implements AsyncDisposable {
     this.#interest.set(key, sopInstance)
     return before !== undefined && before !== sopInstance
   }
-}
-
-/** Names have no spaces, UIDs neither. */
-function keyOf({ source, mode }: Route, selection?: Selection): string {
-  const { study = '', series = '', instance = '' } = selection ?? {}
-  const route = `${encodeURIComponent(source.config.name)} ${mode}`
-  return selection ? `${route} ${study} ${series} ${instance}` : route
-}
-
-function instanceKey(route: Route, { study, series, sopInstance }: InstanceUids): string {
-  return keyOf(route, { study, series, instance: sopInstance })
 }
 
 function aboard(instance: KeptInstance): Boarded {

@@ -127,7 +127,8 @@ export class FrameTable {
   expected(frame: number): readonly Fragment[] | undefined {
     const certain = this.located(frame)
     if (certain !== undefined || this.#frames === 1 || this.#origin === undefined) return certain
-    if (this.#byTables(frame) === 'later') return undefined
+    const verdict = this.#byTables(frame, true)
+    if (verdict !== 'unfit') return verdict === 'later' ? undefined : verdict
     const starts = this.#syntax.fragmentIsFrame ? this.#filled : this.#starts
     const [from, to] = [starts[frame - 1], starts[frame]]
     return from === undefined || to === undefined ? undefined : this.#slice(from, to)
@@ -153,9 +154,10 @@ export class FrameTable {
     return offset === undefined ? undefined : this.#origin + offset
   }
 
-  #byTables(frame: number): Verdict {
+  /** `likely`: what a Basic Offset Table says is taken before it is held against all fragments. */
+  #byTables(frame: number, likely = false): Verdict {
     const verdict = this.#byExtended(frame)
-    return verdict === 'unfit' ? this.#byBasic(frame) : verdict
+    return verdict === 'unfit' ? this.#byBasic(frame, likely) : verdict
   }
 
   #byExtended(frame: number): Verdict {
@@ -173,7 +175,7 @@ export class FrameTable {
     return isAlone ? [{ offset: this.#offsets[number]!, length: entry.length }] : 'unfit'
   }
 
-  #byBasic(frame: number): Verdict {
+  #byBasic(frame: number, likely: boolean): Verdict {
     const offset = this.#basic?.[frame - 1]
     if (offset === undefined || (this.#ended && !this.#fitsBasic)) return 'unfit'
     const first = this.#numberAt(offset)
@@ -184,7 +186,7 @@ export class FrameTable {
     const end = this.#numberAt(next)
     if (typeof end !== 'number') return end
     // Where more bitstreams than one begin in a frame the table may have missed some: all of it is held against what comes.
-    return this.#ended || !this.#hasStartWithin(first, end) ? this.#slice(first, end) : 'later'
+    return this.#ended || likely || !this.#hasStartWithin(first, end) ? this.#slice(first, end) : 'later'
   }
 
   /** Whether the Basic Offset Table names a fragment for each frame, once all have been seen. */

@@ -66,6 +66,8 @@ export async function frameOf(source: ReadableDataSet, layout: PixelLayout, fram
 }
 
 async function fragmentsOf(source: ReadableDataSet, frame: number): Promise<readonly Fragment[]> {
+  const told = await source.told?.(frame)
+  if (told) return told
   let found: readonly Fragment[] | undefined
   await source.until(
     ({ frames }) => (found = frames?.located(frame)) !== undefined,

@@ -1,5 +1,6 @@
 import type { ByteStream } from '../dicom/bytes.ts'
 import type { DataSetSource } from '../dicom/data-set-source.ts'
+import type { Fragment } from './frame-table.ts'
 import type { InstanceIndex } from './instance-index.ts'
 
 /** A data set whose bytes can be read from any of them on, and what is known of them; both grow while it arrives. */
@@ -16,4 +17,10 @@ export interface ReadableDataSet extends DataSetSource {
    * @throws what ends the arrival
    */
   until(ready: (index: InstanceIndex) => boolean, needs?: () => number | undefined): Promise<void>
+  /**
+   * Where an earlier reading found the fragments of a frame, once this one is seen to have them there too: where no table
+   * locates frames they are certain only at the end. Undefined where there was none.
+   * @throws as until
+   */
+  told?(frame: number): Promise<readonly Fragment[] | undefined>
 }

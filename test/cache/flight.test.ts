@@ -10,6 +10,7 @@ const keeper: Keeper = {
   dismiss: () => undefined,
   keep: () => undefined,
   spill: () => undefined,
+  passed: () => undefined,
   held: () => undefined,
 }
 

@@ -1,9 +1,12 @@
+import type { Source } from '../../src/cache/route.ts'
 import { setImmediate } from 'node:timers/promises'
 import { afterEach, describe, expect, it } from 'vitest'
-import { InstanceCache, type Source } from '../../src/cache/instance-cache.ts'
+import { InstanceCache } from '../../src/cache/instance-cache.ts'
 import type { InstanceUids } from '../../src/instance/uids.ts'
+import { frameOf, layoutOf } from '../../src/instance/frames.ts'
 import { collect } from '../support/byte-stream.ts'
 import { eventually } from '../support/eventually.ts'
+import { encapsulatedImage } from '../support/images.ts'
 import { fakeSeries, FakeSource } from '../support/fake-source.ts'
 
 const MB = 1024 * 1024
@@ -130,5 +133,28 @@ describe('what was learnt of an instance from one retrieval', () => {
     fake.instances[0] = of('AABB')
     await expect(collect(instance.bytes(MB, MB + 50))).rejects.toMatchObject({ code: 'NO_LONGER_HELD' })
     expect(fake.asked).toHaveLength(2)
+  })
+
+  it('locates frames in another, where no table does, only if their fragments are there too', async () => {
+    const jpeg = (size: number, fill: number): Buffer =>
+      Buffer.concat([Buffer.of(0xff, 0xd8), Buffer.alloc(size - 2, fill)])
+    const of = (first: number) => {
+      const frames = [jpeg(first, 1), jpeg(40 * MB - first, 2), jpeg(40 * MB, 3)]
+      const bytes = encapsulatedImage({ frames: 3 }, [], frames)
+      return { frames, one: { ...ONE, bytes, syntax: '1.2.840.10008.1.2.4.50' } }
+    }
+    const [before, after] = [of(1000), of(2000)]
+    const fake = new FakeSource([before.one], MB)
+    const cache = cacheOf(0)
+    const frame = async (number: number): Promise<Buffer> => {
+      using instance = await cache.instance(fake, ONE, PART, call())
+      const { bytes } = await frameOf(instance, (await layoutOf(instance))!, number)
+      return await collect(bytes())
+    }
+    expect((await frame(3)).equals(before.frames[2]!)).toBe(true)
+    await setImmediate()
+    fake.instances[0] = after.one
+    expect((await frame(1)).equals(after.frames[0]!)).toBe(true)
+    expect((await frame(2)).equals(after.frames[1]!)).toBe(true)
   })
 })

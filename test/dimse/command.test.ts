@@ -337,7 +337,6 @@ describe('status', () => {
       code: 'DIMSE_STATUS',
       operation: 'C-FIND',
       status: 0xa900,
-      errorComment: 'Doe^John is unknown',
       offendingElement: ['00100010'],
       message: 'C-FIND-RSP with status A900',
     })

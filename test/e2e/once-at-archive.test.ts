@@ -161,7 +161,7 @@ describe('a loop that is larger than the cache', () => {
   const OCTETS = `${MULTIPART}"application/octet-stream"; transfer-syntax=*`
 
   /** Of 80 MiB: more than stays behind the frame that was asked for last. */
-  function loop(syntax?: string): Buffer {
+  function loop(syntax?: string, hasTable = true): Buffer {
     const frames = UP_TO.map((n) => frameOf(n))
     let at = 0
     const table = Buffer.alloc(4 * FRAMES)
@@ -173,7 +173,7 @@ describe('a loop that is larger than the cache', () => {
       study: STUDY,
       series: SERIES,
       instance: LOOP,
-      ...(syntax !== undefined && { syntax, fragments: [table, ...frames] }),
+      ...(syntax !== undefined && { syntax, fragments: [hasTable ? table : new Uint8Array(0), ...frames] }),
       change(dataset) {
         image(dataset, FRAMES)
         if (syntax === undefined) dataset.put(Attribute.PixelData, { vr: 'OW', value: Buffer.concat(frames) })
@@ -208,6 +208,13 @@ describe('a loop that is larger than the cache', () => {
     expect(await isRight(one, 2)).toBe(true)
     expect(one.archive.retrievals).toBe(2)
     expect(await isRight(one, 3)).toBe(true)
+    expect(one.archive.retrievals).toBe(2)
+  })
+
+  it.each(['16MiB', 0])('is played from two retrievals where it has no table of its frames: %s', async (maxBytes) => {
+    await using one = await counted([loop(UNCOMPRESSED_FRAGMENTS, false)], { maxBytes })
+    expect((await inParallel(UP_TO, 6, (number) => isRight(one, number))).every(Boolean)).toBe(true)
+    // The first tells where the frames are, which is certain at its end only.
     expect(one.archive.retrievals).toBe(2)
   })
 

@@ -1,8 +1,8 @@
+import type { Source } from '../../src/cache/route.ts'
 import { covers, type Selection } from '../../src/instance/uids.ts'
 import type { Bytes } from '../../src/dicom/bytes.ts'
 import { EXPLICIT_VR_LITTLE_ENDIAN, transferSyntax } from '../../src/dicom/transfer-syntax.ts'
 import { InstanceReader } from '../../src/instance/instance-reader.ts'
-import type { Source } from '../../src/cache/instance-cache.ts'
 import type { Call } from '../../src/pacs/call.ts'
 import { type Instance } from '../../src/pacs/instance.ts'
 
