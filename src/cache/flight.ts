@@ -117,6 +117,10 @@ export class Flight {
     return this.#phase.kind === 'over' ? this.#phase.failure : undefined
   }
 
+  get isOutdated(): boolean {
+    return this.#isOutdated
+  }
+
   /** What it brings was replaced meanwhile: it is for those who asked before, and is not kept. */
   outdate(): void {
     this.#isOutdated = true

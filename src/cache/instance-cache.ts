@@ -59,7 +59,6 @@ const PURGE_MS = 60_000
 
 /** In place of its route, of a flight that nobody joins. */
 const ALONE = ''
-const OUTDATED = 'outdated'
 
 /**
  * Instances that were fetched lately, and retrievals under way, so that an archive is asked once for what many want.
@@ -202,7 +201,7 @@ export class InstanceCache implements AsyncDisposable {
       for (const [flight, key] of this.#flights) {
         if (key !== keyOf({ source, mode }) || !studies.has(flight.selection.study)) continue
         flight.outdate()
-        this.#flights.set(flight, OUTDATED)
+        this.#flights.set(flight, ALONE)
       }
     }
   }
@@ -295,11 +294,10 @@ export class InstanceCache implements AsyncDisposable {
     const flight = new Flight(selection, open, this.#keeper(route), this.#allowance(selection, lingers))
     this.#flights.set(flight, shared ? keyOf(route) : ALONE)
     void flight.over.then(() => {
-      const outdated = this.#flights.get(flight) === OUTDATED
       this.#flights.delete(flight)
       if (flight.passed && lingers && selection.instance === undefined)
         this.#tooLarge.set(keyOf(route, selection), true)
-      if (!outdated && flight.complete && selection.instance === undefined)
+      if (!flight.isOutdated && flight.complete && selection.instance === undefined)
         this.#lists.set(keyOf(route, selection), flight.brought)
     })
     return flight

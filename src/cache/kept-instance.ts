@@ -27,8 +27,6 @@ export interface KeptInstance extends InstanceUids {
   /** How it came. */
   readonly received: TransferSyntax
   readonly index: InstanceIndex
-  /** All of it has come. */
-  readonly whole: boolean
   /** Bytes that are here now may be lost while somebody reads them. */
   readonly isLosable: boolean
   /** Whether the bytes from a position up to another, of one byte if that is not told, are here, or will still come. */

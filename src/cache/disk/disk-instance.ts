@@ -22,7 +22,6 @@ export class DiskInstance implements KeptInstance {
   readonly syntax: TransferSyntax
   readonly received: TransferSyntax
   readonly index: InstanceIndex
-  readonly whole = true
   readonly isLosable = true
   readonly file: BlockFile
   readonly #shelf: Shelf

@@ -1,5 +1,5 @@
+import { isDropped } from './intolerance.ts'
 import type { Lease } from './lease.ts'
-import { wasStale } from './stale.ts'
 
 /** Takes an association: `fresh`, a new one in any case. */
 export type Take = (fresh: boolean) => Promise<Lease>
@@ -30,7 +30,7 @@ export async function* streamedOnFresh<T, R>(
         await run.return(undefined as never)
       }
     } catch (error) {
-      if (progress.isAnswered || fresh || !wasStale(lease, error)) throw error
+      if (progress.isAnswered || fresh || !(lease.reused && isDropped(error))) throw error
     } finally {
       lease.release()
     }

@@ -12,7 +12,7 @@ import { contextOf, getProposal, type GetPlan } from '../contexts.ts'
 import { Arrival, FROM_ARCHIVE, HeadTooLargeError } from '../../instance/arrival.ts'
 import { belongsTo } from '../identify.ts'
 import { arriving, type Instance } from '../instance.ts'
-import { wasStale } from '../pool/stale.ts'
+import { streamedOnFresh } from '../pool/on-fresh.ts'
 import { askIdentifier, isNamed, type Ask } from './ask.ts'
 import type { Received } from './received.ts'
 import type { Malformed } from './malformed.ts'
@@ -41,34 +41,27 @@ export interface GetEnd extends RetrieveEnd {
 export async function* attemptGet(retrieval: Retrieval, ask: Ask, offer: Offer): AsyncGenerator<Instance, GetEnd> {
   const { pool, contexts, roles } = retrieval.source
   const propose = (maxContexts: number): Proposal => getProposal({ ...offer, maxContexts, roles })
-  for (let fresh = false; ; fresh = true) {
+  const take = (fresh: boolean): Promise<Lease> => {
     const open = (proposal: Proposal): Promise<Lease> => pool.lease(proposal, retrieval.call, { fresh })
-    const lease = await contexts.open(propose, open, retrieval.call)
-    const progress = { answered: false }
-    try {
-      return yield* getOver(lease, retrieval, ask, progress)
-    } catch (error) {
-      if (fresh || progress.answered || !wasStale(lease, error)) throw error
-    } finally {
-      // Ended early, the operation was cancelled to its final response, or the association is no longer fit for reuse.
-      lease.release()
-    }
+    return contexts.open(propose, open, retrieval.call)
   }
+  // Ended early, the operation was cancelled to its final response, or the association is no longer fit for reuse.
+  return yield* streamedOnFresh(take, (lease, answered) => getOver(lease, retrieval, ask, answered))
 }
 
-/** `progress` tells whether the archive has answered, however the C-GET ends. */
+/** `answered` is called when the archive has answered, however the C-GET ends. */
 async function* getOver(
   lease: Lease,
   { source, received, malformed, call }: Retrieval,
   ask: Ask,
-  progress: { answered: boolean },
+  answered: () => void,
 ): AsyncGenerator<Instance, GetEnd> {
   const { association } = lease
   const context = contextOf(association, SopClass.studyRootGet, source.archive, 'C-GET')
   const operation = { timeout: source.timeout, signal: call.signal }
   const count = { arrived: 0, foreign: 0, malformed: 0 }
   for await (const event of new Scu(association).get(context, askIdentifier(ask), operation)) {
-    progress.answered = true
+    answered()
     if (event.kind === 'end') return { ...event, ...count, accepted: encapsulatedOf(association.contexts.values()) }
     const arrival = await begun(event, malformed)
     // What is left of one that is not passed on is passed over when the next event is asked for.

@@ -7,7 +7,7 @@ import type { AcceptedContext } from '../../network/negotiation.ts'
 import { settlesWithin } from '../../network/settles-within.ts'
 import { contextOf, moveProposal } from '../contexts.ts'
 import type { Instance } from '../instance.ts'
-import { wasStale } from '../pool/stale.ts'
+import { streamedOnFresh } from '../pool/on-fresh.ts'
 import { askIdentifier, isNamed, type Ask } from './ask.ts'
 import { MoveReading } from './move-reading.ts'
 import { Received } from './received.ts'
@@ -24,17 +24,16 @@ export const UNCOUNTED_GRACE_MS = 1_000
  * @throws NotSupportedByArchiveError, ListenerError, and whatever ends an association
  */
 export async function* attemptMove(retrieval: Retrieval<MoveSource>, ask: Ask): AsyncGenerator<Instance, RetrieveEnd> {
-  for (let fresh = false; ; fresh = true) {
-    const lease = await retrieval.source.pool.lease(moveProposal, retrieval.call, { fresh })
+  const { source, call } = retrieval
+  const take = (fresh: boolean): Promise<Lease> => source.pool.lease(moveProposal, call, { fresh })
+  return yield* streamedOnFresh(take, async function* (lease, answered) {
     const attempt = new MoveAttempt(retrieval, ask)
     try {
       return yield* attempt.run(lease)
-    } catch (error) {
-      if (fresh || attempt.hasBrought || !wasStale(lease, error)) throw error
     } finally {
-      lease.release()
+      if (attempt.hasBrought) answered()
     }
-  }
+  })
 }
 
 /** Instances that the archive says it moved; undefined where it does not say. */
