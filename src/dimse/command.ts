@@ -1,12 +1,10 @@
 import { asGiven } from '../dicom/as-given.ts'
 import type { Bytes } from '../dicom/bytes.ts'
-import { Dataset } from '../dicom/dataset.ts'
-import { encodeDataset } from '../dicom/dataset-codec.ts'
+import { CharacterSet } from '../dicom/charset.ts'
 import { withoutPadding } from '../dicom/padding.ts'
 import type { Tag } from '../dicom/tag.ts'
-import { IMPLICIT_VR_LITTLE_ENDIAN } from '../dicom/transfer-syntax.ts'
 import type { Uid } from '../dicom/uids.ts'
-import type { Value } from '../dicom/value.ts'
+import { encodeValues } from '../dicom/value.ts'
 import type { Vr } from '../dicom/vr.ts'
 
 /** Values of Command Field (0000,0100) (PS3.7 E.1). */
@@ -129,6 +127,7 @@ const fields: Readonly<Record<FieldName, readonly [Tag, Vr]>> = {
   moveOriginatorAeTitle: [0x00001030, 'AE'],
   moveOriginatorMessageId: [0x00001031, 'US'],
 }
+const DEFAULT_REPERTOIRE = CharacterSet.of([])
 const COMMAND_GROUP_LENGTH: Tag = 0x00000000
 /** Of Implicit VR: tag and length (PS3.5 7.1.3). */
 const ELEMENT_HEADER_BYTES = 8
@@ -139,6 +138,15 @@ const COMMAND_DATA_SET_TYPE: Tag = 0x00000800
 /** Command Data Set Type of a message without data set (PS3.7 E.1). */
 const NO_DATA_SET = 0x0101
 const DATA_SET_PRESENT = 0x0001
+
+type FieldValues = { readonly [N in FieldName]?: string | number | readonly string[] | undefined }
+
+/** Tags ascend (PS3.7 6.3.1). */
+const inOrder: readonly (readonly [Tag, Vr, FieldName | 'type' | 'hasDataSet'])[] = [
+  ...Object.entries(fields).map(([name, [tag, vr]]) => [tag, vr, name as FieldName] as const),
+  [COMMAND_FIELD, 'US', 'type'] as const,
+  [COMMAND_DATA_SET_TYPE, 'US', 'hasDataSet'] as const,
+].sort(([a], [b]) => a - b)
 
 const byTag = new Map(Object.entries(fields).map(([name, [t]]) => [t, name as FieldName]))
 const byField = new Map(Object.entries(CommandField).map(([type, field]) => [field as number, type as CommandType]))
@@ -170,21 +178,42 @@ export class InvalidCommandError extends Error {
   }
 }
 
-/** A command set: Implicit VR Little Endian whatever the context, group length first (PS3.7 6.3.1). */
+/**
+ * A command set: Implicit VR Little Endian whatever the context, group length first (PS3.7 6.3.1).
+ * @throws InvalidValueError
+ */
 export function encodeCommand(command: Command): Bytes {
-  const dataset = new Dataset().set(COMMAND_GROUP_LENGTH, 0, 'UL')
-  for (const [name, value] of Object.entries(command) as [string, Value | readonly Value[] | undefined][]) {
-    if (!isField(name) || value === undefined) continue
-    const [t, vr] = fields[name]
+  const elements: (readonly [Tag, Bytes])[] = []
+  let size = GROUP_LENGTH_BYTES
+  for (const [tag, vr, name] of inOrder) {
+    const value = valueOf(command, name)
+    if (value === undefined) continue
+    const list = typeof value === 'object' ? value : [value]
     // An answer names what the peer named, even by what is no UID.
-    if (vr === 'UI') dataset.put(t, { vr, value: asGiven(vr, [value as Value]) })
-    else dataset.set(t, value, vr)
+    const bytes = vr === 'UI' ? asGiven(vr, list) : encodeValues(vr, list, DEFAULT_REPERTOIRE)
+    elements.push([tag, bytes])
+    size += ELEMENT_HEADER_BYTES + bytes.length
   }
-  dataset.set(COMMAND_FIELD, CommandField[command.type], 'US')
-  dataset.set(COMMAND_DATA_SET_TYPE, command.hasDataSet ? DATA_SET_PRESENT : NO_DATA_SET, 'US')
-  const bytes = encodeDataset(dataset, IMPLICIT_VR_LITTLE_ENDIAN)
-  new DataView(bytes.buffer, bytes.byteOffset).setUint32(ELEMENT_HEADER_BYTES, bytes.length - GROUP_LENGTH_BYTES, true)
-  return bytes
+  const encoded = Buffer.allocUnsafe(size)
+  let at = writeHeader(encoded, 0, COMMAND_GROUP_LENGTH, 4)
+  at = encoded.writeUInt32LE(size - GROUP_LENGTH_BYTES, at)
+  for (const [tag, bytes] of elements) {
+    at = writeHeader(encoded, at, tag, bytes.length)
+    encoded.set(bytes, at)
+    at += bytes.length
+  }
+  return encoded
+}
+
+function valueOf(command: FieldValues & Command, name: FieldName | 'type' | 'hasDataSet'): FieldValues[FieldName] {
+  if (name === 'type') return CommandField[command.type]
+  if (name === 'hasDataSet') return command.hasDataSet ? DATA_SET_PRESENT : NO_DATA_SET
+  return command[name]
+}
+
+function writeHeader(encoded: Buffer, at: number, tag: Tag, length: number): number {
+  const behindGroup = encoded.writeUInt16LE(tag >>> 16, at)
+  return encoded.writeUInt32LE(length, encoded.writeUInt16LE(tag & 0xffff, behindGroup))
 }
 
 /**
@@ -216,10 +245,6 @@ export function decodeCommand(bytes: Bytes): Command {
   // Some peers answer without it; with one operation outstanding there is nothing to tell apart.
   if (type.endsWith('-RSP')) command['messageIdBeingRespondedTo'] ??= 0
   return command as unknown as Command
-}
-
-function isField(name: string): name is FieldName {
-  return Object.hasOwn(fields, name)
 }
 
 function u16(value: Buffer): number {

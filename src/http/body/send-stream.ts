@@ -2,7 +2,7 @@ import { RESPONSE_ALREADY_SENT } from '@hono/node-server/utils/response'
 import type { Bytes } from '../../dicom/bytes.ts'
 import { ClientGoneError, type HttpContext } from '../context.ts'
 import { MIN_DOWNLOAD_RATE } from './client-pace.ts'
-import { gathered } from './gathered.ts'
+import { Gatherer } from './gatherer.ts'
 
 /** What may wait in the socket of a client that reads slower than the archive sends. */
 export const MAX_UNSENT_BYTES = 1024 * 1024
@@ -40,13 +40,15 @@ export async function sendStream(
   const writer = new PacedWriter(c, stallTimeout)
   try {
     // With the client gone too: what makes the body holds an association until it is told to end.
-    for await (const chunk of gathered(body)) {
+    using gatherer = new Gatherer((piece) => writer.write(piece))
+    for await (const piece of body) {
       if (isGone(outgoing)) throw new ClientGoneError()
-      for (let at = 0; at < chunk.length; at += HANDED_BYTES) {
-        const full = writer.write(chunk.subarray(at, at + HANDED_BYTES))
-        if (full) await full
+      for (let at = 0; at < piece.length; at += HANDED_BYTES) {
+        gatherer.push(piece.length <= HANDED_BYTES ? piece : piece.subarray(at, at + HANDED_BYTES))
+        if (writer.isFull) await writer.room()
       }
     }
+    gatherer.flush()
     outgoing.end()
   } catch (error) {
     cut(c)
@@ -97,17 +99,20 @@ class PacedWriter {
     this.#outgoing.once('close', () => clearTimeout(this.#timer))
   }
 
-  /** Undefined when there is room for more; else what to wait for. @throws ClientGoneError from the wait */
-  write(chunk: Bytes): Promise<void> | undefined {
+  write(piece: Bytes): void {
     if (this.#unsent === 0) this.#since = performance.now()
-    this.#unsent += chunk.length
-    this.#outgoing.write(chunk, () => {
-      this.#unsent -= chunk.length
+    this.#unsent += piece.length
+    this.#outgoing.write(piece, () => {
+      this.#unsent -= piece.length
       this.#since = performance.now()
-      if (this.#unsent <= MAX_UNSENT_BYTES) this.#wake?.()
+      if (!this.isFull) this.#wake?.()
     })
     if (this.#unsent > 0 && !this.#timer) this.#watch(this.#stallTimeout)
-    return this.#unsent > MAX_UNSENT_BYTES ? this.#room() : undefined
+  }
+
+  /** There is no room for more. */
+  get isFull(): boolean {
+    return this.#unsent > MAX_UNSENT_BYTES
   }
 
   /** Pieces that wait together may be gone together: all of them have their time, from when the last one went. */
@@ -123,7 +128,8 @@ class PacedWriter {
     this.#timer.unref()
   }
 
-  async #room(): Promise<void> {
+  /** Waits for room. @throws ClientGoneError */
+  async room(): Promise<void> {
     const { promise, resolve, reject } = Promise.withResolvers<undefined>()
     const gone = (): void => reject(new ClientGoneError())
     this.#wake = () => resolve(undefined)

@@ -1,4 +1,4 @@
-import { gathered } from '../../../src/http/body/gathered.ts'
+import { Gatherer } from '../../../src/http/body/gatherer.ts'
 import { primed } from '../../../src/http/body/primed.ts'
 import { validateHeaderValue } from 'node:http'
 import { Writable } from 'node:stream'
@@ -13,46 +13,49 @@ import { eventually } from '../../support/eventually.ts'
 
 const bytes = (length: number, value = 1): Buffer => Buffer.alloc(length, value)
 
-async function sizes(stream: AsyncIterable<Bytes>): Promise<number[]> {
-  const found: number[] = []
-  for await (const chunk of stream) found.push(chunk.length)
-  return found
+function gathering(): { readonly gatherer: Gatherer; readonly written: Bytes[] } {
+  const written: Bytes[] = []
+  return { gatherer: new Gatherer((piece) => written.push(piece)), written }
 }
 
-describe('gathered', () => {
-  it('joins small pieces that come at once, and passes large ones on as they are', async () => {
+describe('Gatherer', () => {
+  it('joins small pieces that come at once, and passes large ones on as they are', () => {
     const large = bytes(100_000)
-    const chunks: Bytes[] = []
-    for await (const chunk of gathered(streamOf([bytes(10), bytes(20), large, bytes(5)]))) chunks.push(chunk)
-    expect(chunks.map((chunk) => chunk.length)).toEqual([30, 100_000, 5])
-    expect(chunks[1]).toBe(large)
+    const { gatherer, written } = gathering()
+    using _ = gatherer
+    for (const piece of [bytes(10), bytes(20), large, bytes(5)]) gatherer.push(piece)
+    gatherer.flush()
+    expect(written.map(({ length }) => length)).toEqual([30, 100_000, 5])
+    expect(written[1]).toBe(large)
   })
 
-  it('never holds more than a piece worth writing', async () => {
-    const found = await sizes(gathered(streamOf(Array.from({ length: 200 }, () => bytes(1000)))))
-    expect(Math.max(...found)).toBeLessThan(70_000)
-    expect(found.reduce((sum, size) => sum + size, 0)).toBe(200_000)
+  it('never holds more than a piece worth writing', () => {
+    const { gatherer, written } = gathering()
+    using _ = gatherer
+    for (let piece = 0; piece < 200; piece++) gatherer.push(bytes(1000))
+    gatherer.flush()
+    expect(Math.max(...written.map(({ length }) => length))).toBeLessThan(70_000)
+    expect(written.reduce((sum, { length }) => sum + length, 0)).toBe(200_000)
   })
 
   it('does not keep a small piece waiting for one that does not come', async () => {
-    const { promise, resolve } = Promise.withResolvers<undefined>()
-    async function* slow(): AsyncGenerator<Bytes> {
-      yield bytes(10)
-      await promise
-      yield bytes(20)
-    }
-    const iterator = gathered(slow())
-    expect((await iterator.next()).value).toHaveLength(10)
-    resolve(undefined)
-    expect((await iterator.next()).value).toHaveLength(20)
-    expect((await iterator.next()).done).toBe(true)
+    const { gatherer, written } = gathering()
+    using _ = gatherer
+    gatherer.push(bytes(10))
+    expect(written).toEqual([])
+    await eventually(() => expect(written).toHaveLength(1))
+    gatherer.push(bytes(20))
+    await eventually(() => expect(written).toHaveLength(2))
+    expect(written.map(({ length }) => length)).toEqual([10, 20])
   })
 
-  it('ends its source when it is ended, and fails as it does', async () => {
-    const source = streamOf([bytes(20_000), bytes(20_000)])
-    for await (const _ of gathered(source)) break
-    expect(source.closed).toBe(true)
-    await expect(collect(gathered(streamOf([bytes(3)], new Error('broken'))))).rejects.toThrow('broken')
+  it('writes nothing of what it holds when it is closed', async () => {
+    const { gatherer, written } = gathering()
+    gatherer.push(bytes(10))
+    gatherer[Symbol.dispose]()
+    gatherer.flush()
+    await delay(60)
+    expect(written).toEqual([])
   })
 })
 
