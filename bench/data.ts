@@ -29,7 +29,8 @@ export interface BenchStudy {
 export type StudyName = 'ct' | 'small' | 'multiframe'
 /** Studies that are asked for at once, and the instances of each. */
 const TOGETHER = { studies: 8, each: 60 }
-export const BOUNDARY = 'dimsegate-bench'
+/** A UUID, as dicomweb-client makes one for each request: the longer it is, the faster it is searched for. */
+export const BOUNDARY = '0b6f3c9e-52a7-4d81-9f0e-7c1d2a846b35'
 
 export interface BenchData {
   readonly studies: Readonly<Record<StudyName, BenchStudy>>
@@ -84,7 +85,7 @@ async function study(name: string, { series, each, ...options }: (typeof plans)[
   })
   const files = await filesOf(folder)
   const body = join(
-    await once(`${name}-body`, (into) => pipeline(multipart(files), createWriteStream(join(into, 'body')))),
+    await once(`${name}-upload`, (into) => pipeline(multipart(files), createWriteStream(join(into, 'body')))),
     'body',
   )
   const pixelBytes = options.rows * options.columns * 2 * options.frames

@@ -1,12 +1,11 @@
 import { boundaryOf } from '../../dicomweb/multipart/boundary.ts'
-import type { Readable } from 'node:stream'
-import type { Bytes, ByteStream } from '../../dicom/bytes.ts'
+import type { ByteStream } from '../../dicom/bytes.ts'
 import { parseContentType, type ContentType } from '../../dicomweb/negotiate/content-type.ts'
 import { readFormFiles } from '../../dicomweb/multipart/form-files.ts'
 import { readMultipart } from '../../dicomweb/multipart/reader.ts'
 import type { HttpContext } from '../context.ts'
 import { RequestError } from '../problem.ts'
-import { MIN_UPLOAD_RATE } from '../body/client-pace.ts'
+import { RequestBody, tooLarge } from '../body/request-body.ts'
 
 /** One file of a store request, read once, before the next. */
 export interface StorePart {
@@ -27,7 +26,7 @@ export function storeParts(c: HttpContext): AsyncIterable<StorePart> {
   const header = c.req.header('content-type')
   if (header === undefined) throw unsupported()
   const type = parseContentType(header)
-  const body = limited(c, c.var.config.http.maxBodyBytes)
+  const body = bodyOf(c)
   switch (type.type) {
     case 'multipart/related':
       return related(type, body)
@@ -47,62 +46,12 @@ function unsupported(): RequestError {
   })
 }
 
-/**
- * The request body; more than `limit` bytes, or a pause longer than the archive's stall time, are an error as soon as
- * they are known.
- */
-function limited(c: HttpContext, limit: number): ByteStream {
-  const tooLarge = (): RequestError =>
-    new RequestError(413, 'BODY_TOO_LARGE', `The request body is larger than ${limit} bytes (http.maxBodyBytes).`)
+/** @throws RequestError 413 for what says that it is too large */
+function bodyOf(c: HttpContext): ByteStream {
+  const { maxBodyBytes: maxBytes } = c.var.config.http
   const length = Number(c.req.header('content-length') ?? 0)
-  if (length > limit) throw tooLarge()
-  const { stall } = c.var.archive.config.timeouts
-  const { incoming } = c.env
-  return (async function* () {
-    let size = 0
-    for await (const chunk of unlessStalled(incoming, stall)) {
-      size += chunk.length
-      if (size > limit) throw tooLarge()
-      yield chunk
-    }
-  })()
-}
-
-/**
- * A client may be slow, but not for ever: in each `milliseconds` of our waiting it has to keep MIN_UPLOAD_RATE.
- * @throws RequestError 408
- */
-async function* unlessStalled(source: Readable, milliseconds: number): AsyncGenerator<Bytes> {
-  // The connection must outlive the body: a response is still to be sent on it.
-  const iterator = source.iterator({ destroyOnReturn: false }) as AsyncIterator<Bytes>
-  const least = (MIN_UPLOAD_RATE * milliseconds) / 1000
-  const detail = `The request body brought less than ${least} bytes in ${milliseconds} ms.`
-  let timer: NodeJS.Timeout | undefined
-  // A client that leaves before its body is asked for leaves this generator where it is: the timer must not hold it.
-  source.once('close', () => clearTimeout(timer))
-  // An archive that is slow to take the body is no fault of the client: time runs only while we wait for a chunk.
-  let waited = 0
-  let brought = 0
-  try {
-    for (;;) {
-      const { promise, resolve, reject } = Promise.withResolvers<IteratorResult<Bytes>>()
-      const stalled = (): void => reject(new RequestError(408, 'BODY_STALLED', detail, { Connection: 'close' }))
-      const since = performance.now()
-      timer = setTimeout(stalled, milliseconds - waited)
-      iterator.next().then(resolve, reject)
-      const step = await promise
-      clearTimeout(timer)
-      if (step.done) return
-      waited += performance.now() - since
-      brought += step.value.length
-      if (brought >= least) waited = brought = 0
-      yield step.value
-    }
-  } finally {
-    clearTimeout(timer)
-    // Not awaited: behind a stalled read it would wait for the chunk that does not come.
-    void iterator.return?.()
-  }
+  if (length > maxBytes) throw tooLarge(maxBytes)
+  return new RequestBody(c.env.incoming, { maxBytes, stallTimeout: c.var.archive.config.timeouts.stall })
 }
 
 async function* related(type: ContentType, body: ByteStream): AsyncGenerator<StorePart> {
