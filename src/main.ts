@@ -7,10 +7,10 @@ import type * as Demo from './demo/start.ts'
 import type { Viewer } from './demo/viewer.ts'
 import { startGateway, type Gateway } from './gateway.ts'
 import { ListenerError } from './pacs/delivery/listener-error.ts'
-import { collectByVolume, countBuffersWithHeap } from './memory.ts'
+import { collectByVolume, setCollectorFlags } from './memory.ts'
 import { TlsFileError } from './pacs/tls-files.ts'
 
-countBuffersWithHeap()
+setCollectorFlags()
 collectByVolume()
 
 const HELP = `Usage: dimsegate [serve] --config FILE   DICOMweb in front of the archives (PACS) that FILE names
