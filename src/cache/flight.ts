@@ -155,8 +155,7 @@ export class Flight {
   ): AsyncGenerator<KeptInstance | InstanceUids> {
     this.#join()
     let finished = false
-    const onAbort = (): void => this.#news.notify()
-    signal.addEventListener('abort', onAbort)
+    using _ = this.#news.following(signal)
     try {
       for (let index = 0; ; index++) {
         const passenger = await this.#passenger(index, signal)
@@ -167,7 +166,6 @@ export class Flight {
       if (this.failure) throw this.failure
       finished = true
     } finally {
-      signal.removeEventListener('abort', onAbort)
       this.#leave(finished || lingers())
     }
   }
@@ -179,8 +177,7 @@ export class Flight {
   async instance(uids: InstanceUids, signal: AbortSignal): Promise<Boarded | undefined> {
     this.#join()
     const calm = this.#pace.hurry()
-    const onAbort = (): void => this.#news.notify()
-    signal.addEventListener('abort', onAbort)
+    using _ = this.#news.following(signal)
     let left = false
     const leave = (): void => {
       // Of more than one instance: when the client of a part has gone, it is likely to ask for another.
@@ -191,7 +188,6 @@ export class Flight {
     try {
       instance = await this.#named(uids, signal)
     } finally {
-      signal.removeEventListener('abort', onAbort)
       calm()
       if (!instance) leave()
     }

@@ -188,34 +188,29 @@ export class HeldInstance implements KeptInstance {
   }
 
   async *#read(pin: Pin, to: number, signal: AbortSignal, isReader: boolean): AsyncGenerator<Bytes> {
-    const onAbort = (): void => this.#changed.notify()
-    signal.addEventListener('abort', onAbort)
-    try {
-      // Before the first byte: what then is not there can be had from another retrieval.
-      if (isReader && !this.holds(pin.position, to)) throw new NoLongerHeldError()
-      while (pin.position < to) {
-        signal.throwIfAborted()
-        if (isReader) this.#advance(pin.position)
-        const spill = isReader ? this.#spillAt(pin.position) : undefined
-        if (spill) {
-          for await (const chunk of spill.bytes(pin.position, Math.min(to, spill.end), signal)) {
-            yield chunk
-            pin.position += chunk.length
-          }
-          continue
-        }
-        const chunk = this.#at(pin.position, to)
-        if (chunk !== undefined) {
+    using _ = this.#changed.following(signal)
+    // Before the first byte: what then is not there can be had from another retrieval.
+    if (isReader && !this.holds(pin.position, to)) throw new NoLongerHeldError()
+    while (pin.position < to) {
+      signal.throwIfAborted()
+      if (isReader) this.#advance(pin.position)
+      const spill = isReader ? this.#spillAt(pin.position) : undefined
+      if (spill) {
+        for await (const chunk of spill.bytes(pin.position, Math.min(to, spill.end), signal)) {
           yield chunk
           pin.position += chunk.length
-        } else if (this.#state === 'whole') return
-        else if (this.#state === 'failed') throw this.#failure
-        else await this.#changed.changed
+        }
+        continue
       }
-      if (isReader) this.#advance(pin.position)
-    } finally {
-      signal.removeEventListener('abort', onAbort)
+      const chunk = this.#at(pin.position, to)
+      if (chunk !== undefined) {
+        yield chunk
+        pin.position += chunk.length
+      } else if (this.#state === 'whole') return
+      else if (this.#state === 'failed') throw this.#failure
+      else await this.#changed.changed
     }
+    if (isReader) this.#advance(pin.position)
   }
 
   async until(
@@ -225,8 +220,7 @@ export class HeldInstance implements KeptInstance {
     signal: AbortSignal,
   ): Promise<void> {
     if (ready(this.index)) return
-    const onAbort = (): void => this.#changed.notify()
-    signal.addEventListener('abort', onAbort)
+    using _ = this.#changed.following(signal)
     const calm = this.#bringer?.hurry()
     try {
       for (;;) {
@@ -239,7 +233,6 @@ export class HeldInstance implements KeptInstance {
       }
     } finally {
       calm?.()
-      signal.removeEventListener('abort', onAbort)
     }
   }
 

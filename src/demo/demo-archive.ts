@@ -15,7 +15,7 @@ import {
   IMPLICIT_VR_LITTLE_ENDIAN,
 } from '../dicom/transfer-syntax.ts'
 import { SopClass, STORAGE_ROOT, type Uid } from '../dicom/uids.ts'
-import { verified } from '../dicom/verify.ts'
+import { verified } from './verify.ts'
 import { serve, type Handlers, type IncomingStore, type OutgoingInstance, type OutgoingMove } from '../dimse/scp.ts'
 import { Status } from '../dimse/status.ts'
 import { Association } from '../network/association.ts'

@@ -5,7 +5,7 @@ import type { CharacterSet } from './charset.ts'
 import { Dataset, type Element, type Fragments } from './dataset.ts'
 import { ElementReader, type ElementHeader, type ElementToken } from './element-reader.ts'
 import { ElementWriter } from './element-writer.ts'
-import { DATA_SET_TRAILING_PADDING, isGroupLength, type Tag } from './tag.ts'
+import { isOfEncoding, type Tag } from './tag.ts'
 import { EXPLICIT_VR_LITTLE_ENDIAN, type TransferSyntax } from './transfer-syntax.ts'
 import { representation } from './vr.ts'
 
@@ -162,7 +162,7 @@ export class DatasetReader {
   #finishElement(): void {
     const { header, bigEndian, pieces } = this.#element!
     this.#element = undefined
-    if (isGroupLength(header.tag) || header.tag === DATA_SET_TRAILING_PADDING) return
+    if (isOfEncoding(header.tag)) return
     const bytes = pieces.length === 0 ? new Uint8Array(0) : concat(pieces)
     const value = bigEndian ? swapped(bytes, representation(header.vr).wordBytes) : bytes
     this.#levels.at(-1)!.dataset.put(header.tag, { vr: header.vr, value })

@@ -1,6 +1,7 @@
 import { ElementReader, type ElementHeader } from './element-reader.ts'
 import type { DataSetSource } from './data-set-source.ts'
 import { formatTag } from './tag.ts'
+import { tokenRuns } from './token-runs.ts'
 
 /** An element met on the way through a data set. */
 export interface WalkedElement {
@@ -24,8 +25,8 @@ export async function* walkElements(source: DataSetSource): AsyncGenerator<Walke
     const around = sequences.at(-1)
     return around ? `${around.path}/${around.item}/${formatTag(t)}` : formatTag(t)
   }
-  function* drain(): Generator<WalkedElement> {
-    for (let token = reader.next(); token !== undefined; token = reader.next()) {
+  for await (const run of tokenRuns(source.bytes(), reader)) {
+    for (const token of run) {
       if (token.kind === 'sequence-start') sequences.push({ path: pathOf(token.header), item: -1 })
       else if (token.kind === 'item-start') sequences.at(-1)!.item++
       else if (token.kind === 'element' || token.kind === 'pixel-sequence-start') {
@@ -36,10 +37,4 @@ export async function* walkElements(source: DataSetSource): AsyncGenerator<Walke
       } else if (token.kind === 'sequence-end') sequences.pop()
     }
   }
-  for await (const chunk of source.bytes()) {
-    reader.push(chunk)
-    yield* drain()
-  }
-  reader.end()
-  yield* drain()
 }

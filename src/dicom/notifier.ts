@@ -11,6 +11,13 @@ export class Notifier {
     return this.#next.promise
   }
 
+  /** That a signal is aborted is a change too, until what is returned is disposed of. */
+  following(signal: AbortSignal): Disposable {
+    const notify = (): void => this.notify()
+    signal.addEventListener('abort', notify)
+    return { [Symbol.dispose]: () => signal.removeEventListener('abort', notify) }
+  }
+
   notify(): void {
     const next = this.#next
     this.#next = undefined

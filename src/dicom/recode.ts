@@ -1,10 +1,11 @@
 import { pipeline } from 'node:stream/promises'
 import { createDeflateRaw } from 'node:zlib'
 import type { Bytes, ByteStream } from './bytes.ts'
+import { CarriedOver } from './carried-over.ts'
 import { ElementReader } from './element-reader.ts'
 import { ElementWriter } from './element-writer.ts'
 import { Inflater } from './inflater.ts'
-import { isGroupLength, DATA_SET_TRAILING_PADDING } from './tag.ts'
+import { tokenRuns } from './token-runs.ts'
 import { EXPLICIT_VR_LITTLE_ENDIAN, type TransferSyntax } from './transfer-syntax.ts'
 
 export { InflateError, MAX_INFLATED_BYTES } from './inflater.ts'
@@ -30,23 +31,11 @@ export function recode(body: ByteStream, from: TransferSyntax, to: TransferSynta
 async function* rewrite(body: ByteStream, from: TransferSyntax, to: TransferSyntax): AsyncGenerator<Bytes> {
   const reader = new ElementReader(from)
   const writer = new ElementWriter(to)
-  let dropping = false
-  const drain = (): void => {
-    for (let token = reader.next(); token !== undefined; token = reader.next()) {
-      if (token.kind === 'element') {
-        const { tag: t } = token.header
-        dropping = isGroupLength(t) || t === DATA_SET_TRAILING_PADDING
-      } else if (token.kind !== 'value') dropping = false
-      if (!dropping) writer.write(token)
-    }
-  }
-  for await (const chunk of body) {
-    reader.push(chunk)
-    drain()
+  const carriedOver = new CarriedOver()
+  for await (const run of tokenRuns(body, reader)) {
+    for (const token of run) if (carriedOver.has(token)) writer.write(token)
     if (writer.pending >= PIECE_BYTES) yield* writer.take()
   }
-  reader.end()
-  drain()
   yield* writer.take()
 }
 

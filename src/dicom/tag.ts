@@ -39,6 +39,14 @@ export function isGroupLength(t: Tag): boolean {
   return (t & 0xffff) === 0
 }
 
+/**
+ * What is of the encoding that a data set came in, and says nothing of its instance: it is left out where the data set is
+ * written anew (PS3.5 7.2; PS3.10 7.2).
+ */
+export function isOfEncoding(t: Tag): boolean {
+  return isGroupLength(t) || t === DATA_SET_TRAILING_PADDING
+}
+
 export const ITEM: Tag = 0xfffee000
 export const ITEM_DELIMITATION: Tag = 0xfffee00d
 export const SEQUENCE_DELIMITATION: Tag = 0xfffee0dd

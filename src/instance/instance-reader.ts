@@ -1,7 +1,7 @@
 import type { Bytes } from '../dicom/bytes.ts'
-import { ElementReader, MalformedDataSetError, type ElementToken } from '../dicom/element-reader.ts'
+import { CarriedOver } from '../dicom/carried-over.ts'
+import { ElementReader, MalformedDataSetError } from '../dicom/element-reader.ts'
 import { ElementWriter } from '../dicom/element-writer.ts'
-import { DATA_SET_TRAILING_PADDING, isGroupLength } from '../dicom/tag.ts'
 import { EXPLICIT_VR_LITTLE_ENDIAN, isWebSyntax, type TransferSyntax } from '../dicom/transfer-syntax.ts'
 import { CorruptFragmentsError } from './frame-table.ts'
 import { Indexer } from './indexer.ts'
@@ -30,12 +30,11 @@ export class InstanceReader {
   readonly #reader: ElementReader
   readonly #writer: ElementWriter | undefined
   readonly #indexer: Indexer
+  readonly #carriedOver = new CarriedOver()
   readonly #strict: boolean
   #passing: Bytes[] = []
   #size = 0
   #isOver = false
-  /** Within an element that is not written: a group length, padding. */
-  #isDropping = false
 
   constructor(syntax: TransferSyntax, { rewrites, strict }: ReadingOptions) {
     const isRewritten = rewrites && !isWebSyntax(syntax)
@@ -101,19 +100,11 @@ export class InstanceReader {
     const [reader, writer, indexer] = [this.#reader, this.#writer, this.#indexer]
     for (let token = reader.next(); token !== undefined; token = reader.next()) {
       if (!writer) indexer.token(token, reader.offset)
-      else if (!this.#isDropped(token)) {
+      else if (this.#carriedOver.has(token)) {
         writer.write(token)
         indexer.token(token, writer.offset)
       }
     }
-  }
-
-  #isDropped(token: ElementToken): boolean {
-    if (token.kind === 'element') {
-      const { tag } = token.header
-      this.#isDropping = isGroupLength(tag) || tag === DATA_SET_TRAILING_PADDING
-    } else if (token.kind !== 'value') this.#isDropping = false
-    return this.#isDropping
   }
 
   #failed(error: unknown): void {

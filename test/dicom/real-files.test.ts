@@ -18,7 +18,7 @@ import {
   isNative,
   type TransferSyntax,
 } from '../../src/dicom/transfer-syntax.ts'
-import { verified } from '../../src/dicom/verify.ts'
+import { verified } from '../../src/demo/verify.ts'
 import { collect, streamOf } from '../support/byte-stream.ts'
 import { chunksOf } from '../support/chunking.ts'
 import { differences } from '../support/dataset-differences.ts'

@@ -1,5 +1,5 @@
 import type { Dataset, Element } from '../../dicom/dataset.ts'
-import { DATA_SET_TRAILING_PADDING, groupOf, isGroupLength, type Tag } from '../../dicom/tag.ts'
+import { groupOf, isOfEncoding, type Tag } from '../../dicom/tag.ts'
 import { decodeValues, type Value } from '../../dicom/value.ts'
 import { representation } from '../../dicom/vr.ts'
 
@@ -51,7 +51,7 @@ const LENGTH_TO_END: Tag = 0x00080001
 /** Not part of the model (PS3.18 F.2.2, 10.4.3.3.2; PS3.19 A.1.1). */
 export function isOmitted(t: Tag): boolean {
   const group = groupOf(t)
-  return group === 0 || group === 2 || isGroupLength(t) || t === LENGTH_TO_END || t === DATA_SET_TRAILING_PADDING
+  return group === 0 || group === 2 || isOfEncoding(t) || t === LENGTH_TO_END
 }
 
 const GROUPS = ['Alphabetic', 'Ideographic', 'Phonetic'] as const

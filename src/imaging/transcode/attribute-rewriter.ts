@@ -2,7 +2,7 @@ import { Attribute } from '../../dicom/attributes.ts'
 import type { Bytes } from '../../dicom/bytes.ts'
 import type { ElementToken } from '../../dicom/element-reader.ts'
 import type { ElementWriter } from '../../dicom/element-writer.ts'
-import { DATA_SET_TRAILING_PADDING, isGroupLength, type Tag } from '../../dicom/tag.ts'
+import { isOfEncoding, type Tag } from '../../dicom/tag.ts'
 import type { Vr } from '../../dicom/vr.ts'
 import type { Transcoding } from './plan-transcoding.ts'
 
@@ -67,5 +67,5 @@ function isDropped(tag: Tag): boolean {
     Attribute.ExtendedOffsetTableLengths,
     Attribute.EncapsulatedPixelDataValueTotalLength,
   ]
-  return isGroupLength(tag) || tag === DATA_SET_TRAILING_PADDING || tables.includes(tag)
+  return isOfEncoding(tag) || tables.includes(tag)
 }

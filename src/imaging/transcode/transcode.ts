@@ -2,6 +2,7 @@ import { Attribute } from '../../dicom/attributes.ts'
 import type { Bytes, ByteStream } from '../../dicom/bytes.ts'
 import { ElementReader } from '../../dicom/element-reader.ts'
 import { ElementWriter } from '../../dicom/element-writer.ts'
+import { tokenRuns } from '../../dicom/token-runs.ts'
 import { AttributeRewriter } from './attribute-rewriter.ts'
 import { CodestreamError } from '../codecs/codec-error.ts'
 import type { ImagingPool } from '../pool/imaging-pool.ts'
@@ -26,20 +27,9 @@ export async function* transcode(
   const writer = new ElementWriter(plan.to)
   const attributes = new AttributeRewriter(plan, writer)
   const pixels = new PixelRewriter(plan, writer, pool, signal)
-  for await (const chunk of body) {
-    reader.push(chunk)
-    yield* drain()
-  }
-  reader.end()
-  yield* drain()
-  if (!pixels.isOver) throw new CodestreamError('there is no pixel data')
-  yield* writer.take()
-
-  async function* drain(): AsyncGenerator<Bytes> {
-    for (;;) {
-      const depth = reader.depth
-      const token = reader.next()
-      if (token === undefined) return
+  let depth = reader.depth
+  for await (const run of tokenRuns(body, reader)) {
+    for (const token of run) {
       if (pixels.isBegun && !pixels.isOver) {
         await pixels.token(token)
         // Before a frame is there nothing is given: it may turn out that there is none to give.
@@ -50,6 +40,9 @@ export async function* transcode(
         await pixels.token(token)
       } else attributes.token(token, depth)
       if (pixels.isOver && writer.pending >= PIECE_BYTES) yield* writer.take()
+      depth = reader.depth
     }
   }
+  if (!pixels.isOver) throw new CodestreamError('there is no pixel data')
+  yield* writer.take()
 }

@@ -12,7 +12,7 @@ import {
   IMPLICIT_VR_LITTLE_ENDIAN,
   transferSyntax,
 } from '../../src/dicom/transfer-syntax.ts'
-import { verified } from '../../src/dicom/verify.ts'
+import { verified } from '../../src/demo/verify.ts'
 import { collect, collectUntilError, streamOf } from '../support/byte-stream.ts'
 import { byteByByte, chunksOf } from '../support/chunking.ts'
 import { explicitLittle, hex, pixelSequence } from '../support/dicom-bytes.ts'

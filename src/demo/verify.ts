@@ -1,7 +1,7 @@
-import type { Bytes, ByteStream } from './bytes.ts'
-import { ElementReader } from './element-reader.ts'
-import { Inflater } from './inflater.ts'
-import { EXPLICIT_VR_LITTLE_ENDIAN, type TransferSyntax } from './transfer-syntax.ts'
+import type { Bytes, ByteStream } from '../dicom/bytes.ts'
+import { ElementReader } from '../dicom/element-reader.ts'
+import { Inflater } from '../dicom/inflater.ts'
+import { EXPLICIT_VR_LITTLE_ENDIAN, type TransferSyntax } from '../dicom/transfer-syntax.ts'
 
 /**
  * Passes a data set on and follows its structure: an instance that ends in the middle of an element raises an error
