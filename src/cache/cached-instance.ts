@@ -1,13 +1,11 @@
 import { createHash, type Hash } from 'node:crypto'
 import type { Bytes, ByteStream } from '../dicom/bytes.ts'
 import type { Dataset } from '../dicom/dataset.ts'
-import type { TransferSyntax } from '../dicom/transfer-syntax.ts'
-import type { Uid } from '../dicom/uids.ts'
+import { Described } from '../instance/description.ts'
 import type { Fragment } from '../instance/frame-table.ts'
 import { hasHead } from '../instance/head.ts'
 import type { InstanceIndex } from '../instance/instance-index.ts'
 import type { ReadableDataSet } from '../instance/readable-instance.ts'
-import type { InstanceUids } from '../instance/uids.ts'
 import type { HeadStore } from './head-store.ts'
 import { NoLongerHeldError, type Boarded, type Pin } from './kept-instance.ts'
 
@@ -18,15 +16,7 @@ const GIVEN_HASH = 'sha256'
  * stays and the rest is there in the order of its bytes; what is no longer held is fetched anew. To be disposed of when it
  * was read.
  */
-export class CachedInstance implements ReadableDataSet, InstanceUids, Disposable {
-  readonly sopClass: Uid
-  readonly sopInstance: Uid
-  readonly study: Uid
-  readonly series: Uid
-  /** Explicit VR Little Endian where its pixel data is native: it is rewritten to that as it arrives. */
-  readonly syntax: TransferSyntax
-  /** How the archive sent it. */
-  readonly received: TransferSyntax
+export class CachedInstance extends Described implements ReadableDataSet, Disposable {
   #boarded: Boarded
   /** What this request may yet read, so that it stays: until its last reading all from the start, as the window allows. */
   readonly #pin: Pin = { position: 0, isOfRequest: true }
@@ -46,13 +36,7 @@ export class CachedInstance implements ReadableDataSet, InstanceUids, Disposable
     again: (from: number, to: number) => Promise<Boarded>,
     told?: InstanceIndex,
   ) {
-    const { sopClass, sopInstance, study, series, syntax, received } = boarded.instance
-    this.sopClass = sopClass
-    this.sopInstance = sopInstance
-    this.study = study
-    this.series = series
-    this.syntax = syntax
-    this.received = received
+    super(boarded.instance)
     this.#boarded = boarded
     this.#heads = heads
     this.#signal = signal

@@ -25,8 +25,8 @@ export class UnwantedError extends Error {
 
 /** What a flight asks of the cache that it fills. */
 export interface Keeper {
-  /** Whether there is room for so many more bytes of it; if so they count. */
-  admit(flight: Flight, bytes: number): boolean
+  /** Whether there is room for so many more bytes; if so they count. */
+  admit(bytes: number): boolean
   /** The bytes do not count any more: the instance is not kept, or counts by itself from here on. */
   dismiss(bytes: number): void
   /** Takes a whole instance. */
@@ -51,11 +51,13 @@ interface Passenger extends InstanceUids {
  * `keeping`: all that it brought is held or was kept, so that others may join.
  * `passing`: there was no room for all of it; its instances are dropped behind their readers.
  * `ending`: it was told to end, and has yet to.
- * `over`: nothing more comes; `kept` where the cache was given all that there is.
+ * `over`: nothing more comes; without a failure, and if it has not passed, the cache was given all that there is.
  */
 type Phase =
-  | { readonly kind: 'keeping' | 'passing' | 'ending' }
-  | { readonly kind: 'over'; readonly kept: boolean; readonly failure: Error | undefined }
+  | { readonly kind: 'keeping' }
+  | { readonly kind: 'passing' }
+  | { readonly kind: 'ending'; readonly hasPassed: boolean }
+  | { readonly kind: 'over'; readonly hasPassed: boolean; readonly failure: Error | undefined }
 
 /**
  * One retrieval under way, for all who want what it brings. It goes at the pace of the fastest of them and does not
@@ -64,7 +66,7 @@ type Phase =
 export class Flight {
   readonly selection: Selection
   /** Bytes it has put into the cache. */
-  keptBytes = 0
+  #keptBytes = 0
   #allowance: Allowance
   readonly #isForParts: boolean
   readonly #keeper: Keeper
@@ -76,7 +78,6 @@ export class Flight {
   /** Passengers before this one are left to the cache. */
   #swept = 0
   #phase: Phase = { kind: 'keeping' }
-  #hasPassed = false
   #isOutdated = false
   /** Runs while nobody reads and nothing comes. */
   readonly #patience = new Patience(() => this.abort(new UnwantedError()))
@@ -105,12 +106,12 @@ export class Flight {
 
   /** It brought all there is, and everything was kept as it came. */
   get complete(): boolean {
-    return this.#phase.kind === 'over' && this.#phase.kept
+    return this.#phase.kind === 'over' && !this.#phase.hasPassed && !this.#phase.failure
   }
 
   /** There was no room to keep all of it. */
   get passed(): boolean {
-    return this.#hasPassed
+    return this.#phase.kind === 'passing' || ('hasPassed' in this.#phase && this.#phase.hasPassed)
   }
 
   get failure(): Error | undefined {
@@ -196,14 +197,14 @@ export class Flight {
 
   abort(reason: Error): void {
     this.#patience.stop()
-    if (this.#phase.kind === 'keeping' || this.#phase.kind === 'passing') this.#move({ kind: 'ending' })
+    if (this.#phase.kind === 'keeping' || this.#phase.kind === 'passing')
+      this.#move({ kind: 'ending', hasPassed: this.passed })
     this.#controller.abort(reason)
   }
 
   /** The one place where it goes on to another phase. */
   #move(phase: Phase): void {
     this.#phase = phase
-    if (phase.kind === 'passing') this.#hasPassed = true
     this.#news.notify()
     this.#pace.changed()
   }
@@ -269,7 +270,7 @@ export class Flight {
       if (current) this.#fail(current, error)
     }
     this.#patience.stop()
-    this.#move({ kind: 'over', kept: !failure && !this.#hasPassed, failure })
+    this.#move({ kind: 'over', hasPassed: this.passed, failure })
   }
 
   #boardingOf({ body: _, ...instance }: Instance): HeldInstance {
@@ -309,9 +310,11 @@ export class Flight {
     const { maxBytes, hurriedBytes } = this.#allowance
     const allowed = this.#patience.isHurried ? Math.max(maxBytes, hurriedBytes) : maxBytes
     // What is known to be too large need not drive out what else is kept before it is seen to be.
-    const foreseen = this.keptBytes - size + index.foreseenBytes
-    if (this.keptBytes + bytes > allowed || foreseen > allowed) return false
-    return this.#keeper.admit(this, bytes)
+    const foreseen = this.#keptBytes - size + index.foreseenBytes
+    if (this.#keptBytes + bytes > allowed || foreseen > allowed) return false
+    if (!this.#keeper.admit(bytes)) return false
+    this.#keptBytes += bytes
+    return true
   }
 
   #finish(instance: HeldInstance): void {
@@ -348,8 +351,8 @@ export class Flight {
   #mayGoOn(): boolean {
     if (this.#controller.signal.aborted || this.#pace.isHurried) return true
     const { lingeringBytes, hurriedBytes } = this.#allowance
-    if (this.#pace.readers === 0) return this.open && this.keptBytes < lingeringBytes
-    const runsAhead = this.#patience.isHurried && this.open && this.keptBytes + LEAD_BYTES < hurriedBytes
+    if (this.#pace.readers === 0) return this.open && this.#keptBytes < lingeringBytes
+    const runsAhead = this.#patience.isHurried && this.open && this.#keptBytes + LEAD_BYTES < hurriedBytes
     return runsAhead || this.#pace.allows(this.total)
   }
 

@@ -1,8 +1,7 @@
 import { channel } from 'node:diagnostics_channel'
 import type { Bytes } from '../dicom/bytes.ts'
 import { Notifier } from '../dicom/notifier.ts'
-import type { TransferSyntax } from '../dicom/transfer-syntax.ts'
-import type { Uid } from '../dicom/uids.ts'
+import { Described } from '../instance/description.ts'
 import type { InstanceIndex } from '../instance/instance-index.ts'
 import type { Instance } from '../pacs/instance.ts'
 import { ChunkRun } from './chunk-run.ts'
@@ -43,52 +42,52 @@ export interface Spill {
   bytes(from: number, to: number, signal: AbortSignal): AsyncGenerator<Bytes>
 }
 
+/** Where an instance stands: it only ever goes on from `filling` to one of the others. */
+type Phase =
+  | { readonly kind: 'filling'; readonly bringer: Bringer }
+  /** `at`: since when, on the clock of performance.now. */
+  | { readonly kind: 'whole'; readonly at: number }
+  | { readonly kind: 'failed'; readonly error: unknown }
+
 /** The data set of one instance, as far as it has come. Read by any number of readers, each from any byte. */
-export class HeldInstance implements KeptInstance {
-  readonly sopClass: Uid
-  readonly sopInstance: Uid
-  readonly study: Uid
-  readonly series: Uid
-  readonly syntax: TransferSyntax
-  /** How it came. */
-  readonly received: TransferSyntax
+export class HeldInstance extends Described implements KeptInstance {
   readonly index: InstanceIndex
   /** Memory it takes, once it is whole. */
   heldBytes = 0
   /** Chunks of the head that stay though what is behind them was dropped. */
   readonly #head = new ChunkRun(0)
   #chunks = new ChunkRun(0)
-  #state: 'filling' | 'whole' | 'failed' = 'filling'
-  #failure: unknown
+  #phase: Phase
   #passing = false
   #farthest = 0
   readonly #pins = new Set<Pin>()
   readonly #changed = new Notifier()
-  #bringer: Bringer | undefined
   readonly #isForParts: boolean
   #spill: Spill | undefined
-  /** When it was whole, on the clock of performance.now. */
-  wholeAt = 0
 
   constructor(instance: Omit<Instance, 'body'>, bringer: Bringer) {
-    this.sopClass = instance.sopClass
-    this.sopInstance = instance.sopInstance
-    this.study = instance.study
-    this.series = instance.series
-    this.syntax = instance.syntax
-    this.received = instance.received
+    super(instance)
     this.index = instance.index
-    this.#bringer = bringer
+    this.#phase = { kind: 'filling', bringer }
     this.#isForParts = bringer.isForParts
   }
 
   get whole(): boolean {
-    return this.#state === 'whole'
+    return this.#phase.kind === 'whole'
+  }
+
+  /** When it was whole, on the clock of performance.now; of one that is not, never. */
+  get wholeAt(): number {
+    return this.#phase.kind === 'whole' ? this.#phase.at : Infinity
+  }
+
+  get #bringer(): Bringer | undefined {
+    return this.#phase.kind === 'filling' ? this.#phase.bringer : undefined
   }
 
   /** More of it will come. */
   get isComing(): boolean {
-    return this.#state === 'filling'
+    return this.#phase.kind === 'filling'
   }
 
   /** It is not kept: what the readers are past is dropped. */
@@ -127,9 +126,7 @@ export class HeldInstance implements KeptInstance {
   }
 
   finish(): void {
-    this.#state = 'whole'
-    this.wholeAt = performance.now()
-    this.#bringer = undefined
+    this.#phase = { kind: 'whole', at: performance.now() }
     if (!this.#passing) {
       const { chunks, heldBytes } = toKeep(this.#chunks.chunks)
       this.#chunks = new ChunkRun(0)
@@ -140,10 +137,8 @@ export class HeldInstance implements KeptInstance {
   }
 
   fail(error: unknown): void {
-    if (this.#state !== 'filling') return
-    this.#state = 'failed'
-    this.#failure = error
-    this.#bringer = undefined
+    if (!this.isComing) return
+    this.#phase = { kind: 'failed', error }
     this.#changed.notify()
   }
 
@@ -206,8 +201,8 @@ export class HeldInstance implements KeptInstance {
       if (chunk !== undefined) {
         yield chunk
         pin.position += chunk.length
-      } else if (this.#state === 'whole') return
-      else if (this.#state === 'failed') throw this.#failure
+      } else if (this.whole) return
+      else if (this.#phase.kind === 'failed') throw this.#phase.error
       else await this.#changed.changed
     }
     if (isReader) this.#advance(pin.position)
@@ -225,8 +220,8 @@ export class HeldInstance implements KeptInstance {
     try {
       for (;;) {
         signal.throwIfAborted()
-        if (this.#state === 'failed') throw this.#failure
-        if (this.#state === 'whole' || this.index.fault) return
+        if (this.#phase.kind === 'failed') throw this.#phase.error
+        if (this.whole || this.index.fault) return
         pin.position = needs() ?? pin.position
         await this.#changed.changed
         if (ready(this.index)) return

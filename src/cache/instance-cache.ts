@@ -305,7 +305,7 @@ export class InstanceCache implements AsyncDisposable {
 
   #keeper(route: Route): Keeper {
     return {
-      admit: (flight, bytes) => this.#admit(flight, bytes),
+      admit: (bytes) => this.#admit(bytes),
       dismiss: (bytes) => {
         this.#coming -= bytes
       },
@@ -320,7 +320,7 @@ export class InstanceCache implements AsyncDisposable {
     }
   }
 
-  #admit(flight: Flight, bytes: number): boolean {
+  #admit(bytes: number): boolean {
     const { maxBytes } = this.#options
     if (!this.#held) return false
     while (this.#held.calculatedSize + this.#coming + bytes > maxBytes) {
@@ -328,7 +328,6 @@ export class InstanceCache implements AsyncDisposable {
       this.#held.pop()
     }
     this.#coming += bytes
-    flight.keptBytes += bytes
     return true
   }
 

@@ -1,8 +1,6 @@
 import type { Bytes } from '../dicom/bytes.ts'
-import type { TransferSyntax } from '../dicom/transfer-syntax.ts'
-import type { Uid } from '../dicom/uids.ts'
+import type { InstanceDescription } from '../instance/description.ts'
 import type { InstanceIndex } from '../instance/instance-index.ts'
-import type { InstanceUids } from '../instance/uids.ts'
 
 /** What is asked for has been dropped already: the instance is to be fetched anew. */
 export class NoLongerHeldError extends Error {
@@ -21,11 +19,7 @@ export interface Pin {
 }
 
 /** An instance that can be read from any byte by any number of readers, wherever its bytes are. */
-export interface KeptInstance extends InstanceUids {
-  readonly sopClass: Uid
-  readonly syntax: TransferSyntax
-  /** How it came. */
-  readonly received: TransferSyntax
+export interface KeptInstance extends InstanceDescription {
   readonly index: InstanceIndex
   /** Bytes that are here now may be lost while somebody reads them. */
   readonly isLosable: boolean

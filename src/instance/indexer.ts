@@ -14,7 +14,7 @@ import {
 import { representation } from '../dicom/vr.ts'
 import { isBulkData, isPixelData } from './bulk-attributes.ts'
 import { basicTableBytes, FrameTable, MAX_FRAMES } from './frame-table.ts'
-import { InstanceIndex, type Identity } from './instance-index.ts'
+import { GrowingIndex, type Identity } from './instance-index.ts'
 import { LAYOUT } from './pixel-layout.ts'
 
 /** Bulk values of one instance that are noted: more are no data set of anybody's. */
@@ -54,7 +54,7 @@ interface Fragmented {
 
 /** Makes the index of a data set of its tokens, as they come. */
 export class Indexer {
-  readonly index = new InstanceIndex()
+  readonly index = new GrowingIndex()
   readonly #syntax: TransferSyntax
   readonly #around: Around[] = []
   #value: { readonly header: ElementHeader; readonly bigEndian: boolean; readonly pieces: Bytes[] } | undefined

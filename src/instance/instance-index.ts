@@ -35,45 +35,60 @@ const LAYOUT_BYTES = 4_000
  * What is known of a data set from reading it once: it grows with the bytes. Nobody reads the data set again to find
  * something out that is here.
  */
-export class InstanceIndex {
-  identity: Identity = { sopClass: undefined, sopInstance: undefined, study: undefined, series: undefined }
+export interface InstanceIndex {
+  readonly identity: Identity
   /** Bytes in front of the value of the pixel data, or of the whole data set where it has none; once that is known. */
-  headBytes: number | undefined
+  readonly headBytes: number | undefined
   /** Bulk values but the instance's own pixel data, in their order. */
-  readonly values: BulkValue[] = []
+  readonly values: readonly BulkValue[]
   /** The frames of pixel data that is encapsulated. */
-  frames: FrameTable | undefined
+  readonly frames: FrameTable | undefined
   /** Why the structure cannot be followed any further. */
-  fault: Error | undefined
+  readonly fault: Error | undefined
   /**
    * What is given of the data set ends at the fault, since it is rewritten and cannot be followed any further. It ends in
    * order all the same, so that what comes behind this instance can be had.
    */
-  isCut = false
+  readonly isCut: boolean
   /** All of it has been read, and followed to its end. */
+  readonly complete: boolean
+  /** The attributes that are looked at for frames and documents; in any syntax Explicit VR Little Endian. */
+  readonly attributes: Dataset
+  /** Undefined where there is no pixel data, or it has not been reached. */
+  readonly layout: PixelLayout | undefined
+  /** What the data set comes to at least, as far as it says; in bytes. */
+  readonly foreseenBytes: number
+  /** Memory that it takes, in bytes. */
+  readonly heldBytes: number
+}
+
+/** An index for who reads the data set. */
+export class GrowingIndex implements InstanceIndex {
+  identity: Identity = { sopClass: undefined, sopInstance: undefined, study: undefined, series: undefined }
+  headBytes: number | undefined
+  readonly values: BulkValue[] = []
+  frames: FrameTable | undefined
+  fault: Error | undefined
+  isCut = false
   complete = false
   readonly #attributes: Bytes[] = []
   #pixels: { readonly header: ElementHeader; readonly offset: number } | undefined
   #layout: PixelLayout | undefined
 
-  /** The attributes that are looked at for frames and documents; in any syntax Explicit VR Little Endian. */
   get attributes(): Dataset {
     return parseDataset(Buffer.concat(this.#attributes), EXPLICIT_VR_LITTLE_ENDIAN)
   }
 
-  /** Undefined where there is no pixel data, or it has not been reached. */
   get layout(): PixelLayout | undefined {
     const pixels = this.#pixels
     this.#layout ??= pixels && pixelLayout(this.attributes, pixels.header, pixels.offset)
     return this.#layout
   }
 
-  /** What the data set comes to at least, as far as it says. */
   get foreseenBytes(): number {
     return this.#pixels ? this.#pixels.offset + (this.#pixels.header.length ?? 0) : 0
   }
 
-  /** Memory that it takes, in bytes. */
   get heldBytes(): number {
     const attributes = this.#attributes.reduce((sum, { length }) => sum + length, 0)
     return (

@@ -89,7 +89,7 @@ export class InstanceReader {
       try {
         this.#read()
       } catch (error) {
-        this.index.fault = error as Error
+        this.#indexer.index.fault = error as Error
         throw error
       }
     }
@@ -109,8 +109,8 @@ export class InstanceReader {
 
   #failed(error: unknown): void {
     if (!(error instanceof MalformedDataSetError) && !(error instanceof CorruptFragmentsError)) throw error
-    this.index.fault = error
-    this.index.isCut = this.#writer !== undefined
+    this.#indexer.index.fault = error
+    this.#indexer.index.isCut = this.#writer !== undefined
     if (this.#strict) throw error
   }
 }

@@ -1,7 +1,7 @@
 import { describe, expect, it } from 'vitest'
 import { Attribute } from '../../src/dicom/attributes.ts'
 import { Dataset } from '../../src/dicom/dataset.ts'
-import { InstanceIndex } from '../../src/instance/instance-index.ts'
+import { GrowingIndex, type InstanceIndex } from '../../src/instance/instance-index.ts'
 import { HeadStore } from '../../src/cache/head-store.ts'
 
 const MIB = 1024 * 1024
@@ -9,7 +9,7 @@ const head = (modality: string): Dataset => new Dataset().set(Attribute.Modality
 
 /** Of an instance whose head has so many bytes. */
 function indexOf(headBytes: number): InstanceIndex {
-  const index = new InstanceIndex()
+  const index = new GrowingIndex()
   index.headBytes = headBytes
   return index
 }

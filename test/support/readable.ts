@@ -1,7 +1,7 @@
 import type { Bytes, ByteStream } from '../../src/dicom/bytes.ts'
 import type { DataSetSource } from '../../src/dicom/data-set-source.ts'
 import { Arrival, FROM_CLIENT } from '../../src/instance/arrival.ts'
-import { InstanceIndex } from '../../src/instance/instance-index.ts'
+import { GrowingIndex } from '../../src/instance/instance-index.ts'
 import { InstanceReader } from '../../src/instance/instance-reader.ts'
 import type { ReadableDataSet } from '../../src/instance/readable-instance.ts'
 import type { Instance } from '../../src/pacs/instance.ts'
@@ -56,7 +56,7 @@ export function instanceOf(
     ...uids,
     syntax,
     received: syntax,
-    index: new InstanceIndex(),
+    index: new GrowingIndex(),
     body: {
       async *[Symbol.asyncIterator]() {
         yield* await Arrival.begin(body, syntax, FROM_CLIENT)

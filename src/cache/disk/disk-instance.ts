@@ -1,6 +1,5 @@
 import type { Bytes } from '../../dicom/bytes.ts'
-import type { TransferSyntax } from '../../dicom/transfer-syntax.ts'
-import type { Uid } from '../../dicom/uids.ts'
+import { Described } from '../../instance/description.ts'
 import type { InstanceIndex } from '../../instance/instance-index.ts'
 import { NoLongerHeldError, type KeptInstance, type Pin } from '../kept-instance.ts'
 import type { BlockFile } from './block-file.ts'
@@ -14,13 +13,7 @@ export interface Shelf {
 }
 
 /** A whole instance on disk: its bytes are in a file, its index is in memory. */
-export class DiskInstance implements KeptInstance {
-  readonly sopClass: Uid
-  readonly sopInstance: Uid
-  readonly study: Uid
-  readonly series: Uid
-  readonly syntax: TransferSyntax
-  readonly received: TransferSyntax
+export class DiskInstance extends Described implements KeptInstance {
   readonly index: InstanceIndex
   readonly isLosable = true
   readonly file: BlockFile
@@ -28,14 +21,8 @@ export class DiskInstance implements KeptInstance {
   readonly #pins = new Set<Pin>()
 
   constructor(instance: KeptInstance, file: BlockFile, shelf: Shelf) {
-    const { sopClass, sopInstance, study, series, syntax, received, index } = instance
-    this.sopClass = sopClass
-    this.sopInstance = sopInstance
-    this.study = study
-    this.series = series
-    this.syntax = syntax
-    this.received = received
-    this.index = index
+    super(instance)
+    this.index = instance.index
     this.file = file
     this.#shelf = shelf
   }
