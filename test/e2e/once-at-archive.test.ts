@@ -312,6 +312,42 @@ describe('a loop that is larger than the cache', () => {
   })
 })
 
+describe('a large document, whose type stands behind it', () => {
+  /** More than stays behind a reader. */
+  const document = Buffer.alloc(80 * 1024 * 1024, '%PDF-1.7 ')
+  const series = `${STUDY}.2`
+  const instance = `${series}.1`
+  const pdf = instanceFile({
+    study: STUDY,
+    series,
+    instance,
+    sopClass: '1.2.840.10008.5.1.4.1.1.104.1',
+    change(dataset) {
+      dataset
+        .set(Attribute.Modality, 'DOC')
+        .put(Attribute.EncapsulatedDocument, { vr: 'OB', value: document })
+        .set(Attribute.MIMETypeOfEncapsulatedDocument, 'application/pdf')
+    },
+  })
+
+  it.each([
+    ['among others', '/bulkdata', '16MiB', 2],
+    ['among others, without a cache', '/bulkdata', 0, 2],
+    ['alone', `/series/${series}/instances/${instance}/bulkdata/00420011`, '16MiB', 1],
+    ['alone, without a cache', `/series/${series}/instances/${instance}/bulkdata/00420011`, 0, 1],
+  ])('is fetched once: %s', async (_, path, maxBytes, sent) => {
+    await using counting = await counted([pdf, file(2)], { maxBytes })
+    const accept = `${MULTIPART}"application/pdf", ${MULTIPART}"application/octet-stream"`
+    const { status, headers, body } = await get(`${counting.gateway.url}/studies/${STUDY}${path}`, accept)
+    expect(status).toBe(200)
+    const parts = readParts(headers.get('content-type')!, body)
+    const given = parts.find((part) => part.headers.get('content-type') === 'application/pdf')
+    expect(given?.body.equals(document)).toBe(true)
+    await eventually(() => expect(counting.gateway.archives[0]!.stats.leased).toBe(0))
+    expect([counting.archive.retrievals, counting.sent()]).toEqual([1, sent])
+  })
+})
+
 describe('a series that memory let go', () => {
   it('is served from disk', async () => {
     await using dir = await temporaryFolder()
