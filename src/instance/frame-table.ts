@@ -7,8 +7,11 @@ export interface Fragment {
   readonly length: number
 }
 
-/** Where each frame is by the Extended Offset Table, from the first fragment's item (PS3.3 C.7.6.3.1.8). */
-export type ExtendedOffsets = readonly Fragment[]
+/** Where each frame is by the Extended Offset Table, from the first fragment's item, in bytes (PS3.3 C.7.6.3.1.8). */
+export interface ExtendedOffsets {
+  readonly offsets: Float64Array
+  readonly lengths: Float64Array
+}
 
 /** The fragments cannot be told apart into frames. */
 export class CorruptFragmentsError extends Error {
@@ -43,7 +46,7 @@ export class FrameTable {
   readonly #syntax: TransferSyntax
   readonly #frames: number
   readonly #extended: ExtendedOffsets | undefined
-  #basic: readonly number[] | undefined
+  #basic: Uint32Array | undefined
   /** Of the first fragment's item; undefined before the Basic Offset Table was seen. */
   #origin: number | undefined
   /** Of the value of each fragment behind the Basic Offset Table, and its bytes. */
@@ -72,7 +75,8 @@ export class FrameTable {
 
   /** Memory that it takes, in bytes. */
   get heldBytes(): number {
-    return 24 * this.#offsets.length + 8 * (this.#starts.length + (this.#basic?.length ?? 0))
+    const tables = 16 * (this.#extended?.offsets.length ?? 0) + 4 * (this.#basic?.length ?? 0)
+    return 24 * this.#offsets.length + 8 * this.#starts.length + tables
   }
 
   /** The Basic Offset Table, behind whose `end` the first fragment's item begins; undefined where it is of no use. */
@@ -80,9 +84,13 @@ export class FrameTable {
     this.#origin = end
     if (table?.length !== basicTableBytes(this.#frames)) return
     const view = new DataView(table.buffer, table.byteOffset, table.length)
-    const offsets = Array.from({ length: this.#frames }, (_, n) => view.getUint32(4 * n, true))
-    const isAscending = offsets.every((offset, n) => (n === 0 ? offset === 0 : offset > offsets[n - 1]!))
-    if (isAscending) this.#basic = offsets
+    const offsets = new Uint32Array(this.#frames)
+    for (let n = 0; n < offsets.length; n++) {
+      const offset = view.getUint32(4 * n, true)
+      if (n === 0 ? offset !== 0 : offset <= offsets[n - 1]!) return
+      offsets[n] = offset
+    }
+    this.#basic = offsets
   }
 
   /** The next fragment; whether its bytes begin a bitstream. @throws CorruptFragmentsError */
@@ -150,7 +158,7 @@ export class FrameTable {
   startOf(frame: number): number | undefined {
     if (this.#origin === undefined) return undefined
     if (frame === 1) return this.#origin
-    const offset = this.#extended?.[frame - 1]?.offset ?? this.#basic?.[frame - 1]
+    const offset = this.#extended?.offsets[frame - 1] ?? this.#basic?.[frame - 1]
     return offset === undefined ? undefined : this.#origin + offset
   }
 
@@ -161,18 +169,18 @@ export class FrameTable {
   }
 
   #byExtended(frame: number): Verdict {
-    const entry = this.#extended?.[frame - 1]
-    if (!entry) return 'unfit'
-    const number = this.#numberAt(entry.offset)
+    const [offset, length] = [this.#extended?.offsets[frame - 1], this.#extended?.lengths[frame - 1]]
+    if (offset === undefined || length === undefined) return 'unfit'
+    const number = this.#numberAt(offset)
     if (typeof number !== 'number') return number
     // PS3.3 C.7.6.3.1.8: one fragment a frame, its length without the pad.
-    const padding = this.#lengths[number]! - entry.length
+    const padding = this.#lengths[number]! - length
     if (padding !== 0 && padding !== 1) return 'unfit'
-    const next = this.#extended[frame]
+    const next = this.#extended!.offsets[frame]
     const isLast = number === this.#offsets.length - 1
-    if (!next && isLast && !this.#ended) return 'later'
-    const isAlone = next ? this.#origin! + next.offset === this.#endOf(number) : isLast
-    return isAlone ? [{ offset: this.#offsets[number]!, length: entry.length }] : 'unfit'
+    if (next === undefined && isLast && !this.#ended) return 'later'
+    const isAlone = next !== undefined ? this.#origin! + next === this.#endOf(number) : isLast
+    return isAlone ? [{ offset: this.#offsets[number]!, length }] : 'unfit'
   }
 
   #byBasic(frame: number, likely: boolean): Verdict {
@@ -191,8 +199,19 @@ export class FrameTable {
 
   /** Whether the Basic Offset Table names a fragment for each frame, once all have been seen. */
   get #fitsBasic(): boolean {
-    this.#isBasicFit ??= this.#basic!.every((offset) => typeof this.#numberAt(offset) === 'number')
+    this.#isBasicFit ??= this.#namesFragments(this.#basic!)
     return this.#isBasicFit
+  }
+
+  /** Whether fragments begin at all of some offsets. Both ascend: each is passed once. */
+  #namesFragments(offsets: Uint32Array): boolean {
+    let number = 0
+    for (const offset of offsets) {
+      const value = this.#origin! + offset + ITEM_HEADER_BYTES
+      while (number < this.#offsets.length && this.#offsets[number]! < value) number++
+      if (this.#offsets[number] !== value) return false
+    }
+    return true
   }
 
   /** Whether a bitstream begins in a fragment behind the first of some. */

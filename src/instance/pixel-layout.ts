@@ -86,12 +86,15 @@ function extendedOffsets(attributes: Dataset, frames: number): ExtendedOffsets |
   const offsets = uint64s(attributes, Attribute.ExtendedOffsetTable, frames)
   const lengths = uint64s(attributes, Attribute.ExtendedOffsetTableLengths, frames)
   if (!offsets || !lengths) return undefined
-  return offsets.map((offset, index) => ({ offset, length: lengths[index]! }))
+  return { offsets, lengths }
 }
 
-function uint64s(attributes: Dataset, t: Tag, count: number): number[] | undefined {
+/** No place in a data set needs more than the 53 bits of a number. */
+function uint64s(attributes: Dataset, t: Tag, count: number): Float64Array | undefined {
   const value = attributes.get(t)?.value
   if (!(value instanceof Uint8Array) || value.length !== 8 * count) return undefined
   const view = new DataView(value.buffer, value.byteOffset, value.length)
-  return Array.from({ length: count }, (_, index) => Number(view.getBigUint64(8 * index, true)))
+  const numbers = new Float64Array(count)
+  for (let n = 0; n < count; n++) numbers[n] = view.getUint32(8 * n, true) + view.getUint32(8 * n + 4, true) * 2 ** 32
+  return numbers
 }

@@ -77,7 +77,8 @@ describe('the layout of pixel data', () => {
     const fragments = [Buffer.alloc(12), Buffer.alloc(12)]
     const image = encapsulatedImage({ frames: 2 }, [], fragments, table)
     const layout = (await layoutOf(asReadable(image)))!
-    expect(layout).toMatchObject({ vr: 'OB', length: undefined, frames: 2, extended: table })
+    const extended = { offsets: Float64Array.of(0, 20), lengths: Float64Array.of(11, 2 ** 40) }
+    expect(layout).toMatchObject({ vr: 'OB', length: undefined, frames: 2, extended })
     expect(image.subarray(layout.offset, layout.offset + 8)).toEqual(hex('feff00e0 00000000'))
     for (const frames of [1, 3]) {
       const other = sourceOf(encapsulatedImage({ frames }, [], fragments, table))
