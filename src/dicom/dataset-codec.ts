@@ -1,7 +1,6 @@
 import type { Bytes } from './bytes.ts'
 import { concat } from './bytes.ts'
 import { swapped } from './byte-order.ts'
-import type { CharacterSet } from './charset.ts'
 import { Dataset, type Element, type Fragments } from './dataset.ts'
 import { ElementReader, type ElementHeader, type ElementToken } from './element-reader.ts'
 import { ElementWriter } from './element-writer.ts'
@@ -24,12 +23,11 @@ export interface ReadOptions {
   readonly only?: ReadonlySet<Tag>
   /** Elements, at any depth, of whose value nothing is kept. */
   readonly omit?: (header: ElementHeader) => boolean
-  readonly inherited?: CharacterSet
 }
 
 /** Gathers tokens into a Dataset; give it bytes by `push`, as a stream or all at once. */
 export class DatasetReader {
-  readonly dataset: Dataset
+  readonly dataset = new Dataset()
   readonly #reader: ElementReader
   readonly #levels: Level[]
   readonly #until: (t: Tag) => boolean
@@ -48,7 +46,6 @@ export class DatasetReader {
   keptBytes = 0
 
   constructor(syntax: TransferSyntax, options: ReadOptions = {}) {
-    this.dataset = new Dataset(options.inherited)
     this.#reader = new ElementReader(syntax.deflated ? EXPLICIT_VR_LITTLE_ENDIAN : syntax)
     this.#levels = [{ dataset: this.dataset }]
     const { until = () => false } = options

@@ -2,7 +2,6 @@ import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
 import { Attribute } from '../../src/dicom/attributes.ts'
 import type { Bytes } from '../../src/dicom/bytes.ts'
-import { CharacterSet } from '../../src/dicom/charset.ts'
 import { Dataset } from '../../src/dicom/dataset.ts'
 import { DatasetReader, encodeDataset, parseDataset } from '../../src/dicom/dataset-codec.ts'
 import { MalformedDataSetError, MAX_NESTING } from '../../src/dicom/element-reader.ts'
@@ -376,10 +375,5 @@ describe('the character set', () => {
     const [first, second] = parseDataset(bytes, EXPLICIT_VR_LITTLE_ENDIAN).items(0x00081140)
     expect(first?.characterSet.terms).toEqual(['ISO_IR 101'])
     expect(second?.string(Attribute.PatientName)).toBe('Лю')
-  })
-
-  it('may be inherited from without', () => {
-    const dataset = parseDataset(latin, EXPLICIT_VR_LITTLE_ENDIAN, { inherited: CharacterSet.of(['ISO_IR 100']) })
-    expect(dataset.string(Attribute.PatientName)).toBe('Müller^A')
   })
 })

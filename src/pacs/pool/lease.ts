@@ -1,7 +1,7 @@
 import type { Association } from '../../network/association.ts'
 
-/** An association in use by one operation. Given back exactly once: by `release`, by `discard`, or by disposal. */
-export interface Lease extends AsyncDisposable {
+/** An association in use by one operation. Given back exactly once: by `release`, or by `discard`. */
+export interface Lease {
   readonly association: Association
   /** It served an operation before: a failure before the first answer may be staleness. */
   readonly reused: boolean

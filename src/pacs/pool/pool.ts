@@ -261,8 +261,7 @@ export class AssociationPool {
     }
     const release = end(() => this.#giveBack(slot))
     const discard = end(() => this.#abandon(slot))
-    const dispose = async (): Promise<void> => release()
-    return { association, reused, release, discard, [Symbol.asyncDispose]: dispose }
+    return { association, reused, release, discard }
   }
 
   #giveBack(slot: Slot): void {

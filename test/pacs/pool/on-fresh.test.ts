@@ -11,9 +11,8 @@ function pool(): { take: (fresh: boolean) => Promise<Lease>; log: string[] } {
     const name = fresh ? 'fresh' : 'reused'
     log.push(`take ${name}`)
     const release = (): void => void log.push(`release ${name}`)
-    const dispose = async (): Promise<void> => release()
     const association = Object.create(null) as Association
-    return { association, reused: !fresh, release, discard: release, [Symbol.asyncDispose]: dispose }
+    return { association, reused: !fresh, release, discard: release }
   }
   return { take, log }
 }

@@ -801,7 +801,7 @@ describe('closing', () => {
 describe('any course of events', () => {
   type Step =
     | { kind: 'lease'; proposal: number; abortAfter: number | undefined }
-    | { kind: 'release' | 'discard' | 'dispose' | 'twice' | 'lost' | 'work'; which: number }
+    | { kind: 'release' | 'discard' | 'twice' | 'lost' | 'work'; which: number }
     | { kind: 'pause' }
 
   const step: fc.Arbitrary<Step> = fc.oneof(
@@ -819,7 +819,6 @@ describe('any course of events', () => {
         kind: fc.constantFrom(
           'release' as const,
           'discard' as const,
-          'dispose' as const,
           'twice' as const,
           'lost' as const,
           'work' as const,
@@ -896,7 +895,6 @@ describe('any course of events', () => {
             lease.release()
           } else if (one.kind === 'release') lease.release()
           else if (one.kind === 'discard') lease.discard()
-          else if (one.kind === 'dispose') await lease[Symbol.asyncDispose]()
           else {
             lease.release()
             lease.discard()
