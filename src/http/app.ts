@@ -15,6 +15,7 @@ import type { operations } from './openapi.d.ts'
 import { ERROR_PAGE, problemOf, RequestError } from './problem.ts'
 import type { ReadinessCheck } from './ops/readiness.ts'
 import { renderFrames, renderOneInstance, renderSelection } from './rendered/rendered-resources.ts'
+import { RequestsAhead } from './requests-ahead.ts'
 import { retrieveInstances } from './retrieve/retrieve.ts'
 import { searchResource } from './search/search.ts'
 import { storeInstances } from './store/store.ts'
@@ -109,7 +110,12 @@ function get(
 export function createApp(options: AppOptions): Hono<HttpEnv> {
   const { config, archives, readiness, contract, errorPage, metrics } = options
   const app = new Hono<HttpEnv>()
+  const ahead = new RequestsAhead()
   app.use((c, next) => prepare(c, next, options))
+  app.use((c, next) => {
+    ahead.enter(c.env)
+    return next()
+  })
   if (config.http.cors.origins.length > 0) app.use(crossOrigin(config.http.cors.origins))
   app.use(sameOriginStores(config.http.cors.origins))
   app.get('/livez', (c) => c.text('ok'))
