@@ -14,7 +14,7 @@ import type { InstanceIndex } from '../instance/instance-index.ts'
 import { HeadStore } from './head-store.ts'
 import type { HeldInstance } from './held-instance.ts'
 import type { Boarded, KeptInstance } from './kept-instance.ts'
-import { instanceKey, keyOf, type Mode, type Route, type Source } from './route.ts'
+import { instanceKey, routeKey, type Mode, type Route, type Source } from './route.ts'
 
 /** Bytes that were kept for long and are let go, for who collects by them: src/memory.ts. */
 const buffersLetGo = channel('dimsegate:buffers-let-go')
@@ -196,10 +196,10 @@ export class InstanceCache implements AsyncDisposable {
       }
       for (const key of [...this.#lists.keys()]) {
         const [name, own, study = ''] = key.split(' ')
-        if (`${name} ${own}` === keyOf({ source, mode }) && studies.has(study)) this.#lists.delete(key)
+        if (`${name} ${own}` === routeKey({ source, mode }) && studies.has(study)) this.#lists.delete(key)
       }
       for (const [flight, key] of this.#flights) {
-        if (key !== keyOf({ source, mode }) || !studies.has(flight.selection.study)) continue
+        if (key !== routeKey({ source, mode }) || !studies.has(flight.selection.study)) continue
         flight.outdate()
         this.#flights.set(flight, ALONE)
       }
@@ -266,7 +266,7 @@ export class InstanceCache implements AsyncDisposable {
   /** A retrieval under way of an instance that is read in parts, the farthest first; it has the bytes from one to another. */
   #carrier(route: Route, uids: InstanceUids, from: number, to?: number): Flight | undefined {
     const { study, series, sopInstance } = uids
-    const [prefix, selection] = [keyOf(route), { study, series, instance: sopInstance }]
+    const [prefix, selection] = [routeKey(route), { study, series, instance: sopInstance }]
     const carriers = [...this.#flights].filter(
       ([flight, key]) => key === prefix && covers(flight.selection, selection) && flight.carries(uids, from, to),
     )
@@ -274,7 +274,7 @@ export class InstanceCache implements AsyncDisposable {
   }
 
   #under(route: Route, selection: Selection): Flight | undefined {
-    const prefix = keyOf(route)
+    const prefix = routeKey(route)
     for (const [flight, key] of this.#flights) {
       if (key === prefix && flight.open && covers(flight.selection, selection)) return flight
     }
@@ -292,13 +292,13 @@ export class InstanceCache implements AsyncDisposable {
     const { priority = selection.instance === undefined || !lingers ? 'bulk' : 'interactive' } = call
     const open = (own: Call) => source.retrieve(selection, mode === 'stored', { ...own, priority })
     const flight = new Flight(selection, open, this.#keeper(route), this.#allowance(selection, lingers))
-    this.#flights.set(flight, shared ? keyOf(route) : ALONE)
+    this.#flights.set(flight, shared ? routeKey(route) : ALONE)
     void flight.over.then(() => {
       this.#flights.delete(flight)
       if (flight.passed && lingers && selection.instance === undefined)
-        this.#tooLarge.set(keyOf(route, selection), true)
+        this.#tooLarge.set(routeKey(route, selection), true)
       if (!flight.isOutdated && flight.complete && selection.instance === undefined)
-        this.#lists.set(keyOf(route, selection), flight.brought)
+        this.#lists.set(routeKey(route, selection), flight.brought)
     })
     return flight
   }
@@ -352,8 +352,8 @@ export class InstanceCache implements AsyncDisposable {
     }
     const modes: readonly Mode[] = route.mode === 'stored' ? ['stored'] : ['native', 'stored']
     for (const mode of modes) {
-      const own = this.#lists.get(keyOf({ ...route, mode }, selection))
-      const around = own ?? this.#lists.get(keyOf({ ...route, mode }, { study }))
+      const own = this.#lists.get(routeKey({ ...route, mode }, selection))
+      const around = own ?? this.#lists.get(routeKey({ ...route, mode }, { study }))
       const list = around?.filter((uids) => series === undefined || uids.series === series)
       if (list && list.length > 0 && list.every((uids) => this.#find(route, uids) !== undefined)) return list
     }
@@ -362,8 +362,8 @@ export class InstanceCache implements AsyncDisposable {
 
   /** Whether another instance of the series was missed a moment ago. */
   #wantsSeries(route: Route, { study, series, sopInstance }: InstanceUids): boolean {
-    if (!this.#held || this.#tooLarge.has(keyOf(route, { study, series }))) return false
-    const key = keyOf(route, { study, series })
+    if (!this.#held || this.#tooLarge.has(routeKey(route, { study, series }))) return false
+    const key = routeKey(route, { study, series })
     const before = this.#interest.get(key)
     this.#interest.set(key, sopInstance)
     return before !== undefined && before !== sopInstance

@@ -13,12 +13,12 @@ export interface Route {
 }
 
 /** Names have no spaces, UIDs neither. */
-export function keyOf({ source, mode }: Route, selection?: Selection): string {
+export function routeKey({ source, mode }: Route, selection?: Selection): string {
   const { study = '', series = '', instance = '' } = selection ?? {}
   const route = `${encodeURIComponent(source.config.name)} ${mode}`
   return selection ? `${route} ${study} ${series} ${instance}` : route
 }
 
 export function instanceKey(route: Route, { study, series, sopInstance }: InstanceUids): string {
-  return keyOf(route, { study, series, instance: sopInstance })
+  return routeKey(route, { study, series, instance: sopInstance })
 }

@@ -10,7 +10,7 @@ import { representation } from './vr.ts'
 
 const NO_BYTES = new Uint8Array(0)
 
-interface Level {
+interface OpenDataSet {
   readonly dataset: Dataset
   sequence?: { readonly tag: Tag; readonly items: Dataset[] }
 }
@@ -29,7 +29,7 @@ export interface ReadOptions {
 export class DatasetReader {
   readonly dataset = new Dataset()
   readonly #reader: ElementReader
-  readonly #levels: Level[]
+  readonly #levels: OpenDataSet[]
   readonly #until: (t: Tag) => boolean
   readonly #only: ReadonlySet<Tag> | undefined
   /** Inside an element or a sequence that is not kept. */

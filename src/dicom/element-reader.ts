@@ -57,7 +57,7 @@ interface ReadHeader extends Omit<ElementHeader, 'tag'> {
   readonly writtenAsUn?: boolean
 }
 
-interface Level {
+interface OpenStructure {
   readonly kind: 'data-set' | 'sequence' | 'item' | 'pixel-sequence'
   /** Offset of the first byte behind it; undefined when a delimiter ends it. */
   readonly end: number | undefined
@@ -89,7 +89,7 @@ export class ElementReader {
   #valueLeft = 0
   #fragments = 0
   #elements = 0
-  #levels: Level[]
+  #levels: OpenStructure[]
 
   constructor(syntax: Pick<TransferSyntax, 'explicit' | 'bigEndian'>) {
     const { explicit, bigEndian } = syntax
@@ -185,13 +185,13 @@ export class ElementReader {
     return { kind: 'value', bytes, last: this.#valueLeft === 0 }
   }
 
-  #close(level: Level): ElementToken {
+  #close(level: OpenStructure): ElementToken {
     if (this.offset > level.end!) this.#fail('An element reaches beyond the end of its item')
     this.#levels.pop()
     return { kind: level.kind === 'item' ? 'item-end' : 'sequence-end' }
   }
 
-  #wait(level: Level): void {
+  #wait(level: OpenStructure): void {
     if (!this.#ended) return
     const left = this.#buffer.subarray(this.#position)
     if (level.kind !== 'data-set') this.#fail('The data ends inside a sequence')
@@ -208,7 +208,7 @@ export class ElementReader {
     if (this.#ended) this.#done = true
   }
 
-  #inSequence(level: Level, t: Tag): ElementToken | undefined {
+  #inSequence(level: OpenStructure, t: Tag): ElementToken | undefined {
     const length = this.#view.getUint32(this.#position + 4, !level.bigEndian)
     if (t === ITEM) {
       const defined = length === UNDEFINED_LENGTH ? undefined : length
@@ -224,7 +224,7 @@ export class ElementReader {
     return { kind: 'sequence-end' }
   }
 
-  #inPixelSequence(level: Level, t: Tag): ElementToken | undefined {
+  #inPixelSequence(level: OpenStructure, t: Tag): ElementToken | undefined {
     const length = this.#view.getUint32(this.#position + 4, !level.bigEndian)
     if (t === ITEM) {
       if (length === UNDEFINED_LENGTH) this.#fail('A fragment has undefined length', t)
@@ -239,7 +239,7 @@ export class ElementReader {
     return { kind: 'sequence-end' }
   }
 
-  #inDataSet(level: Level, t: Tag): ElementToken | undefined {
+  #inDataSet(level: OpenStructure, t: Tag): ElementToken | undefined {
     if (t === ITEM_DELIMITATION) {
       if (level.kind !== 'item' || level.end !== undefined) this.#fail('A delimiter where no item is open', t)
       this.#advance(8)
@@ -267,7 +267,7 @@ export class ElementReader {
     return this.#start(t, header, level)
   }
 
-  #start(t: Tag, { vr, length, implicitContent, writtenAsUn }: ReadHeader, level: Level): ElementToken {
+  #start(t: Tag, { vr, length, implicitContent, writtenAsUn }: ReadHeader, level: OpenStructure): ElementToken {
     const header: ElementHeader = { tag: t, vr, length }
     if (vr === 'SQ' || (length === undefined && vr === 'UN')) {
       // PS3.5 6.2.2: UN of undefined length holds items in Implicit VR Little Endian, whatever is around it.
@@ -286,7 +286,7 @@ export class ElementReader {
     return { kind: 'element', header, bigEndian: level.bigEndian && writtenAsUn !== true }
   }
 
-  #open(level: Level): void {
+  #open(level: OpenStructure): void {
     // Every sequence comes with an item.
     if (this.#levels.length > 2 * MAX_NESTING) this.#fail(`Sequences are nested deeper than ${MAX_NESTING}`)
     this.#levels.push(level)
@@ -305,7 +305,7 @@ export class ElementReader {
     return end
   }
 
-  #header(level: Level, t: Tag): ReadHeader | undefined {
+  #header(level: OpenStructure, t: Tag): ReadHeader | undefined {
     const at = this.#position
     const little = !level.bigEndian
     const defined = (length: number): number | undefined => (length === UNDEFINED_LENGTH ? undefined : length)
@@ -345,12 +345,12 @@ export class ElementReader {
   }
 
   /** PS3.5 6.2.2: a value too long for the length field of its VR had to be written as UN. */
-  #ownVr(level: Level, t: Tag): Vr {
+  #ownVr(level: OpenStructure, t: Tag): Vr {
     const vr = this.#dictionary(level, t)
     return representation(vr).lengthBytes === 2 ? vr : 'UN'
   }
 
-  #dictionary(level: Level, t: Tag): Vr {
+  #dictionary(level: OpenStructure, t: Tag): Vr {
     const vr = dictionaryVr(t)
     if (vr === undefined) return 'UN'
     if (vr === 'xs') return level.signed ? 'SS' : 'US'
@@ -359,7 +359,7 @@ export class ElementReader {
   }
 
   /** Remembers the two attributes that later VRs depend on; false when their value has not arrived yet. */
-  #note(level: Level, t: Tag, size: number, length: number | undefined): boolean {
+  #note(level: OpenStructure, t: Tag, size: number, length: number | undefined): boolean {
     if ((t !== Attribute.PixelRepresentation && t !== Attribute.WaveformBitsAllocated) || length !== 2) return true
     if (!this.#has(size + 2)) {
       if (this.#ended) this.#fail('The data ends inside a value', t)

@@ -1,7 +1,7 @@
 import type { ByteStream } from '../../dicom/bytes.ts'
 import { splitUnquoted } from '../negotiate/content-type.ts'
 import { defaultMultipartLimits, type MultipartLimits } from './limits.ts'
-import { readMultipart, type Part } from './reader.ts'
+import { readMultipart, type ReceivedPart } from './reader.ts'
 
 /** Media types of parts that are files also without a name: `multipart/form-data` leaves the name to the sender. */
 const FILE_TYPES = /^(application\/octet-stream|application\/dicom)\s*(;|$)/i
@@ -25,7 +25,7 @@ export async function* readFormFiles(
 }
 
 /** As it is written, since only whether there is one matters here; undefined for a field. */
-function fileName({ headers }: Part): string | undefined {
+function fileName({ headers }: ReceivedPart): string | undefined {
   for (const parameter of splitUnquoted(headers.get('content-disposition') ?? '', ';')) {
     const [, value] = /^\s*filename\*?\s*=\s*(.*?)\s*$/is.exec(parameter) ?? []
     if (value !== undefined) return value === '""' ? '' : value

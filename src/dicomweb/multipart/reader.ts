@@ -6,7 +6,8 @@ import { MultipartError, type MultipartErrorCode } from './error.ts'
 import { defaultMultipartLimits, type MultipartLimits } from './limits.ts'
 import { parsePartHeaders } from './part-headers.ts'
 
-export interface Part {
+/** One part of a body that is read. */
+export interface ReceivedPart {
   /** Names in lower case, folded lines joined; a repeated field is one comma list. */
   readonly headers: ReadonlyMap<string, string>
   /** One consumer. Ends cleanly only at the part's delimiter; unreadable once the next part was asked for. */
@@ -27,7 +28,7 @@ export async function* readMultipart(
   body: ByteStream,
   boundary: string,
   limits: MultipartLimits = defaultMultipartLimits,
-): AsyncGenerator<Part, void, undefined> {
+): AsyncGenerator<ReceivedPart, void, undefined> {
   const reader = new Reader(body, checkBoundary(boundary), limits)
   try {
     for (;;) {
@@ -72,7 +73,7 @@ class Reader {
     this.#delimiter = this.#crlfDelimiter
   }
 
-  nextPart(): Promise<Part | undefined> {
+  nextPart(): Promise<ReceivedPart | undefined> {
     return this.#inTurn(() => this.#guarded(() => this.#openPart()))
   }
 
@@ -127,7 +128,7 @@ class Reader {
     this.#failure = error
   }
 
-  async #openPart(): Promise<Part | undefined> {
+  async #openPart(): Promise<ReceivedPart | undefined> {
     if (!this.#started) {
       this.#started = true
       await this.#skipPreamble()

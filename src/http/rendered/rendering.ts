@@ -26,7 +26,7 @@ import { encodePicture } from '../../imaging/picture/encode-picture.ts'
 import { placePicture, type Placement } from '../../imaging/picture/place-picture.ts'
 import { annotationOf } from './annotation.ts'
 import { drawingHeader, drawInstance, frameTime } from './drawn-frame.ts'
-import { documentOf } from '../retrieve/encapsulated-document.ts'
+import { encapsulatedDocument } from '../retrieve/encapsulated-document.ts'
 import type { HttpContext } from '../context.ts'
 import { requiredLayout } from '../retrieve/pixel-source.ts'
 import { RequestError } from '../problem.ts'
@@ -96,7 +96,7 @@ export async function renderedTypes(
   if (layout && !isDrawable(instance.syntax)) return []
   if (layout) return frames > 1 ? ANIMATED_FIRST : IMAGE_TYPES
   if (instance.sopClass.startsWith(REPORT_ROOT)) return REPORT_TYPES
-  const { type } = await documentOf(instance)
+  const { type } = await encapsulatedDocument(instance)
   return type === PDF ? [PDF] : []
 }
 
@@ -175,7 +175,7 @@ async function readReport(instance: CachedInstance): Promise<Dataset> {
 
 async function pdfOf(instance: CachedInstance): Promise<SizedBytes> {
   const path = formatTag(Attribute.EncapsulatedDocument)
-  const { length } = await documentOf(instance)
+  const { length } = await encapsulatedDocument(instance)
   for (const value of instance.index.values) {
     if (value.path !== path || value.fragments) continue
     return bulkBytes(instance, value, length)

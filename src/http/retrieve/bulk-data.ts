@@ -15,7 +15,7 @@ import {
 } from '../../dicomweb/negotiate/negotiate-bulk.ts'
 import { Delivery, notFound, type Part } from './delivery.ts'
 import type { HttpContext } from '../context.ts'
-import { documentOf } from './encapsulated-document.ts'
+import { encapsulatedDocument } from './encapsulated-document.ts'
 import { frameParts } from './frames.ts'
 import { instanceUrl, pathInstance, pathSelection } from '../path.ts'
 import { concernsOneInstance } from './instance-fault.ts'
@@ -37,7 +37,7 @@ export async function retrieveBulkDataElement(c: HttpContext): Promise<Response>
   using instance = await cache.instance(archive, uids, { compressed: true, part: true }, { signal })
   const element = await findValue(instance, path)
   if (!element) throw notFound()
-  const own = path === DOCUMENT ? await documentOf(instance) : undefined
+  const own = path === DOCUMENT ? await encapsulatedDocument(instance) : undefined
   const representation = representElement(offers, element, instance, own?.type)
   if (!representation) throw notAcceptable()
   const value = await bulkBytes(instance, element, own?.length)
@@ -100,7 +100,7 @@ async function* partsOf(
   if (!pixelsOnly) {
     for await (const element of bulkValues(instance)) {
       if (isOmitted(element.header.tag)) continue
-      const own = element.path === DOCUMENT ? await documentOf(instance) : undefined
+      const own = element.path === DOCUMENT ? await encapsulatedDocument(instance) : undefined
       const representation = representElement(offers, element, instance, own?.type)
       if (!representation) delivery.leaveOut()
       else {

@@ -26,13 +26,13 @@ export async function retrieveMetadata(c: HttpContext): Promise<Response> {
   }
   const parts = found
     ? delivery.parts(foundMetadata(archive, selection, { signal }), (metadata) => document(metadata, {}, isXml))
-    : delivery.parts(retrieved(), (instance) => documentOf(instance, base, isXml))
+    : delivery.parts(retrieved(), (instance) => partOf(instance, base, isXml))
   const headers = found ? { Warning: [`299 ${base}: ${FOUND_ONLY}`] } : {}
   if (isXml) return delivery.sendMultipart(c, parts, headers)
   return delivery.send(c, array(parts), { 'Content-Type': type, ...headers })
 }
 
-async function* documentOf(instance: CachedInstance, base: string, isXml: boolean): AsyncGenerator<Part> {
+async function* partOf(instance: CachedInstance, base: string, isXml: boolean): AsyncGenerator<Part> {
   const { study, series, sopInstance } = instance
   const url = resourceUrl(base, { study, series, instance: sopInstance })
   const metadata = await readMetadata(instance.headBody, instance.syntax, instance.received)

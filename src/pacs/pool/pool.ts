@@ -6,7 +6,7 @@ import { publishAssociation, type AssociationEvent } from './association-event.t
 import type { Lease } from './lease.ts'
 import { GONE_MS, Opener, type Attempt, type Request } from './opener.ts'
 import type { PoolStats } from './pool-stats.ts'
-import { keyOf, type Proposal } from './proposal.ts'
+import { proposalKey, type Proposal } from './proposal.ts'
 import { Queue, type Waiter } from './queue.ts'
 import { Holder, Slots, type Slot, type Standing, type StateOf } from './slot.ts'
 
@@ -78,7 +78,7 @@ export class AssociationPool {
    * @throws PoolBusyError, PoolFullError, PoolClosedError, what Association.request throws, the signal's reason
    */
   async lease(proposal: Proposal, call: Call, { fresh = false } = {}): Promise<Lease> {
-    const turn = this.#turn({ key: keyOf(proposal), fresh, wants: 'association', call })
+    const turn = this.#turn({ key: proposalKey(proposal), fresh, wants: 'association', call })
     if (fresh) for (const slot of this.#slots.of('idle')) this.#retire(slot)
     for (;;) {
       const slot = await this.#served(turn)

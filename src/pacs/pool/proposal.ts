@@ -8,6 +8,6 @@ export interface Proposal {
 }
 
 /** Equal where proposals are. */
-export function keyOf({ contexts, roles = [], extended = [] }: Proposal): string {
+export function proposalKey({ contexts, roles = [], extended = [] }: Proposal): string {
   return JSON.stringify([contexts, roles, extended.map(({ sopClass, information }) => [sopClass, [...information]])])
 }

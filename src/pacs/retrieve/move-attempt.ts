@@ -42,7 +42,7 @@ export function broughtBy({ completed, warning = 0 }: RetrieveEnd): number | und
 }
 
 /** An instance that was stored to us and waits for its turn; `answer` gives its C-STORE response. */
-interface Delivery {
+interface Delivered {
   readonly instance: Instance
   readonly answer: (status: number) => void
 }
@@ -95,7 +95,7 @@ class MoveAttempt {
   readonly #ask: Ask
   #phase: Phase = { kind: 'moving' }
   readonly #news = new Notifier()
-  readonly #waiting: Delivery[] = []
+  readonly #waiting: Delivered[] = []
   /** Delivered, read or not. */
   readonly #taken = new Received()
   /** How many were read, to their end or not. */
@@ -190,7 +190,7 @@ class MoveAttempt {
     return statusClass(end.status) === 'failure' && this.#read === 0 ? 0 : UNCOUNTED_GRACE_MS
   }
 
-  async *#passOn({ instance, answer }: Delivery): AsyncGenerator<Instance> {
+  async *#passOn({ instance, answer }: Delivered): AsyncGenerator<Instance> {
     const { received } = this.#retrieval
     const reading = new MoveReading()
     this.#move({ kind: 'reading begins', reading })

@@ -3,7 +3,7 @@ import fc from 'fast-check'
 import { describe, expect, test } from 'vitest'
 import { MultipartError } from '../../../src/dicomweb/multipart/error.ts'
 import { defaultMultipartLimits, type MultipartLimits } from '../../../src/dicomweb/multipart/limits.ts'
-import { readMultipart, type Part } from '../../../src/dicomweb/multipart/reader.ts'
+import { readMultipart, type ReceivedPart } from '../../../src/dicomweb/multipart/reader.ts'
 
 const bytes = (text: string): Buffer => Buffer.from(text, 'latin1')
 
@@ -558,7 +558,7 @@ describe('how it is consumed', () => {
   })
 
   test('a body read to its end stays ended', async () => {
-    const parts: Part[] = []
+    const parts: ReceivedPart[] = []
     for await (const part of readMultipart(source([bytes(three)]), 'b')) {
       parts.push(part)
       await drain(part.body)
