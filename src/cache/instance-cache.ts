@@ -2,15 +2,14 @@ import { PoolClosedError } from '../pacs/errors.ts'
 import { channel } from 'node:diagnostics_channel'
 import { LRUCache } from 'lru-cache'
 import { isNative } from '../dicom/transfer-syntax.ts'
-import type { Uid } from '../dicom/uids.ts'
 import { type Call } from '../pacs/call.ts'
 import { covers, type InstanceUids, type Selection } from '../instance/uids.ts'
 import { NoSuchInstanceError } from '../pacs/retrieve/errors.ts'
 import type { Allowance } from './allowance.ts'
 import { CachedInstance } from './cached-instance.ts'
 import type { DiskStats, DiskTier } from './disk/disk-tier.ts'
+import { Experience } from './experience.ts'
 import { Flight, type Keeper } from './flight.ts'
-import type { InstanceIndex } from '../instance/instance-index.ts'
 import { HeadStore } from './head-store.ts'
 import type { HeldInstance } from './held-instance.ts'
 import type { Boarded, KeptInstance } from './kept-instance.ts'
@@ -48,13 +47,6 @@ export const VIEWER_SHARE = 1 / 2
 export const PARTS_SHARE = 1
 /** The same for a download, which is seldom wanted twice. */
 export const DOWNLOAD_SHARE = 1 / 32
-/** How long the list of what a study or series holds is trusted: new instances may have arrived at the archive since. */
-export const LIST_TTL_MS = 60_000
-/** Two instances of a series that are asked for within this time, one by one, make the whole series worth fetching. */
-export const SERIES_INTEREST_MS = 10_000
-/** What is known of the fragments of instances that passed, in bytes. */
-export const MAX_PASSED_BYTES = 32 * 1024 * 1024
-const MAX_LISTS = 10_000
 const PURGE_MS = 60_000
 
 /** In place of its route, of a flight that nobody joins. */
@@ -68,11 +60,7 @@ export class InstanceCache implements AsyncDisposable {
   readonly #options: CacheOptions
   readonly #held: LRUCache<string, HeldInstance> | undefined
   readonly #disk: DiskTier | undefined
-  readonly #lists: LRUCache<string, readonly InstanceUids[]>
-  readonly #interest: LRUCache<string, Uid>
-  readonly #passed: LRUCache<string, InstanceIndex>
-  /** Series and studies that do not fit: their instances are fetched one by one. */
-  readonly #tooLarge: LRUCache<string, true>
+  readonly #experience: Experience
   /** What is under way, with the route by which it is found. */
   readonly #flights = new Map<Flight, string>()
   /** Bytes of instances that are coming, and are to be kept. */
@@ -86,10 +74,7 @@ export class InstanceCache implements AsyncDisposable {
     const { maxBytes, ttl } = options
     this.#options = options
     this.#disk = disk
-    this.#lists = new LRUCache({ max: MAX_LISTS, ttl: Math.min(ttl, LIST_TTL_MS) })
-    this.#interest = new LRUCache({ max: MAX_LISTS, ttl: SERIES_INTEREST_MS })
-    this.#tooLarge = new LRUCache({ max: MAX_LISTS, ttl })
-    this.#passed = new LRUCache({ maxSize: MAX_PASSED_BYTES, ttl, sizeCalculation: ({ heldBytes }) => heldBytes })
+    this.#experience = new Experience(ttl)
     if (maxBytes === 0) return
     this.#held = new LRUCache({
       maxSize: maxBytes,
@@ -180,7 +165,7 @@ export class InstanceCache implements AsyncDisposable {
     const { study, series, sopInstance } = uids
     const around = this.#under(route, { study, series, instance: sopInstance }) ?? this.#carrier(route, uids, 0)
     if (around) this.#counters.joins++
-    const wantsSeries = !around && part && this.#wantsSeries(route, uids)
+    const wantsSeries = !around && part && this.#held !== undefined && this.#experience.missed(route, uids)
     const flight = wantsSeries ? this.#start(route, { study, series }, { lingers: true, shared: true, call }) : around
     return this.#served(route, await this.#boarded(route, uids, flight, call), call)
   }
@@ -192,12 +177,8 @@ export class InstanceCache implements AsyncDisposable {
       for (const uids of stored) {
         this.#held?.delete(instanceKey({ source, mode }, uids))
         this.#disk?.delete(instanceKey({ source, mode }, uids))
-        this.#passed.delete(instanceKey({ source, mode }, uids))
       }
-      for (const key of [...this.#lists.keys()]) {
-        const [name, own, study = ''] = key.split(' ')
-        if (`${name} ${own}` === routeKey({ source, mode }) && studies.has(study)) this.#lists.delete(key)
-      }
+      this.#experience.forget(source, mode, stored)
       for (const [flight, key] of this.#flights) {
         if (key !== routeKey({ source, mode }) || !studies.has(flight.selection.study)) continue
         flight.outdate()
@@ -216,7 +197,7 @@ export class InstanceCache implements AsyncDisposable {
   }
 
   #served(route: Route, boarded: Boarded, call: Call, leave?: () => Promise<void>): CachedInstance {
-    const told = this.#passed.get(instanceKey(route, boarded.instance))
+    const told = this.#experience.indexOf(route, boarded.instance)
     const again = async (from: number, to: number): Promise<Boarded> => {
       await leave?.()
       const flight = this.#carrier(route, boarded.instance, from, to)
@@ -295,10 +276,9 @@ export class InstanceCache implements AsyncDisposable {
     this.#flights.set(flight, shared ? routeKey(route) : ALONE)
     void flight.over.then(() => {
       this.#flights.delete(flight)
-      if (flight.passed && lingers && selection.instance === undefined)
-        this.#tooLarge.set(routeKey(route, selection), true)
-      if (!flight.isOutdated && flight.complete && selection.instance === undefined)
-        this.#lists.set(routeKey(route, selection), flight.brought)
+      if (selection.instance !== undefined) return
+      if (flight.passed && lingers) this.#experience.wasTooLarge(route, selection)
+      if (!flight.isOutdated && flight.complete) this.#experience.brought(route, selection, flight.brought)
     })
     return flight
   }
@@ -312,9 +292,7 @@ export class InstanceCache implements AsyncDisposable {
       keep: (instance) => {
         this.#held?.set(instanceKey(route, instance), instance)
       },
-      passed: (instance) => {
-        if (instance.index.frames) this.#passed.set(instanceKey(route, instance), instance.index)
-      },
+      passed: (instance) => this.#experience.passed(route, instance),
       spill: (instance) => this.#disk?.spill(instanceKey(route, instance), instance),
       held: (uids) => this.#find(route, uids),
     }
@@ -352,21 +330,10 @@ export class InstanceCache implements AsyncDisposable {
     }
     const modes: readonly Mode[] = route.mode === 'stored' ? ['stored'] : ['native', 'stored']
     for (const mode of modes) {
-      const own = this.#lists.get(routeKey({ ...route, mode }, selection))
-      const around = own ?? this.#lists.get(routeKey({ ...route, mode }, { study }))
-      const list = around?.filter((uids) => series === undefined || uids.series === series)
+      const list = this.#experience.listOf({ ...route, mode }, selection)
       if (list && list.length > 0 && list.every((uids) => this.#find(route, uids) !== undefined)) return list
     }
     return undefined
-  }
-
-  /** Whether another instance of the series was missed a moment ago. */
-  #wantsSeries(route: Route, { study, series, sopInstance }: InstanceUids): boolean {
-    if (!this.#held || this.#tooLarge.has(routeKey(route, { study, series }))) return false
-    const key = routeKey(route, { study, series })
-    const before = this.#interest.get(key)
-    this.#interest.set(key, sopInstance)
-    return before !== undefined && before !== sopInstance
   }
 }
 

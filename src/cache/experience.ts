@@ -1,0 +1,77 @@
+import { LRUCache } from 'lru-cache'
+import type { Uid } from '../dicom/uids.ts'
+import type { InstanceIndex } from '../instance/instance-index.ts'
+import type { InstanceUids, Selection } from '../instance/uids.ts'
+import { instanceKey, routeKey, type Mode, type Route, type Source } from './route.ts'
+
+/** How long the list of what a study or series holds is trusted: new instances may have arrived at the archive since. */
+export const LIST_TTL_MS = 60_000
+/** Two instances of a series that are asked for within this time, one by one, make the whole series worth fetching. */
+export const SERIES_INTEREST_MS = 10_000
+/** What is known of the fragments of instances that passed, in bytes. */
+export const MAX_PASSED_BYTES = 32 * 1024 * 1024
+/** Studies and series of which something is known. */
+const MAX_LISTS = 10_000
+
+/** What retrievals have told of studies and series, beside the instances that they brought. */
+export class Experience {
+  readonly #lists: LRUCache<string, readonly InstanceUids[]>
+  readonly #interest: LRUCache<string, Uid>
+  readonly #passed: LRUCache<string, InstanceIndex>
+  /** Series and studies that do not fit: their instances are fetched one by one. */
+  readonly #tooLarge: LRUCache<string, true>
+
+  /** @param ttl of what is kept, in ms */
+  constructor(ttl: number) {
+    this.#lists = new LRUCache({ max: MAX_LISTS, ttl: Math.min(ttl, LIST_TTL_MS) })
+    this.#interest = new LRUCache({ max: MAX_LISTS, ttl: SERIES_INTEREST_MS })
+    this.#tooLarge = new LRUCache({ max: MAX_LISTS, ttl })
+    this.#passed = new LRUCache({ maxSize: MAX_PASSED_BYTES, ttl, sizeCalculation: ({ heldBytes }) => heldBytes })
+  }
+
+  /** A retrieval of a study or series brought all there is. */
+  brought(route: Route, selection: Selection, instances: readonly InstanceUids[]): void {
+    this.#lists.set(routeKey(route, selection), instances)
+  }
+
+  /** What a study or series holds; undefined where that is not known. */
+  listOf(route: Route, selection: Selection): readonly InstanceUids[] | undefined {
+    const { study, series } = selection
+    const own = this.#lists.get(routeKey(route, selection)) ?? this.#lists.get(routeKey(route, { study }))
+    return own?.filter((uids) => series === undefined || uids.series === series)
+  }
+
+  /** A study or series was larger than what is kept of one. */
+  wasTooLarge(route: Route, selection: Selection): void {
+    this.#tooLarge.set(routeKey(route, selection), true)
+  }
+
+  /** An instance was missed; whether another of its series was a moment ago, and the series may be kept. */
+  missed(route: Route, { study, series, sopInstance }: InstanceUids): boolean {
+    const key = routeKey(route, { study, series })
+    if (this.#tooLarge.has(key)) return false
+    const before = this.#interest.get(key)
+    this.#interest.set(key, sopInstance)
+    return before !== undefined && before !== sopInstance
+  }
+
+  /** An instance has come whole and was not kept. */
+  passed(route: Route, instance: InstanceUids & { readonly index: InstanceIndex }): void {
+    if (instance.index.frames) this.#passed.set(instanceKey(route, instance), instance.index)
+  }
+
+  /** The index of an instance that passed. */
+  indexOf(route: Route, uids: InstanceUids): InstanceIndex | undefined {
+    return this.#passed.get(instanceKey(route, uids))
+  }
+
+  /** These instances were stored: what is known of them and their studies is out of date. */
+  forget(source: Source, mode: Mode, stored: readonly InstanceUids[]): void {
+    const studies = new Set(stored.map(({ study }) => study))
+    for (const uids of stored) this.#passed.delete(instanceKey({ source, mode }, uids))
+    for (const key of [...this.#lists.keys()]) {
+      const [name, own, study = ''] = key.split(' ')
+      if (`${name} ${own}` === routeKey({ source, mode }) && studies.has(study)) this.#lists.delete(key)
+    }
+  }
+}
