@@ -78,7 +78,11 @@ export class RequestBody implements AsyncIterableIterator<Bytes> {
     if (this.#begun) return
     this.#begun = true
     const source = this.#source
-    if (source.errored || (source.closed && !source.readableEnded)) {
+    if (source.readableEnded) {
+      this.#isOver = true
+      return
+    }
+    if (source.errored || source.closed) {
       this.#fail(source.errored ?? cutShort())
       return
     }
