@@ -71,7 +71,7 @@ function tlsServer(
     const authorizationError = socket.authorizationError as unknown as string | null | undefined
     socket.destroy()
     // Probes of load balancers open connections and close them again.
-    const code = authorizationError ?? error.code ?? error.message
+    const code = authorizationError ?? error.code ?? 'TLS_FAILED'
     if (code !== 'ECONNRESET') onTlsFailure?.(code, plainAddress(remoteAddress))
   })
   return server
