@@ -5,11 +5,11 @@ import type { InstanceUids, Selection } from '../instance/uids.ts'
 import { instanceKey, routeKey, type Mode, type Route, type Source } from './route.ts'
 
 /** How long the list of what a study or series holds is trusted: new instances may have arrived at the archive since. */
-export const LIST_TTL_MS = 60_000
+const LIST_TTL_MS = 60_000
 /** Two instances of a series that are asked for within this time, one by one, make the whole series worth fetching. */
-export const SERIES_INTEREST_MS = 10_000
+const SERIES_INTEREST_MS = 10_000
 /** What is known of the fragments of instances that passed, in bytes. */
-export const MAX_PASSED_BYTES = 32 * 1024 * 1024
+const MAX_PASSED_BYTES = 32 * 1024 * 1024
 /** Studies and series of which something is known. */
 const MAX_LISTS = 10_000
 

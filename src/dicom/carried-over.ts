@@ -3,11 +3,11 @@ import { isOfEncoding } from './tag.ts'
 
 /** Tells of the tokens of a data set, one after another, which are carried over where it is written anew. */
 export class CarriedOver {
-  #isWithinOther = false
+  #isLeavingOut = false
 
   has(token: ElementToken): boolean {
-    if (token.kind === 'element') this.#isWithinOther = isOfEncoding(token.header.tag)
-    else if (token.kind !== 'value') this.#isWithinOther = false
-    return !this.#isWithinOther
+    if (token.kind === 'element') this.#isLeavingOut = isOfEncoding(token.header.tag)
+    else if (token.kind !== 'value') this.#isLeavingOut = false
+    return !this.#isLeavingOut
   }
 }

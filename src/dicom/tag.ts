@@ -50,4 +50,4 @@ export function isOfEncoding(t: Tag): boolean {
 export const ITEM: Tag = 0xfffee000
 export const ITEM_DELIMITATION: Tag = 0xfffee00d
 export const SEQUENCE_DELIMITATION: Tag = 0xfffee0dd
-export const DATA_SET_TRAILING_PADDING: Tag = 0xfffcfffc
+const DATA_SET_TRAILING_PADDING: Tag = 0xfffcfffc

@@ -112,10 +112,6 @@ export function createApp(options: AppOptions): Hono<HttpEnv> {
   const app = new Hono<HttpEnv>()
   const ahead = new RequestsAhead()
   app.use((c, next) => prepare(c, next, options))
-  app.use((c, next) => {
-    ahead.enter(c.env)
-    return next()
-  })
   if (config.http.cors.origins.length > 0) app.use(crossOrigin(config.http.cors.origins))
   app.use(sameOriginStores(config.http.cors.origins))
   app.get('/livez', (c) => c.text('ok'))
@@ -131,8 +127,8 @@ export function createApp(options: AppOptions): Hono<HttpEnv> {
   })
   app.get('/openapi.json', (c) => c.json(contract))
   app.get(ERROR_PAGE, (c) => c.html(errorPage))
-  mount(app, config.http.basePath, () => archives[0])
-  mount(app, `${config.http.basePath}/aets/:aeTitle`, (c) =>
+  mount(app, ahead, config.http.basePath, () => archives[0])
+  mount(app, ahead, `${config.http.basePath}/aets/:aeTitle`, (c) =>
     archives.find((archive) => archive.config.aeTitle === c.req.param('aeTitle')),
   )
   if (options.pages) app.route('/', options.pages)
@@ -150,7 +146,12 @@ export function createApp(options: AppOptions): Hono<HttpEnv> {
   return app
 }
 
-function mount(app: Hono<HttpEnv>, root: string, find: (c: HttpContext) => Archive | undefined): void {
+function mount(
+  app: Hono<HttpEnv>,
+  ahead: RequestsAhead,
+  root: string,
+  find: (c: HttpContext) => Archive | undefined,
+): void {
   const methods = new Map<string, string[]>()
   for (const { method, path, handle } of Object.values(routes)) {
     methods.set(path, [...(methods.get(path) ?? []), method])
@@ -158,6 +159,7 @@ function mount(app: Hono<HttpEnv>, root: string, find: (c: HttpContext) => Archi
       // Hono answers HEAD by GET: that would fetch a study to throw it away.
       if (c.req.method !== method) throw methodNotAllowed(methods.get(path)!)
       select(c, root, find)
+      ahead.enter(c.env)
       return handle(c)
     })
   }

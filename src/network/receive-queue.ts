@@ -1,3 +1,4 @@
+import { Fifo } from '../dicom/fifo.ts'
 import type { DataPiece } from './pdu.ts'
 
 /** Bytes received and not yet read at which the socket is paused, and at which it goes on. */
@@ -8,8 +9,7 @@ export const PIECE_OVERHEAD_BYTES = 256
 
 /** What has been received and not yet read; tells its source when to pause and when to go on. */
 export class ReceiveQueue {
-  #pieces: DataPiece[] = []
-  #first = 0
+  readonly #pieces = new Fifo<DataPiece>()
   #bytes = 0
   #paused = false
   #dataSetEnds = 0
@@ -20,7 +20,7 @@ export class ReceiveQueue {
   }
 
   get length(): number {
-    return this.#pieces.length - this.#first
+    return this.#pieces.length
   }
 
   /** The last piece of at least one data set is here. */
@@ -38,13 +38,8 @@ export class ReceiveQueue {
   }
 
   shift(): DataPiece | undefined {
-    const piece = this.#pieces[this.#first]
+    const piece = this.#pieces.shift()
     if (piece === undefined) return undefined
-    // Array.shift would move all remaining pieces, each time.
-    if (++this.#first === this.#pieces.length || this.#first === 1024) {
-      this.#pieces = this.#pieces.slice(this.#first)
-      this.#first = 0
-    }
     if (endsDataSet(piece)) this.#dataSetEnds--
     this.#bytes -= piece.bytes.length + PIECE_OVERHEAD_BYTES
     if (this.#paused && this.#bytes <= LOW_WATER_BYTES) {

@@ -1,12 +1,15 @@
 import { channel } from 'node:diagnostics_channel'
 import type { Readable } from 'node:stream'
 import type { Bytes } from '../../dicom/bytes.ts'
+import { Fifo } from '../../dicom/fifo.ts'
 import { RequestError } from '../problem.ts'
 import { MIN_UPLOAD_RATE } from './client-pace.ts'
 
 /** What may wait to be read before the client is held back, and what is left of it when it may go on. */
 export const HIGH_WATER_BYTES = 128 * 1024
 const LOW_WATER_BYTES = 32 * 1024
+/** What a chunk counts for beyond its bytes: a client may send them singly. */
+const CHUNK_OVERHEAD_BYTES = 256
 
 /** Bytes that the parser of HTTP has put into buffers of their own, for who collects by them: src/memory.ts. */
 const buffersMade = channel('dimsegate:buffers-made')
@@ -27,8 +30,7 @@ type Step = IteratorResult<Bytes, undefined>
 export class RequestBody implements AsyncIterableIterator<Bytes> {
   readonly #source: Readable
   readonly #bounds: RequestBodyBounds
-  #chunks: Bytes[] = []
-  #first = 0
+  readonly #chunks = new Fifo<Bytes>()
   #waitingBytes = 0
   #size = 0
   #begun = false
@@ -64,8 +66,10 @@ export class RequestBody implements AsyncIterableIterator<Bytes> {
 
   async return(): Promise<Step> {
     this.#end()
-    this.#chunks = []
-    this.#first = 0
+    // Not as its end: nobody is to take what is left for the whole.
+    this.#reader?.reject(new Error('The request body was left'))
+    this.#reader = undefined
+    this.#chunks.clear()
     this.#source.pause()
     return { done: true, value: undefined }
   }
@@ -90,13 +94,9 @@ export class RequestBody implements AsyncIterableIterator<Bytes> {
   }
 
   #take(): Bytes | undefined {
-    const chunk = this.#chunks[this.#first]
+    const chunk = this.#chunks.shift()
     if (!chunk) return undefined
-    if (++this.#first === this.#chunks.length) {
-      this.#chunks = []
-      this.#first = 0
-    }
-    this.#waitingBytes -= chunk.length
+    this.#waitingBytes -= chunk.length + CHUNK_OVERHEAD_BYTES
     this.#count(chunk)
     if (this.#isPaused && this.#waitingBytes <= LOW_WATER_BYTES && !this.#isOver) {
       this.#isPaused = false
@@ -131,7 +131,7 @@ export class RequestBody implements AsyncIterableIterator<Bytes> {
       return
     }
     this.#chunks.push(chunk)
-    this.#waitingBytes += chunk.length
+    this.#waitingBytes += chunk.length + CHUNK_OVERHEAD_BYTES
     if (this.#waitingBytes < HIGH_WATER_BYTES || this.#isPaused) return
     this.#isPaused = true
     this.#source.pause()

@@ -4,6 +4,7 @@ import { describe, expect, it } from 'vitest'
 import { HIGH_WATER_BYTES, RequestBody } from '../../../src/http/body/request-body.ts'
 import { collect } from '../../support/byte-stream.ts'
 import { eventually } from '../../support/eventually.ts'
+import { collectGarbage } from '../../support/garbage.ts'
 
 const generous = { maxBytes: 1024 * 1024 * 1024, stallTimeout: 10_000 }
 const bytes = (length: number, value = 1): Buffer => Buffer.alloc(length, value)
@@ -46,6 +47,41 @@ describe('a request body', () => {
       await delay(0)
     }
     expect(size).toBe(64 * 16_384)
+  })
+
+  it('is let go as it is read, also where there is always more of it', async () => {
+    const CHUNK = 16_384
+    const source = new PassThrough()
+    const body = new RequestBody(source, generous)
+    const seen: WeakRef<Uint8Array>[] = []
+    source.write(bytes(CHUNK))
+    for (let n = 0; n < 400; n++) {
+      const { value } = await body.next()
+      seen.push(new WeakRef(value!))
+      // Two for one until it is full, then one for one: the list never runs empty.
+      source.write(Buffer.alloc(CHUNK, n))
+      if (!source.isPaused()) source.write(Buffer.alloc(CHUNK, n))
+      await delay(0)
+    }
+    await collectGarbage()
+    expect(seen.filter((ref) => ref.deref() !== undefined).length).toBeLessThan(64)
+  })
+
+  it('that comes byte by byte holds its client back sooner', async () => {
+    const source = new PassThrough({ highWaterMark: 1 })
+    const body = new RequestBody(source, generous)
+    const first = body.next()
+    let count = 0
+    while (!source.isPaused() && ++count < 10_000) source.write(bytes(1))
+    await first
+    expect(count).toBeLessThan(600)
+  })
+
+  it('that is left while somebody waits for it does not look as if it were over', async () => {
+    const body = new RequestBody(new PassThrough(), generous)
+    const next = body.next()
+    await body.return()
+    await expect(next).rejects.toThrow('The request body was left')
   })
 
   it('that is cut short fails, behind what had come', async () => {
