@@ -107,9 +107,14 @@ export class FrameTable {
     this.#ended = true
   }
 
-  /** All fragments behind the Basic Offset Table, so far. */
-  get fragments(): readonly Fragment[] {
-    return this.#slice(0)
+  /** All fragments behind the Basic Offset Table, so far; made as they are looked at, since there may be a million. */
+  get fragments(): Iterable<Fragment> {
+    const [offsets, lengths] = [this.#offsets, this.#lengths]
+    return {
+      *[Symbol.iterator]() {
+        for (let n = 0; n < offsets.length; n++) yield { offset: offsets[n]!, length: lengths[n]! }
+      },
+    }
   }
 
   /**

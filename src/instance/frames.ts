@@ -101,39 +101,50 @@ export function run(source: ReadableDataSet, offset: number, length: number): Si
   return { length, bytes: (from = 0, to = length) => source.bytes(offset + from, offset + Math.min(to, length)) }
 }
 
-/** Fragments, without their item headers. */
-export function joined(source: ReadableDataSet, fragments: readonly Fragment[]): SizedBytes {
-  const length = fragments.reduce((sum, fragment) => sum + fragment.length, 0)
-  return {
-    length,
-    async *bytes(from = 0, to = length) {
-      let at = 0
-      const wanted: Fragment[] = []
-      for (const fragment of fragments) {
-        const [first, end] = [Math.max(from - at, 0), Math.min(to - at, fragment.length)]
-        if (first < end) wanted.push({ offset: fragment.offset + first, length: end - first })
-        at += fragment.length
-      }
-      yield* bytesOf(source, wanted)
-    },
-  }
+/** Fragments in ascending order, without their item headers. */
+export function joined(source: ReadableDataSet, fragments: Iterable<Fragment>): SizedBytes {
+  let length = 0
+  for (const fragment of fragments) length += fragment.length
+  return { length, bytes: (from = 0, to = length) => bytesOf(source, clipped(fragments, from, Math.min(to, length))) }
 }
 
-/** The bytes of runs of a data set that are in ascending order, by one pass over it. */
-async function* bytesOf(source: ReadableDataSet, runs: readonly Fragment[]): AsyncGenerator<Bytes> {
-  const last = runs.at(-1)
-  if (!last) return
-  let position = runs[0]!.offset
-  let index = 0
-  for await (const chunk of source.bytes(position, last.offset + last.length)) {
-    const end = position + chunk.length
-    for (let run = runs[index]; run && run.offset < end; run = runs[index]) {
-      const piece = chunk.subarray(Math.max(0, run.offset - position), run.offset + run.length - position)
-      if (piece.length > 0) yield piece
-      if (run.offset + run.length > end) break
-      index++
+/** What there is of fragments from a byte of them all up to another, and where the last of it ends. */
+function clipped(fragments: Iterable<Fragment>, from: number, to: number): Runs {
+  let [at, start, end] = [0, Infinity, 0]
+  for (const { offset, length } of fragments) {
+    const [first, last] = [Math.max(from - at, 0), Math.min(to - at, length)]
+    if (first < last) {
+      start = Math.min(start, offset + first)
+      end = offset + last
     }
-    position = end
+    at += length
+  }
+  return { fragments, start, end }
+}
+
+/** Fragments in ascending order, and the bytes of the data set that are wanted of them. */
+interface Runs {
+  readonly fragments: Iterable<Fragment>
+  readonly start: number
+  readonly end: number
+}
+
+/** By one pass over the data set. */
+async function* bytesOf(source: ReadableDataSet, { fragments, start, end }: Runs): AsyncGenerator<Bytes> {
+  if (start >= end) return
+  const runs = fragments[Symbol.iterator]()
+  let run = runs.next()
+  let position = start
+  for await (const chunk of source.bytes(start, end)) {
+    const behind = position + chunk.length
+    while (!run.done && run.value.offset < behind) {
+      const { offset, length } = run.value
+      const piece = chunk.subarray(Math.max(0, offset - position), Math.max(0, offset + length - position))
+      if (piece.length > 0) yield piece
+      if (offset + length > behind) break
+      run = runs.next()
+    }
+    position = behind
   }
 }
 
