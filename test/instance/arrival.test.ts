@@ -21,6 +21,7 @@ import {
   HeadTooLargeError,
   MAX_IDENTITY_BYTES,
 } from '../../src/instance/arrival.ts'
+import { MAX_BULK_VALUES } from '../../src/instance/indexer.ts'
 import { collect, collectUntilError, streamOf } from '../support/byte-stream.ts'
 import { byteByByte, chunksOf, cutAt, cuts } from '../support/chunking.ts'
 import { differences } from '../support/dataset-differences.ts'
@@ -277,5 +278,28 @@ describe('an index', () => {
     await collect(arrival)
     expect(arrival.index.heldBytes).toBeLessThan(130_000)
     expect(arrival.index.heldBytes).toBeGreaterThan(100_000)
+  })
+})
+
+describe('bulk values of an instance', () => {
+  /** An overlay is one of any size. */
+  const overlay = element(explicitLittle, 0x60003000, 'OW', Buffer.alloc(2))
+  /** One bulk value is in it. */
+  const head = encode(dataset, ELE).subarray(0, -20_012)
+
+  async function arrived(overlays: number): Promise<Arrival> {
+    const bytes = Buffer.concat([head, Buffer.concat(Array.from({ length: overlays }, () => overlay))])
+    const arrival = await Arrival.begin(streamOf(chunksOf(bytes, 65_536)), ELE, FROM_ARCHIVE)
+    // The bytes of an archive pass on, whatever is known of them.
+    expect((await collect(arrival)).equals(bytes)).toBe(true)
+    return arrival
+  }
+
+  it('are noted up to a number, beyond which the data set is followed no further', async () => {
+    const { index } = await arrived(MAX_BULK_VALUES - 1)
+    expect([index.values.length, index.fault, index.complete]).toEqual([MAX_BULK_VALUES, undefined, true])
+    const { index: tooMany } = await arrived(MAX_BULK_VALUES)
+    expect([tooMany.values.length, tooMany.complete]).toEqual([MAX_BULK_VALUES, false])
+    expect(tooMany.fault).toBeInstanceOf(MalformedDataSetError)
   })
 })

@@ -6,6 +6,7 @@ import {
   PIECE_OVERHEAD_BYTES,
   ReceiveQueue,
 } from '../../src/network/receive-queue.ts'
+import { collectGarbage } from '../support/garbage.ts'
 
 /** A piece that counts for so many bytes. */
 function piece(counts: number, more: Partial<DataPiece> = {}): DataPiece {
@@ -65,5 +66,17 @@ describe('a receive queue', () => {
     const { queue } = watched()
     queue.push(piece(257, { command: true, last: true }))
     expect(queue.holdsDataSetEnd).toBe(false)
+  })
+
+  it('lets go what was read, also where more always waits', async () => {
+    const { queue } = watched()
+    const read: WeakRef<object>[] = []
+    for (let n = 0; n < 4; n++) queue.push(piece(257))
+    for (let n = 0; n < 500; n++) {
+      queue.push(piece(257))
+      read.push(new WeakRef(queue.shift()!))
+    }
+    await collectGarbage()
+    expect(read.filter((one) => one.deref() !== undefined).length).toBeLessThanOrEqual(4)
   })
 })
