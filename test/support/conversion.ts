@@ -35,7 +35,9 @@ export async function get(url: string, accept?: string, headers: Record<string, 
 /** Status and code of a problem document. */
 export function code({ status, type, body }: Got): string {
   expect(type, body.toString('latin1', 0, 200)).toBe('application/problem+json')
-  return `${status} ${(JSON.parse(body.toString()) as { code: string }).code}`
+  const problem = JSON.parse(body.toString()) as { status: number; code: string }
+  expect(problem.status).toBe(status)
+  return `${status} ${problem.code}`
 }
 
 export function parts({ status, type, body }: Got, expected = 200): Part[] {

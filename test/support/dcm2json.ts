@@ -124,13 +124,14 @@ function withoutCarets(names: readonly unknown[]): object[] {
   })
 }
 
-function even(base64: string): Buffer {
+/** A value of odd length, which PS3.5 7.1.1 forbids, is padded by DCMTK as it is read. */
+export function even(base64: string): Buffer {
   const bytes = Buffer.from(base64, 'base64')
   return bytes.length % 2 === 0 ? bytes : Buffer.concat([bytes, Buffer.of(0)])
 }
 
 /** The same number, or neighbours: DCMTK's own conversion to text (OFStandard::ftoa) is off by one unit at times. */
-function nextTo(a: number, b: number): boolean {
+export function nextTo(a: number, b: number): boolean {
   const bits = (n: number): bigint => {
     const view = new DataView(new ArrayBuffer(8))
     view.setFloat64(0, n)

@@ -9,6 +9,7 @@ import { readPart10 } from '../../../src/dicom/part10.ts'
 import { inflate } from '../../../src/dicom/recode.ts'
 import { encodeXml } from '../../../src/dicomweb/encode/xml.ts'
 import { streamOf } from '../../support/byte-stream.ts'
+import { even, nextTo } from '../../support/dcm2json.ts'
 import { turned } from '../../support/dicom-bytes.ts'
 import { findProgram } from '../../support/peers.ts'
 import { daikonFiles, testdataFiles } from '../../support/testdata.ts'
@@ -170,23 +171,6 @@ function sameText(vr: string, ours: string, theirs: string): boolean {
     default:
       return ours === theirs
   }
-}
-
-/** A value of odd length, which PS3.5 7.1.1 forbids, is padded by DCMTK as it is read. */
-function even(base64: string): Buffer {
-  const bytes = Buffer.from(base64, 'base64')
-  return bytes.length % 2 === 0 ? bytes : Buffer.concat([bytes, Buffer.of(0)])
-}
-
-/** The same number, or neighbours: DCMTK's own conversion to text (OFStandard::ftoa) is off by one unit at times. */
-function nextTo(a: number, b: number): boolean {
-  const bits = (n: number): bigint => {
-    const view = new DataView(new ArrayBuffer(8))
-    view.setFloat64(0, n)
-    return view.getBigInt64(0)
-  }
-  const apart = bits(a) - bits(b)
-  return apart >= -1n && apart <= 1n
 }
 
 function excerpt(element: XmlElement): string {

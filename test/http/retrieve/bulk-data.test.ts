@@ -1,4 +1,4 @@
-import { afterEach, describe, expect, it } from 'vitest'
+import { describe, expect, it } from 'vitest'
 import { Attribute } from '../../../src/dicom/attributes.ts'
 import type { Bytes } from '../../../src/dicom/bytes.ts'
 import { Dataset } from '../../../src/dicom/dataset.ts'
@@ -7,7 +7,7 @@ import { part10Header } from '../../../src/dicom/part10.ts'
 import { EXPLICIT_VR_LITTLE_ENDIAN, transferSyntax } from '../../../src/dicom/transfer-syntax.ts'
 import { encodeFrame } from '../../../src/imaging/codecs/encode-frame.ts'
 import type { ImageDescription } from '../../../src/imaging/image-description.ts'
-import { even } from '../../support/conversion.ts'
+import { code, even, get, parts } from '../../support/conversion.ts'
 import { deflate } from '../../support/deflated.ts'
 import {
   CT,
@@ -21,7 +21,7 @@ import {
   type InstanceOptions,
 } from '../../support/dicom-files.ts'
 import { startSetup, type Setup, type SetupOptions } from '../../support/gateway.ts'
-import { readParts, type Part } from '../../support/multipart.ts'
+import { keeper } from '../../support/kept.ts'
 
 const OCTETS = 'application/octet-stream'
 const ELE = `${OCTETS}; transfer-syntax=${Syntax.explicit}`
@@ -43,43 +43,14 @@ const IMAGE: ImageDescription = {
 }
 const H264 = '1.2.840.10008.1.2.4.102'
 
-const setups: Setup[] = []
-
-afterEach(async () => {
-  for (const setup of setups.splice(0)) await setup[Symbol.asyncDispose]()
-})
+const kept = keeper()
 
 async function started(...files: Bytes[]): Promise<Setup> {
   return startedWith({ files })
 }
 
 async function startedWith(options: SetupOptions): Promise<Setup> {
-  const setup = await startSetup(options)
-  setups.push(setup)
-  return setup
-}
-
-interface Got {
-  readonly status: number
-  readonly headers: Awaited<ReturnType<typeof fetch>>['headers']
-  readonly type: string
-  readonly body: Buffer
-}
-
-async function get(url: string, accept?: string, headers: Record<string, string> = {}): Promise<Got> {
-  const response = await fetch(url, { headers: { ...headers, ...(accept !== undefined && { accept }) } })
-  const body = Buffer.from(await response.arrayBuffer())
-  return { status: response.status, headers: response.headers, type: response.headers.get('content-type') ?? '', body }
-}
-
-function parts({ status, type, body }: Got, expected = 200): Part[] {
-  expect(status, body.toString('latin1', 0, 400)).toBe(expected)
-  return readParts(type, body)
-}
-
-function code({ status, type, body }: Got): string {
-  expect(type).toBe('application/problem+json')
-  return `${status} ${(JSON.parse(body.toString()) as { code: string }).code}`
+  return kept(await startSetup(options))
 }
 
 function file(options: InstanceOptions = {}): Buffer {

@@ -10,12 +10,12 @@ import { readable } from '../../support/readable.ts'
 import { frameParts } from '../../../src/http/retrieve/frames.ts'
 import { encodeRle } from '../../../src/imaging/codecs/rle.ts'
 import { collectUntilError } from '../../support/byte-stream.ts'
+import { code, get, parts, type Got } from '../../support/conversion.ts'
 import { deflate } from '../../support/deflated.ts'
 import { explicitLittle } from '../../support/dicom-bytes.ts'
 import { CT, E, I, instanceDataset, instanceFile, S, Syntax, type InstanceOptions } from '../../support/dicom-files.ts'
 import { startSetup, type Setup, type SetupOptions } from '../../support/gateway.ts'
 import { nativeImage, sourceOf, words32 } from '../../support/images.ts'
-import { readParts, type Part } from '../../support/multipart.ts'
 
 const OCTETS = 'application/octet-stream'
 const ELE = `${OCTETS}; transfer-syntax=${Syntax.explicit}`
@@ -66,31 +66,6 @@ function encapsulated(syntax: string, frames: number | undefined, ...fragments: 
     fragments,
     change: (dataset) => frames !== undefined && dataset.set(Attribute.NumberOfFrames, String(frames)),
   })
-}
-
-interface Got {
-  readonly status: number
-  readonly headers: Awaited<ReturnType<typeof fetch>>['headers']
-  readonly type: string
-  readonly body: Buffer
-}
-
-async function get(url: string, accept?: string, headers: Record<string, string> = {}): Promise<Got> {
-  const response = await fetch(url, { headers: { ...headers, ...(accept !== undefined && { accept }) } })
-  const body = Buffer.from(await response.arrayBuffer())
-  return { status: response.status, headers: response.headers, type: response.headers.get('content-type') ?? '', body }
-}
-
-function parts({ status, type, body }: Got): Part[] {
-  expect(status, body.toString('latin1', 0, 400)).toBe(200)
-  return readParts(type, body)
-}
-
-function code({ status, type, body }: Got): string {
-  expect(type).toBe('application/problem+json')
-  const problem = JSON.parse(body.toString()) as { status: number; code: string }
-  expect(problem.status).toBe(status)
-  return `${status} ${problem.code}`
 }
 
 describe('frames of a native image', () => {
