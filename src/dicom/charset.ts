@@ -143,3 +143,6 @@ function fromLatin1(bytes: Bytes): string {
   const buffer = bytes instanceof Buffer ? bytes : Buffer.from(bytes.buffer, bytes.byteOffset, bytes.length)
   return buffer.toString('latin1')
 }
+
+/** Of what names no set (PS3.5 6.1.1). */
+export const DEFAULT_REPERTOIRE = CharacterSet.of([])

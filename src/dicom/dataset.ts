@@ -1,6 +1,6 @@
 import { Attribute } from './attributes.ts'
 import type { Bytes } from './bytes.ts'
-import { CharacterSet } from './charset.ts'
+import { CharacterSet, DEFAULT_REPERTOIRE } from './charset.ts'
 import { dictionaryVr } from './dictionary.ts'
 import { withoutPadding } from './padding.ts'
 import type { Tag } from './tag.ts'
@@ -21,7 +21,6 @@ export interface Element {
 }
 
 const NO_BYTES = new Uint8Array(0)
-const DEFAULT_REPERTOIRE = CharacterSet.of([])
 
 /** A small data set in memory: queries, matches, headers. Values are decoded when asked for. */
 export class Dataset {

@@ -1,6 +1,6 @@
 import { asGiven } from '../dicom/as-given.ts'
 import type { Bytes } from '../dicom/bytes.ts'
-import { CharacterSet } from '../dicom/charset.ts'
+import { DEFAULT_REPERTOIRE } from '../dicom/charset.ts'
 import { withoutPadding } from '../dicom/padding.ts'
 import type { Tag } from '../dicom/tag.ts'
 import type { Uid } from '../dicom/uids.ts'
@@ -127,7 +127,6 @@ const fields: Readonly<Record<FieldName, readonly [Tag, Vr]>> = {
   moveOriginatorAeTitle: [0x00001030, 'AE'],
   moveOriginatorMessageId: [0x00001031, 'US'],
 }
-const DEFAULT_REPERTOIRE = CharacterSet.of([])
 const COMMAND_GROUP_LENGTH: Tag = 0x00000000
 /** Of Implicit VR: tag and length (PS3.5 7.1.3). */
 const ELEMENT_HEADER_BYTES = 8

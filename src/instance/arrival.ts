@@ -1,4 +1,5 @@
 import type { Bytes, ByteStream } from '../dicom/bytes.ts'
+import { Fifo } from '../dicom/fifo.ts'
 import { Inflater } from '../dicom/inflater.ts'
 import { EXPLICIT_VR_LITTLE_ENDIAN, type TransferSyntax } from '../dicom/transfer-syntax.ts'
 import { InstanceReader, type ReadingOptions } from './instance-reader.ts'
@@ -39,11 +40,9 @@ export class Arrival implements AsyncIterableIterator<Bytes> {
   readonly #inflater: Inflater | undefined
   /** A deflated data set passes as it is; only its structure is read. */
   readonly #passesDeflated: boolean
-  #ready: Bytes[] = []
-  /** Bytes of so many chunks of `#ready`, until it is identified. */
-  #counted = 0
+  readonly #ready = new Fifo<Bytes>()
+  /** Bytes that were ever ready; until it is identified none of them is given. */
   #readyBytes = 0
-  #given = 0
   /** Bytes of the data set that have been read, inflated. */
   #read = 0
   #isOver = false
@@ -84,13 +83,8 @@ export class Arrival implements AsyncIterableIterator<Bytes> {
 
   async next(): Promise<IteratorResult<Bytes>> {
     for (;;) {
-      const chunk = this.#ready[this.#given]
-      if (chunk !== undefined) {
-        this.#given++
-        return { done: false, value: chunk }
-      }
-      this.#ready = []
-      this.#given = 0
+      const chunk = this.#ready.shift()
+      if (chunk !== undefined) return { done: false, value: chunk }
       if (this.#failure) throw this.#failure
       if (this.#isOver) return { done: true, value: undefined }
       try {
@@ -104,8 +98,7 @@ export class Arrival implements AsyncIterableIterator<Bytes> {
 
   async return(): Promise<IteratorResult<Bytes>> {
     this.#isOver = true
-    this.#ready = []
-    this.#given = 0
+    this.#ready.clear()
     this.#inflater?.destroy()
     await this.#source.return?.()
     return { done: true, value: undefined }
@@ -118,7 +111,8 @@ export class Arrival implements AsyncIterableIterator<Bytes> {
   async #identify(): Promise<void> {
     const reader = this.#reader
     while (!this.#isOver && !reader.isIdentified) {
-      if (this.#read > MAX_IDENTITY_BYTES || this.#heldBytes > MAX_IDENTITY_BYTES) {
+      // A deflated stream may go on without giving anything.
+      if (this.#read > MAX_IDENTITY_BYTES || this.#readyBytes > MAX_IDENTITY_BYTES) {
         if (reader.isPastIdentity) return
         throw new HeadTooLargeError(MAX_IDENTITY_BYTES)
       }
@@ -135,12 +129,6 @@ export class Arrival implements AsyncIterableIterator<Bytes> {
     return this.#reader.isIdentified || this.#reader.isPastIdentity
   }
 
-  /** A deflated stream may go on without giving anything. */
-  get #heldBytes(): number {
-    for (; this.#counted < this.#ready.length; this.#counted++) this.#readyBytes += this.#ready[this.#counted]!.length
-    return this.#readyBytes
-  }
-
   /** Reads the next chunk of the source, or its end. */
   async #more(): Promise<void> {
     const { value, done } = await this.#source.next()
@@ -154,10 +142,10 @@ export class Arrival implements AsyncIterableIterator<Bytes> {
       } finally {
         this.#inflater?.destroy()
       }
-      if (!this.#passesDeflated) this.#ready.push(...this.#reader.take())
+      if (!this.#passesDeflated) this.#offer(this.#reader.take())
       return
     }
-    if (this.#passesDeflated) this.#ready.push(value)
+    if (this.#passesDeflated) this.#offer([value])
     if (this.#inflater) await this.#inflated(this.#inflater.push(value))
     else this.#push(value)
   }
@@ -170,6 +158,13 @@ export class Arrival implements AsyncIterableIterator<Bytes> {
     this.#read += bytes.length
     this.#reader.push(bytes)
     const taken = this.#reader.take()
-    if (!this.#passesDeflated) for (const chunk of taken) this.#ready.push(chunk)
+    if (!this.#passesDeflated) this.#offer(taken)
+  }
+
+  #offer(chunks: readonly Bytes[]): void {
+    for (const chunk of chunks) {
+      this.#ready.push(chunk)
+      this.#readyBytes += chunk.length
+    }
   }
 }

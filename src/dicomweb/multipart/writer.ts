@@ -2,7 +2,7 @@ import { randomBytes } from 'node:crypto'
 import type { Bytes } from '../../dicom/bytes.ts'
 
 const BOUNDARY_BYTES = 16
-/** The system is asked for random bits of so many boundaries at once: a call for each is a tenth of a viewer's frame. */
+/** The system is asked for random bits of so many boundaries at once: a call for each is a twentieth of what a frame takes. */
 const BOUNDARIES_AT_ONCE = 256
 
 let random = Buffer.alloc(0)
