@@ -1,33 +1,47 @@
 import type { Dataset, Element } from '../../dicom/dataset.ts'
-import { formatTag } from '../../dicom/tag.ts'
+import { formatTag, type Tag } from '../../dicom/tag.ts'
 import type { Value } from '../../dicom/value.ts'
 import type { Vr } from '../../dicom/vr.ts'
 import { contentOf, isOmitted, itemPath, nameGroups, type EncodeOptions } from './encoded-model.ts'
+import type { Repeats } from './repeats.ts'
 
-/** A data set as a DICOM JSON object (PS3.18 F.2), its text in UTF-8 whatever its character set. */
-export function encodeJson(dataset: Dataset, options: EncodeOptions = {}): string {
-  return object(dataset, options, '')
+/**
+ * A data set as a DICOM JSON object (PS3.18 F.2), its text in UTF-8 whatever its character set. What it repeats of the
+ * last one that was written with the same `repeats` is not made again; then no value that is here may have a URI.
+ */
+export function encodeJson(dataset: Dataset, options: EncodeOptions = {}, repeats?: Repeats): string {
+  return object(dataset, options, '', repeats)
 }
 
-function object(dataset: Dataset, options: EncodeOptions, path: string): string {
+function object(dataset: Dataset, options: EncodeOptions, path: string, repeats: Repeats | undefined): string {
   const members: string[] = []
   for (const [t, element] of dataset.entries()) {
     if (isOmitted(t)) continue
-    const key = formatTag(t)
-    members.push(`"${key}":${attribute(dataset, element, options, path + key)}`)
+    const { vr, value } = element
+    const write = (): string => member(dataset, t, element, options, path, repeats)
+    const isRepeatable = repeats !== undefined && value instanceof Uint8Array && !element.omitted
+    members.push(isRepeatable ? repeats.text(t, vr, value, dataset.characterSet, write) : write())
   }
   return `{${members.join(',')}}`
 }
 
-function attribute(dataset: Dataset, element: Element, options: EncodeOptions, path: string): string {
-  const { vr } = element
-  const head = `{"vr":"${vr}"`
-  const content = contentOf(dataset, element, options, path)
+function member(
+  dataset: Dataset,
+  t: Tag,
+  element: Element,
+  options: EncodeOptions,
+  path: string,
+  repeats: Repeats | undefined,
+): string {
+  const key = formatTag(t)
+  const head = `"${key}":{"vr":"${element.vr}"`
+  const content = contentOf(dataset, element, options, path + key)
   switch (content.kind) {
     case 'none':
       return `${head}}`
     case 'items': {
-      const items = content.items.map((item, index) => object(item, options, itemPath(path, index)))
+      const within = repeats?.within(t)
+      const items = content.items.map((item, index) => object(item, options, itemPath(path + key, index), within))
       return `${head},"Value":[${items.join(',')}]}`
     }
     case 'bulkData':
@@ -35,7 +49,7 @@ function attribute(dataset: Dataset, element: Element, options: EncodeOptions, p
     case 'binary':
       return `${head},"InlineBinary":"${content.base64}"}`
     case 'values': {
-      const values = content.values.map((one) => jsonValue(vr, one))
+      const values = content.values.map((one) => jsonValue(element.vr, one))
       // A name of empty component groups alone is no value (PS3.18 F.2.5).
       const isEmpty = values.length === 1 && values[0] === 'null'
       return isEmpty ? `${head}}` : `${head},"Value":[${values.join(',')}]}`

@@ -3,6 +3,7 @@ import type { Bytes } from '../../dicom/bytes.ts'
 import type { Dataset, Element } from '../../dicom/dataset.ts'
 import type { EncodeOptions } from '../../dicomweb/encode/encoded-model.ts'
 import { encodeJson } from '../../dicomweb/encode/json.ts'
+import { Repeats } from '../../dicomweb/encode/repeats.ts'
 import { readMetadata } from '../../dicomweb/metadata.ts'
 import { resourceUrl } from '../../dicomweb/resource.ts'
 import { encodeXml } from '../../dicomweb/encode/xml.ts'
@@ -24,21 +25,29 @@ export async function retrieveMetadata(c: HttpContext): Promise<Response> {
     const instances = cache.retrieve(archive, selection, { compressed: true, lingers: true }, { signal })
     return selection.instance === undefined ? instances : first(instances)
   }
+  const repeats = new Repeats()
+  const partOf: PartOf = (metadata, options) =>
+    part(isXml ? encodeXml(metadata, options) : encodeJson(metadata, options, repeats))
   const parts = found
-    ? delivery.parts(foundMetadata(archive, selection, { signal }), (metadata) => document(metadata, {}, isXml))
-    : delivery.parts(retrieved(), (instance) => partOf(instance, base, isXml))
+    ? delivery.parts(foundMetadata(archive, selection, { signal }), async function* (metadata) {
+        yield partOf(metadata, {})
+      })
+    : delivery.parts(retrieved(), (instance) => partsOf(instance, base, partOf))
   const headers = found ? { Warning: [`299 ${base}: ${FOUND_ONLY}`] } : {}
   if (isXml) return delivery.sendMultipart(c, parts, headers)
   return delivery.send(c, array(parts), { 'Content-Type': type, ...headers })
 }
 
-async function* partOf(instance: CachedInstance, base: string, isXml: boolean): AsyncGenerator<Part> {
+/** Metadata in the form that was asked for. */
+type PartOf = (metadata: Dataset, options: EncodeOptions) => Part
+
+async function* partsOf(instance: CachedInstance, base: string, partOf: PartOf): AsyncGenerator<Part> {
   const { study, series, sopInstance } = instance
   const url = resourceUrl(base, { study, series, instance: sopInstance })
   const metadata = await readMetadata(instance.headBody, instance.syntax, instance.received)
   const bulkDataUri = (path: string, { omitted }: Element): string | undefined =>
     omitted ? `${url}/bulkdata/${path}` : undefined
-  yield* document(metadata, { bulkDataUri }, isXml)
+  yield partOf(metadata, { bulkDataUri })
 }
 
 /** There is one: its header is here long before the archive has sent its pixels, and says that there are no others. */
@@ -49,9 +58,8 @@ async function* first<T>(items: AsyncIterable<T>): AsyncGenerator<T> {
   }
 }
 
-async function* document(metadata: Dataset, options: EncodeOptions, isXml: boolean): AsyncGenerator<Part> {
-  const text = isXml ? encodeXml(metadata, options) : encodeJson(metadata, options)
-  yield { headers: { 'Content-Type': 'application/dicom+xml' }, body: once(Buffer.from(text)) }
+function part(text: string): Part {
+  return { headers: { 'Content-Type': 'application/dicom+xml' }, body: once(Buffer.from(text)) }
 }
 
 async function* once(bytes: Bytes): AsyncGenerator<Bytes> {

@@ -5,6 +5,7 @@ import { Attribute } from '../../dicom/attributes.ts'
 import { vrFor, type Dataset } from '../../dicom/dataset.ts'
 import { formatTag } from '../../dicom/tag.ts'
 import { encodeJson } from '../../dicomweb/encode/json.ts'
+import { Repeats } from '../../dicomweb/encode/repeats.ts'
 import { closing, newBoundary, partHeader, relatedType } from '../../dicomweb/multipart/writer.ts'
 import { resourceUrl } from '../../dicomweb/resource.ts'
 import { encodeXml } from '../../dicomweb/encode/xml.ts'
@@ -175,9 +176,10 @@ async function* inXml(
 }
 
 async function* inJson(results: AsyncIterable<Dataset>, request: SearchRequest, base: string): AsyncGenerator<Bytes> {
+  const repeats = new Repeats()
   let separator = '['
   for await (const result of results) {
-    yield Buffer.from(separator + encodeJson(complete(result, request, base)))
+    yield Buffer.from(separator + encodeJson(complete(result, request, base), {}, repeats))
     separator = ','
   }
   yield Buffer.from(separator === '[' ? '[]' : ']')
