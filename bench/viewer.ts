@@ -55,23 +55,36 @@ export const viewerScenarios: readonly Scenario[] = [
 /** One opening of the series at a DICOMweb server, checked for every frame's size. */
 async function opening(url: string, study: BenchStudy, resources: AsyncDisposableStack): Promise<() => Promise<Turn>> {
   const series = `${url}/studies/${study.study}/series/${study.study}.1`
-  const folder = resources.use(await mkdtempDisposable(join(tmpdir(), 'dimsegate-bench-')))
-  const list = join(folder.path, 'frames')
   const { body } = await curl(`${series}/metadata`, [], true)
   const metadata = JSON.parse(body) as Record<string, { Value: string[] }>[]
   if (metadata.length !== study.files.length) throw new Error(`${series} has ${metadata.length} instances`)
   const urls = metadata.map((one) => `${series}/instances/${one['00080018']!.Value[0]!}/frames/1`)
-  await writeFile(list, urls.map((one) => `url = "${one}"\noutput = "/dev/null"\n`).join(''))
-  const report = '%{http_code} %{size_download}\n'
-  const frames = ['-sS', '--parallel', '--parallel-max', AT_ONCE, '--parallel-immediate', '-H', FRAMES, '-w', report]
+  const frames = await fetchOfFrames(urls, study.pixelBytes, resources)
   return async () => {
     const first = await curl(`${series}/metadata`, [])
-    const { seconds, output } = await timed('curl', [...frames, '--config', list], true)
+    return { seconds: first.seconds + (await frames()), firstByteSeconds: first.firstByteSeconds }
+  }
+}
+
+/** Fetches frames as a viewer does and gives the seconds that it took, checked that each has as many bytes as are said. */
+export async function fetchOfFrames(
+  urls: readonly string[],
+  bytes: number,
+  resources: AsyncDisposableStack,
+): Promise<() => Promise<number>> {
+  const folder = resources.use(await mkdtempDisposable(join(tmpdir(), 'dimsegate-bench-')))
+  const list = join(folder.path, 'frames')
+  await writeFile(list, urls.map((one) => `url = "${one}"\noutput = "/dev/null"\n`).join(''))
+  const report = '%{http_code} %{size_download}\n'
+  const parallel = ['--parallel', '--parallel-max', AT_ONCE, '--parallel-immediate']
+  const args = ['-sS', ...parallel, '-H', FRAMES, '-w', report, '--config', list]
+  return async () => {
+    const { seconds, output } = await timed('curl', args, true)
     const good = output.split('\n').filter((line) => {
       const [status, size] = line.split(' ').map(Number)
-      return status === 200 && size! >= study.pixelBytes
+      return status === 200 && size! >= bytes
     })
-    if (good.length !== urls.length) throw new Error(`${good.length} of ${urls.length} frames came from ${url}`)
-    return { seconds: first.seconds + seconds, firstByteSeconds: first.firstByteSeconds }
+    if (good.length !== urls.length) throw new Error(`${good.length} of ${urls.length} frames came`)
+    return seconds
   }
 }
