@@ -9,6 +9,7 @@ import type { RequestEvent } from './http/app.ts'
 import type { ImagingPool } from './imaging/pool/imaging-pool.ts'
 import { AssociationRejectedError } from './network/errors.ts'
 import type { Archive } from './pacs/archive.ts'
+import { habitSentences, type HabitEvent } from './pacs/habits.ts'
 import type { ListenerEvent, RefusedStoreEvent } from './pacs/delivery/events.ts'
 
 export interface Telemetry {
@@ -34,6 +35,7 @@ export function startTelemetry(
   const stops = [
     logRequests(log, registry),
     logAssociations(log, registry),
+    logHabits(log),
     logRefusals(log, registry),
     logListener(log),
   ]
@@ -100,6 +102,13 @@ function logAssociations(log: Logger, registry: Registry): () => void {
     events.inc({ archive, event })
     const isRoutine = event === 'opened' || event === 'closed'
     log[isRoutine ? 'debug' : 'warn']({ archive, event, ...errorFields(error) }, 'association')
+  })
+}
+
+function logHabits(log: Logger): () => void {
+  return listen('dimsegate:habit', (message) => {
+    const { archive, habit } = message as HabitEvent
+    log.warn({ archive, habit, what: habitSentences[habit] }, 'habit of an archive')
   })
 }
 

@@ -156,6 +156,7 @@ const quirks = z.strictObject({
     .optional()
     .describe('Role selection offered for storage classes in C-GET: SCP only, or SCU and SCP'),
   singleUidLists: bool.optional().describe('The archive cannot match lists of UIDs'),
+  wrongCounts: bool.optional().describe('Numbers of instances that the archive tells are not to be believed'),
   uppercaseNames: bool.optional().describe('The archive matches person names in capitals only'),
   looseMatching: bool.optional().describe('Matches of the archive that do not fit the keys are wanted: show them'),
   noExtendedNegotiation: bool.optional().describe('The archive drops associations that offer extended negotiation'),

@@ -7,6 +7,8 @@ import { collect } from './collect.ts'
 import type { CommandOf } from './command.ts'
 import { Status } from './status.ts'
 
+type RetrieveResponse = CommandOf<'C-GET-RSP' | 'C-MOVE-RSP'>
+
 /** How a C-GET or C-MOVE ended. The counters are the peer's own and may be missing (PS3.7 9.1.3). */
 export interface RetrieveEnd {
   readonly kind: 'end'
@@ -14,22 +16,31 @@ export interface RetrieveEnd {
   readonly completed: number | undefined
   readonly failed: number | undefined
   readonly warning: number | undefined
+  /** The most sub-operations that any of the responses counted, done or not. */
+  readonly counted: number
   readonly failedInstances: readonly Uid[]
-  readonly response: CommandOf<'C-GET-RSP' | 'C-MOVE-RSP'>
+  readonly response: RetrieveResponse
 }
 
 /**
- * The end that a final response tells, with the instances it lists as failed.
+ * The end that a final response tells, with the instances it lists as failed; `countedBefore` by those in front of it.
  * @throws what ends the association: an end that did not come whole is none
  */
 export async function retrieveEnd(
-  response: CommandOf<'C-GET-RSP' | 'C-MOVE-RSP'>,
+  response: RetrieveResponse,
   data: ByteStream | undefined,
   syntax: TransferSyntax,
+  countedBefore: number,
 ): Promise<RetrieveEnd> {
   const { status, completed, failed, warning } = response
+  const counted = Math.max(countedBefore, subOperationsOf(response))
   const failedInstances = data !== undefined && status !== Status.success ? await failedList(data, syntax) : []
-  return { kind: 'end', status, completed, failed, warning, failedInstances, response }
+  return { kind: 'end', status, completed, failed, warning, counted, failedInstances, response }
+}
+
+/** How many sub-operations a response counts (PS3.7 9.3.3.2). */
+export function subOperationsOf({ remaining = 0, completed = 0, failed = 0, warning = 0 }: RetrieveResponse): number {
+  return remaining + completed + failed + warning
 }
 
 async function failedList(data: ByteStream, syntax: TransferSyntax): Promise<Uid[]> {

@@ -10,7 +10,7 @@ import type { Wait } from '../network/waiters.ts'
 import { collect } from './collect.ts'
 import { Priority, type Command, type CommandOf } from './command.ts'
 import { MessageReader, type DataStream, type Message } from './message.ts'
-import { retrieveEnd, type RetrieveEnd } from './retrieve-end.ts'
+import { retrieveEnd, subOperationsOf, type RetrieveEnd } from './retrieve-end.ts'
 import { sendMessage } from './send-message.ts'
 import { Status, statusClass, StatusError } from './status.ts'
 import { StoreToAnswer } from './store-to-answer.ts'
@@ -123,6 +123,7 @@ export class Scu {
     const wait = waitFor('C-GET response', operation)
     const messageId = await this.#ask('C-GET-RQ', context, identifier, operation, wait)
     let over = false
+    let counted = 0
     let unanswered: StoreToAnswer | undefined
     try {
       for (;;) {
@@ -144,9 +145,10 @@ export class Scu {
           continue
         }
         if (command.type !== 'C-GET-RSP') throw this.#breach(`${command.type} during a C-GET`)
+        if (command.messageIdBeingRespondedTo === messageId) counted = Math.max(counted, subOperationsOf(command))
         if (statusClass(command.status) === 'pending') continue
         over = true
-        yield await retrieveEnd(command, message.data, this.#syntax(message))
+        yield await retrieveEnd(command, message.data, this.#syntax(message), counted)
         return
       }
     } finally {
@@ -176,15 +178,17 @@ export class Scu {
       hasDataSet: true,
     }
     let over = false
+    let counted = 0
     try {
       await this.#send(context, request, encodeDataset(identifier, transferSyntax(context.transferSyntax)), wait)
       for (;;) {
         const message = await this.#message(wait)
         const { command } = message
         if (command.type !== 'C-MOVE-RSP') throw this.#breach(`${command.type} during a C-MOVE`)
+        if (command.messageIdBeingRespondedTo === messageId) counted = Math.max(counted, subOperationsOf(command))
         if (statusClass(command.status) === 'pending') continue
         over = true
-        return await retrieveEnd(command, message.data, this.#syntax(message))
+        return await retrieveEnd(command, message.data, this.#syntax(message), counted)
       }
     } finally {
       if (!over) await this.#cancel(context, messageId, 'C-MOVE-RSP')

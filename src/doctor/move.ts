@@ -116,7 +116,8 @@ async function moveWithin(
     const done = destination.expect({
       archiveAeTitle: aeTitle,
       callingAeTitle,
-      messageId,
+      isOf: (id) => id === messageId,
+      refused: () => undefined,
       selection: { study, series, instance },
       lacks: () => seen.arrival === undefined,
       deliver: async ({ body, syntax }) => {

@@ -13,6 +13,7 @@ import type { TlsOptions } from '../network/transport.ts'
 import type { Call } from './call.ts'
 import { ContextLimit } from './pool/context-limit.ts'
 import { contextOf, findProposal } from './contexts.ts'
+import { Habits } from './habits.ts'
 import type { Instance } from './instance.ts'
 import { AssociationPool } from './pool/pool.ts'
 import { withDefaultCharset } from './search/default-charset.ts'
@@ -45,6 +46,7 @@ export class Archive implements AsyncDisposable {
   readonly #fuzzyFind: Proposal
   readonly #contexts: ContextLimit
   readonly #retriever: Retriever
+  readonly #habits: Habits
 
   private constructor(config: ArchiveConfig, destination: MoveDestination, tls: TlsOptions | undefined) {
     this.config = config
@@ -59,6 +61,7 @@ export class Archive implements AsyncDisposable {
     this.#contexts = new ContextLimit(config.quirks.maxContexts ?? MAX_CONTEXTS, (error) =>
       publishAssociation({ archive: config.name, event: 'fewer-contexts', error }),
     )
+    this.#habits = new Habits(config.name)
     const source: MoveSource = {
       archive: config.name,
       pool: this.#pool,
@@ -66,6 +69,8 @@ export class Archive implements AsyncDisposable {
       contexts: this.#contexts,
       roles: config.quirks.getRoles ?? 'scp',
       singleUidLists: config.quirks.singleUidLists === true,
+      wrongCounts: config.quirks.wrongCounts === true,
+      habits: this.#habits,
       timeout: config.timeouts.response,
       destination,
       aeTitle: config.aeTitle,

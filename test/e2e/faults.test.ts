@@ -679,7 +679,7 @@ describe('an archive that breaks the protocol', () => {
     await expectSettled(fixture)
   })
 
-  test('by another instance than the one asked for: 404, and nothing of it', async () => {
+  test('by another instance than the one asked for, which it lists: 502, and nothing of it', async () => {
     const other = sliceDataset({ study: '9.9', series: '9.9.9' })
     const fixture = await start({
       ...good(),
@@ -692,7 +692,7 @@ describe('an archive that breaks the protocol', () => {
       },
     })
     const answer = await fixture.retrieve(INSTANCE)
-    expect(answer.status).toBe(404)
+    expect(answer.status).toBe(502)
     expect(answer.body!.includes('9.9.9')).toBe(false)
     await expectSettled(fixture)
   })

@@ -9,9 +9,10 @@ export function expecting(destination: MoveDestination, more: Partial<ExpectedMo
   destination.expect({
     archiveAeTitle: 'PACS',
     callingAeTitle: 'DIMSEGATE',
-    messageId: 7,
+    isOf: (messageId) => messageId === 7,
     selection: { study: STUDY },
     lacks: () => true,
+    refused: () => undefined,
     deliver: async ({ sopInstance, body }) => {
       await collect(body)
       delivered.push(sopInstance)

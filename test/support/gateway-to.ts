@@ -13,10 +13,11 @@ export function archiveAt({ host, port }: ArchiveAddress, settings: object = {})
   return { name: 'main', aeTitle: 'PACS', host, port, ...settings }
 }
 
-/** A gateway on a free port before one archive, without a log. */
+/** A gateway on a free port before one archive, without a log and a DICOM listener unless `others` has one. */
 export function gatewayTo(address: ArchiveAddress, settings: object = {}, others: object = {}): Promise<Gateway> {
   const archives = [archiveAt(address, settings)]
-  return startGateway(parseConfig({ http: { port: 0 }, archives, log: { level: 'silent' }, ...others }))
+  const defaults = { http: { port: 0 }, dimse: { enabled: false }, log: { level: 'silent' } }
+  return startGateway(parseConfig({ ...defaults, archives, ...others }))
 }
 
 export function configOf(address: ArchiveAddress, settings: object = {}): ArchiveConfig {

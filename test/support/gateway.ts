@@ -56,7 +56,8 @@ function archiveConfig({ pacs = {}, timeouts, search }: SetupOptions): object {
   return { ...pacs, ...(timeouts && { timeouts }), ...(search && { search }) }
 }
 
-/** A gateway in front of archives that may not be there; it logs nothing. */
+/** A gateway in front of archives that may not be there; it logs nothing, and has no DICOM listener. */
 export function startGatewayFor(archives: readonly object[], http: object = {}, cache: object = {}): Promise<Gateway> {
-  return startGateway(parseConfig({ http: { port: 0, ...http }, archives, cache, log: { level: 'silent' } }))
+  const dimse = { enabled: false }
+  return startGateway(parseConfig({ http: { port: 0, ...http }, dimse, archives, cache, log: { level: 'silent' } }))
 }

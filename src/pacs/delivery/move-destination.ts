@@ -22,7 +22,7 @@ import {
 import type { Deliverer } from './deliverer.ts'
 import { publishListener, publishRefusal, type RefusalReason } from './events.ts'
 import { ListenerError } from './listener-error.ts'
-import { matchingMove, placeOf, type ExpectedMove } from './match.ts'
+import { matchingMove, misledMove, placeOf, type ExpectedMove } from './match.ts'
 
 /** Storage associations open at once, of all archives together. */
 export const MAX_STORAGE_ASSOCIATIONS = 64
@@ -38,6 +38,8 @@ export interface DestinationLimits {
   readonly artim?: number
   /** Milliseconds; IDLE_TIMEOUT_MS unless told. */
   readonly idle?: number
+  /** Milliseconds that stragglers of a C-MOVE have; those of MoveAttempt unless told. */
+  readonly straggler?: number
 }
 
 interface DestinationOptions {
@@ -80,6 +82,11 @@ export class MoveDestination implements AsyncDisposable {
   static async open(config: Config['dimse']): Promise<MoveDestination> {
     const isSecured = config.tls !== null && config.enabled !== false
     return new MoveDestination(config, { tls: isSecured ? await readListenerTls(config.tls) : undefined })
+  }
+
+  /** See DestinationLimits. */
+  get stragglerGrace(): number | undefined {
+    return this.#limits.straggler
   }
 
   /** Whether archives may deliver at all. */
@@ -199,6 +206,7 @@ export class MoveDestination implements AsyncDisposable {
     const isNamed = isNamedWell(incoming, identity)
     const move = isNamed ? matchingMove(moves, incoming, identity) : undefined
     if (!move) {
+      misledMove(moves, incoming)?.refused()
       await arrival.return()
       return isNamed ? refuse('unexpected', Status.notAuthorized) : refuse('unreadable', Status.cannotUnderstand)
     }

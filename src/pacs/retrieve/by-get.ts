@@ -1,11 +1,12 @@
 import type { Uid } from '../../dicom/uids.ts'
+import type { Selection } from '../../instance/uids.ts'
 import { statusClass } from '../../dimse/status.ts'
 import { syntaxRuns } from '../contexts.ts'
 import type { Instance } from '../instance.ts'
 import { climb } from './climb.ts'
 import { attemptGet, isComplete, type GetEnd, type Offer } from './get-attempt.ts'
 import { GET_LADDER, type GetRung } from './ladder.ts'
-import { learnClasses } from './learn.ts'
+import { classesOfSeries, classOfInstance } from './learn.ts'
 import { isLeft, type Batch, type MissingOfSeries } from './missing.ts'
 import type { Retrieval } from './retrieval.ts'
 
@@ -18,11 +19,12 @@ import type { Retrieval } from './retrieval.ts'
  */
 export async function* retrieveByGet(retrieval: Retrieval, compressed: boolean): AsyncGenerator<Instance> {
   const { selection } = retrieval
-  const classes = await learnClasses(retrieval)
+  const classes = selection.instance === undefined ? await classesOfSeries(retrieval) : await classOfInstance(retrieval)
   const offer = { classes, compressed, others: selection.instance === undefined || classes.length === 0 }
   const climber = {
-    whole: () => attemptGet(retrieval, { selection, instances: [] }, offer),
+    all: (of: Selection) => attemptGet(retrieval, { selection: of, instances: [] }, offer),
     isComplete: (end: GetEnd) => isComplete(end, retrieval.received),
+    unseen: ({ counted, arrived, foreign, malformed }: GetEnd) => counted - arrived - foreign - malformed,
     batch: (batch: Batch, rungs: readonly GetRung[]) => new BatchClimb(retrieval, batch, compressed).climb(rungs),
   }
   yield* climb(GET_LADDER, climber, retrieval)

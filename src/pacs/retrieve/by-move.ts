@@ -1,11 +1,12 @@
-import type { RetrieveEnd } from '../../dimse/scu.ts'
+import type { Selection } from '../../instance/uids.ts'
 import { statusClass } from '../../dimse/status.ts'
 import type { Instance } from '../instance.ts'
 import { climb } from './climb.ts'
+import { foresee } from './foresee.ts'
 import { MOVE_LADDER, type MoveRung } from './ladder.ts'
 import { isLeft, type Batch } from './missing.ts'
-import { attemptMove, broughtBy } from './move-attempt.ts'
-import type { Received } from './received.ts'
+import { attemptMove, type MoveEnd } from './move-attempt.ts'
+import { MoveInbox } from './move-inbox.ts'
 import type { MoveSource, Retrieval } from './retrieval.ts'
 
 /**
@@ -16,30 +17,36 @@ import type { MoveSource, Retrieval } from './retrieval.ts'
  */
 export async function* retrieveByMove(retrieval: Retrieval<MoveSource>): AsyncGenerator<Instance> {
   const { selection, received } = retrieval
+  // Only who knows how many there are can tell whether more is to be waited for.
+  if (received.size === 0 && selection.instance === undefined) await foresee(retrieval)
+  using inbox = new MoveInbox(retrieval)
   const climber = {
-    whole: () => attemptMove(retrieval, { selection, instances: [] }),
-    isComplete: (end: RetrieveEnd) => isComplete(end, received),
-    batch: (batch: Batch, rungs: readonly MoveRung[]) => climbBatch(retrieval, batch, rungs),
+    all: (of: Selection) => attemptMove(retrieval, { selection: of, instances: [] }, inbox),
+    isComplete,
+    unseen: ({ counted, arrived }: MoveEnd) => counted - arrived,
+    batch: (batch: Batch, rungs: readonly MoveRung[]) => climbBatch(retrieval, inbox, batch, rungs),
   }
   yield* climb(MOVE_LADDER, climber, retrieval)
 }
 
-/** The counts are right, and there is something. */
-function isComplete(end: RetrieveEnd, received: Received): boolean {
+/** The archive counts neither more nor less than came. */
+function isComplete(end: MoveEnd): boolean {
   if (statusClass(end.status) !== 'success' || (end.failed ?? 0) > 0) return false
-  return received.size > 0 && broughtBy(end) === received.size
+  return end.arrived === (end.completed ?? 0) + (end.warning ?? 0)
 }
 
 async function* climbBatch(
   retrieval: Retrieval<MoveSource>,
+  inbox: MoveInbox,
   { of: { series }, instances }: Batch,
   rungs: readonly MoveRung[],
-): AsyncGenerator<Instance, RetrieveEnd | undefined> {
-  let last: RetrieveEnd | undefined
+): AsyncGenerator<Instance, MoveEnd | undefined> {
+  let last: MoveEnd | undefined
   for (const _ of rungs) {
     const left = instances.filter((uid) => isLeft(retrieval, series, uid))
     if (left.length === 0) break
-    last = yield* attemptMove(retrieval, { selection: { study: retrieval.selection.study, series }, instances: left })
+    const selection = { study: retrieval.selection.study, series }
+    last = yield* attemptMove(retrieval, { selection, instances: left }, inbox)
   }
   return last
 }

@@ -117,9 +117,9 @@ async function* counted<T>(source: AsyncIterable<T>, done: () => void): AsyncGen
 export function isComplete(end: GetEnd, received: Received): boolean {
   const kind = statusClass(end.status)
   // We did not cancel it.
-  if (kind === 'failure' || kind === 'cancel' || end.malformed > 0) return false
+  if (kind === 'failure' || kind === 'cancel' || end.malformed > 0 || received.size === 0) return false
   // It counts more than it sent, or sent something else instead.
-  if ((end.completed ?? 0) > end.arrived + end.foreign || (end.foreign > 0 && received.size > 0)) return false
-  if (end.status === Status.subOperationsWithFailures) return (end.failed ?? 1) === 0 && received.size > 0
+  if ((end.completed ?? 0) > end.arrived + end.foreign || end.foreign > 0) return false
+  if (end.status === Status.subOperationsWithFailures) return (end.failed ?? 1) === 0
   return (end.failed ?? 0) === 0
 }

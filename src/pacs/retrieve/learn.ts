@@ -2,26 +2,35 @@ import { Attribute } from '../../dicom/attributes.ts'
 import { isUid, type Uid } from '../../dicom/uids.ts'
 import { isAskable, returnKey, selectionKeys, type Key, type Query } from '../search/query.ts'
 import { NoSuchInstanceError } from './errors.ts'
+import { foresee } from './foresee.ts'
 import { classesOfModality } from './modality-classes.ts'
 import type { Retrieval } from './retrieval.ts'
+import { told } from './told.ts'
 
 /** Of an instance whose class the archive does not tell, or tells by what is no UID: any context may fit. */
 const UNTOLD = ''
 
+/** The SOP class of the selected instance; none where it is not told. @throws NoSuchInstanceError */
+export async function classOfInstance(retrieval: Retrieval): Promise<Uid[]> {
+  const { study, series, instance } = retrieval.selection
+  const sopClass = await classOf(retrieval, selectionKeys(study, series, [instance!]))
+  if (sopClass === undefined) throw new NoSuchInstanceError()
+  return sopClass === UNTOLD ? [] : [sopClass]
+}
+
 /**
- * The SOP classes of a selection, as far as a small query tells: of an instance its own; of series those that their
- * modalities are made of, or where a modality says too little, the class of one of its instances.
+ * The SOP classes of the selected series, as far as small queries tell: those that their modalities are made of, or where a
+ * modality says too little, the class of one of its instances.
  * @throws NoSuchInstanceError
  */
-export async function learnClasses(retrieval: Retrieval): Promise<Uid[]> {
-  const { study, series, instance } = retrieval.selection
-  if (instance !== undefined) {
-    const sopClass = await classOf(retrieval, selectionKeys(study, series, [instance]))
-    if (sopClass === undefined) throw new NoSuchInstanceError()
-    return sopClass === UNTOLD ? [] : [sopClass]
-  }
+export async function classesOfSeries(retrieval: Retrieval): Promise<Uid[]> {
+  const { study } = retrieval.selection
+  const { series, isAll } = await foresee(retrieval)
+  if (series.length === 0 && isAll) throw new NoSuchInstanceError()
+  // A series of each modality.
+  const byModality = new Map(series.map(({ uid, modality }) => [modality ?? '', uid]))
   const classes = new Set<Uid>()
-  for (const [modality, uid] of await seriesByModality(retrieval)) {
+  for (const [modality, uid] of byModality) {
     const likely = classesOfModality(modality)
     if (likely) for (const sopClass of likely) classes.add(sopClass)
     else if (isAskable(uid)) {
@@ -33,25 +42,14 @@ export async function learnClasses(retrieval: Retrieval): Promise<Uid[]> {
   return [...classes]
 }
 
-/** A series of each modality. @throws NoSuchInstanceError where there is none */
-async function seriesByModality({ selection, source, call }: Retrieval): Promise<Map<string, Uid>> {
-  const { study, series } = selection
-  const found = new Map<string, Uid>()
-  const keys = [returnKey(Attribute.Modality, 'CS'), ...selectionKeys(study, series)]
-  if (series === undefined) keys.push(returnKey(Attribute.SeriesInstanceUID, 'UI'))
-  for await (const match of source.find({ level: 'SERIES', keys }, call)) {
-    found.set(match.string(Attribute.Modality) ?? '', match.string(Attribute.SeriesInstanceUID) ?? series ?? '')
-  }
-  if (found.size === 0) throw new NoSuchInstanceError()
-  return found
-}
-
-/** The SOP class of the first instance that matches; the query is ended behind it. */
-async function classOf({ source, call }: Retrieval, keys: readonly Key[]): Promise<Uid | undefined> {
+/** The SOP class of the first instance that matches; the query is ended behind it. Undefined where there is none. */
+async function classOf(retrieval: Retrieval, keys: readonly Key[]): Promise<Uid | undefined> {
   const query: Query = { level: 'IMAGE', keys: [returnKey(Attribute.SOPClassUID, 'UI'), ...keys] }
-  for await (const match of source.find(query, call)) {
-    const told = match.string(Attribute.SOPClassUID)
-    return told !== undefined && isUid(told) ? told : UNTOLD
-  }
-  return undefined
+  let found: Uid | undefined
+  const isTold = await told(retrieval, query, (match) => {
+    const sopClass = match.string(Attribute.SOPClassUID)
+    found = sopClass !== undefined && isUid(sopClass) ? sopClass : UNTOLD
+    return false
+  })
+  return found ?? (isTold ? undefined : UNTOLD)
 }

@@ -1,8 +1,10 @@
 import { Attribute } from '../../dicom/attributes.ts'
 import { isUid, type Uid } from '../../dicom/uids.ts'
 import { isAskable, returnKey, selectionKeys } from '../search/query.ts'
+import { foresee } from './foresee.ts'
 import { classesOfModality } from './modality-classes.ts'
 import type { Retrieval } from './retrieval.ts'
+import { told } from './told.ts'
 
 /** UIDs in one identifier: some archives bound its length, and a miss costs a whole try. */
 export const UIDS_PER_RETRY = 100
@@ -18,6 +20,8 @@ export interface MissingOfSeries {
 /** Of all that the archive lists, what has not come. */
 export interface Missing {
   readonly series: readonly MissingOfSeries[]
+  /** The archive has answered that there is nothing of the selection, not even an empty series. */
+  readonly isNothing: boolean
   /** Series that cannot be asked for, by their UIDs: nobody knows whether all of them has come. */
   readonly unlisted: readonly Uid[]
 }
@@ -31,44 +35,41 @@ export interface Batch {
 export async function listMissing(retrieval: Retrieval): Promise<Missing> {
   const series: MissingOfSeries[] = []
   const unlisted: Uid[] = []
-  for (const [uid, modality] of await modalitiesOfSeries(retrieval)) {
+  const foreseen = await foresee(retrieval)
+  let { isAll } = foreseen
+  for (const { uid, modality } of foreseen.series) {
     if (!isAskable(uid)) {
       unlisted.push(uid)
       continue
     }
-    const instances = await missingInstances(retrieval, uid)
+    const { instances, isTold } = await missingInstances(retrieval, uid)
+    isAll &&= isTold
     if (instances.size === 0) continue
     series.push({ series: uid, likely: classesOfModality(modality) ?? classesOfModality('OT')!, instances })
   }
-  return { series, unlisted }
-}
-
-async function modalitiesOfSeries({ selection, source, call }: Retrieval): Promise<Map<Uid, string | undefined>> {
-  const keys = [returnKey(Attribute.Modality, 'CS'), ...selectionKeys(selection.study, selection.series)]
-  if (selection.series === undefined) keys.push(returnKey(Attribute.SeriesInstanceUID, 'UI'))
-  const modalities = new Map<Uid, string | undefined>()
-  for await (const match of source.find({ level: 'SERIES', keys }, call)) {
-    const uid = match.string(Attribute.SeriesInstanceUID) ?? selection.series
-    if (uid !== undefined) modalities.set(uid, match.string(Attribute.Modality))
-  }
-  return modalities
+  const hasEmpty = retrieval.selection.instance === undefined && foreseen.series.length > 0
+  return { series, unlisted, isNothing: isAll && series.length === 0 && !hasEmpty }
 }
 
 async function missingInstances(
-  { selection, source, received, call }: Retrieval,
+  retrieval: Retrieval,
   series: Uid,
-): Promise<Map<Uid, Uid | undefined>> {
+): Promise<{ readonly instances: ReadonlyMap<Uid, Uid | undefined>; readonly isTold: boolean }> {
+  const { selection, received, ledger } = retrieval
   const named = selection.instance === undefined ? [] : [selection.instance]
   const keys = [returnKey(Attribute.SOPClassUID, 'UI'), ...selectionKeys(selection.study, series, named)]
   if (selection.instance === undefined) keys.push(returnKey(Attribute.SOPInstanceUID, 'UI'))
   const instances = new Map<Uid, Uid | undefined>()
-  for await (const match of source.find({ level: 'IMAGE', keys }, call)) {
+  const isTold = await told(retrieval, { level: 'IMAGE', keys }, (match) => {
     const sopInstance = match.string(Attribute.SOPInstanceUID)
-    if (sopInstance === undefined || received.has({ series, sopInstance })) continue
+    if (sopInstance === undefined) return undefined
+    ledger.lists({ series, sopInstance })
+    if (received.has({ series, sopInstance })) return undefined
     const sopClass = match.string(Attribute.SOPClassUID)
     instances.set(sopInstance, sopClass !== undefined && isUid(sopClass) ? sopClass : undefined)
-  }
-  return instances
+    return undefined
+  })
+  return { instances, isTold }
 }
 
 /** Whether an instance that was missing still is. What came malformed too often has been given up. */
@@ -86,14 +87,11 @@ export function* batchesOf(missing: Missing, retrieval: Retrieval): Generator<Ba
 }
 
 /**
- * What has not come after all, by SOP Instance UID; a series that cannot be listed counts for one. What came malformed
- * was there, listed or not.
+ * What was named and has not come after all, by SOP Instance UID; a series that cannot be listed counts for one. What came
+ * malformed was there, listed or not.
  */
-export function absentOf(missing: Missing, { received, malformed }: Retrieval): Uid[] {
-  const listed = missing.series.flatMap(({ series, instances }) =>
-    [...instances.keys()].filter((sopInstance) => !received.has({ series, sopInstance })),
-  )
-  const known = new Set(listed)
-  const unread = malformed.instances.filter((uid) => !received.hasInstance(uid) && !known.has(uid))
-  return [...listed, ...unread, ...missing.unlisted]
+export function absentOf(missing: Missing, { received, malformed, ledger }: Retrieval): Uid[] {
+  const absent = new Set(ledger.absent)
+  for (const uid of malformed.instances) if (!received.hasInstance(uid)) absent.add(uid)
+  return [...absent, ...missing.unlisted]
 }

@@ -1,50 +1,57 @@
 import type { Lease } from '../pool/lease.ts'
-import { Notifier } from '../../dicom/notifier.ts'
 import { SopClass } from '../../dicom/uids.ts'
 import { Scu, type RetrieveEnd } from '../../dimse/scu.ts'
-import { Status, statusClass } from '../../dimse/status.ts'
+import { statusClass } from '../../dimse/status.ts'
 import type { AcceptedContext } from '../../network/negotiation.ts'
 import { settlesWithin } from '../../network/settles-within.ts'
 import { contextOf, moveProposal } from '../contexts.ts'
 import type { Instance } from '../instance.ts'
 import { streamedOnFresh } from '../pool/on-fresh.ts'
-import { askIdentifier, isNamed, type Ask } from './ask.ts'
+import { askIdentifier, type Ask } from './ask.ts'
+import type { Delivered, MoveInbox } from './move-inbox.ts'
 import { MoveReading } from './move-reading.ts'
-import { Received } from './received.ts'
 import type { MoveSource, Retrieval } from './retrieval.ts'
 
-/** After the final response instances may still be under way: how long none of them has to come, in ms. */
+/** Behind the final response: how long what is still to come may be silent, in ms. */
 export const STRAGGLER_GRACE_MS = 5_000
-/** The same where the archive does not count, or counts less than came: what is listed is then compared in any case. */
+/** The same where the archive says of nothing that it is still to come: what is listed is then compared in any case. */
 export const UNCOUNTED_GRACE_MS = 1_000
 
+/** How a C-MOVE ended, and what had come. */
+export interface MoveEnd extends RetrieveEnd {
+  /** Instances that were delivered for it, whether they belong to what was asked for or not. */
+  readonly arrived: number
+}
+
 /**
- * The instances that one C-MOVE brings and that had not come before; a pooled association that proves dead before
- * anything came is replaced, once.
- * @throws NotSupportedByArchiveError, ListenerError, and whatever ends an association
+ * The instances that one C-MOVE brings and that had not come before, those behind its final response too; a pooled
+ * association that proves dead before anything came is replaced, once.
+ * @throws NotSupportedByArchiveError, and whatever ends an association
  */
-export async function* attemptMove(retrieval: Retrieval<MoveSource>, ask: Ask): AsyncGenerator<Instance, RetrieveEnd> {
+export async function* attemptMove(
+  retrieval: Retrieval<MoveSource>,
+  ask: Ask,
+  inbox: MoveInbox,
+): AsyncGenerator<Instance, MoveEnd> {
   const { source, call } = retrieval
   const take = (fresh: boolean): Promise<Lease> => source.pool.lease(moveProposal, call, { fresh })
-  return yield* streamedOnFresh(take, async function* (lease, answered) {
-    const attempt = new MoveAttempt(retrieval, ask)
+  const before = inbox.delivered + inbox.refused
+  const attempt = new MoveAttempt(retrieval, ask, inbox)
+  const end = yield* streamedOnFresh(take, async function* (lease, answered) {
     try {
       return yield* attempt.run(lease)
     } finally {
       if (attempt.hasBrought) answered()
     }
   })
+  // The association has gone back by now: some archives deliver for minutes behind their answer.
+  yield* attempt.stragglers(end)
+  return { ...end, arrived: inbox.delivered + inbox.refused - before }
 }
 
 /** Instances that the archive says it moved; undefined where it does not say. */
 export function broughtBy({ completed, warning = 0 }: RetrieveEnd): number | undefined {
   return completed === undefined ? undefined : completed + warning
-}
-
-/** An instance that was stored to us and waits for its turn; `answer` gives its C-STORE response. */
-interface Delivered {
-  readonly instance: Instance
-  readonly answer: (status: number) => void
 }
 
 /**
@@ -93,58 +100,80 @@ function after(phase: Phase, event: MoveEvent): Phase {
 class MoveAttempt {
   readonly #retrieval: Retrieval<MoveSource>
   readonly #ask: Ask
+  readonly #inbox: MoveInbox
   #phase: Phase = { kind: 'moving' }
-  readonly #news = new Notifier()
-  readonly #waiting: Delivered[] = []
-  /** Delivered, read or not. */
-  readonly #taken = new Received()
+  /** Deliveries in front of it. */
+  readonly #before: number
+  /** Deliveries in front of its final response. */
+  #beforeEnd = 0
   /** How many were read, to their end or not. */
   #read = 0
   /** When the archive last delivered, or we last made it wait; by performance.now(). */
   #seen = -Infinity
 
-  constructor(retrieval: Retrieval<MoveSource>, ask: Ask) {
+  constructor(retrieval: Retrieval<MoveSource>, ask: Ask, inbox: MoveInbox) {
     this.#retrieval = retrieval
     this.#ask = ask
+    this.#inbox = inbox
+    this.#before = inbox.delivered
   }
 
   /** Something was delivered. */
   get hasBrought(): boolean {
-    return this.#taken.size > 0
+    return this.#inbox.delivered > this.#before
   }
 
+  /** What comes until the final response is here, and what is delivered by then. */
   async *run({ association }: Lease): AsyncGenerator<Instance, RetrieveEnd> {
-    const { source, received, call } = this.#retrieval
-    const { archive, destination, aeTitle, callingAeTitle } = source
-    const context = contextOf(association, SopClass.studyRootMove, archive, 'C-MOVE')
-    await destination.listen()
+    const { source, call } = this.#retrieval
+    const context = contextOf(association, SopClass.studyRootMove, source.archive, 'C-MOVE')
+    await source.destination.listen()
     const stop = new AbortController()
-    const messageId = destination.nextMessageId()
-    const done = destination.expect({
-      archiveAeTitle: aeTitle,
-      callingAeTitle,
-      messageId,
-      selection: this.#ask.selection,
-      lacks: (place) => !this.#taken.has(place) && !received.has(place),
-      deliver: (instance) => this.#deliver(instance),
-    })
+    const messageId = source.destination.nextMessageId()
+    this.#inbox.expect(messageId)
+    this.#phase = { kind: 'moving' }
     const signal = AbortSignal.any([stop.signal, call.signal])
     const operation = this.#operate(new Scu(association), context, messageId, signal).then(
-      (end) => this.#move({ kind: 'final response', end }),
+      (end) => this.#end(end),
       (error: unknown) => this.#move({ kind: 'failure', error: asError(error) }),
     )
     const onAbort = (): void => this.#move({ kind: 'failure', error: asError(call.signal.reason) })
     call.signal.addEventListener('abort', onAbort)
+    let isOver = false
     try {
-      return yield* this.#instances()
+      const end = yield* this.#instances()
+      isOver = true
+      return end
     } finally {
-      this.#move({ kind: 'leave' })
+      // The archive answers no C-CANCEL while it waits for us; one that may still be tried anew waits for nothing.
+      if (!isOver && (!this.#hasFailed() || call.signal.aborted)) this.#inbox[Symbol.dispose]()
+      if (!isOver) this.#move({ kind: 'leave' })
       call.signal.removeEventListener('abort', onAbort)
-      done()
-      for (const { answer } of this.#waiting.splice(0)) answer(Status.outOfResources)
       // Left early: C-CANCEL goes out, and the association is kept if the archive ends the move in time.
       stop.abort(new Error('The retrieve was left'))
       await operation
+    }
+  }
+
+  /** What comes behind the final response, as long as more is to be expected. */
+  async *stragglers(end: RetrieveEnd): AsyncGenerator<Instance> {
+    const { signal } = this.#retrieval.call
+    const onAbort = (): void => this.#move({ kind: 'failure', error: asError(signal.reason) })
+    signal.addEventListener('abort', onAbort)
+    try {
+      for (;;) {
+        signal.throwIfAborted()
+        const next = this.#inbox.next()
+        if (next) {
+          yield* this.#passOn(next)
+          continue
+        }
+        const grace = this.#graceAfter(end)
+        if (grace === 0 || !(await settlesWithin(this.#inbox.news.changed, grace))) return
+      }
+    } finally {
+      this.#move({ kind: 'leave' })
+      signal.removeEventListener('abort', onAbort)
     }
   }
 
@@ -152,9 +181,18 @@ class MoveAttempt {
     const { destination, moveTimeout: timeout } = this.#retrieval.source
     const target = { destination: destination.aeTitle, messageId }
     // Some archives send no Pending response: that they deliver is a sign of life, and waiting for us is no silence.
-    const isWaitedFor = (): boolean => this.#phase.kind === 'reading' || this.#waiting.length > 0
+    const isWaitedFor = (): boolean => this.#phase.kind === 'reading' || this.#inbox.isWaiting
     const alive = (): number => (isWaitedFor() ? performance.now() : this.#seen)
     return scu.move(context, askIdentifier(this.#ask), target, { timeout, signal, alive })
+  }
+
+  #hasFailed(): boolean {
+    return this.#phase.kind === 'failed'
+  }
+
+  #end(end: RetrieveEnd): void {
+    this.#beforeEnd = this.#inbox.delivered
+    this.#move({ kind: 'final response', end })
   }
 
   /** The only place where the phase changes. */
@@ -163,31 +201,48 @@ class MoveAttempt {
     this.#phase = after(before, event)
     // What the storage association still has is not waited for.
     if (before.kind === 'reading' && this.#phase.kind === 'failed') before.reading.cut(this.#phase.error)
-    this.#news.notify()
+    this.#inbox.news.notify()
   }
 
-  /** What comes, until the move is over and no more is to be expected. */
   async *#instances(): AsyncGenerator<Instance, RetrieveEnd> {
     const { signal } = this.#retrieval.call
     for (;;) {
       signal.throwIfAborted()
       const phase = this.#phase
       if (phase.kind === 'failed') throw phase.error
-      const next = this.#waiting.shift()
+      const next = this.#inbox.next()
       if (next) yield* this.#passOn(next)
-      else if (phase.kind === 'ended') {
-        const grace = this.#graceAfter(phase.end)
-        if (grace === 0 || !(await settlesWithin(this.#news.changed, grace))) return phase.end
-      } else await this.#news.changed
+      else if (phase.kind === 'ended') return phase.end
+      else await this.#inbox.news.changed
     }
   }
 
-  /** The final response may come before the last instance (PS3.4 C.4.2), and says how many there are, or does not. */
+  /**
+   * How long the next one may take, in ms. The final response may come before the last instance (PS3.4 C.4.2), or before
+   * the first: such an archive delivers when it comes to it, from tape for one, and has its time.
+   */
   #graceAfter(end: RetrieveEnd): number {
+    const { destination, moveTimeout } = this.#retrieval.source
+    const grace = destination.stragglerGrace ?? STRAGGLER_GRACE_MS
+    const isFailure = statusClass(end.status) === 'failure'
+    if (isFailure && this.#read === 0) return 0
     const brought = broughtBy(end)
-    if (brought === this.#read) return 0
-    if (brought !== undefined && brought > this.#read) return STRAGGLER_GRACE_MS
-    return statusClass(end.status) === 'failure' && this.#read === 0 ? 0 : UNCOUNTED_GRACE_MS
+    const deliversLater = this.#beforeEnd === this.#before || this.#inbox.delivered > this.#beforeEnd
+    if (deliversLater && this.#read > 0) this.#retrieval.source.habits.learn('late-delivery')
+    const toCome = Math.max((brought ?? 0) - this.#read, this.#outstanding() - (end.failed ?? 0))
+    if (toCome > 0) return deliversLater ? moveTimeout : grace
+    // It has counted right, and either nothing came behind its count or something else says that this is all.
+    const isAll = brought === this.#read && (!deliversLater || this.#retrieval.ledger.hasWitness)
+    return isAll ? 0 : Math.min(grace, UNCOUNTED_GRACE_MS)
+  }
+
+  /** How many of what was asked for have yet to come, as far as that is known. */
+  #outstanding(): number {
+    const { ledger, received } = this.#retrieval
+    const { instances, selection } = this.#ask
+    if (instances.length === 0) return ledger.outstanding
+    const series = selection.series ?? ''
+    return instances.filter((sopInstance) => !received.has({ series, sopInstance })).length
   }
 
   async *#passOn({ instance, answer }: Delivered): AsyncGenerator<Instance> {
@@ -205,17 +260,6 @@ class MoveAttempt {
       this.#move({ kind: 'reading ends' })
       reading.end(answer)
     }
-  }
-
-  #deliver(instance: Instance): Promise<number> {
-    if (this.#phase.kind === 'over' || !isNamed(this.#ask, instance.sopInstance)) {
-      return Promise.resolve(Status.notAuthorized)
-    }
-    const { promise, resolve } = Promise.withResolvers<number>()
-    this.#taken.add(instance)
-    this.#waiting.push({ instance, answer: resolve })
-    this.#news.notify()
-    return promise
   }
 }
 

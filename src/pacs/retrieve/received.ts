@@ -1,19 +1,25 @@
 import type { InstanceUids } from '../../instance/uids.ts'
 import type { Uid } from '../../dicom/uids.ts'
 
-type Place = Pick<InstanceUids, 'series' | 'sopInstance'>
+export type Place = Pick<InstanceUids, 'series' | 'sopInstance'>
 
 /** The instances of one study that have come. Some archives hold one SOP Instance UID in several series: each counts. */
 export class Received {
-  readonly #places = new Set<string>()
+  readonly #series = new Map<Uid, Set<Uid>>()
   readonly #instances = new Set<Uid>()
+  #size = 0
 
   get size(): number {
-    return this.#places.size
+    return this.#size
+  }
+
+  /** How many of a series. */
+  sizeOf(series: Uid): number {
+    return this.#series.get(series)?.size ?? 0
   }
 
   has({ series, sopInstance }: Place): boolean {
-    return this.#places.has(`${series} ${sopInstance}`)
+    return this.#series.get(series)?.has(sopInstance) === true
   }
 
   /** In whichever series. */
@@ -22,7 +28,10 @@ export class Received {
   }
 
   add({ series, sopInstance }: Place): void {
-    this.#places.add(`${series} ${sopInstance}`)
+    if (this.has({ series, sopInstance })) return
+    const instances = this.#series.get(series) ?? new Set()
+    this.#series.set(series, instances.add(sopInstance))
     this.#instances.add(sopInstance)
+    this.#size++
   }
 }

@@ -5,18 +5,23 @@ import type { ContextLimit } from '../pool/context-limit.ts'
 import type { MoveDestination } from '../delivery/move-destination.ts'
 import type { AssociationPool } from '../pool/pool.ts'
 import type { Query } from '../search/query.ts'
+import type { Habits } from '../habits.ts'
+import type { Ledger } from './ledger.ts'
 import type { Malformed } from './malformed.ts'
 import type { Received } from './received.ts'
 
 /** What a retrieve needs of an archive. */
 export interface RetrieveSource {
   readonly archive: string
+  readonly habits: Habits
   readonly pool: AssociationPool
   find(query: Query, call: Call): AsyncIterable<Dataset>
   readonly contexts: ContextLimit
   readonly roles: 'scp' | 'both'
   /** The archive cannot match lists of UIDs. */
   readonly singleUidLists: boolean
+  /** Numbers of instances that the archive tells are not to be believed. */
+  readonly wrongCounts: boolean
   /** Milliseconds of silence of the archive. */
   readonly timeout: number
 }
@@ -35,6 +40,8 @@ export interface Retrieval<Source extends RetrieveSource = RetrieveSource> {
   readonly selection: Selection
   readonly source: Source
   readonly received: Received
+  /** What the archive says that there is. */
+  readonly ledger: Ledger
   readonly malformed: Malformed
   readonly call: Call
 }

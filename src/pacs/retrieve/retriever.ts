@@ -6,21 +6,25 @@ import { type Call } from '../call.ts'
 import type { Instance } from '../instance.ts'
 import { retrieveByGet } from './by-get.ts'
 import { retrieveByMove } from './by-move.ts'
+import { ListenerError } from '../delivery/listener-error.ts'
 import { IncompleteRetrieveError } from './errors.ts'
+import { Ledger } from './ledger.ts'
 import { Malformed } from './malformed.ts'
 import { Received } from './received.ts'
 import type { MoveSource, Retrieval } from './retrieval.ts'
 
+type Way = 'get' | 'move'
+
 /** How long it is remembered that an archive gives nothing by C-GET, in ms. */
 export const REMEMBERED_MS = 4 * 60 * 60 * 1000
 
-/** Fetches from one archive: by C-GET, by C-MOVE, or by what it has been found to support. */
+/** Fetches from one archive: by C-GET, by C-MOVE, or by whichever of them gives what there is. */
 export class Retriever {
   readonly #source: MoveSource
-  readonly #way: 'auto' | 'get' | 'move'
+  readonly #way: 'auto' | Way
   #moveUntil = 0
 
-  constructor(source: MoveSource, way: 'auto' | 'get' | 'move') {
+  constructor(source: MoveSource, way: 'auto' | Way) {
     this.#source = source
     this.#way = way
   }
@@ -31,54 +35,58 @@ export class Retriever {
    */
   async *retrieve(selection: Selection, compressed: boolean, call: Call): AsyncGenerator<Instance> {
     const source = this.#source
-    const retrieval = { selection, source, received: new Received(), malformed: new Malformed(), call }
-    if (this.#way === 'move' || (this.#way === 'auto' && performance.now() < this.#moveUntil)) {
-      yield* this.#byMove(retrieval)
+    const received = new Received()
+    const ledger = new Ledger(received, !source.wrongCounts)
+    const retrieval = { selection, source, received, ledger, malformed: new Malformed(), call }
+    if (this.#way !== 'auto') {
+      yield* by(this.#way, retrieval, compressed)
       return
     }
+    const way: Way = performance.now() < this.#moveUntil ? 'move' : 'get'
     try {
-      yield* retrieveByGet(retrieval, compressed)
-    } catch (error) {
-      if (this.#way === 'get' || !this.#worthMoving(error, retrieval)) throw error
-      yield* this.#orElse(error, retrieval)
-    }
-  }
-
-  async *#byMove(retrieval: Retrieval<MoveSource>): AsyncGenerator<Instance> {
-    try {
-      yield* retrieveByMove(retrieval)
-    } catch (error) {
-      // The archive may have learnt C-GET meanwhile. Who has left says nothing of it.
-      if (!retrieval.call.signal.aborted) this.#moveUntil = 0
-      throw error
-    }
-  }
-
-  /** C-MOVE in place of a C-GET that failed; what failed first is told, unless this way got further. */
-  async *#orElse(first: unknown, retrieval: Retrieval<MoveSource>): AsyncGenerator<Instance> {
-    const { received, call } = retrieval
-    const before = received.size
-    try {
-      // What came malformed by C-GET may come whole by another way.
-      yield* retrieveByMove({ ...retrieval, malformed: new Malformed() })
+      yield* by(way, retrieval, compressed)
     } catch (error) {
       call.signal.throwIfAborted()
+      if (!this.#isWorthTheOther(way, error, retrieval)) throw error
+      yield* this.#orElse(error, way === 'get' ? 'move' : 'get', retrieval, compressed)
+    }
+  }
+
+  /** The other way in place of one that failed; what failed first is told, unless this way got further. */
+  async *#orElse(
+    first: unknown,
+    way: Way,
+    retrieval: Retrieval<MoveSource>,
+    compressed: boolean,
+  ): AsyncGenerator<Instance> {
+    const { received, call, source } = retrieval
+    const before = received.size
+    try {
+      // What came malformed by the one may come whole by the other.
+      yield* by(way, { ...retrieval, malformed: new Malformed() }, compressed)
+    } catch (error) {
+      call.signal.throwIfAborted()
+      // Nothing by either way: whatever was believed of the archive may have changed.
+      if (before === 0) this.#moveUntil = 0
       const isOnlyWay = first instanceof NotSupportedByArchiveError && !(error instanceof NotSupportedByArchiveError)
       throw received.size > before || isOnlyWay ? error : first
     }
-    if (before === 0) this.#moveUntil = performance.now() + REMEMBERED_MS
+    if (before > 0) return
+    this.#moveUntil = way === 'move' ? performance.now() + REMEMBERED_MS : 0
+    source.habits.learn(way === 'move' ? 'no-get' : 'no-move')
   }
 
-  /**
-   * C-GET is not there, or gave less than it should. The listener is opened for an archive that has no C-GET; what an
-   * archive with C-GET could not send is asked for by C-MOVE only where that has been set up.
-   */
-  #worthMoving(error: unknown, { received }: Retrieval): boolean {
-    const { destination } = this.#source
-    if (error instanceof NotSupportedByArchiveError) return destination.enabled
+  /** One way is not there, or gave less than it should, and the other may be tried. */
+  #isWorthTheOther(way: Way, error: unknown, { received }: Retrieval): boolean {
+    if (way === 'get' && !this.#source.destination.enabled) return false
+    if (error instanceof NotSupportedByArchiveError || error instanceof IncompleteRetrieveError) return true
     // Some archives abort a C-GET that they do not allow.
-    const hasNone = error instanceof StatusError || error instanceof AssociationAbortedError
-    const isShort = error instanceof IncompleteRetrieveError || (hasNone && received.size === 0)
-    return isShort && destination.isOpen
+    const failsAltogether =
+      error instanceof StatusError || error instanceof AssociationAbortedError || error instanceof ListenerError
+    return failsAltogether && received.size === 0
   }
+}
+
+function by(way: Way, retrieval: Retrieval<MoveSource>, compressed: boolean): AsyncGenerator<Instance> {
+  return way === 'get' ? retrieveByGet(retrieval, compressed) : retrieveByMove(retrieval)
 }

@@ -216,9 +216,10 @@ describe('a retrieve that fails before the first byte', () => {
     })
   })
 
-  it('is a 404 where the archive says success and sends nothing (case 53)', async () => {
+  it('is a 502 where the archive lists a study, says success and sends nothing: it is there', async () => {
     const { url } = await withGet((messageId, contextId) => getResponse({ messageId, contextId, completed: 0 }))
-    expect((await get(`${url}/studies/${S}`)).status).toBe(404)
+    const { status, body } = await get(`${url}/studies/${S}`)
+    expect([status, JSON.parse(body.toString())]).toMatchObject([502, { code: 'INCOMPLETE_RETRIEVE' }])
   })
 
   it('is a 404 where the query finds nothing, without a C-GET', async () => {

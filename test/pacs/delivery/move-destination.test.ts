@@ -188,7 +188,8 @@ describe('a caller of our listener', () => {
     const over = destination.expect({
       archiveAeTitle: 'PACS',
       callingAeTitle: 'DIMSEGATE',
-      messageId: 1,
+      isOf: (messageId) => messageId === 1,
+      refused: () => undefined,
       selection: { study: STUDY },
       lacks: () => true,
       deliver: () => Promise.resolve(0),
@@ -426,7 +427,11 @@ describe('an instance that nobody asked for', () => {
   it('of another archive is refused, though its UID is right (fault 13)', async () => {
     const { destination, port } = await listening()
     const delivered = expecting(destination)
-    const others = expecting(destination, { archiveAeTitle: 'OTHER', messageId: 8, selection: { study: OTHER_STUDY } })
+    const others = expecting(destination, {
+      archiveAeTitle: 'OTHER',
+      isOf: (id: number) => id === 8,
+      selection: { study: OTHER_STUDY },
+    })
     const caller = await calling(port, { callingAeTitle: 'OTHER' })
     const named: StoreOptions[] = [{}, { originator: { aeTitle: 'DIMSEGATE', messageId: 7 } }]
     for (const options of named) expect(await caller.store({}, options)).toBe(0x0124)

@@ -231,9 +231,10 @@ describe('what was not selected', () => {
     expect(uids).toEqual([sliceUid(1, OTHER_SERIES)])
   })
 
-  test('is all that comes: nothing was found', async () => {
+  test('is all that comes: what the archive lists is missing', async () => {
     await using fixture = await start(giving([foreign], {}, slices(1)))
-    expect(await retrieve(fixture.archive, study)).toMatchObject({ uids: [], error: { code: 'NO_SUCH_INSTANCE' } })
+    const error = { code: 'INCOMPLETE_RETRIEVE', delivered: 0, missing: 1 }
+    expect(await retrieve(fixture.archive, study)).toMatchObject({ uids: [], error })
     expect(fixture.archive.stats.leased).toBe(0)
   })
 
@@ -260,9 +261,10 @@ describe('nothing', () => {
     expect(getsOf(scripted)).toEqual([])
   })
 
-  test('from the C-GET of what C-FIND lists is nothing found (case 53)', async () => {
+  test('from the C-GET of what C-FIND lists is a failure, however well it ends', async () => {
     await using fixture = await start({ find: listing(slices(1)) })
-    expect(await retrieve(fixture.archive, study)).toMatchObject({ uids: [], error: { code: 'NO_SUCH_INSTANCE' } })
+    const error = { code: 'INCOMPLETE_RETRIEVE', delivered: 0, missing: 1 }
+    expect(await retrieve(fixture.archive, study)).toMatchObject({ uids: [], error })
   })
 
   test('is what an archive without C-GET can do', async () => {

@@ -354,6 +354,7 @@ describe('a C-MOVE that goes wrong', () => {
     const { archive } = await moving(
       slices(2),
       () => (association, message) => endMove(association, message, { completed: 0, failed: 0 }),
+      { timeouts: { move: '200ms' } },
     )
     expect(await retrieve(archive)).toMatchObject({ uids: [], error: { code: 'INCOMPLETE_RETRIEVE', missing: 2 } })
   })
@@ -445,7 +446,7 @@ describe('a reader', () => {
         error: { message: 'The client has gone' },
       })
       expect(performance.now() - start).toBeLessThan(2_000)
-      expect(archive.stats).toMatchObject({ leased: 0, idle: 1 })
+      expect(archive.stats.leased).toBe(0)
     },
   )
 

@@ -93,6 +93,8 @@ describe('an archive without C-GET', () => {
     expect(await fetched(archive)).toEqual(all)
     demo.faults = { ...noGet, moveStatus: 0xa801 }
     await expect(fetched(archive)).rejects.toMatchObject({ status: 0xa801 })
+    // The association that was agreed on without C-GET goes.
+    await delay(40)
     demo.faults = {}
     expect(await fetched(archive)).toEqual(all)
     expect(ways()).toEqual([1, 2])
@@ -131,8 +133,18 @@ describe('an archive that accepts C-GET and fails every sub-operation (A702)', (
     expect(ways()).toEqual([gets, 2])
   })
 
-  it('is told by A702 where the listener is not set up', async () => {
-    const { demo, archive } = await demoWith({}, 'auto')
+  it.each([true, 'auto'] as const)(
+    'is asked by C-MOVE, the listener opened for it (dimse.enabled %s)',
+    async (enabled) => {
+      const { demo, archive, ways } = await demoWith({}, enabled)
+      demo.faults = failing(() => demo)
+      expect(await fetched(archive)).toEqual(all)
+      expect(ways()[1]).toBe(1)
+    },
+  )
+
+  it('is told by A702 where the listener is switched off', async () => {
+    const { demo, archive } = await demoWith({}, false)
     demo.faults = failing(() => demo)
     await expect(fetched(archive)).rejects.toMatchObject({ code: 'DIMSE_STATUS', status: 0xa702 })
     expect(demo.moves).toBe(0)

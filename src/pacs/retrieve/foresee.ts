@@ -1,0 +1,47 @@
+import { Attribute } from '../../dicom/attributes.ts'
+import type { Uid } from '../../dicom/uids.ts'
+import { returnKey, selectionKeys } from '../search/query.ts'
+import type { Retrieval } from './retrieval.ts'
+import { told } from './told.ts'
+
+/** A series as the archive lists it. */
+export interface ForeseenSeries {
+  readonly uid: Uid
+  readonly modality: string | undefined
+}
+
+/** The series of a selection by a small query, which tells how many instances they have too. `isAll`: it was answered. */
+export async function foresee(
+  retrieval: Retrieval,
+): Promise<{ readonly series: readonly ForeseenSeries[]; readonly isAll: boolean }> {
+  const { selection, ledger } = retrieval
+  const keys = [
+    returnKey(Attribute.Modality, 'CS'),
+    returnKey(Attribute.NumberOfSeriesRelatedInstances, 'IS'),
+    ...selectionKeys(selection.study, selection.series),
+  ]
+  if (selection.series === undefined) keys.push(returnKey(Attribute.SeriesInstanceUID, 'UI'))
+  const found = new Map<Uid, ForeseenSeries>()
+  const isAll = await told(retrieval, { level: 'SERIES', keys }, (match) => {
+    const uid = match.string(Attribute.SeriesInstanceUID) ?? selection.series
+    if (uid === undefined) return undefined
+    found.set(uid, { uid, modality: match.string(Attribute.Modality) })
+    const instances = match.number(Attribute.NumberOfSeriesRelatedInstances)
+    if (selection.instance === undefined) ledger.seriesHas(uid, instances)
+    return undefined
+  })
+  if (!isAll) ledger.leavesSeriesOut()
+  return { series: [...found.values()], isAll }
+}
+
+/** Asks how many instances the study has, where that is what is wanted. */
+export async function numberStudy(retrieval: Retrieval): Promise<void> {
+  const { selection, ledger } = retrieval
+  if (selection.series !== undefined) return
+  const keys = [returnKey(Attribute.NumberOfStudyRelatedInstances, 'IS'), ...selectionKeys(selection.study, undefined)]
+  await told(retrieval, { level: 'STUDY', keys }, (match) => {
+    const instances = match.number(Attribute.NumberOfStudyRelatedInstances)
+    if (instances !== undefined) ledger.allAre(instances)
+    return undefined
+  })
+}
