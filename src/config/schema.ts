@@ -42,8 +42,22 @@ const http = z.strictObject({
   trustProxy: bool.default(false).describe('Believe Forwarded and X-Forwarded-* headers'),
   cors: group({
     origins: z
-      .union([z.literal('*'), z.array(origin)], { error: "a list of origins, or '*' for any" })
+      .union(
+        [
+          z.literal('*'),
+          z.array(
+            z.union([z.literal('*'), origin], {
+              error: "an origin such as https://viewer.example, without path or trailing slash, or '*' for any",
+            }),
+          ),
+        ],
+        {
+          error: "a list of origins, or '*' for any",
+        },
+      )
       .default([])
+      // In a list it means what it says, too.
+      .transform((origins) => (origins.includes('*') ? '*' : origins))
       .describe("Origins whose pages may use the API; '*' for any"),
   }).describe('Cross-origin access from browsers'),
   maxBodyBytes: byteSize('4GiB').describe('Largest request body'),

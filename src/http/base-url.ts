@@ -3,7 +3,8 @@ import type { HttpContext } from './context.ts'
 
 /**
  * The origin clients reach us by: what is configured; else, behind a trusted proxy, what it says (RFC 7239, or
- * X-Forwarded-*); else the Host header.
+ * X-Forwarded-*); else the Host header. One without a port gets that of the connection, unless a proxy shows itself: some
+ * clients never name it (the Python dicomweb-client), and would follow our URLs to port 80.
  */
 export function publicOrigin(c: HttpContext, http: Config['http']): string {
   if (http.publicUrl !== null) return http.publicUrl
@@ -14,10 +15,21 @@ export function publicOrigin(c: HttpContext, http: Config['http']): string {
   const host = forwarded.get('host') ?? proxied('x-forwarded-host') ?? header('host') ?? `${http.host}:${http.port}`
   const prefix = pathPrefix(proxied('x-forwarded-prefix') ?? '')
   const port = portSuffix(proxied('x-forwarded-port'), scheme, proxied('x-forwarded-host'))
+  const isDirect = !proxyHeaders.some((name) => c.req.header(name) !== undefined)
+  const own = isDirect ? portSuffix(String(c.env.incoming.socket.localPort ?? ''), scheme, host) : ''
   return isHost(host) && /^https?$/.test(scheme)
-    ? `${scheme}://${host}${port}${prefix}`
+    ? `${scheme}://${host}${own || port}${prefix}`
     : `http://${http.host}:${http.port}`
 }
+
+const proxyHeaders = [
+  'forwarded',
+  'via',
+  'x-forwarded-host',
+  'x-forwarded-proto',
+  'x-forwarded-port',
+  'x-forwarded-for',
+]
 
 function forwardedPairs(header: string | undefined): Map<string, string> {
   const pairs = (header ?? '').split(';').map((pair) => pair.split('='))

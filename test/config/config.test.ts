@@ -365,7 +365,7 @@ describe('values', () => {
     ['http', { readyCache: 5 }],
     ['http', { cors: { origins: 'https://a.example' } }],
     ['http', { cors: { origins: ['https://a.example/'] } }],
-    ['http', { cors: { origins: ['*'] } }],
+    ['http', { cors: { origins: ['*.example'] } }],
     ['http', { cors: { origins: ['null'] } }],
     ['http', null],
     ['dimse', { enabled: 'yes' }],
@@ -734,6 +734,7 @@ describe('the environment', () => {
     ['["https://a.example"]', ['https://a.example']],
     ['https://a.example, https://b.example', ['https://a.example', 'https://b.example']],
     ['[]', []],
+    ['["https://a.example", "*"]', '*'],
   ])('takes origins as %s', async (text, origins) => {
     expect((await loadEnvironment({ DIMSEGATE_HTTP__CORS__ORIGINS: text })).http.cors.origins).toEqual(origins)
   })

@@ -34,21 +34,39 @@ const study = `/studies/${S}`
 describe('the base of links', () => {
   it('is what the Host header says', async () => {
     const setup = await started()
-    expect(await link(setup)).toBe(`http://gateway.test/dicomweb${study}`)
+    expect(await link(setup)).toBe(`http://gateway.test:8042/dicomweb${study}`)
     expect(await link(setup, { Host: 'pacs.example:8443' })).toBe(`http://pacs.example:8443/dicomweb${study}`)
     expect(await link(setup, { Host: '[::1]:8080' })).toBe(`http://[::1]:8080/dicomweb${study}`)
   })
 
+  it('has the port of the connection where the Host header has none, as the Python dicomweb-client sends it', async () => {
+    const setup = await started()
+    expect(await link(setup, { Host: 'pacs.example' })).toBe(`http://pacs.example:${setup.port}/dicomweb${study}`)
+    expect(await link(setup, { Host: '[::1]' })).toBe(`http://[::1]:${setup.port}/dicomweb${study}`)
+  })
+
+  it.each([{ Forwarded: 'for=192.0.2.1' }, { 'X-Forwarded-For': '192.0.2.1' }, { Via: '1.1 proxy' }])(
+    'has no port that the Host header has not where a proxy shows itself, trusted or not (%o)',
+    async (header) => {
+      const setup = await started()
+      expect(await link(setup, { Host: 'pacs.example', ...header } as unknown as Record<string, string>)).toBe(
+        `http://pacs.example/dicomweb${study}`,
+      )
+    },
+  )
+
   it('is below the archive that the path names', async () => {
     const setup = await started()
-    expect(await link(setup, {}, '/dicomweb/aets/DEMO/studies')).toBe(`http://gateway.test/dicomweb/aets/DEMO${study}`)
+    expect(await link(setup, {}, '/dicomweb/aets/DEMO/studies')).toBe(
+      `http://gateway.test:8042/dicomweb/aets/DEMO${study}`,
+    )
   })
 
   it('has the configured path, or none', async () => {
     expect(await link(await started({ basePath: '/pacs/dw' }), {}, '/pacs/dw/studies')).toBe(
-      `http://gateway.test/pacs/dw${study}`,
+      `http://gateway.test:8042/pacs/dw${study}`,
     )
-    expect(await link(await started({ basePath: '/' }), {}, '/studies')).toBe(`http://gateway.test${study}`)
+    expect(await link(await started({ basePath: '/' }), {}, '/studies')).toBe(`http://gateway.test:8042${study}`)
   })
 
   it('is the public URL where it is configured, whatever the headers', async () => {
@@ -68,7 +86,7 @@ describe('the base of links', () => {
     expect(await of({ 'X-Forwarded-Proto': 'https', 'X-Forwarded-Host': 'pacs.example' })).toBe(
       `https://pacs.example/dicomweb${study}`,
     )
-    expect(await of({ 'X-Forwarded-Proto': 'https' })).toBe(`https://gateway.test/dicomweb${study}`)
+    expect(await of({ 'X-Forwarded-Proto': 'https' })).toBe(`https://gateway.test:8042/dicomweb${study}`)
     expect(await of({ 'X-Forwarded-Host': 'first.example, second.example' })).toBe(
       `http://first.example/dicomweb${study}`,
     )
@@ -91,7 +109,7 @@ describe('the base of links', () => {
       'X-Forwarded-Prefix': '/x',
       Forwarded: 'host=evil.example',
     }
-    expect(await link(setup, headers)).toBe(`http://gateway.test/dicomweb${study}`)
+    expect(await link(setup, headers)).toBe(`http://gateway.test:8042/dicomweb${study}`)
   })
 
   it.each([

@@ -230,7 +230,7 @@ function renderedProbes(
   return {
     200: ask('', '', { accept }),
     206: isSingle ? ask('', '', { accept, range: 'bytes=2-5' }) : ask('', '', { accept, faults: oneFails }),
-    400: kind === 'uri' ? ask('', '&rows=1', { accept }) : ask('', `${and}window=40,400`, { accept }),
+    400: kind === 'uri' ? ask('', '&rows=many', { accept }) : ask('', `${and}window=40,400`, { accept }),
     403: ask('', '', { accept, faults: { findStatus: 0x0124 } }),
     404: (service) => service.get(path.replaceAll(S, '9.9'), { accept }),
     406: ask('', '', { accept: 'image/tiff' }),

@@ -26,6 +26,8 @@ export interface SearchParams {
   readonly fuzzyMatching: boolean
   readonly emptyValueMatching: boolean
   readonly multipleValueMatching: boolean
+  /** Names of parameters that are neither of PS3.18 nor of an attribute, for a warning. */
+  readonly unknown: readonly string[]
 }
 
 /** A query parameter that cannot be understood. Names the parameter, never its value: that may be patient data. */
@@ -52,23 +54,30 @@ const reserved = new Set([
 ])
 
 /**
- * Reads the query string of a search. Names that are neither reserved nor attributes are passed over (PS3.18 8.3.1).
+ * Reads the query string of a search. Names that are neither reserved nor attributes are passed over (PS3.18 8.3.1), and
+ * told. An attribute that can have a list may be given more than once, which is one.
  * @throws SearchParamError
  */
 export function parseSearchParams(params: URLSearchParams): SearchParams {
   const match: MutableKey[] = []
-  const seen = new Set<string>()
+  const unknown = new Set<string>()
+  const given = new Map<string, { readonly path: readonly Tag[]; readonly name: string; value: string }>()
   const emptyValueMatching = flag(params, 'emptyvaluematching')
   for (const [name, value] of params) {
     if (reserved.has(name)) continue
     const path = attributePath(name)
-    if (!path) continue
+    if (!path) {
+      unknown.add(name)
+      continue
+    }
     if (path.some(isNoKey)) throw new SearchParamError(name, 'cannot be matched')
     const id = path.join('.')
-    if (seen.has(id)) throw new SearchParamError(name, 'is given more than once')
-    seen.add(id)
-    addKey(match, path, { name, value, emptyValueMatching })
+    const known = given.get(id)
+    if (known && !listVrs.has(keyVr(path.at(-1)!))) throw new SearchParamError(name, 'is given more than once')
+    if (known) known.value += `\\${value}`
+    else given.set(id, { path, name, value })
   }
+  for (const { path, name, value } of given.values()) addKey(match, path, { name, value, emptyValueMatching })
   const include = params.getAll('includefield').flatMap((list) => list.split(','))
   const fields = include.map((field) => field.trim()).filter((field) => field !== '')
   return {
@@ -80,6 +89,7 @@ export function parseSearchParams(params: URLSearchParams): SearchParams {
     fuzzyMatching: flag(params, 'fuzzymatching'),
     emptyValueMatching,
     multipleValueMatching: flag(params, 'multiplevaluematching'),
+    unknown: [...unknown],
   }
 }
 
@@ -136,6 +146,9 @@ function keyVr(t: Tag): Vr {
 /** PS3.4 C.2.2.2.4: the representations that take wildcards. */
 const wildcardVrs = new Set<Vr>(['AE', 'CS', 'LO', 'LT', 'PN', 'SH', 'ST', 'UC', 'UR', 'UT'])
 
+/** Their values cannot hold a comma (PS3.5 6.2): one stands between the values of a list, as a backslash does. */
+const listVrs = new Set<Vr>(['AS', 'CS', 'DA', 'DS', 'DT', 'IS', 'TM', 'UI'])
+
 const patterns: Partial<Record<Vr, RegExp>> = {
   DA: /^(\d{8}|\d{8}-|-\d{8}|\d{8}-\d{8})$/,
   TM: /^(?=-?\d)(\d{2}([0-5]\d([0-5]\d(\.\d{1,6})?)?)?)?(-(\d{2}([0-5]\d([0-5]\d(\.\d{1,6})?)?)?)?)?$/,
@@ -164,7 +177,7 @@ function keyValues(vr: Vr, { name, value, emptyValueMatching }: Given): Value[] 
   if (kind === 'sequence' || kind === 'binary') throw new SearchParamError(name, 'has a type that cannot be matched')
   if (emptyValueMatching && value === EMPTY_VALUE && (kind === 'string' || kind === 'text')) return [value]
   if (vr === 'UI') return uidList(name, value)
-  const values = kind === 'text' || vr === 'UR' ? [value] : value.split('\\')
+  const values = kind === 'text' || vr === 'UR' ? [value] : listOf(vr, value)
   for (const one of values) {
     const wild = /[*?]/.test(one)
     if (wild && !wildcardVrs.has(vr)) throw new SearchParamError(name, `takes no wildcards (VR ${vr})`)
@@ -180,6 +193,13 @@ function keyValues(vr: Vr, { name, value, emptyValueMatching }: Given): Value[] 
   return values
 }
 
+/** The values of a list. Codes are words of people too: `MR, US`. */
+function listOf(vr: Vr, value: string): string[] {
+  if (!listVrs.has(vr)) return value.split('\\')
+  const values = value.split(/[,\\]/)
+  return vr === 'CS' ? values.map((one) => one.trim()).filter((one) => one !== '') : values
+}
+
 function numeric(name: string, value: string): Value {
   const n = Number(value)
   if (value.trim() === '' || !Number.isFinite(n)) throw new SearchParamError(name, 'is no number')
@@ -188,7 +208,7 @@ function numeric(name: string, value: string): Value {
 
 /** PS3.4 C.2.2.2.2, lists by comma (PS3.18 8.3.4.1) or backslash. */
 function uidList(name: string, value: string): string[] {
-  const uids = value.split(/[,\\]/).map((uid) => uid.trim())
+  const uids = listOf('UI', value).map((uid) => uid.trim())
   if (!uids.every(isUid)) throw new SearchParamError(name, 'is no UID or list of UIDs')
   return uids
 }

@@ -4,8 +4,9 @@ import { MAX_SIDE, type WindowParam } from './rendered-params.ts'
 
 /** The query parameters of the URI service but for UIDs and content types (PS3.18 9.1.2). */
 export interface UriParams {
+  /** Or `*`: as it is stored. */
   readonly transferSyntax: Uid | undefined
-  /** Both or neither. */
+  /** One of them alone keeps the ratio. */
   readonly rows: number | undefined
   readonly columns: number | undefined
   /** Fractions of the image's width and height. */
@@ -38,15 +39,18 @@ export function parseUriParams(query: URLSearchParams): UriParams {
     throw new UnsupportedUriParamError('anonymize', 'Instances are not anonymised here')
   }
   refusePresentation(get)
-  const [rows, columns] = pair(get, 'rows', 'columns', (name, text) => wholeNumber(name, text, MAX_SIDE))
+  const side = (name: string): number | undefined => {
+    const text = get(name)
+    return text === undefined ? undefined : wholeNumber(name, text, MAX_SIDE)
+  }
   const [center, width] = pair(get, 'windowCenter', 'windowWidth', decimal)
   if (width !== undefined && width < 1) throw new ParameterError('windowWidth', 'is less than 1')
   const quality = get('imageQuality')
   const frameNumber = get('frameNumber')
   return {
     transferSyntax: syntaxOf(get('transferSyntax')),
-    rows,
-    columns,
+    rows: side('rows'),
+    columns: side('columns'),
     region: regionOf(get('region')),
     window: center === undefined || width === undefined ? undefined : { center, width, function: 'linear' },
     quality: quality === undefined ? undefined : wholeNumber('imageQuality', quality, 100),
@@ -93,7 +97,7 @@ function regionOf(text: string | undefined): UriParams['region'] {
   return { left, top, right, bottom }
 }
 
-function syntaxOf(text: string | undefined): Uid | undefined {
-  if (text === undefined || isUid(text)) return text
+function syntaxOf(text: string | undefined): UriParams['transferSyntax'] {
+  if (text === undefined || text === '*' || isUid(text)) return text
   throw new ParameterError('transferSyntax', 'is no UID')
 }

@@ -4,6 +4,7 @@ import type { Bytes } from '../../dicom/bytes.ts'
 import { Attribute } from '../../dicom/attributes.ts'
 import { vrFor, type Dataset } from '../../dicom/dataset.ts'
 import { formatTag } from '../../dicom/tag.ts'
+import { representation } from '../../dicom/vr.ts'
 import { encodeJson } from '../../dicomweb/encode/json.ts'
 import { Repeats } from '../../dicomweb/encode/repeats.ts'
 import { closing, newBoundary, partHeader, relatedType } from '../../dicomweb/multipart/writer.ts'
@@ -96,14 +97,14 @@ function searchRequest(c: HttpContext, resource: SearchResource, params: SearchP
     ...(study !== undefined && { study }),
     ...(series !== undefined && { series }),
     match: params.match,
-    include: params.includeAll ? [...optionalAttributes[level]] : params.include.filter((t) => isAtOrAbove(t, level)),
+    include: params.includeAll ? [...optionalAttributes[level]] : params.include.filter((t) => isReturned(t, level)),
   }
 }
 
-/** Attributes of a lower level are not returned (PS3.18 10.6.3.3.1). */
-function isAtOrAbove(t: number, level: QueryLevel): boolean {
+/** Attributes of a lower level are not returned (PS3.18 10.6.3.3.1), nor is bulk data: some archives never answer that. */
+function isReturned(t: number, level: QueryLevel): boolean {
   const own = levelOf(t)
-  return own === undefined || depthOf(own) <= depthOf(level)
+  return (own === undefined || depthOf(own) <= depthOf(level)) && representation(vrFor(t)).kind !== 'binary'
 }
 
 async function* nothing(): AsyncGenerator<Dataset> {
@@ -156,7 +157,18 @@ function unsupported(params: SearchParams, options: QueryOptions): string[] {
   if (params.multipleValueMatching && !options.multipleValue) {
     texts.push('The multiplevaluematching parameter is not supported. Multiple Value Matching has not been performed.')
   }
+  if (params.unknown.length > 0) texts.push(unknownParameters(params.unknown))
   return texts
+}
+
+/** So many of them are named. */
+const MAX_NAMED = 5
+
+function unknownParameters(names: readonly string[]): string {
+  // What is not a plain name may be anything, also a value.
+  const plain = names.filter((name) => /^[\w.-]{1,64}$/.test(name)).slice(0, MAX_NAMED)
+  const named = plain.length > 0 ? `: ${plain.join(', ')}${plain.length < names.length ? ', and others' : ''}` : ''
+  return `Parameters that are not known have been passed over${named}. Attributes are named by their keyword or tag.`
 }
 
 async function* inXml(

@@ -3,11 +3,11 @@ import type { InstanceUids } from '../../instance/uids.ts'
 import type { CachedInstance } from '../../cache/cached-instance.ts'
 import { EXPLICIT_VR_LITTLE_ENDIAN, isWebSyntax, transferSyntax } from '../../dicom/transfer-syntax.ts'
 import { isUid, type Uid } from '../../dicom/uids.ts'
-import { acceptOf, parseAccept, type Accept } from '../../dicomweb/negotiate/accept.ts'
+import { acceptOf, parseAccept, type Accept, type MediaRange } from '../../dicomweb/negotiate/accept.ts'
 import { negotiateRendered } from '../../dicomweb/negotiate/negotiate-rendered.ts'
 import { parseUriParams, type UriParams } from '../../dicomweb/params/uri-params.ts'
 import type { PixelLayout } from '../../instance/pixel-layout.ts'
-import type { RenderedParams } from '../../dicomweb/params/rendered-params.ts'
+import { MAX_SIDE, type RenderedParams } from '../../dicomweb/params/rendered-params.ts'
 import { Delivery } from '../retrieve/delivery.ts'
 import type { HttpContext } from '../context.ts'
 import { instanceUrl } from '../path.ts'
@@ -24,7 +24,7 @@ export async function retrieveByUri(c: HttpContext): Promise<Response> {
   const query = new URL(c.req.url).searchParams
   const params = parseUriParams(query)
   const uids = uidsOf(query)
-  const accept = acceptOf(query.getAll('contentType'), c.req.header('accept'))
+  const accept = named(acceptOf(query.getAll('contentType'), c.req.header('accept')))
   if ([...accept.query, ...accept.header].some(({ parameters }) => parameters.has('transfer-syntax'))) {
     throw new RequestError(400, 'INVALID_PARAMETER', 'Here the transfer syntax is a parameter: transferSyntax.')
   }
@@ -36,7 +36,7 @@ export async function retrieveByUri(c: HttpContext): Promise<Response> {
   const [offer] = negotiateRendered(accept, { media, forms: ['single'] })
   if (!offer) throw notRenderable()
   if (offer.media === DICOM) return await sendFile(c, instance, params)
-  if (params.transferSyntax !== undefined) {
+  if (params.transferSyntax !== undefined && params.transferSyntax !== '*') {
     throw new RequestError(400, 'INVALID_PARAMETER', 'transferSyntax is for contentType=application/dicom.')
   }
   const rendering = await renderInstance(c, instance, {
@@ -48,6 +48,12 @@ export async function retrieveByUri(c: HttpContext): Promise<Response> {
   })
   if (!rendering) throw notRenderable()
   return await sendRendering(c, rendering, instanceUrl(c, instance), renderedParamsOf(params, layout))
+}
+
+/** Who names types is not to be given another since a header takes anything. */
+function named({ query, header }: Accept): Accept {
+  const isNamed = ({ type, subtype, q }: MediaRange): boolean => q === 0 || (type !== '*' && subtype !== '*')
+  return { query, header: query.length > 0 ? header.filter(isNamed) : header }
 }
 
 function only(media: string): Accept {
@@ -69,7 +75,8 @@ async function sendFile(c: HttpContext, instance: CachedInstance, params: UriPar
   }
   const wanted = params.transferSyntax ?? EXPLICIT_VR_LITTLE_ENDIAN.uid
   // PS3.18 9.5: Implicit VR and Big Endian are not for the web.
-  const file = isWebSyntax(transferSyntax(wanted)) ? await fileOf(c, instance, [{ syntax: wanted }]) : undefined
+  const file =
+    wanted === '*' || isWebSyntax(transferSyntax(wanted)) ? await fileOf(c, instance, [{ syntax: wanted }]) : undefined
   if (!file) throw notAcceptable('It cannot be given in that transfer syntax.')
   const bytes = withHeader(instance, file)
   return new Delivery().send(c, bytes, { 'Content-Type': DICOM, 'Content-Location': instanceUrl(c, instance) })
@@ -87,7 +94,10 @@ function renderedParamsOf(params: UriParams, layout: PixelLayout | undefined): R
     width: Math.max(1, Math.round(whole.right * width) - left),
     height: Math.max(1, Math.round(whole.bottom * height) - top),
   }
-  const isWhole = rows === undefined && region === undefined
+  const isWhole = rows === undefined && columns === undefined && region === undefined
+  // One side alone: the other in the same ratio.
+  const scale = rows !== undefined ? rows / shown.height : columns !== undefined ? columns / shown.width : 1
+  const scaled = (side: number): number => Math.min(MAX_SIDE, Math.max(1, Math.round(side * scale)))
   return {
     annotation: { patient: annotation.includes('patient'), technique: annotation.includes('technique') },
     unknownAnnotations: annotation.filter((one) => one !== 'patient' && one !== 'technique'),
@@ -97,8 +107,8 @@ function renderedParamsOf(params: UriParams, layout: PixelLayout | undefined): R
     viewport: isWhole
       ? undefined
       : {
-          width: columns ?? shown.width,
-          height: rows ?? shown.height,
+          width: columns ?? scaled(shown.width),
+          height: rows ?? scaled(shown.height),
           left: shown.left,
           top: shown.top,
           regionWidth: shown.width,

@@ -1,7 +1,7 @@
 import { MalformedDataSetError } from '../../dicom/element-reader.ts'
 import type { Dataset } from '../../dicom/dataset.ts'
-import { StatusError } from '../../dimse/status.ts'
 import { NotSupportedByArchiveError } from '../errors.ts'
+import { isCapped } from '../search/capped.ts'
 import type { Query } from '../search/query.ts'
 import type { Retrieval } from './retrieval.ts'
 
@@ -21,11 +21,8 @@ export async function told(
     return true
   } catch (error) {
     call.signal.throwIfAborted()
-    const cannotSay =
-      error instanceof StatusError ||
-      error instanceof NotSupportedByArchiveError ||
-      error instanceof MalformedDataSetError
-    if (!cannotSay) throw error
+    const isUnanswerable = error instanceof NotSupportedByArchiveError || error instanceof MalformedDataSetError
+    if (!isUnanswerable && !isCapped(error)) throw error
     return false
   }
 }

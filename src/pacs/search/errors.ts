@@ -1,5 +1,8 @@
+import { Attribute } from '../../dicom/attributes.ts'
+import { describeTag } from '../../dicom/dictionary.ts'
 import type { Tag } from '../../dicom/tag.ts'
 import type { InvalidValueError } from '../../dicom/value.ts'
+import type { QueryLevel } from './query.ts'
 
 /** A hierarchical search would have to ask for the children of too many studies or series. */
 export class SearchTooBroadError extends Error {
@@ -25,8 +28,10 @@ export class SearchNotNarrowedError extends Error {
 export class KeyBelowLevelError extends Error {
   readonly code = 'KEY_BELOW_LEVEL'
   readonly tag: Tag
-  constructor(t: Tag) {
-    super('An attribute to match belongs to a lower level than the one searched')
+  constructor(t: Tag, level: QueryLevel) {
+    const found = level === 'SERIES' ? 'series: search series by it' : 'instances: search instances by it'
+    const instead = t === Attribute.Modality ? ', or studies by ModalitiesInStudy' : ''
+    super(`${describeTag(t)} belongs to ${found}${instead}`)
     this.name = 'KeyBelowLevelError'
     this.tag = t
   }

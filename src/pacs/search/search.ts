@@ -40,7 +40,7 @@ export interface Finder {
 export async function* search(request: SearchRequest, finder: Finder, call: Call): AsyncGenerator<Dataset> {
   for (const { tag: t } of request.match) {
     const level = levelOf(t)
-    if (level && depthOf(level) > depthOf(request.level)) throw new KeyBelowLevelError(t)
+    if (level && depthOf(level) > depthOf(request.level)) throw new KeyBelowLevelError(t, level)
   }
   const results = finder.relational ? relational(request, finder, call) : hierarchical(request, finder, call)
   const unique = uniqueKeys[request.level]

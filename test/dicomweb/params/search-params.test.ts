@@ -30,12 +30,31 @@ describe('names of attributes (PS3.18 8.3.4.1)', () => {
     expect(match('0020000d=1.2')).toEqual(match('0020000D=1.2'))
   })
 
-  it.each(['PatientID=1&PatientID=2', 'PatientID=1&00100020=2', '0020000D=1&0020000d=1', 'PatientID=&PatientID='])(
+  it.each(['PatientID=1&PatientID=2', 'PatientID=1&00100020=2', 'PatientID=&PatientID='])(
     'may be given once: %s (case 24)',
     (query) => {
       expect(() => parse(query)).toThrow(SearchParamError)
     },
   )
+
+  it.each([
+    ['ModalitiesInStudy=MR,US', ['MR', 'US']],
+    ['ModalitiesInStudy=MR\\US', ['MR', 'US']],
+    ['ModalitiesInStudy=MR&ModalitiesInStudy=US', ['MR', 'US']],
+    ['ModalitiesInStudy=MR, US&00080061=CT,', ['MR', 'US', 'CT']],
+    ['StudyDate=20240101,20240201-20240228', ['20240101', '20240201-20240228']],
+    ['StudyTime=10,11', ['10', '11']],
+    ['0020000D=1.2&0020000d=1.3, 1.4', ['1.2', '1.3', '1.4']],
+    ['SeriesNumber=1,2', ['1', '2']],
+    ['PatientAge=042Y,043Y', ['042Y', '043Y']],
+    ['PatientSize=1.5,1.6', ['1.5', '1.6']],
+    // A comma is part of these.
+    ['PatientName=Doe, Jane', ['Doe, Jane']],
+    ['PatientID=1,2', ['1,2']],
+    ['AccessionNumber=1\\2', ['1', '2']],
+  ])('are lists where their values can hold no comma (PS3.5 6.2): %s', (query, values) => {
+    expect(match(query)).toMatchObject([{ values }])
+  })
 
   it('are paths into sequences, whose keys share one item (case 30)', () => {
     const expected = [
@@ -90,7 +109,7 @@ describe('names of attributes (PS3.18 8.3.4.1)', () => {
     '.=1',
     'PatientID.=1',
   ])('are passed over where they are none: %s (case 50)', (query) => {
-    expect(parse(query)).toEqual(parse(''))
+    expect(parse(query)).toEqual({ ...parse(''), unknown: [query.split('=')[0]] })
   })
 
   it.each([

@@ -74,9 +74,6 @@ describe('the parameters of the URI service', () => {
   })
 
   it.each([
-    ['rows=100', 'rows'],
-    ['columns=100', 'rows'],
-    ['rows=100&columns=', 'rows'],
     ['windowCenter=40', 'windowCenter'],
     ['windowWidth=400', 'windowCenter'],
   ])('belong together in pairs: %s', (query, name) => {
@@ -127,7 +124,7 @@ describe('the parameters of the URI service', () => {
     expect(faultOf(`region=${region}`)).toBe(invalid('region'))
   })
 
-  it.each(['abc', '1..2', '1.2.', '*', `1.${'2'.repeat(63)}`])(
+  it.each(['abc', '1..2', '1.2.', '**', `1.${'2'.repeat(63)}`])(
     'have a transfer syntax that is a UID, not %s',
     (uid) => {
       expect(faultOf(`transferSyntax=${uid}`)).toBe(invalid('transferSyntax'))

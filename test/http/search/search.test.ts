@@ -379,7 +379,20 @@ describe('the results of a search', () => {
 
   it('do not depend on a parameter that nobody knows (case 50)', async () => {
     const setup = await started()
-    expect((await search(setup, '/studies?Foo=1&limt=2&LIMIT=1')).results).toHaveLength(5)
+    const { results, warning } = await search(setup, '/studies?Foo=1&limt=2&LIMIT=1')
+    expect(results).toHaveLength(5)
+    expect(warning).toMatch(/^299 .*: Parameters that are not known have been passed over: Foo, limt, LIMIT\. /)
+  })
+
+  it('are told by no more than their names, where they are names', async () => {
+    const setup = await started()
+    const { warning } = await search(
+      setup,
+      '/studies?' + ['Doe%5EJane', 'a,b', 'x'.repeat(65), 'patientID'].map((n) => `${n}=1`).join('&'),
+    )
+    expect(warning).toMatch(/passed over: patientID, and others\. /)
+    const many = await search(setup, '/studies?a=1&b=1&c=1&d=1&e=1&f=1')
+    expect(many.warning).toMatch(/passed over: a, b, c, d, e, and others\. /)
   })
 })
 
@@ -455,7 +468,7 @@ describe('Warning', () => {
     await using client = await RawClient.connect(setup.port)
     await client.request('GET', `/dicomweb${path}`, { Connection: 'close' })
     await client.closed()
-    const base = 'http://gateway.test/dicomweb'
+    const base = 'http://gateway.test:8042/dicomweb'
     expect([...client.text.matchAll(/^warning: (.*)\r$/gim)].map(([, text]) => text)).toEqual([
       `299 ${base}: ${literal}`,
       `299 ${base}: ${empty}`,

@@ -118,7 +118,7 @@ describe('an image by the URI service', () => {
   })
 
   it.each([
-    ...['rows=100', 'columns=100', 'rows=0&columns=1', 'rows=x&columns=1', 'windowCenter=40', 'windowWidth=400'],
+    ...['rows=0&columns=1', 'rows=x&columns=1', 'windowCenter=40', 'windowWidth=400'],
     ...['windowCenter=40&windowWidth=0', 'imageQuality=0', 'imageQuality=101', 'region=0,0,1', 'region=0,0,2,1'],
     ...[
       'region=0.5,0,0.5,1',
@@ -156,6 +156,9 @@ describe('an image by the URI service', () => {
     ['rows=100&columns=100', [100, 50]],
     ['rows=20&columns=100', [40, 20]],
     ['rows=100&columns=20', [20, 10]],
+    ['rows=100', [200, 100]],
+    ['columns=20', [20, 10]],
+    ['rows=25&region=0,0,0.5,1', [25, 25]],
     ['rows=10&columns=100&region=0,0,0.5,1', [10, 10]],
     ['region=0,0,0.5,1', [50, 50]],
     ['region=0.25,0.5,0.75,1', [50, 25]],
@@ -274,6 +277,9 @@ describe('a DICOM file by the URI service', () => {
     await setup.archive.put(await imageFile(made, Syntax.jpegLs))
     const { status, body } = await asked(Syntax.jpegLs)
     expect([status, splitPart10(body).syntax]).toEqual([200, Syntax.jpegLs])
+    // As OHIF and dicomweb-client ask for it.
+    const anyway = await asked('*')
+    expect([anyway.status, splitPart10(anyway.body).syntax]).toEqual([200, Syntax.jpegLs])
     const deflated = await asked(Syntax.deflated)
     expect([deflated.status, splitPart10(deflated.body).syntax]).toEqual([200, Syntax.deflated])
   })
@@ -327,6 +333,14 @@ describe('what is no image by the URI service', () => {
     expect((await wado('', 'text/plain')).type).toBe('text/plain; charset=utf-8')
     expect((await wado('', 'text/*')).type).toBe('text/html; charset=utf-8')
     expect(code(await wado('contentType=image/jpeg', 'image/jpeg'))).toBe('406 NOT_ACCEPTABLE')
+  })
+
+  it('is no DICOM file where a report is asked for as a picture, whatever Accept takes besides', async () => {
+    await setup.archive.put(withoutPixels(SR))
+    for (const accept of ['*/*', 'image/*, */*;q=0.1', undefined])
+      expect(code(await wado('contentType=image/jpeg', accept))).toBe('406 NOT_ACCEPTABLE')
+    expect((await wado('contentType=image/jpeg,application/dicom')).type).toBe('application/dicom')
+    expect((await wado('contentType=image/jpeg', 'application/dicom')).type).toBe('application/dicom')
   })
 
   it('is a PDF of a document', async () => {
