@@ -17,6 +17,8 @@ import { Habits } from './habits.ts'
 import type { Instance } from './instance.ts'
 import { AssociationPool } from './pool/pool.ts'
 import { withDefaultCharset } from './search/default-charset.ts'
+import { isCapped } from './search/capped.ts'
+import { MAX_QUERIES, perValue } from './search/per-value.ts'
 import { identifier, type Key, type Query } from './search/query.ts'
 import { delivererOf } from './delivery/deliverer.ts'
 import type { MoveDestination } from './delivery/move-destination.ts'
@@ -110,9 +112,41 @@ export class Archive implements AsyncDisposable {
     )
   }
 
-  /** One C-FIND. @throws StatusError, UnencodableKeyError, InvalidKeyError, TooManyMatchesError, and what opening or losing an association throws */
-  async *find(query: Query, call: Call): AsyncGenerator<Dataset> {
-    for (const one of this.#perUid(query)) yield* this.#findOne(one, call)
+  /**
+   * What a C-FIND finds, or one for each value of a list that the archive cannot match as such.
+   * @throws StatusError, UnencodableKeyError, InvalidKeyError, TooManyMatchesError, and what opening or losing an
+   *   association throws
+   */
+  async *find(query: Query, call: Call, { multipleValue } = NO_OPTIONS): AsyncGenerator<Dataset> {
+    const singleUids = this.config.quirks.singleUidLists === true || this.#habits.has('single-uids')
+    for (const one of perValue(query, ({ vr }) => (vr === 'UI' ? singleUids : !multipleValue))) {
+      yield* this.#findByLists(one, call)
+    }
+  }
+
+  /** Some archives refuse lists of UIDs, or find nothing by them: then each is asked for alone. */
+  async *#findByLists(query: Query, call: Call): AsyncGenerator<Dataset> {
+    const each = perValue(query, ({ vr }) => vr === 'UI')
+    if (each.length === 1 || each.length > MAX_QUERIES) {
+      yield* this.#findOne(query, call)
+      return
+    }
+    let found = 0
+    try {
+      for await (const match of this.#findOne(query, call)) {
+        found++
+        yield match
+      }
+    } catch (error) {
+      if (found > 0 || !isCapped(error)) throw error
+    }
+    if (found > 0) return
+    for (const one of each) {
+      for await (const match of this.#findOne(one, call)) {
+        this.#habits.learn('single-uids')
+        yield match
+      }
+    }
   }
 
   async *#findOne(query: Query, call: Call): AsyncGenerator<Dataset> {
@@ -132,7 +166,7 @@ export class Archive implements AsyncDisposable {
   /** Results of a search at one level, attributes of the levels above included where they are asked for. */
   async *search(request: SearchRequest, options: QueryOptions, call: Call): AsyncGenerator<Dataset> {
     const finder = {
-      find: (query: Query, inner: Call) => this.find(query, inner),
+      find: (query: Query, inner: Call) => this.find(query, inner, options),
       relational: options.relational,
       loose: this.config.quirks.looseMatching === true,
       maxParents: this.config.search.maxParents,
@@ -161,16 +195,6 @@ export class Archive implements AsyncDisposable {
 
   #taking(proposal: Proposal, call: Call): Take {
     return (fresh) => this.#pool.lease(proposal, call, { fresh })
-  }
-
-  /** Quirk: the archive cannot match lists of UIDs (PS3.4 C.2.2.2.2); each UID is asked for alone. */
-  #perUid(query: Query): Query[] {
-    const list = query.keys.find((key) => key.vr === 'UI' && key.values.length > 1)
-    if (!list || this.config.quirks.singleUidLists !== true) return [query]
-    return list.values.flatMap((value) => {
-      const keys = query.keys.map((key) => (key === list ? { ...key, values: [value] } : key))
-      return this.#perUid({ ...query, keys })
-    })
   }
 }
 

@@ -23,6 +23,8 @@ export interface ArchiveHabits {
   readonly listEnd?: number
   /** Numbers of related instances in its answers: those of series, of the study. */
   readonly numbers?: 'both' | 'series' | 'study' | 'none'
+  /** It sends nothing, and says A900, where more than one UID is asked for. */
+  readonly refusesLists?: boolean
   /** Each instance twice. */
   readonly repeats?: boolean
   readonly backwards?: boolean
@@ -120,6 +122,9 @@ export class HabitualArchive implements AsyncDisposable {
   /** What it sends, in its order, and what it says behind that. */
   #plan(identifier: Dataset): { readonly send: readonly number[]; readonly end: End } {
     const { sends, keeps = [], counts = 'right', tellsFailures = false, backwards, repeats } = this.#habits
+    if (this.#habits.refusesLists === true && identifier.strings(Attribute.SOPInstanceUID).length > 1) {
+      return { send: [], end: { status: 0xa900 } }
+    }
     const asked = this.#matching(identifier)
     const isNamed = identifier.strings(Attribute.SOPInstanceUID).length > 0
     const given = asked.filter(

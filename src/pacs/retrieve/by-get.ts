@@ -53,7 +53,11 @@ class BatchClimb {
 
   async *climb(rungs: readonly GetRung[]): AsyncGenerator<Instance, GetEnd | undefined> {
     for (const rung of rungs) {
-      if (this.#left().length > 0 && this.#isDue(rung)) yield* this.#try(rung)
+      if (this.#left().length === 0 || !this.#isDue(rung)) continue
+      const before = this.#left().length
+      yield* this.#try(rung)
+      const hasBrought = this.#left().length < before
+      if (hasBrought && rung.after === 'nothing of several together') this.#retrieval.source.habits.learn('single-uids')
     }
     return this.#last
   }
@@ -68,15 +72,22 @@ class BatchClimb {
         return (
           this.#last !== undefined && statusClass(this.#last.status) === 'failure' && this.#batch.instances.length > 1
         )
+      case 'nothing of several together':
+        return this.#batch.instances.length > 1 && this.#left().length === this.#batch.instances.length
     }
   }
 
   async *#try(rung: GetRung): AsyncGenerator<Instance> {
+    const before = this.#left().length
+    let tries = 0
+    const isVain = (): boolean => tries === rung.patience && this.#left().length === before
     for (const syntaxes of this.#runsOf(rung)) {
       for (const group of this.#groupsOf(rung)) {
         const offered = syntaxes?.filter((uid) => !this.#accepted.includes(uid))
         const left = this.#leftOf(group.instances)
         if (left.length === 0 || offered?.length === 0) continue
+        if (isVain()) return
+        tries++
         const offer = {
           compressed: rung.syntaxes !== 'uncompressed',
           others: rung.classes === 'frequent',

@@ -1,9 +1,10 @@
+import type { Uid } from '../../dicom/uids.ts'
 import type { Selection } from '../../instance/uids.ts'
 import { statusClass } from '../../dimse/status.ts'
 import type { Instance } from '../instance.ts'
 import { climb } from './climb.ts'
 import { foresee } from './foresee.ts'
-import { MOVE_LADDER, type MoveRung } from './ladder.ts'
+import { MOVE_LADDER, SINGLES_TRIED, type MoveRung } from './ladder.ts'
 import { isLeft, type Batch } from './missing.ts'
 import { attemptMove, type MoveEnd } from './move-attempt.ts'
 import { MoveInbox } from './move-inbox.ts'
@@ -41,12 +42,22 @@ async function* climbBatch(
   { of: { series }, instances }: Batch,
   rungs: readonly MoveRung[],
 ): AsyncGenerator<Instance, MoveEnd | undefined> {
+  const { received, source } = retrieval
+  const selection = { study: retrieval.selection.study, series }
+  const leftOf = (some: readonly Uid[]): Uid[] => some.filter((uid) => isLeft(retrieval, series, uid))
   let last: MoveEnd | undefined
-  for (const _ of rungs) {
-    const left = instances.filter((uid) => isLeft(retrieval, series, uid))
+  for (const { asks } of rungs) {
+    const left = leftOf(instances)
     if (left.length === 0) break
-    const selection = { study: retrieval.selection.study, series }
-    last = yield* attemptMove(retrieval, { selection, instances: left }, inbox)
+    if (asks === 'all') last = yield* attemptMove(retrieval, { selection, instances: left }, inbox)
+    // What some of them brought together, lists can bring.
+    if (asks === 'all' || instances.length === 1 || left.length < instances.length) continue
+    const before = received.size
+    for (const [tries, uid] of left.entries()) {
+      if (tries === SINGLES_TRIED && received.size === before) break
+      if (leftOf([uid]).length > 0) last = yield* attemptMove(retrieval, { selection, instances: [uid] }, inbox)
+    }
+    if (received.size > before) source.habits.learn('single-uids')
   }
   return last
 }

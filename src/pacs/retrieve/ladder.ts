@@ -20,7 +20,7 @@ export interface Ladder<Rung> {
 export interface GetRung {
   readonly name: string
   /** When it is tried, beside that something is left: always, or only after this. */
-  readonly after: 'anything' | 'wish for uncompressed' | 'failure of several together'
+  readonly after: 'anything' | 'wish for uncompressed' | 'failure of several together' | 'nothing of several together'
   /** Of the batch: all that is left in one C-GET, each in one of its own, or only those whose class is not known. */
   readonly asks: 'all' | 'each' | 'all of no known class'
   /** The classes to propose: those of the instances together, one after another, or the frequent ones. */
@@ -32,7 +32,12 @@ export interface GetRung {
   readonly syntaxes: 'uncompressed' | 'stored' | 'stored, in runs'
   /** Then in each encapsulated syntax that was accepted, alone: some archives use just one context of a class. */
   readonly thenEachAlone: boolean
+  /** So many C-GETs in front of the first that brings something, then it is left. */
+  readonly patience?: number
 }
+
+/** Instances that are asked for alone until it is clear that this brings no more than a list. */
+export const SINGLES_TRIED = 3
 
 export const GET_LADDER: Ladder<GetRung> = {
   rounds: 1,
@@ -81,6 +86,16 @@ export const GET_LADDER: Ladder<GetRung> = {
       syntaxes: 'uncompressed',
       thenEachAlone: false,
     },
+    {
+      // The archive refuses or passes over lists of UIDs.
+      name: 'as stored, each alone',
+      after: 'nothing of several together',
+      asks: 'each',
+      classes: 'together',
+      syntaxes: 'stored',
+      thenEachAlone: false,
+      patience: SINGLES_TRIED,
+    },
   ],
   // An archive that refuses one C-GET may answer a narrower one.
   final: [],
@@ -88,14 +103,19 @@ export const GET_LADDER: Ladder<GetRung> = {
   tells: 'first',
 }
 
-/** One C-MOVE for what is left of a batch. */
+/** One or more C-MOVEs for what is left of a batch. */
 export interface MoveRung {
   readonly name: string
+  /** All that is left in one, or each in one of its own, where several together brought nothing. */
+  readonly asks: 'all' | 'each'
 }
 
 export const MOVE_LADDER: Ladder<MoveRung> = {
   rounds: 2,
-  rungs: [{ name: 'again' }],
+  rungs: [
+    { name: 'again', asks: 'all' },
+    { name: 'each alone', asks: 'each' },
+  ],
   final: [Status.moveDestinationUnknown, Status.notAuthorized],
   tells: 'last',
 }

@@ -79,7 +79,8 @@ export function isLeft({ received, malformed }: Retrieval, series: Uid, sopInsta
 
 /** What can be asked for, series by series: UIDS_PER_RETRY at a time, or one where the archive cannot match lists. */
 export function* batchesOf(missing: Missing, retrieval: Retrieval): Generator<Batch> {
-  const size = retrieval.source.singleUidLists ? 1 : UIDS_PER_RETRY
+  const { singleUidLists, habits } = retrieval.source
+  const size = singleUidLists || habits.has('single-uids') ? 1 : UIDS_PER_RETRY
   for (const of of missing.series) {
     const left = [...of.instances.keys()].filter((uid) => isAskable(uid) && isLeft(retrieval, of.series, uid))
     for (let at = 0; at < left.length; at += size) yield { of, instances: left.slice(at, at + size) }

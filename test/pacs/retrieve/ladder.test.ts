@@ -1,6 +1,7 @@
 import { describe, expect, it } from 'vitest'
 import { encapsulatedSyntaxes } from '../../../src/dicom/transfer-syntax.ts'
 import { frequentStorageClasses } from '../../../src/dicom/uids.ts'
+import { SINGLES_TRIED } from '../../../src/pacs/retrieve/ladder.ts'
 import { openArchive } from '../../support/gateway-to.ts'
 import { CT, getResponse } from '../../support/golden.ts'
 import { keeper } from '../../support/kept.ts'
@@ -55,7 +56,7 @@ describe('what is missing', () => {
   const known = [{ number: 1 }, { number: 2 }]
   const all = encapsulatedSyntaxes.map(({ uid }) => uid)
 
-  it('is asked for uncompressed, each alone, as stored, and in each syntax alone', async () => {
+  it('is asked for uncompressed, each alone, as stored, in each syntax alone, and each alone as stored', async () => {
     const [whole, ...rest] = await askedOf(known, { compressed: false, status: 0xc000 })
     expect(whole!.instances).toEqual([])
     const both = [FIRST, SECOND]
@@ -65,6 +66,8 @@ describe('what is missing', () => {
       { instances: [SECOND], classes: [CT], syntaxes: [] },
       { instances: both, classes: [CT], syntaxes: all },
       ...all.map((only) => ({ instances: both, classes: [CT], syntaxes: [only] })),
+      { instances: [FIRST], classes: [CT], syntaxes: all },
+      { instances: [SECOND], classes: [CT], syntaxes: all },
     ])
   })
 
@@ -85,7 +88,8 @@ describe('what is missing', () => {
   it('is asked for class by class in what there was no room for', async () => {
     const shapes = [{ number: 1 }, { number: 2, sopClass: RARE }]
     const settings = { quirks: { maxContexts: 6 } }
-    const asked = await askedOf(shapes, { compressed: true, status: 0xb000, settings })
+    // The last two are those that ask for each alone.
+    const asked = (await askedOf(shapes, { compressed: true, status: 0xb000, settings })).slice(0, -2)
     const [, together] = asked
     expect(together!.classes).toEqual([CT, RARE])
     const tried = (sopClass: string): Set<string> =>
@@ -101,5 +105,11 @@ describe('what is missing', () => {
     expect(last.instances).toEqual([FIRST])
     expect(last.classes).toEqual(frequentStorageClasses.slice(0, last.classes.length))
     expect(last.classes.length).toBeGreaterThan(50)
+  })
+
+  it('is asked for alone no more than SINGLES_TRIED times where that brings nothing', async () => {
+    const shapes = Array.from({ length: SINGLES_TRIED + 4 }, (_, n) => ({ number: n + 1 }))
+    const asked = await askedOf(shapes, { compressed: true, status: 0xb000 })
+    expect(asked.filter(({ instances }) => instances.length === 1)).toHaveLength(SINGLES_TRIED)
   })
 })

@@ -224,3 +224,19 @@ describe('whatever an archive does', () => {
     },
   )
 })
+
+describe.each(['get', 'move'] as const)('an archive that cannot match lists of UIDs, by C-%s', (way) => {
+  it('is asked for each instance alone, and the next time at once', async () => {
+    const holds = slices(3)
+    await using fixture = await start({ holds, sends: [0], numbers: 'none', refusesLists: true }, way)
+    const named = (): string[][] =>
+      fixture.habitual.scripted
+        .received(way === 'get' ? C_GET_RQ : C_MOVE_RQ)
+        .map(({ identifier }) => identifier.strings(0x00080018))
+    expect(await retrieve(fixture)).toEqual({ uids: all(holds), error: undefined })
+    const before = named().length
+    expect(named().slice(-2)).toEqual([[sliceUid(2)], [sliceUid(3)]])
+    expect(await retrieve(fixture)).toEqual({ uids: all(holds), error: undefined })
+    expect(named().slice(before)).toEqual([[], [sliceUid(2)], [sliceUid(3)]])
+  })
+})

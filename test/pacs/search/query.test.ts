@@ -12,7 +12,7 @@ import {
 import { withDefaultCharset } from '../../../src/pacs/search/default-charset.ts'
 import { identifier, type Key } from '../../../src/pacs/search/query.ts'
 import { gatewayTo, openArchive } from '../../support/gateway-to.ts'
-import { STUDY_ROOT_FIND } from '../../support/golden.ts'
+import { findResponse, STUDY_ROOT_FIND } from '../../support/golden.ts'
 import { ScriptedArchive, findAnswer, uidOf } from '../../support/scripted-archive.ts'
 
 const C_FIND_RQ = 0x0020
@@ -114,6 +114,13 @@ describe('an identifier', () => {
   })
 
   test('has a list of UIDs as one key (case 25)', async () => {
+    // With its counts: nothing else is asked for.
+    const study = new Dataset()
+      .set(Attribute.StudyInstanceUID, '1.2')
+      .set(Attribute.ModalitiesInStudy, 'CT')
+      .set(Attribute.NumberOfStudyRelatedSeries, '1')
+      .set(Attribute.NumberOfStudyRelatedInstances, '1')
+    archive.script = { find: findAnswer(() => [study]) }
     const elements = await found('/studies?StudyInstanceUID=1.2,1.3')
     expect(value(elements, Attribute.StudyInstanceUID)).toBe('1.2\\1.3\0')
   })
@@ -282,6 +289,63 @@ describe('settings of an archive', () => {
     const asked = archive.received(C_FIND_RQ).map(({ identifier: keys }) => keys.strings(Attribute.StudyInstanceUID))
     expect(asked).toEqual([['1.2'], ['1.3'], ['1.4']])
     expect(body).toMatchObject(['1.2', '1.3', '1.4'].map((uid) => ({ '0020000D': { Value: [uid] } })))
+  })
+
+  test.each([
+    ['refuses lists of UIDs', 0xa900],
+    ['finds nothing by lists of UIDs', 0],
+  ])('that %s is asked for each alone, and the next time at once', async (_, status) => {
+    const single = findAnswer((keys) => [
+      new Dataset().set(Attribute.StudyInstanceUID, keys.string(Attribute.StudyInstanceUID)),
+    ])
+    archive.script = {
+      find: (association, message) => {
+        const { contextId, messageId, identifier } = message
+        if (identifier.strings(Attribute.StudyInstanceUID).length === 1) return single(association, message)
+        return association.peer.send(findResponse({ contextId, messageId, status }))
+      },
+    }
+    await using one = await gatewayTo(archive.address, { search: { deriveCounts: 'never' } })
+    archive.log.length = 0
+    for (let n = 0; n < 2; n++) {
+      const { body } = await searchAt(`${one.url}/studies?StudyInstanceUID=1.2,1.3`)
+      expect(body).toMatchObject(['1.2', '1.3'].map((uid) => ({ '0020000D': { Value: [uid] } })))
+    }
+    const asked = archive.received(C_FIND_RQ).map(({ identifier: keys }) => keys.strings(Attribute.StudyInstanceUID))
+    expect(asked).toEqual([['1.2', '1.3'], ['1.2'], ['1.3'], ['1.2'], ['1.3']])
+  })
+
+  test('that does not match lists of codes is asked for each value, and gives each study once', async () => {
+    const studies = [
+      ['1.2', 'MR'],
+      ['1.3', 'US'],
+      ['1.4', 'CT'],
+      ['1.5', 'MR\\US'],
+    ] as const
+    archive.script = {
+      find: findAnswer((keys) => {
+        const modality = keys.string(Attribute.ModalitiesInStudy)
+        return studies
+          .filter(([, modalities]) => modalities.split('\\').includes(modality ?? ''))
+          .map(([uid, modalities]) =>
+            new Dataset().set(Attribute.StudyInstanceUID, uid).set(Attribute.ModalitiesInStudy, modalities.split('\\')),
+          )
+      }),
+    }
+    await using one = await gatewayTo(archive.address, { search: { deriveCounts: 'never' } })
+    for (const query of ['ModalitiesInStudy=MR,US', 'ModalitiesInStudy=MR&ModalitiesInStudy=US']) {
+      const { body } = await searchAt(`${one.url}/studies?${query}`)
+      expect(body).toMatchObject(['1.2', '1.5', '1.3'].map((uid) => ({ '0020000D': { Value: [uid] } })))
+    }
+  })
+
+  test('is not asked for bulk data: some never answer that', async () => {
+    const [elements] = await identifiersWith(
+      {},
+      '/studies?includefield=PixelData,OverlayData,StudyDescription,0042,00420011',
+    )
+    expect(elements!.has(Attribute.StudyDescription)).toBe(true)
+    for (const t of [0x7fe00010, 0x60003000, 0x00420011]) expect(elements!.has(t)).toBe(false)
   })
 
   test('singleUidLists splits every list of a request', async () => {
