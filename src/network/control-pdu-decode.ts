@@ -181,7 +181,7 @@ function text(bytes: Buffer): string {
   return withoutPadding(bytes.toString('latin1'))
 }
 
-/** Spaces around an AE title carry no meaning; bad peers fill with NULs. */
+/** Spaces around an AE title carry no meaning; bad peers end it by a NUL, behind which are the bytes of another. */
 function aeTitle(bytes: Buffer): string {
-  return bytes.toString('latin1').replaceAll('\0', ' ').trim()
+  return bytes.toString('latin1').split('\0', 1)[0]!.trim()
 }

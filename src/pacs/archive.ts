@@ -17,7 +17,7 @@ import { Habits } from './habits.ts'
 import type { Instance } from './instance.ts'
 import { AssociationPool } from './pool/pool.ts'
 import { withDefaultCharset } from './search/default-charset.ts'
-import { isCapped } from './search/capped.ts'
+import { asFarAsAnswered, isCapped } from './search/capped.ts'
 import { MAX_QUERIES, perValue } from './search/per-value.ts'
 import { identifier, type Key, type Query } from './search/query.ts'
 import { delivererOf } from './delivery/deliverer.ts'
@@ -163,10 +163,21 @@ export class Archive implements AsyncDisposable {
     })
   }
 
-  /** Results of a search at one level, attributes of the levels above included where they are asked for. */
-  async *search(request: SearchRequest, options: QueryOptions, call: Call): AsyncGenerator<Dataset> {
+  /**
+   * Results of a search at one level, attributes of the levels above included where they are asked for. `capped` is called
+   * where the archive ended an answer early: there may be more than is given.
+   */
+  async *search(
+    request: SearchRequest,
+    options: QueryOptions,
+    call: Call,
+    capped?: () => void,
+  ): AsyncGenerator<Dataset> {
     const finder = {
-      find: (query: Query, inner: Call) => this.find(query, inner, options),
+      find: (query: Query, inner: Call) => {
+        const matches = this.find(query, inner, options)
+        return capped ? asFarAsAnswered(matches, capped) : matches
+      },
       relational: options.relational,
       loose: this.config.quirks.looseMatching === true,
       maxParents: this.config.search.maxParents,

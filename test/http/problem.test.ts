@@ -17,6 +17,7 @@ const OTHER_THAN_WEB = /^(config|doctor|demo)\//
 const CAUGHT: Readonly<Record<string, string>> = {
   CLIENT_GONE: 'nobody is there to be told',
   DAMAGED_BLOCK: 'has the instance fetched anew',
+  ANSWER_CUT_SHORT: 'ends a search whose status line is out',
   DIMSE_STATUS: 'is described by its status',
   DISK_FAULT: 'has the instance fetched anew',
   DISK_FOLDER: 'ends the start',

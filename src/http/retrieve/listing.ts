@@ -1,6 +1,7 @@
 import type { Selection } from '../../instance/uids.ts'
 import { Attribute } from '../../dicom/attributes.ts'
 import type { Dataset } from '../../dicom/dataset.ts'
+import { asFarAsAnswered } from '../../pacs/search/capped.ts'
 import { returnKey, selectionKeys, type Key, type QueryLevel } from '../../pacs/search/query.ts'
 import type { HttpContext } from '../context.ts'
 
@@ -31,7 +32,9 @@ export async function listed(
 ): Promise<Dataset[]> {
   const found: Dataset[] = []
   const ordered = [...keys].sort((a, b) => a.tag - b.tag)
-  for await (const match of archive.find({ level, keys: ordered }, { signal })) {
+  // As far as it goes: one of some will do.
+  const matches = asFarAsAnswered(archive.find({ level, keys: ordered }, { signal }), () => undefined)
+  for await (const match of matches) {
     found.push(match)
     if (found.length >= MAX_CANDIDATES) break
   }

@@ -27,6 +27,7 @@ import type { SearchRequest } from '../../pacs/search/search.ts'
 import { Status, StatusError } from '../../dimse/status.ts'
 import { sendStream } from '../body/send-stream.ts'
 import type { HttpContext } from '../context.ts'
+import { AnswerEnd } from './answer-end.ts'
 import { RequestError } from '../problem.ts'
 import { pathUid } from '../path.ts'
 
@@ -50,15 +51,21 @@ export async function searchResource(c: HttpContext, resource: SearchResource): 
   const options = await archive.queryOptions(params.fuzzyMatching, call)
   const { maxResults, countWindow, emptyStatus } = archive.config.search
   const page = new Page(params.offset, Math.min(params.limit ?? maxResults, maxResults), countWindow)
-  const found = fittingModalities(archive, archive.search(request, options, call), request, call)
-  const results = page.limit === 0 ? nothing() : deriveCounts(archive, page.of(found), request, call)
+  const end = new AnswerEnd()
+  const searched = archive.search(request, options, call, () => end.cap())
+  const found = fittingModalities(archive, searched, request, call)
+  const paged = page.limit === 0 ? nothing() : deriveCounts(archive, page.of(found), request, call)
+  const results = end.checked(paged, page)
   const boundary = newBoundary()
   const isXml = type === 'application/dicom+xml'
   const body = isXml ? inXml(results, request, base, boundary) : inJson(results, request, base)
   const { done, stream } = await primed(body, HOLD_BYTES, HOLD_MS).catch((error: unknown) => {
     throw isFaultOfRequest(error, request) ? notUnderstood(error) : error
   })
-  const warnings = [...unsupported(params, options), ...page.warnings(done)].map((text) => `299 ${base}: ${text}`)
+  end.statusIsOut()
+  const warnings = [...unsupported(params, options), ...page.warnings(done), ...end.warnings(page)].map(
+    (text) => `299 ${base}: ${text}`,
+  )
   const headers: Record<string, string[]> = warnings.length > 0 ? { Warning: warnings } : {}
   if (done && page.given === 0 && emptyStatus === 204) return c.body(null, 204, headers)
   return sendStream(
@@ -135,6 +142,10 @@ class Page {
         yield result
       } else if (++this.#beyond >= Math.max(1, this.#countWindow)) return
     }
+  }
+
+  get isFull(): boolean {
+    return this.given >= this.limit
   }
 
   /** @param done the search is over, so what it found is known */

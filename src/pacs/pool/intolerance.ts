@@ -48,7 +48,10 @@ export function isDropped(error: unknown): boolean {
   return (error instanceof AssociationAbortedError && error.by === 'peer') || error instanceof ConnectionLostError
 }
 
-/** Rejected without a reason (PS3.8 9.3.4): a reason that is told has nothing to do with what was offered. */
+/**
+ * Rejected without a reason (PS3.8 9.3.4), by the service user or by ACSE: a reason that is told has nothing to do with
+ * what was offered.
+ */
 export function isRejection(error: unknown): boolean {
-  return error instanceof AssociationRejectedError && error.source === 1 && error.reason === 1
+  return error instanceof AssociationRejectedError && error.source <= 2 && error.reason <= 1
 }

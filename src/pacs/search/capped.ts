@@ -10,3 +10,20 @@ export function isCapped(error: unknown): error is StatusError {
   const { status } = error
   return status === Status.cancel || status >>> 8 === 0xa7 || status >>> 8 === 0xa9 || status >>> 12 === 0xc
 }
+
+/**
+ * The matches of a C-FIND, also where the archive ends the answer early behind some of them, which is then told.
+ * @throws what the C-FIND throws that came to nothing
+ */
+export async function* asFarAsAnswered<T>(matches: AsyncIterable<T>, capped: () => void): AsyncGenerator<T> {
+  let count = 0
+  try {
+    for await (const match of matches) {
+      count++
+      yield match
+    }
+  } catch (error) {
+    if (count === 0 || !isCapped(error)) throw error
+    capped()
+  }
+}

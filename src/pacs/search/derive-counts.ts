@@ -1,7 +1,9 @@
 import { asGiven } from '../../dicom/as-given.ts'
 import { Attribute } from '../../dicom/attributes.ts'
 import type { Dataset } from '../../dicom/dataset.ts'
+import { MalformedDataSetError } from '../../dicom/element-reader.ts'
 import type { Tag } from '../../dicom/tag.ts'
+import { StatusError } from '../../dimse/status.ts'
 import type { Archive } from '../archive.ts'
 import type { Call } from '../call.ts'
 import { SearchTooBroadError } from './errors.ts'
@@ -72,9 +74,11 @@ export async function* fittingModalities(
     else if (unknown.push(study) > maxParents) throw new SearchTooBroadError(maxParents)
   }
   for (const study of unknown) {
-    await fillIn(archive, study, missing(study), call)
+    // Where the archive cannot say, the study stays: nothing says that it does not fit.
+    const isTold = await fillIn(archive, study, missing(study), call)
     const isKnown = study.string(Attribute.ModalitiesInStudy) !== undefined
-    if (isKnown && fits(study, asked, { fuzzy: false, loose: false })) yield study
+    if (!isTold) yield study
+    else if (isKnown && fits(study, asked, { fuzzy: false, loose: false })) yield study
   }
 }
 
@@ -82,9 +86,10 @@ function missing(study: Dataset): Tag[] {
   return derived.filter((t) => study.string(t) === undefined)
 }
 
-async function fillIn(archive: Archive, study: Dataset, wanted: readonly Tag[], call: Call): Promise<void> {
+/** Whether the archive could say; if not, only the counts are lost. */
+async function fillIn(archive: Archive, study: Dataset, wanted: readonly Tag[], call: Call): Promise<boolean> {
   const uid = study.string(Attribute.StudyInstanceUID)
-  if (wanted.length === 0 || uid === undefined || !isAskable(uid)) return
+  if (wanted.length === 0 || uid === undefined || !isAskable(uid)) return true
   const keys = [
     returnKey(Attribute.Modality, 'CS'),
     returnKey(Attribute.SeriesInstanceUID, 'UI'),
@@ -94,12 +99,18 @@ async function fillIn(archive: Archive, study: Dataset, wanted: readonly Tag[], 
   const modalities = new Set<string>()
   let series = 0
   let instances: number | undefined = 0
-  for await (const match of archive.find({ level: 'SERIES', keys }, call)) {
-    series++
-    const modality = match.string(Attribute.Modality)
-    if (modality !== undefined) modalities.add(modality)
-    const count = match.number(Attribute.NumberOfSeriesRelatedInstances)
-    instances = instances === undefined || count === undefined ? undefined : instances + count
+  try {
+    for await (const match of archive.find({ level: 'SERIES', keys }, call)) {
+      series++
+      const modality = match.string(Attribute.Modality)
+      if (modality !== undefined) modalities.add(modality)
+      const count = match.number(Attribute.NumberOfSeriesRelatedInstances)
+      instances = instances === undefined || count === undefined ? undefined : instances + count
+    }
+  } catch (error) {
+    call.signal.throwIfAborted()
+    if (!(error instanceof StatusError || error instanceof MalformedDataSetError)) throw error
+    return false
   }
   if (wanted.includes(Attribute.ModalitiesInStudy)) {
     study.put(Attribute.ModalitiesInStudy, { vr: 'CS', value: asGiven('CS', [...modalities].sort()) })
@@ -110,4 +121,5 @@ async function fillIn(archive: Archive, study: Dataset, wanted: readonly Tag[], 
   if (wanted.includes(Attribute.NumberOfStudyRelatedInstances) && instances !== undefined) {
     study.set(Attribute.NumberOfStudyRelatedInstances, String(instances))
   }
+  return true
 }

@@ -15,14 +15,29 @@ export interface Leniency {
  * Whether a match fits the keys: some archives ignore a key (PS3.4 C.2.2.2). Only where the answer has a value to look
  * at, and only what can be told for certain: text beyond ASCII may be in another character set than the archive says.
  */
-export function fits(match: Dataset, keys: readonly Key[], { fuzzy, loose }: Leniency): boolean {
+export function fits(match: Dataset, keys: readonly Key[], leniency: Leniency): boolean {
+  const { fuzzy, loose } = leniency
   return keys.every((key) => {
-    if (key.item || key.values.length === 0) return true
+    if (key.item) return loose || fitsItems(match, key, leniency)
+    if (key.values.length === 0) return true
     if (loose && key.vr !== 'UI' && key.tag !== Attribute.ModalitiesInStudy) return true
     if (fuzzy && key.vr === 'PN') return true
-    const found = match.strings(key.tag)
+    const found = key.tag === Attribute.ModalitiesInStudy ? modalitiesOf(match) : match.strings(key.tag)
     return found.length === 0 || found.some((value) => key.values.some((one) => fitsOne(key.vr, String(one), value)))
   })
+}
+
+/** PS3.4 C.2.2.2.6: one of the items fits all the keys inside. */
+function fitsItems(match: Dataset, { tag, item = [] }: Key, leniency: Leniency): boolean {
+  const items = match.items(tag)
+  return items.length === 0 || items.some((one) => fits(one, item, leniency))
+}
+
+/** Some archives send them as one value: `MR, CT` or `CT/SR`. */
+function modalitiesOf(match: Dataset): string[] {
+  return match
+    .strings(Attribute.ModalitiesInStudy)
+    .flatMap((value) => value.split(/[,;/\s]+/).filter((one) => one !== ''))
 }
 
 function fitsOne(vr: Vr, key: string, value: string): boolean {
@@ -33,8 +48,13 @@ function fitsOne(vr: Vr, key: string, value: string): boolean {
       return fitsRange(key, value.replaceAll('.', ''), /^\d{8}$/)
     case 'TM':
       return fitsRange(key, value.replaceAll(':', ''), /^\d{2,6}(\.\d+)?$/)
+    case 'DT':
+      // With a time zone it is not compared as text.
+      return /\d[+-]\d{4}$/.test(key) || fitsRange(key, value, /^\d{4,14}(\.\d+)?$/)
     case 'IS':
     case 'DS':
+    case 'FL':
+    case 'FD':
     case 'US':
     case 'SS':
     case 'UL':
@@ -48,14 +68,23 @@ function fitsOne(vr: Vr, key: string, value: string): boolean {
     case 'CS':
     case 'LO':
     case 'SH':
+    case 'ST':
+    case 'LT':
+    case 'UC':
+    case 'UT':
+    case 'UR':
       return fitsText(key, value)
     default:
       return true
   }
 }
 
+/** Characters of the pattern times those of the value beyond which they are not compared, and taken to fit. */
+export const MAX_COMPARED = 1_000_000
+
 /** Whatever the case: many databases do not tell it apart. */
 function fitsText(pattern: string, value: string): boolean {
+  if (pattern.length * value.length > MAX_COMPARED) return true
   if (!/^[\x00-\x7f]*$/.test(pattern + value)) return true
   return matchesWildcard(pattern.trim().toLowerCase(), value.trim().toLowerCase())
 }

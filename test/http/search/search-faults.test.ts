@@ -1,3 +1,4 @@
+import { setTimeout as delay } from 'node:timers/promises'
 import { describe, expect, it, vi } from 'vitest'
 import { Attribute } from '../../../src/dicom/attributes.ts'
 import { Dataset } from '../../../src/dicom/dataset.ts'
@@ -34,6 +35,7 @@ async function scripted(
 }
 
 interface Answer {
+  readonly warning?: string | null
   readonly status: number
   readonly retryAfter: string | null
   readonly type: string | null
@@ -46,6 +48,7 @@ async function get(url: string): Promise<Answer> {
     status: response.status,
     retryAfter: response.headers.get('retry-after'),
     type: response.headers.get('content-type'),
+    warning: response.headers.get('warning'),
     body: await response.json(),
   }
 }
@@ -122,7 +125,7 @@ describe('a C-FIND that fails is never an empty list', () => {
     expect(JSON.stringify(await get(`${url}/studies`))).not.toContain('CANARY')
   })
 
-  it('is a status even behind the first matches, as long as none has been sent', async () => {
+  it('behind the first matches is the end of a list that says so, as long as none has been sent', async () => {
     const { url } = await scripted({
       find: async (association, { messageId, contextId }) => {
         const data = association.encode(contextId, study('1.2.1'))
@@ -130,7 +133,64 @@ describe('a C-FIND that fails is never an empty list', () => {
         await association.peer.send(Buffer.concat([pending, pending, finalResponse(messageId, contextId, 0xa700)]))
       },
     })
-    expect(await get(`${url}/studies`)).toMatchObject({ status: 503 })
+    expect(await get(`${url}/studies`)).toMatchObject({
+      status: 200,
+      body: [{}],
+      warning: expect.stringMatching(/ended its answer early/) as string,
+    })
+  })
+
+  it('behind a page that was full before is no fault of the page', async () => {
+    const { url } = await scripted(
+      {
+        find: async (association, { messageId, contextId }) => {
+          const pending = ['1.2.1', '1.2.2'].map((uid) =>
+            findResponse({ messageId, contextId, data: association.encode(contextId, study(uid)) }),
+          )
+          await association.peer.send(Buffer.concat([...pending, finalResponse(messageId, contextId, 0xfe00)]))
+        },
+      },
+      { search: { deriveCounts: 'never' } },
+    )
+    const full = await get(`${url}/studies?limit=1`)
+    expect(full).toMatchObject({ status: 200, warning: expect.not.stringMatching(/early/) as string })
+    expect(full.body).toHaveLength(1)
+    const more = await get(`${url}/studies?limit=3`)
+    expect(more).toMatchObject({ status: 200, warning: expect.stringMatching(/early/) as string })
+    expect(more.body).toHaveLength(2)
+  })
+
+  it.each([0xfe00, 0xa700, 0xa900, 0xc001])('behind what was sent (%i) cuts the list', async (status) => {
+    const { url } = await scripted(
+      {
+        find: async (association, { messageId, contextId }) => {
+          const data = association.encode(contextId, study('1.2.1'))
+          await association.peer.send(findResponse({ messageId, contextId, data }))
+          await delay(600)
+          await association.peer.send(finalResponse(messageId, contextId, status))
+        },
+      },
+      { search: { deriveCounts: 'never' } },
+    )
+    const response = await fetch(`${url}/studies`)
+    expect(response.status).toBe(200)
+    await expect(response.text()).rejects.toThrow()
+  })
+
+  it('when only counts are asked for costs the counts', async () => {
+    const { url } = await scripted({
+      find: async (association, { messageId, contextId, identifier }) => {
+        const isStudy = identifier.string(Attribute.QueryRetrieveLevel) === 'STUDY'
+        const data = association.encode(contextId, study('1.2.1'))
+        const match = isStudy ? [findResponse({ messageId, contextId, data })] : []
+        await association.peer.send(
+          Buffer.concat([...match, finalResponse(messageId, contextId, isStudy ? 0 : 0xa900)]),
+        )
+      },
+    })
+    for (const path of ['/studies', '/studies?ModalitiesInStudy=MR']) {
+      expect(await get(url + path)).toMatchObject({ status: 200, body: [{ '0020000D': { Value: ['1.2.1'] } }] })
+    }
   })
 
   it('is a list cut short, of which no client can think that it is whole, behind the first bytes', async () => {

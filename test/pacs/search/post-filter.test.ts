@@ -1,7 +1,7 @@
 import { describe, expect, test } from 'vitest'
 import { Dataset } from '../../../src/dicom/dataset.ts'
 import type { Vr } from '../../../src/dicom/vr.ts'
-import { fits, type Leniency } from '../../../src/pacs/search/post-filter.ts'
+import { fits, MAX_COMPARED, type Leniency } from '../../../src/pacs/search/post-filter.ts'
 
 const tags: Partial<Record<Vr, number>> = {
   PN: 0x00100010,
@@ -13,6 +13,8 @@ const tags: Partial<Record<Vr, number>> = {
   IS: 0x00200013,
   UI: 0x0020000d,
   ST: 0x00080081,
+  DT: 0x0008002a,
+  FD: 0x00189073,
 }
 
 function isShown(vr: Vr, key: string, value: string | string[], leniency: Partial<Leniency> = {}): boolean {
@@ -37,6 +39,9 @@ describe('a match of an archive that ignores a key is dropped', () => {
     ['TM', '10', '11:00:00'],
     ['IS', '1', '10'],
     ['UI', '1.2.3', '1.2.33'],
+    ['ST', 'Clinic', 'Hospital'],
+    ['DT', '20240101-20240102', '20240103101500'],
+    ['FD', '1.5', '1.25'],
   ])('%s: %s is not %s', (vr, key, value) => {
     expect(isShown(vr, key, value)).toBe(false)
   })
@@ -68,8 +73,11 @@ describe('a match that fits, or may fit, is shown', () => {
     ['IS', '1', '+01'],
     ['IS', '1', 'one'],
     ['UI', '1.2.3', '1.2.3'],
-    // Of no VR that can be told for certain.
-    ['ST', 'Clinic', 'Hospital'],
+    ['ST', 'clin*', 'Clinic'],
+    ['DT', '20240101', '20240101101500'],
+    // Another time zone makes it another day.
+    ['DT', '20240101+0900', '20231231200000'],
+    ['FD', '1.5', '1.5'],
   ])('%s: %s may be %s', (vr, key, value) => {
     expect(isShown(vr, key, value)).toBe(true)
   })
@@ -77,6 +85,38 @@ describe('a match that fits, or may fit, is shown', () => {
   test('since one of its values does', () => {
     expect(isShown('CS', 'CT', ['MR', 'CT'])).toBe(true)
     expect(isShown('CS', 'CT', ['MR', 'PT'])).toBe(false)
+  })
+
+  test.each([
+    ['MR, CT', 'CT', true],
+    ['CT/SR', 'SR', true],
+    ['CT;PT', 'PT', true],
+    ['MR CT', 'CT', true],
+    ['MRCT', 'CT', false],
+    ['MR, CT', 'US', false],
+  ])('since modalities that are sent as one value (%s) hold %s, or not', (value, key, shown) => {
+    expect(isShown('CS', key, value)).toBe(shown)
+  })
+
+  test('since an item of its sequence does, and is not where none does', () => {
+    const [sequence, id] = [0x00400275, 0x00400009]
+    const item = (text: string): Dataset => new Dataset().set(id, text)
+    const match = new Dataset().setItems(sequence, [item('P-1'), item('P-2')])
+    const asked = (text: string) =>
+      [{ tag: sequence, vr: 'SQ', values: [], item: [{ tag: id, vr: 'SH', values: [text] }] }] as const
+    const leniency = { fuzzy: false, loose: false }
+    expect(['P-2', 'P-3'].map((text) => fits(match, asked(text), leniency))).toEqual([true, false])
+    expect(fits(new Dataset().setItems(sequence, []), asked('P-3'), leniency)).toBe(true)
+    expect(fits(match, asked('P-3'), { ...leniency, loose: true })).toBe(true)
+  })
+
+  test('without being looked at where that would take long', () => {
+    const [pattern, value] = ['*a'.repeat(15_000), 'a'.repeat(29_000) + 'b']
+    expect(pattern.length * value.length).toBeGreaterThan(MAX_COMPARED)
+    const start = performance.now()
+    expect(isShown('ST', pattern, value)).toBe(true)
+    expect(isShown('ST', '*a'.repeat(500) + 'c', 'a'.repeat(900))).toBe(false)
+    expect(performance.now() - start).toBeLessThan(1_000)
   })
 
   test('since one of the values asked for does', () => {
