@@ -11,6 +11,7 @@ import { part10Header } from '../dicom/part10.ts'
 import {
   isNative,
   transferSyntax,
+  EXPLICIT_VR_BIG_ENDIAN,
   EXPLICIT_VR_LITTLE_ENDIAN,
   IMPLICIT_VR_LITTLE_ENDIAN,
 } from '../dicom/transfer-syntax.ts'
@@ -152,9 +153,7 @@ export class DemoArchive implements AsyncDisposable {
       choose: (abstractSyntax, offered) => {
         if (!isServed(abstractSyntax) || !acceptsClass(abstractSyntax)) return 'abstract'
         const usable = offered.filter(acceptsSyntax)
-        const native = [EXPLICIT_VR_LITTLE_ENDIAN.uid, IMPLICIT_VR_LITTLE_ENDIAN.uid].find((uid) =>
-          usable.includes(uid),
-        )
+        const native = NATIVE.find((uid) => usable.includes(uid))
         const storage = abstractSyntax.startsWith(STORAGE_ROOT)
         return (storage ? usable[0] : native) ?? 'transfer'
       },
@@ -261,6 +260,9 @@ export class DemoArchive implements AsyncDisposable {
     }))
   }
 }
+
+/** In which it talks, the first one that is offered. */
+const NATIVE = [EXPLICIT_VR_LITTLE_ENDIAN, IMPLICIT_VR_LITTLE_ENDIAN, EXPLICIT_VR_BIG_ENDIAN].map(({ uid }) => uid)
 
 const services = new Set<Uid>([
   SopClass.verification,

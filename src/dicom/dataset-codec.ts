@@ -1,11 +1,20 @@
 import type { Bytes } from './bytes.ts'
+import { Attribute } from './attributes.ts'
 import { concat } from './bytes.ts'
+import type { CharacterSet } from './charset.ts'
 import { swapped } from './byte-order.ts'
 import { Dataset, type Element, type Fragments } from './dataset.ts'
-import { ElementReader, type ElementHeader, type ElementToken } from './element-reader.ts'
+import { dictionaryVr } from './dictionary.ts'
+import {
+  ElementReader,
+  MalformedDataSetError,
+  MAX_NESTING,
+  type ElementHeader,
+  type ElementToken,
+} from './element-reader.ts'
 import { ElementWriter } from './element-writer.ts'
 import { isOfEncoding, type Tag } from './tag.ts'
-import { EXPLICIT_VR_LITTLE_ENDIAN, type TransferSyntax } from './transfer-syntax.ts'
+import { EXPLICIT_VR_LITTLE_ENDIAN, IMPLICIT_VR_LITTLE_ENDIAN, type TransferSyntax } from './transfer-syntax.ts'
 import { representation } from './vr.ts'
 
 const NO_BYTES = new Uint8Array(0)
@@ -25,9 +34,17 @@ export interface ReadOptions {
   readonly omit?: (header: ElementHeader) => boolean
 }
 
+/** Of items that are read by themselves: how deep they are, and the character set around them. */
+interface NestedOptions extends Pick<ReadOptions, 'omit'> {
+  readonly nesting: number
+  readonly characterSet: CharacterSet
+}
+
 /** Gathers tokens into a Dataset; give it bytes by `push`, as a stream or all at once. */
 export class DatasetReader {
-  readonly dataset = new Dataset()
+  readonly dataset: Dataset
+  readonly #options: Pick<ReadOptions, 'omit'>
+  readonly #nesting: number
   readonly #reader: ElementReader
   readonly #levels: OpenDataSet[]
   readonly #until: (t: Tag) => boolean
@@ -45,7 +62,10 @@ export class DatasetReader {
   /** Bytes of values that are kept. */
   keptBytes = 0
 
-  constructor(syntax: TransferSyntax, options: ReadOptions = {}) {
+  constructor(syntax: TransferSyntax, options: ReadOptions & Partial<NestedOptions> = {}) {
+    this.dataset = new Dataset(options.characterSet)
+    this.#options = options.omit ? { omit: options.omit } : {}
+    this.#nesting = options.nesting ?? 0
     this.#reader = new ElementReader(syntax.deflated ? EXPLICIT_VR_LITTLE_ENDIAN : syntax)
     this.#levels = [{ dataset: this.dataset }]
     const { until = () => false } = options
@@ -162,7 +182,33 @@ export class DatasetReader {
     if (isOfEncoding(header.tag)) return
     const bytes = pieces.length === 0 ? new Uint8Array(0) : concat(pieces)
     const value = bigEndian ? swapped(bytes, representation(header.vr).wordBytes) : bytes
-    this.#levels.at(-1)!.dataset.put(header.tag, { vr: header.vr, value })
+    const { dataset } = this.#levels.at(-1)!
+    const items = header.vr === 'UN' ? this.#unknownItems(header.tag, value, dataset) : undefined
+    if (items) dataset.setItems(header.tag, items)
+    else dataset.put(header.tag, { vr: header.vr, value })
+  }
+
+  /** The items of a sequence that is written as UN, in Implicit VR Little Endian (PS3.5 6.2.2); undefined for what is none. */
+  #unknownItems(t: Tag, value: Bytes, { characterSet }: Dataset): readonly Dataset[] | undefined {
+    if (dictionaryVr(t) !== 'SQ' || this.#nesting >= MAX_NESTING) return undefined
+    return readItems(value, { ...this.#options, characterSet, nesting: this.#nesting + this.#levels.length })
+  }
+}
+
+/** The value of a sequence is read behind the header of one. Undefined where it is none. */
+function readItems(value: Bytes, options: NestedOptions): readonly Dataset[] | undefined {
+  const header = Buffer.alloc(8)
+  header.writeUInt16LE(Attribute.ReferencedSOPSequence >>> 16, 0)
+  header.writeUInt16LE(Attribute.ReferencedSOPSequence & 0xffff, 2)
+  header.writeUInt32LE(value.length, 4)
+  const reader = new DatasetReader(IMPLICIT_VR_LITTLE_ENDIAN, options)
+  try {
+    reader.push(header)
+    reader.push(value)
+    return reader.end().items(Attribute.ReferencedSOPSequence)
+  } catch (error) {
+    if (error instanceof MalformedDataSetError) return undefined
+    throw error
   }
 }
 

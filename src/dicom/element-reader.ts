@@ -3,7 +3,7 @@ import type { Bytes } from './bytes.ts'
 import { describeTag, dictionaryVr } from './dictionary.ts'
 import { ITEM, ITEM_DELIMITATION, SEQUENCE_DELIMITATION, type Tag } from './tag.ts'
 import type { TransferSyntax } from './transfer-syntax.ts'
-import { MAX_SHORT_LENGTH, representation, vrOfCode, type Vr } from './vr.ts'
+import { representation, vrOfCode, type Vr } from './vr.ts'
 
 export interface ElementHeader {
   readonly tag: Tag
@@ -318,8 +318,9 @@ export class ElementReader {
         }
         if (!this.#has(12)) return undefined
         const length = defined(this.#view.getUint32(at + 8, little))
-        const isTooLong = code === UN_CODE && length !== undefined && length > MAX_SHORT_LENGTH
-        if (isTooLong) return { vr: this.#ownVr(level, t), length, size: 12, implicitContent: false, writtenAsUn: true }
+        if (code === UN_CODE && length !== undefined) {
+          return { vr: this.#ownVr(level, t), length, size: 12, implicitContent: false, writtenAsUn: true }
+        }
         return { vr, length, size: 12, implicitContent: code === UN_CODE && length === undefined }
       }
       if (isUpperCase(code >>> 8) && isUpperCase(code & 0xff)) {
@@ -344,10 +345,13 @@ export class ElementReader {
     return { vr: length === undefined && vr !== 'SQ' ? 'UN' : vr, length, size: 8, implicitContent: true }
   }
 
-  /** PS3.5 6.2.2: a value too long for the length field of its VR had to be written as UN. */
+  /**
+   * PS3.5 6.2.2: what is written as UN, since its VR was not known or its value is too long for it, has the VR of the
+   * dictionary. Items are left to who wants them: what is none would make the data set unreadable.
+   */
   #ownVr(level: OpenStructure, t: Tag): Vr {
     const vr = this.#dictionary(level, t)
-    return representation(vr).lengthBytes === 2 ? vr : 'UN'
+    return vr === 'SQ' ? 'UN' : vr
   }
 
   #dictionary(level: OpenStructure, t: Tag): Vr {

@@ -1,4 +1,5 @@
 import { Attribute } from '../dicom/attributes.ts'
+import { dictionaryVr } from '../dicom/dictionary.ts'
 import type { ElementHeader } from '../dicom/element-reader.ts'
 import { groupOf, type Tag } from '../dicom/tag.ts'
 import { representation } from '../dicom/vr.ts'
@@ -15,7 +16,8 @@ export function isPixelData(t: Tag): boolean {
 
 /** Whether metadata gives an element by a BulkDataURI (PS3.18 10.4.3.3.5); strings and sequences never. */
 export function isBulkData({ tag: t, vr, length }: ElementHeader): boolean {
-  if (representation(vr).kind !== 'binary') return false
+  // Items written as UN are items (PS3.5 6.2.2).
+  if (representation(vr).kind !== 'binary' || (vr === 'UN' && dictionaryVr(t) === 'SQ')) return false
   if (length === undefined) return true
   return length > INLINE_BYTES || (length > 0 && isAlwaysBulk(t))
 }

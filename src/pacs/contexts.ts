@@ -1,12 +1,25 @@
-import { encapsulatedSyntaxes, EXPLICIT_VR_LITTLE_ENDIAN, IMPLICIT_VR_LITTLE_ENDIAN } from '../dicom/transfer-syntax.ts'
+import {
+  DEFLATED_EXPLICIT_VR_LITTLE_ENDIAN,
+  encapsulatedSyntaxes,
+  EXPLICIT_VR_BIG_ENDIAN,
+  EXPLICIT_VR_LITTLE_ENDIAN,
+  IMPLICIT_VR_LITTLE_ENDIAN,
+} from '../dicom/transfer-syntax.ts'
 import { frequentStorageClasses, SopClass, type Uid } from '../dicom/uids.ts'
 import type { Association } from '../network/association.ts'
 import type { ExtendedNegotiation, ProposedContext } from '../network/pdu.ts'
 import { NotSupportedByArchiveError } from './errors.ts'
 import type { Proposal } from './pool/proposal.ts'
 
-/** Every AE takes Implicit VR Little Endian (PS3.5 10.1); Explicit is asked for first. */
-const nativeSyntaxes: readonly Uid[] = [EXPLICIT_VR_LITTLE_ENDIAN.uid, IMPLICIT_VR_LITTLE_ENDIAN.uid]
+/**
+ * Every AE takes Implicit VR Little Endian (PS3.5 10.1); Explicit is asked for first. Some old archives know Big Endian
+ * alone.
+ */
+const nativeSyntaxes: readonly Uid[] = [
+  EXPLICIT_VR_LITTLE_ENDIAN.uid,
+  IMPLICIT_VR_LITTLE_ENDIAN.uid,
+  EXPLICIT_VR_BIG_ENDIAN.uid,
+]
 
 /** Numbers contexts 1, 3, 5 … (PS3.8 9.3.2.2). */
 function numbered(list: readonly (readonly [Uid, readonly Uid[]])[]): ProposedContext[] {
@@ -58,14 +71,15 @@ export const moveProposal: Proposal = { contexts: numbered([[SopClass.studyRootM
 /** Of the contexts, how many known classes may take where room is kept for others. */
 const KNOWN_SHARE = 2 / 3
 
-const ALL_ENCAPSULATED: readonly Uid[] = encapsulatedSyntaxes.map(({ uid }) => uid)
+/** What objects may be stored in besides, the likeliest first. */
+const STORED: readonly Uid[] = [...encapsulatedSyntaxes.map(({ uid }) => uid), DEFLATED_EXPLICIT_VR_LITTLE_ENDIAN.uid]
 
-/** The encapsulated syntaxes in runs of which each fits beside one class into `maxContexts`. */
+/** The syntaxes of stored objects in runs of which each fits beside one class into `maxContexts`. */
 export function syntaxRuns(maxContexts: number): (readonly Uid[])[] {
   // The service and the class itself, in native syntaxes, take a context each.
   const size = Math.max(1, maxContexts - 2)
   const runs: (readonly Uid[])[] = []
-  for (let at = 0; at < ALL_ENCAPSULATED.length; at += size) runs.push(ALL_ENCAPSULATED.slice(at, at + size))
+  for (let at = 0; at < STORED.length; at += size) runs.push(STORED.slice(at, at + size))
   return runs
 }
 
@@ -90,7 +104,7 @@ export interface GetPlan {
  * frequent classes. Each class has its role selection (PS3.4 C.5.3).
  */
 export function getProposal(plan: GetPlan): Proposal {
-  const { classes, compressed, others, only, maxContexts, roles, syntaxes = ALL_ENCAPSULATED } = plan
+  const { classes, compressed, others, only, maxContexts, roles, syntaxes = STORED } = plan
   const list: (readonly [Uid, readonly Uid[]])[] = [[SopClass.studyRootGet, nativeSyntaxes]]
   const known = classes.slice(0, maxContexts - 1)
   for (const sopClass of known) list.push([sopClass, only === undefined ? nativeSyntaxes : [only]])

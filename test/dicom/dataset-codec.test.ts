@@ -377,3 +377,71 @@ describe('the character set', () => {
     expect(second?.string(Attribute.PatientName)).toBe('Лю')
   })
 })
+
+describe('what is written as UN though the dictionary knows it (PS3.5 6.2.2)', () => {
+  const REQUEST = 0x00400275
+  const nested = 0x00400008
+  const implicitItem = (...content: readonly Bytes[]): Buffer => item(implicitLittle, 'defined', ...content)
+  const unknown = (t: number, content: Bytes): Buffer => element(explicitLittle, t, 'UN', content)
+  const read = (...elements: readonly Bytes[]): Dataset =>
+    parseDataset(Buffer.concat(elements), EXPLICIT_VR_LITTLE_ENDIAN)
+
+  it.each([
+    [0x00100010, 'PN', 'A^B '],
+    [0x0020000d, 'UI', '1.2.3\0'],
+    [0x30060050, 'DS', '1.5\\2 '],
+    [0x0040a160, 'UT', 'text'],
+    [0x00420011, 'OB', 'AB'],
+  ] as const)('has its VR: %i is %s', (t, vr, text) => {
+    const { vr: found, value: bytes } = read(unknown(t, Buffer.from(text))).get(t)!
+    expect([found, Buffer.from(bytes as Bytes).toString()]).toEqual([vr, text])
+  })
+
+  it('has the VR that others decide on: US or SS', () => {
+    const signed = element(explicitLittle, 0x00280103, 'US', Buffer.from([1, 0]))
+    expect(read(signed, unknown(0x00280106, Buffer.from([0xff, 0xff]))).values(0x00280106)).toEqual([-1])
+    expect(read(unknown(0x00280106, Buffer.from([0xff, 0xff]))).values(0x00280106)).toEqual([0xffff])
+  })
+
+  it('has the items of a sequence, at any depth, in the character set around them', () => {
+    const inner = implicitItem(element(implicitLittle, 0x00080104, 'LO', Buffer.from('\xe4 ', 'latin1')))
+    const outer = implicitItem(
+      element(implicitLittle, 0x00400009, 'SH', 'P-1 '),
+      element(implicitLittle, nested, 'SQ', inner),
+    )
+    const charset = element(explicitLittle, 0x00080005, 'CS', 'ISO_IR 100')
+    const dataset = read(charset, unknown(REQUEST, Buffer.concat([outer, outer])))
+    expect(dataset.get(REQUEST)!.vr).toBe('SQ')
+    expect(dataset.items(REQUEST)).toHaveLength(2)
+    for (const one of dataset.items(REQUEST)) {
+      expect(one.string(0x00400009)).toBe('P-1')
+      expect(one.items(nested)[0]!.string(0x00080104)).toBe('ä')
+    }
+  })
+
+  it('stays UN where it is no sequence of items, or the dictionary does not know it', () => {
+    for (const content of ['garbage!', '\xfe\xff\x00\xe0\xff\x00\x00\x00', ''].map((text) =>
+      Buffer.from(text, 'latin1'),
+    )) {
+      const dataset = read(unknown(REQUEST, content), element(explicitLittle, 0x00400280, 'ST', 'AB'))
+      expect(content.length === 0 ? 'UN' : dataset.get(REQUEST)!.vr).toBe('UN')
+      expect(dataset.string(0x00400280)).toBe('AB')
+    }
+    expect(read(unknown(0x00091001, implicitItem())).get(0x00091001)!.vr).toBe('UN')
+  })
+
+  it('is followed no deeper than MAX_NESTING', () => {
+    let content: Bytes = implicitItem()
+    for (let depth = 0; depth < 5_000; depth++) {
+      content = Buffer.concat([
+        hex('FEFF00E0'),
+        Buffer.from(new Uint32Array([content.length + 12]).buffer),
+        hex('08004011'),
+        Buffer.from('UN\0\0'),
+        Buffer.from(new Uint32Array([content.length]).buffer),
+        content,
+      ])
+    }
+    expect(() => read(unknown(REQUEST, content))).not.toThrow()
+  })
+})

@@ -342,7 +342,7 @@ test('one that drops user identity, or has room for few contexts, is asked as it
   const result = await examined(archive.address, settings, { stepTimeout: 5_000, dimse: { enabled: false } })
   expect(result.at('problem')).toEqual([])
   expect(result.codes).toContain('IDENTITY_DROPPED')
-  expect(result.finding('CONTEXTS_LIMITED').facts).toEqual({ proposed: 97, stood: 32 })
+  expect(result.finding('CONTEXTS_LIMITED').facts).toEqual({ proposed: 98, stood: 32 })
   expect(result.codes).toContain('GET_OK')
 })
 

@@ -91,7 +91,8 @@ function alike(
   { file, looseVrs = false }: JsonCompareOptions,
   path: string,
 ): boolean {
-  if (ours.vr !== theirs.vr) return looseVrs && (ours.vr === 'UN' || theirs.vr === 'UN')
+  // It keeps UN where the dictionary knows the VR (PS3.5 6.2.2).
+  if (ours.vr !== theirs.vr) return theirs.vr === 'UN' || (looseVrs && ours.vr === 'UN')
   // It names the set of the JSON text; PS3.18 F.2.2 (2025) and we keep the source's.
   if (tag === '00080005' && JSON.stringify(theirs.Value) === '["ISO_IR 192"]') return true
   if (ours.InlineBinary !== undefined && theirs.InlineBinary !== undefined) {

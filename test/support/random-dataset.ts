@@ -1,5 +1,6 @@
 import fc from 'fast-check'
 import { Dataset, type Element } from '../../src/dicom/dataset.ts'
+import { dictionaryVr } from '../../src/dicom/dictionary.ts'
 import { dictionaryData } from '../../src/dicom/dictionary-data.ts'
 import type { Vr } from '../../src/dicom/vr.ts'
 import { allVrs, isVr, nulPadded } from './dicom-bytes.ts'
@@ -38,7 +39,10 @@ const privateTag = fc.tuple(privateGroup, fc.integer({ min: 0x1000, max: 0xffff 
 const vr = fc.constantFrom(...vrs)
 
 /** Explicit syntaxes can say any VR of any tag. */
-const explicitValue = fc.tuple(anyTag, vr, bytes)
+const explicitValue = fc
+  .tuple(anyTag, vr, bytes)
+  // It is not read as UN again where the dictionary knows better (PS3.5 6.2.2).
+  .filter(([t, name]) => name !== 'UN' || dictionaryVr(t) === undefined)
 /** Implicit VR keeps values whose VR the dictionary says, private creators as LO, and other private ones as UN. */
 const implicitValue = fc.oneof(
   fc.tuple(fc.constantFrom(...knownValues), bytes).map(([[t, name], value]): RandomElement => [t, name, value]),

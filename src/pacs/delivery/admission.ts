@@ -56,10 +56,10 @@ function mayBeStorage(abstractSyntax: Uid): boolean {
 
 /**
  * As stored first, since an archive offers that beside a native syntax. It is never asked to decompress: it may keep the
- * association for a move of somebody who wants the instance as stored. Deflated data sets are for disks; as in C-GET the
- * archive inflates them.
+ * association for a move of somebody who wants the instance as stored. Deflated is taken where nothing else is offered.
  */
 function choose(offered: readonly Uid[]): Uid | undefined {
-  const usable = offered.filter((uid) => isKnownTransferSyntax(uid) && !transferSyntax(uid).deflated)
-  return usable.find((uid) => !isNative(transferSyntax(uid))) ?? usable[0]
+  const usable = offered.filter((uid) => isKnownTransferSyntax(uid))
+  const inflated = usable.filter((uid) => !transferSyntax(uid).deflated)
+  return inflated.find((uid) => !isNative(transferSyntax(uid))) ?? inflated[0] ?? usable[0]
 }

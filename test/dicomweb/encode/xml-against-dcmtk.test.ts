@@ -112,6 +112,8 @@ function alike(ours: XmlElement, theirs: XmlElement): boolean {
   const [{ vr, keyword }, other] = [ours.attributes, theirs.attributes]
   // Encapsulated Pixel Data is OB by PS3.5 A.4, which DCMTK writes where a file says OW; ours is what the file says.
   const encapsulated = ours.attributes['tag'] === '7FE00010' && ours.children.length === 0
+  // It keeps UN where the dictionary knows the VR (PS3.5 6.2.2).
+  if (vr !== 'UN' && other['vr'] === 'UN') return true
   if (vr !== other['vr'] && !(encapsulated && other['vr'] === 'OB')) return false
   // It knows no keywords of retired attributes.
   if (keyword !== other['keyword'] && other['keyword'] !== undefined) return false

@@ -4,13 +4,16 @@ import { setTimeout as delay } from 'node:timers/promises'
 import { describe, expect, it, vi } from 'vitest'
 import { parseConfig } from '../../../src/config/config.ts'
 import { DemoArchive, type DemoArchiveOptions } from '../../../src/demo/demo-archive.ts'
-import { IMPLICIT_VR_LITTLE_ENDIAN } from '../../../src/dicom/transfer-syntax.ts'
+import { part10Header } from '../../../src/dicom/part10.ts'
+import { IMPLICIT_VR_LITTLE_ENDIAN, transferSyntax } from '../../../src/dicom/transfer-syntax.ts'
 import { SopClass } from '../../../src/dicom/uids.ts'
 import { Scu } from '../../../src/dimse/scu.ts'
 import { Association } from '../../../src/network/association.ts'
 import { Archive } from '../../../src/pacs/archive.ts'
 import { MoveDestination } from '../../../src/pacs/delivery/move-destination.ts'
 import { collect } from '../../support/byte-stream.ts'
+import { deflate } from '../../support/deflated.ts'
+import { CT } from '../../support/golden.ts'
 import { E, I, instanceFile, MR, S, seriesFiles, Syntax } from '../../support/dicom-files.ts'
 import { keeper } from '../../support/kept.ts'
 import { splitPart10 } from '../../support/part10.ts'
@@ -283,6 +286,28 @@ describe('the way to fetch', () => {
       code: 'NOT_SUPPORTED_BY_ARCHIVE',
       what: 'C-GET',
     })
+  })
+})
+
+describe('an archive that knows one syntax alone', () => {
+  const image = { pixelBytes: 200 }
+  const file = instanceFile(image)
+  const { data } = splitPart10(file)
+  const as = { deflated: '1.2.840.10008.1.2.1.99', implicit: IMPLICIT_VR_LITTLE_ENDIAN.uid }
+
+  it.each(['get', 'move'])('Explicit VR Big Endian, is searched and retrieved from by C-%s', async (retrieve) => {
+    const faults = { acceptsSyntax: (uid: string) => uid === Syntax.bigEndian }
+    const bigEndian = instanceFile({ ...image, syntax: Syntax.bigEndian })
+    const { archive } = await started([bigEndian], { settings: { retrieve }, faults })
+    // As it is given to others: Explicit VR Little Endian.
+    expect(await fetched(archive, { study: S })).toEqual(stored([file], [I]))
+  })
+
+  it.each(['get', 'move'])('deflated, gives what it has by C-%s', async (retrieve) => {
+    const header = part10Header(CT, I, transferSyntax(as.deflated))
+    const faults = { acceptsSyntax: (uid: string) => uid === as.deflated || uid === as.implicit }
+    const { archive } = await started([Buffer.concat([header, deflate(data)])], { settings: { retrieve }, faults })
+    expect(await fetched(archive, { study: S })).toEqual(stored([file], [I]))
   })
 })
 

@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest'
-import { encapsulatedSyntaxes } from '../../../src/dicom/transfer-syntax.ts'
+import { DEFLATED_EXPLICIT_VR_LITTLE_ENDIAN, encapsulatedSyntaxes } from '../../../src/dicom/transfer-syntax.ts'
 import { frequentStorageClasses } from '../../../src/dicom/uids.ts'
 import { SINGLES_TRIED } from '../../../src/pacs/retrieve/ladder.ts'
 import { openArchive } from '../../support/gateway-to.ts'
@@ -18,10 +18,13 @@ const call = { signal: new AbortController().signal }
 const [FIRST, SECOND] = [sliceUid(1), sliceUid(2)]
 const RARE = '1.2.826.0.1.3680043.9.77'
 
+/** What objects may be stored in besides native syntaxes. */
+const stored = [...encapsulatedSyntaxes, DEFLATED_EXPLICIT_VR_LITTLE_ENDIAN].map(({ uid }) => uid)
+
 interface Asked {
   readonly instances: readonly string[]
   readonly classes: readonly string[]
-  /** Encapsulated ones. */
+  /** Other than native ones. */
   readonly syntaxes: readonly string[]
 }
 
@@ -35,7 +38,7 @@ async function askedOf(
     const syntaxes = new Set(storage.flatMap(({ transferSyntaxes }) => transferSyntaxes))
     return {
       classes: [...new Set(storage.map(({ abstractSyntax }) => abstractSyntax))],
-      syntaxes: encapsulatedSyntaxes.map(({ uid }) => uid).filter((uid) => syntaxes.has(uid)),
+      syntaxes: stored.filter((uid) => syntaxes.has(uid)),
     }
   }
   const scripted = kept(
@@ -54,7 +57,7 @@ async function askedOf(
 
 describe('what is missing', () => {
   const known = [{ number: 1 }, { number: 2 }]
-  const all = encapsulatedSyntaxes.map(({ uid }) => uid)
+  const all = stored
 
   it('is asked for uncompressed, each alone, as stored, in each syntax alone, and each alone as stored', async () => {
     const [whole, ...rest] = await askedOf(known, { compressed: false, status: 0xc000 })
