@@ -140,7 +140,9 @@ const search = z.strictObject({
   deriveCounts: oneOf(['auto', 'always', 'never'])
     .default('auto')
     .describe('Whether to find counts and modalities by further queries; auto: where the archive leaves them out'),
-  relational: oneOf(['negotiate', 'off']).default('negotiate').describe('Whether to ask for relational queries'),
+  relational: oneOf(['negotiate', 'assume', 'off'])
+    .default('negotiate')
+    .describe('Relational queries: where the archive agrees to them, though it does not say so, or never'),
   extendedNegotiation: bool.default(true).describe('Whether to offer extended negotiation for queries'),
 })
 

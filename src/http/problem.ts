@@ -40,7 +40,6 @@ const faults = {
   CONTENT_TYPE_MALFORMED: { status: 400, title: 'Malformed Content-Type' },
   INVALID_SEARCH_PARAMETER: { status: 400, title: 'Invalid search parameter' },
   KEY_BELOW_LEVEL: { status: 400, title: 'Search attribute of a lower level' },
-  SEARCH_NOT_NARROWED: { status: 400, title: 'Search not narrowed' },
   UNENCODABLE_KEY: { status: 400, title: 'Search value not encodable' },
   INVALID_VALUE: { status: 400, title: 'Search value not encodable' },
   MULTIPART_NO_BOUNDARY: { status: 400, title: 'Malformed multipart body' },

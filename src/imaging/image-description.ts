@@ -1,3 +1,4 @@
+import { photometricInterpretationOf } from '../dicom/photometric-interpretation.ts'
 import { Attribute } from '../dicom/attributes.ts'
 import type { Dataset } from '../dicom/dataset.ts'
 
@@ -58,8 +59,7 @@ export function describeImage(dataset: Dataset): ImageDescription {
     rows,
     columns,
     samplesPerPixel,
-    photometricInterpretation:
-      dataset.string(Attribute.PhotometricInterpretation) ?? (samplesPerPixel === 1 ? 'MONOCHROME2' : 'RGB'),
+    photometricInterpretation: photometricInterpretationOf(dataset) ?? (samplesPerPixel === 1 ? 'MONOCHROME2' : 'RGB'),
     // A single sample a pixel has no planes.
     planarConfiguration: samplesPerPixel > 1 && dataset.number(Attribute.PlanarConfiguration) === 1 ? 1 : 0,
     bitsAllocated,

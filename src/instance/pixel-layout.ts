@@ -1,7 +1,7 @@
 import { Attribute } from '../dicom/attributes.ts'
-import type { Dataset } from '../dicom/dataset.ts'
+import { Dataset } from '../dicom/dataset.ts'
 import type { ElementHeader } from '../dicom/element-reader.ts'
-import { sharesChrominance } from '../dicom/photometric-interpretation.ts'
+import { photometricInterpretationOf, sharesChrominance } from '../dicom/photometric-interpretation.ts'
 import type { Tag } from '../dicom/tag.ts'
 import type { Vr } from '../dicom/vr.ts'
 import { MAX_FRAMES, type ExtendedOffsets } from './frame-table.ts'
@@ -44,8 +44,9 @@ export const LAYOUT: readonly Tag[] = [
 ]
 
 /** The layout by the attributes in front of an element of pixel data, whose value or first item is at an offset. */
-export function pixelLayout(attributes: Dataset, { tag, vr, length }: ElementHeader, offset: number): PixelLayout {
-  const frames = frameCount(attributes)
+export function pixelLayout(told: Dataset, { tag, vr, length }: ElementHeader, offset: number): PixelLayout {
+  const frames = frameCount(told)
+  const attributes = asLong(told, tag, length, frames)
   return {
     tag,
     vr,
@@ -58,6 +59,19 @@ export function pixelLayout(attributes: Dataset, { tag, vr, length }: ElementHea
     frameBits: frameBitsOf(attributes, tag),
     extended: length === undefined ? extendedOffsets(attributes, frames) : undefined,
   }
+}
+
+/**
+ * The attributes as the length has it: some writers say that pixels share their chrominance, and write all the samples.
+ */
+function asLong(told: Dataset, tag: Tag, length: number | undefined, frames: number): Dataset {
+  if (length === undefined || !sharesChrominance(photometricInterpretationOf(told))) return told
+  const whole = new Dataset()
+  for (const [t, element] of told.entries()) whole.put(t, element)
+  whole.set(Attribute.PhotometricInterpretation, 'YBR_FULL')
+  const bytes = Math.ceil((frameBitsOf(whole, tag) * frames) / 8)
+  // Of even length (PS3.5 7.1.1).
+  return length === bytes || length === bytes + (bytes & 1) ? whole : told
 }
 
 /** From 1 to MAX_FRAMES: 1 where it is not told (PS3.3 C.7.6.6), or by no number of frames. */
@@ -78,7 +92,7 @@ function frameBitsOf(attributes: Dataset, tag: Tag): number {
   if (tag === Attribute.FloatPixelData) return rows * columns * 32
   if (tag === Attribute.DoubleFloatPixelData) return rows * columns * 64
   const bits = attributes.number(Attribute.BitsAllocated) ?? 8
-  if (sharesChrominance(attributes.string(Attribute.PhotometricInterpretation))) return rows * columns * 2 * bits
+  if (sharesChrominance(photometricInterpretationOf(attributes))) return rows * columns * 2 * bits
   return rows * columns * (attributes.number(Attribute.SamplesPerPixel) ?? 1) * bits
 }
 

@@ -178,9 +178,10 @@ export class Archive implements AsyncDisposable {
         const matches = this.find(query, inner, options)
         return capped ? asFarAsAnswered(matches, capped) : matches
       },
-      relational: options.relational,
+      relational: options.relational || this.config.search.relational === 'assume',
       loose: this.config.quirks.looseMatching === true,
       maxParents: this.config.search.maxParents,
+      capped,
     }
     yield* search(request, finder, call)
   }

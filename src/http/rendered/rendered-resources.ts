@@ -2,6 +2,7 @@ import { notAcceptable, acceptHeader } from '../accept.ts'
 import type { CachedInstance } from '../../cache/cached-instance.ts'
 import { IMAGE_TYPES, negotiateRendered, type RenderedType } from '../../dicomweb/negotiate/negotiate-rendered.ts'
 import { parseRenderedParams, type RenderedParams } from '../../dicomweb/params/rendered-params.ts'
+import { ofRepresentative } from './representative.ts'
 import { concernsOneInstance } from '../retrieve/instance-fault.ts'
 import { Delivery, type Part } from '../retrieve/delivery.ts'
 import type { HttpContext } from '../context.ts'
@@ -79,7 +80,10 @@ const NOT_IMAGES: Readonly<Record<string, readonly RenderedType[]>> = {
   DOC: ['application/pdf'],
 }
 
-/** WADO-RS of a study or a series: one part for each instance that can be shown. */
+/**
+ * WADO-RS of a study or a series: one part for each instance that can be shown. Who takes a picture and no parts gets that of
+ * the instance that stands for them all, as for a thumbnail (OHIF asks so).
+ */
 export async function renderSelection(c: HttpContext): Promise<Response> {
   const params = renderedParams(c)
   const accept = acceptHeader(c)
@@ -92,7 +96,8 @@ export async function renderSelection(c: HttpContext): Promise<Response> {
     'video/mpeg',
     'video/H265',
   ] as const
-  if (negotiateRendered(accept, { media: every, forms: ['multipart'] }).length === 0) throw onlyInParts()
+  if (negotiateRendered(accept, { media: every, forms: ['multipart'] }).length === 0)
+    return renderRepresentative(c, params)
   const { archive, cache, signal } = c.var
   const selection = pathSelection(c)
   const delivery = new Delivery()
@@ -103,6 +108,17 @@ export async function renderSelection(c: HttpContext): Promise<Response> {
   const request: RenderRequest = { params, accept, forms: ['multipart'] }
   const parts = delivery.parts(instances, (instance) => renderedPart(c, instance, request, delivery))
   return delivery.sendMultipart(c, parts, warningsOf(c, params))
+}
+
+async function renderRepresentative(c: HttpContext, params: RenderedParams): Promise<Response> {
+  const [offer] = negotiateRendered(acceptHeader(c), { media: IMAGE_TYPES, forms: ['single'] })
+  if (!offer) throw onlyInParts()
+  const { picture, url } = await ofRepresentative(c, pathSelection(c), async (instance, layout) => {
+    const frame = Math.ceil(layout.frames / 2)
+    const picture = await drawPicture(c, instance, layout, frame, offer.media, params)
+    return { picture, url: `${instanceUrl(c, instance)}/frames/${frame}/rendered` }
+  })
+  return await sendRendering(c, { ...offer, value: sizedBytes(picture) }, url, params)
 }
 
 async function* renderedPart(

@@ -35,6 +35,8 @@ export class AnswerEnd {
 
   warnings(page: { readonly isFull: boolean }): string[] {
     if (!this.#isCapped || page.isFull) return []
-    return ['The archive ended its answer early: there may be more results. Narrow the search to see them']
+    return [
+      'There may be more results: the archive ended its answer early, or has too many studies to ask each. Narrow the search',
+    ]
   }
 }

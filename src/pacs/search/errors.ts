@@ -15,15 +15,6 @@ export class SearchTooBroadError extends Error {
   }
 }
 
-/** The archive has no relational queries, and nothing in the search narrows the studies. */
-export class SearchNotNarrowedError extends Error {
-  readonly code = 'SEARCH_NOT_NARROWED'
-  constructor() {
-    super('The archive searches from study to series to instance: name a study, or match an attribute of it')
-    this.name = 'SearchNotNarrowedError'
-  }
-}
-
 /** A match attribute of a level below the one searched. */
 export class KeyBelowLevelError extends Error {
   readonly code = 'KEY_BELOW_LEVEL'

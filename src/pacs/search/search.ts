@@ -4,7 +4,7 @@ import type { Tag } from '../../dicom/tag.ts'
 import type { Uid } from '../../dicom/uids.ts'
 import { defaultKeys, depthOf, levelOf, levels } from './attribute-levels.ts'
 import type { Call } from '../call.ts'
-import { KeyBelowLevelError, SearchNotNarrowedError, SearchTooBroadError } from './errors.ts'
+import { KeyBelowLevelError, SearchTooBroadError } from './errors.ts'
 import { withParent } from './parent-attributes.ts'
 import { fits, type Leniency } from './post-filter.ts'
 import { isAskable, returnKey, selectionKeys, uniqueKeys, type Key, type QueryLevel, type Query } from './query.ts'
@@ -30,12 +30,16 @@ export interface Finder {
   readonly loose?: boolean
   /** Most studies or series whose children a search may ask for. */
   readonly maxParents: number
+  /** Called when not all of them were asked for. */
+  readonly capped?: (() => void) | undefined
 }
 
 /**
  * Results of a search, each once, attributes of the levels above merged in. Where the archive has no relational
- * queries the levels are walked from the top, one C-FIND at a time (PS3.4 C.4.1.3.1.1).
- * @throws SearchTooBroadError, SearchNotNarrowedError, KeyBelowLevelError, and what Finder.find throws
+ * queries the levels are walked from the top, one C-FIND at a time (PS3.4 C.4.1.3.1.1), as far as results are read: the
+ * studies in the order of the archive.
+ * @throws SearchTooBroadError where nothing was found in as many as may be asked, KeyBelowLevelError, and what
+ *   Finder.find throws
  */
 export async function* search(request: SearchRequest, finder: Finder, call: Call): AsyncGenerator<Dataset> {
   for (const { tag: t } of request.match) {
@@ -78,11 +82,9 @@ async function* relational(request: SearchRequest, finder: Finder, call: Call): 
 
 async function* hierarchical(request: SearchRequest, finder: Finder, call: Call): AsyncGenerator<Dataset> {
   const target = depthOf(request.level)
-  if (target > 0 && request.study === undefined && !request.match.some((key) => keyLevel(key, request) === 'STUDY')) {
-    throw new SearchNotNarrowedError()
-  }
   const leniency = leniencyOf(request, finder)
-  let visited = 0
+  /** `asked`: studies and series that were asked for what is in them; `isCut`: there were more. */
+  const walk = { asked: 0, found: 0, isCut: false }
   async function* below(depth: number, parent: Dataset): AsyncGenerator<Dataset> {
     const level = levels[depth]!
     if (skips(level, request, parent)) {
@@ -91,7 +93,10 @@ async function* hierarchical(request: SearchRequest, finder: Finder, call: Call)
     }
     const query = { level, keys: levelKeys(level, request, parent), fuzzy: request.fuzzy === true }
     if (depth === target) {
-      for await (const match of finder.find(query, call)) yield withParent(match, parent)
+      for await (const match of finder.find(query, call)) {
+        walk.found++
+        yield withParent(match, parent)
+      }
       return
     }
     // Parents are gathered first: an association is never held while another is waited for.
@@ -100,12 +105,25 @@ async function* hierarchical(request: SearchRequest, finder: Finder, call: Call)
       // Below one that cannot be asked for by its UID nothing can be found.
       const uid = match.string(uniqueKeys[level])
       if (uid === undefined || !isAskable(uid) || !fits(match, request.match, leniency)) continue
-      if (++visited > finder.maxParents) throw new SearchTooBroadError(finder.maxParents)
+      if (walk.asked + parents.length === finder.maxParents) {
+        walk.isCut = true
+        break
+      }
       parents.push(withParent(match, parent))
     }
-    for (const found of parents) yield* below(depth + 1, found)
+    for (const one of parents) {
+      if (walk.asked === finder.maxParents) {
+        walk.isCut = true
+        return
+      }
+      walk.asked++
+      yield* below(depth + 1, one)
+    }
   }
   yield* below(0, withSelection(new Dataset(), request))
+  if (!walk.isCut) return
+  if (walk.found === 0) throw new SearchTooBroadError(finder.maxParents)
+  finder.capped?.()
 }
 
 function leniencyOf({ fuzzy }: SearchRequest, { loose }: Finder): Leniency {
@@ -136,8 +154,16 @@ function levelKeys(level: QueryLevel, request: SearchRequest, parent: Dataset): 
     ...shown,
     ...request.include.filter(own).map((t) => returnKey(t, vrFor(t))),
     ...request.match.filter((key) => own(key.tag)),
+    ...(level === 'STUDY' ? modalitiesOfStudies(request) : []),
     ...upper,
   ])
+}
+
+/** Series of a modality are in studies that have it. */
+function modalitiesOfStudies({ level, match }: SearchRequest): Key[] {
+  const modality = match.find((key) => key.tag === Attribute.Modality && key.values.length > 0)
+  if (level === 'STUDY' || !modality || match.some((key) => key.tag === Attribute.ModalitiesInStudy)) return []
+  return [{ ...modality, tag: Attribute.ModalitiesInStudy }]
 }
 
 function included(include: readonly Tag[], levels: readonly QueryLevel[]): Key[] {

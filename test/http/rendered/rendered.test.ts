@@ -399,8 +399,12 @@ describe('the viewport', () => {
 
   it('of 256,256 is how OHIF asks for pictures', async () => {
     expect((await picture(await rendered('?viewport=256,256', 'image/jpeg'), 'image/jpeg')).size).toEqual([256, 128])
+    // Of a series it is the one that stands for all.
     const series = await get(`${setup.url}${SERIES}/rendered?viewport=256,256`, 'image/jpeg')
-    expect(code(series)).toBe('406 NOT_ACCEPTABLE')
+    expect((await picture(series, 'image/jpeg')).size).toEqual([256, 128])
+    expect((await get(`${setup.url}${SERIES}/rendered`, 'multipart/related; type="image/jpeg"')).type).toMatch(
+      /^multipart/,
+    )
   })
 })
 

@@ -131,6 +131,30 @@ describe('a thumbnail', () => {
     expect(await shadeOf(STUDY)).toBe(30)
   })
 
+  it('of a study is that of the next series where the first cannot be drawn, or does not come', async () => {
+    const study = '1.2.54'
+    const broken = instanceFile({
+      ...{ study, series: '1.2.54.1', instance: '1.2.54.1.1' },
+      change(dataset) {
+        numbered(dataset, 1, 1, 'CT')
+        dataset.set(Attribute.Rows, '0')
+      },
+    })
+    await holds(broken, flatFile('1.2.54.2.1', 77, { study, series: '1.2.54.2', seriesNumber: 2, number: 1 }))
+    expect(await shadeOf(`/studies/${study}`)).toBe(77)
+    setup.archive.faults = { ...setup.archive.faults, getFails: (uid) => uid === '1.2.50.2.6' }
+    try {
+      // The middle one of its first series with images.
+      expect(await shadeOf(STUDY)).toBe(200)
+    } finally {
+      setup.archive.faults = { onFind: (one) => void finds.push(one) }
+    }
+  })
+
+  it('of a study that is not there says so', async () => {
+    expect(code(await thumbnail('/studies/1.2.99'))).toBe('404 NO_SUCH_STUDY')
+  })
+
   it('of a study is that of the least Series Number, those without one last', async () => {
     const study = '1.2.53'
     await holds(

@@ -8,7 +8,7 @@ import { startGateway, type Gateway } from '../../../src/gateway.ts'
 import { CANCEL_GRACE_MS, TooManyMatchesError } from '../../../src/dimse/scu.ts'
 import { MAX_DERIVED } from '../../../src/pacs/search/derive-counts.ts'
 import { fits } from '../../../src/pacs/search/post-filter.ts'
-import { KeyBelowLevelError, SearchNotNarrowedError, SearchTooBroadError } from '../../../src/pacs/search/errors.ts'
+import { KeyBelowLevelError, SearchTooBroadError } from '../../../src/pacs/search/errors.ts'
 import { search, type Finder, type SearchRequest } from '../../../src/pacs/search/search.ts'
 import type { Query } from '../../../src/pacs/search/query.ts'
 import { eventually } from '../../support/eventually.ts'
@@ -219,12 +219,27 @@ describe('a hierarchical search', () => {
     await expect(collect(instances, finderOf([], false, answer, 3))).rejects.toBeInstanceOf(SearchTooBroadError)
   })
 
-  test('wants something that narrows the studies', async () => {
+  test('gives what it found in as many as it may visit, and says that there may be more', async () => {
+    const asked: Query[] = []
+    let capped = 0
+    const answer = ({ level }: Query): Dataset[] =>
+      level === 'STUDY' ? studies(5) : [new Dataset().set(Attribute.SeriesInstanceUID, `2.${asked.length}`)]
+    const finder = { ...finderOf(asked, false, answer, 3), capped: () => (capped += 1) }
+    expect(await collect(request, finder)).toHaveLength(3)
+    expect(capped).toBe(1)
+    expect(await collect(request, { ...finderOf([], false, answer, 5), capped: () => (capped += 1) })).toHaveLength(5)
+    expect(capped).toBe(1)
+  })
+
+  test('of everything walks study by study, as far as it is read, through those of the modality', async () => {
     const asked: Query[] = []
     const modality = { tag: Attribute.Modality, vr: 'CS', values: ['CT'] } as const
-    const wide = { ...request, match: [modality] }
-    await expect(collect(wide, finderOf(asked, false))).rejects.toBeInstanceOf(SearchNotNarrowedError)
-    expect(asked).toEqual([])
+    const answer = ({ level }: Query): Dataset[] =>
+      level === 'STUDY' ? studies(3) : [new Dataset().set(Attribute.SeriesInstanceUID, `2.${asked.length}`)]
+    for await (const _ of search({ ...request, match: [modality] }, finderOf(asked, false, answer), never)) break
+    expect(asked.map(({ level }) => level)).toEqual(['STUDY', 'SERIES'])
+    expect(asked[0]!.keys).toContainEqual({ ...modality, tag: Attribute.ModalitiesInStudy })
+    expect(asked[1]!.keys).toContainEqual(modality)
   })
 
   test('never holds an association while it waits for another', async () => {

@@ -1,0 +1,93 @@
+import type { CachedInstance } from '../../cache/cached-instance.ts'
+import { Attribute } from '../../dicom/attributes.ts'
+import type { Dataset } from '../../dicom/dataset.ts'
+import { MalformedDataSetError } from '../../dicom/element-reader.ts'
+import { isUid, type Uid } from '../../dicom/uids.ts'
+import { StatusError } from '../../dimse/status.ts'
+import { layoutOf } from '../../instance/frames.ts'
+import type { PixelLayout } from '../../instance/pixel-layout.ts'
+import type { InstanceUids, Selection } from '../../instance/uids.ts'
+import { IncompleteRetrieveError, NoSuchInstanceError } from '../../pacs/retrieve/errors.ts'
+import { returnKey, selectionKeys } from '../../pacs/search/query.ts'
+import type { HttpContext } from '../context.ts'
+import { RequestError } from '../problem.ts'
+import { concernsOneInstance } from '../retrieve/instance-fault.ts'
+import { listed, listedSeries, WITHOUT_IMAGES } from '../retrieve/listing.ts'
+import { isDrawable } from './rendering.ts'
+
+/** Series of a study that are tried until one has a picture. */
+export const MAX_SERIES_TRIED = 5
+
+/**
+ * What is drawn of the instance that stands for a selection: the middle one of the first series that has images; of the
+ * next series where that cannot be had.
+ * @throws RequestError NO_SUCH_STUDY, NO_THUMBNAIL; of the first series, what keeps it from being drawn
+ */
+export async function ofRepresentative<T>(
+  c: HttpContext,
+  selection: Selection,
+  draw: (instance: CachedInstance, layout: PixelLayout) => Promise<T>,
+): Promise<T> {
+  const { archive, cache, signal } = c.var
+  const candidates = selection.series === undefined ? await seriesOf(c, selection.study) : [selection.series]
+  let first: Error | undefined
+  for (const series of candidates.slice(0, MAX_SERIES_TRIED)) {
+    try {
+      const uids = await middleOf(c, { ...selection, series })
+      using instance = await cache.instance(archive, uids, { compressed: true, part: false }, { signal })
+      const layout = await layoutOf(instance)
+      if (!layout || !isDrawable(instance.syntax)) throw noThumbnail()
+      return await draw(instance, layout)
+    } catch (error) {
+      signal.throwIfAborted()
+      if (!isOfSeries(error)) throw error
+      first ??= error as Error
+    }
+  }
+  throw first ?? noThumbnail()
+}
+
+/** The next series may do better. */
+function isOfSeries(error: unknown): boolean {
+  return (
+    concernsOneInstance(error) ||
+    error instanceof NoSuchInstanceError ||
+    error instanceof IncompleteRetrieveError ||
+    error instanceof MalformedDataSetError ||
+    error instanceof StatusError
+  )
+}
+
+async function middleOf(
+  c: HttpContext,
+  { study, series, instance }: Selection & { readonly series: Uid },
+): Promise<InstanceUids> {
+  if (instance !== undefined) return { study, series, sopInstance: instance }
+  const keys = [returnKey(Attribute.InstanceNumber, 'IS'), ...selectionKeys(study, series)]
+  const found = await listed(c, 'IMAGE', [...keys, returnKey(Attribute.SOPInstanceUID, 'UI')])
+  const instances = inOrder(found, Attribute.InstanceNumber, Attribute.SOPInstanceUID)
+  const middle = instances[Math.floor((instances.length - 1) / 2)]
+  if (middle === undefined) throw noThumbnail()
+  return { study, series, sopInstance: middle }
+}
+
+/** The series of a study that have images, in the order of their numbers. */
+async function seriesOf(c: HttpContext, study: Uid): Promise<Uid[]> {
+  const found = await listedSeries(c, { study })
+  if (found.length === 0) throw new RequestError(404, 'NO_SUCH_STUDY', 'The archive has no such study.')
+  const images = found.filter((match) => !WITHOUT_IMAGES.includes(match.string(Attribute.Modality) ?? ''))
+  return inOrder(images, Attribute.SeriesNumber, Attribute.SeriesInstanceUID)
+}
+
+/** UIDs by a number that their matches have; those without one come last, in the order of the archive. */
+function inOrder(matches: readonly Dataset[], number: number, uid: number): Uid[] {
+  const at = (match: Dataset): number => match.number(number) ?? Infinity
+  return matches
+    .toSorted((a, b) => (at(a) === at(b) ? 0 : at(a) - at(b)))
+    .flatMap((match) => match.string(uid) ?? [])
+    .filter(isUid)
+}
+
+export function noThumbnail(): RequestError {
+  return new RequestError(404, 'NO_THUMBNAIL', 'There is no image to make a thumbnail of.')
+}
