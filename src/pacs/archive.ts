@@ -163,6 +163,11 @@ export class Archive implements AsyncDisposable {
     })
   }
 
+  /** Whether a search of it is one C-FIND, at whatever level (PS3.4 C.4.1.3.2). */
+  isRelational({ relational }: QueryOptions): boolean {
+    return relational || this.config.search.relational === 'assume'
+  }
+
   /**
    * Results of a search at one level, attributes of the levels above included where they are asked for. `capped` is called
    * where the archive ended an answer early: there may be more than is given.
@@ -178,7 +183,7 @@ export class Archive implements AsyncDisposable {
         const matches = this.find(query, inner, options)
         return capped ? asFarAsAnswered(matches, capped) : matches
       },
-      relational: options.relational || this.config.search.relational === 'assume',
+      relational: this.isRelational(options),
       loose: this.config.quirks.looseMatching === true,
       maxParents: this.config.search.maxParents,
       capped,

@@ -820,7 +820,7 @@ describe('more requests than places', () => {
 test('an archive that accepts other syntaxes than were offered is told to lack the service', async () => {
   const associate = (request: Buffer): AcceptBytes => {
     const { contexts } = readRequest(request)
-    return { answers: Object.fromEntries(contexts.map(({ id }) => [id, '1.2.840.10008.1.2.2'])) }
+    return { answers: Object.fromEntries(contexts.map(({ id }) => [id, '1.2.840.10008.1.2.4.70'])) }
   }
   const fixture = await start({ ...good(), associate })
   expect(await fixture.search()).toMatchObject({ status: 501 })

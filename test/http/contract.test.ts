@@ -289,7 +289,7 @@ const probes: Record<string, Record<number, Probe>> = {
   searchStudySeries: searchProbes(`/studies/${S}/series`, '', undefined),
   searchSeriesInstances: searchProbes(`/studies/${S}/series/${E}/instances`, '', undefined),
   searchStudyInstances: searchProbes(`/studies/${S}/instances`, '', `/studies/${S}/instances?PatientID=123`),
-  searchAllSeries: searchProbes('/series', `?StudyInstanceUID=${S}`, '/series?PatientID=123'),
+  searchAllSeries: searchProbes('/series', `?StudyInstanceUID=${S}`, '/series?PatientID=123&SeriesNumber=4711'),
   searchAllInstances: searchProbes(
     '/instances',
     `?StudyInstanceUID=${S}&SeriesInstanceUID=${E}`,

@@ -50,7 +50,10 @@ export async function searchResource(c: HttpContext, resource: SearchResource): 
   const request = searchRequest(c, resource, params)
   const options = await archive.queryOptions(params.fuzzyMatching, call)
   const { maxResults, countWindow, emptyStatus } = archive.config.search
-  const page = new Page(params.offset, Math.min(params.limit ?? maxResults, maxResults), countWindow)
+  const limit = Math.min(params.limit ?? maxResults, maxResults)
+  // What is behind the page of a walk through studies costs queries: that there is more will do.
+  const isWalk = request.level !== 'STUDY' && request.study === undefined && !archive.isRelational(options)
+  const page = new Page(params.offset, limit, isWalk ? 1 : countWindow)
   const end = new AnswerEnd()
   const searched = archive.search(request, options, call, () => end.cap())
   const found = fittingModalities(archive, searched, request, call)

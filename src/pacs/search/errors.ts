@@ -2,7 +2,6 @@ import { Attribute } from '../../dicom/attributes.ts'
 import { describeTag } from '../../dicom/dictionary.ts'
 import type { Tag } from '../../dicom/tag.ts'
 import type { InvalidValueError } from '../../dicom/value.ts'
-import type { QueryLevel } from './query.ts'
 
 /** A hierarchical search would have to ask for the children of too many studies or series. */
 export class SearchTooBroadError extends Error {
@@ -19,7 +18,7 @@ export class SearchTooBroadError extends Error {
 export class KeyBelowLevelError extends Error {
   readonly code = 'KEY_BELOW_LEVEL'
   readonly tag: Tag
-  constructor(t: Tag, level: QueryLevel) {
+  constructor(t: Tag, level: 'STUDY' | 'SERIES' | 'IMAGE') {
     const found = level === 'SERIES' ? 'series: search series by it' : 'instances: search instances by it'
     const instead = t === Attribute.Modality ? ', or studies by ModalitiesInStudy' : ''
     super(`${describeTag(t)} belongs to ${found}${instead}`)

@@ -94,7 +94,7 @@ async function* hierarchical(request: SearchRequest, finder: Finder, call: Call)
     const query = { level, keys: levelKeys(level, request, parent), fuzzy: request.fuzzy === true }
     if (depth === target) {
       for await (const match of finder.find(query, call)) {
-        walk.found++
+        if (match.has(uniqueKeys[level])) walk.found++
         yield withParent(match, parent)
       }
       return

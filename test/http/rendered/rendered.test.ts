@@ -861,7 +861,18 @@ describe('a study and a series', () => {
     },
   )
 
-  it.each(['image/jpeg', 'image/*', 'text/html', 'application/pdf', 'application/dicom'])(
+  it.each(['image/jpeg', 'image/*'])(
+    'is the one that stands for all for who accepts one picture, as %s',
+    async (accept) => {
+      for (const path of [STUDY, `${STUDY}/series/${images}`]) {
+        const { status, type, headers } = await rendered('', accept, path)
+        expect([status, type]).toEqual([200, 'image/jpeg'])
+        expect(headers.get('content-location')).toMatch(/\/instances\/[\d.]+\/frames\/\d+\/rendered$/)
+      }
+    },
+  )
+
+  it.each(['text/html', 'application/pdf', 'application/dicom'])(
     'is a 406 for who accepts one thing only, as %s, and the archive is not asked',
     async (accept) => {
       const before = setup.archive.retrievals

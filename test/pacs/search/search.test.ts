@@ -221,9 +221,9 @@ describe('a hierarchical search', () => {
 
   test('gives what it found in as many as it may visit, and says that there may be more', async () => {
     const asked: Query[] = []
-    let capped = 0
+    let [capped, series] = [0, 0]
     const answer = ({ level }: Query): Dataset[] =>
-      level === 'STUDY' ? studies(5) : [new Dataset().set(Attribute.SeriesInstanceUID, `2.${asked.length}`)]
+      level === 'STUDY' ? studies(5) : [new Dataset().set(Attribute.SeriesInstanceUID, `2.${++series}`)]
     const finder = { ...finderOf(asked, false, answer, 3), capped: () => (capped += 1) }
     expect(await collect(request, finder)).toHaveLength(3)
     expect(capped).toBe(1)
