@@ -3,6 +3,7 @@ import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest'
 import { StatusError } from '../src/dimse/status.ts'
 import type { RequestEvent } from '../src/http/app.ts'
 import { InstanceCache } from '../src/cache/instance-cache.ts'
+import { Habits } from '../src/pacs/habits.ts'
 import { startTelemetry, type Telemetry } from '../src/telemetry.ts'
 
 const event: RequestEvent = {
@@ -41,6 +42,21 @@ function logged(format: 'json' | 'pretty', ...events: Partial<RequestEvent>[]): 
 }
 
 describe('the log', () => {
+  it('says what an archive does in its own way', () => {
+    const telemetry = startTelemetry({ level: 'info', format: 'json' }, () => [], cache, {
+      stats: { running: 0, waiting: 0 },
+    })
+    lines = []
+    new Habits('main').learn('single-uids')
+    telemetry.stop()
+    expect(JSON.parse(lines[0]!)).toMatchObject({
+      msg: 'habit of an archive',
+      archive: 'main',
+      habit: 'single-uids',
+      what: 'It cannot match lists of UIDs: it is asked for one at a time',
+    })
+  })
+
   it('has a line for each request', () => {
     const [line] = logged('json', {})
     expect(JSON.parse(line!)).toMatchObject({

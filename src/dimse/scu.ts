@@ -4,7 +4,7 @@ import { encodeDataset, parseDataset } from '../dicom/dataset-codec.ts'
 import { transferSyntax, type TransferSyntax } from '../dicom/transfer-syntax.ts'
 import type { Uid } from '../dicom/uids.ts'
 import type { Association } from '../network/association.ts'
-import { ConnectionLostError, ProtocolError } from '../network/errors.ts'
+import { ConnectionLostError, PeerTimeoutError, ProtocolError } from '../network/errors.ts'
 import type { AcceptedContext } from '../network/negotiation.ts'
 import type { Wait } from '../network/waiters.ts'
 import { collect } from './collect.ts'
@@ -21,6 +21,12 @@ export type { RetrieveEnd } from './retrieve-end.ts'
 export const MAX_MATCHES = 100_000
 /** After a C-CANCEL the peer has this long to end the operation before the association is aborted, in ms. */
 export const CANCEL_GRACE_MS = 5_000
+
+/**
+ * A retrieve whose responses go on for so long without any instance is given up, in ms: archives that fetch from tape take
+ * minutes.
+ */
+export const MAX_BARREN_MS = 2 * 60 * 60 * 1_000
 
 /** The peer answered with more matches than anybody can want. */
 export class TooManyMatchesError extends Error {
@@ -124,6 +130,7 @@ export class Scu {
     const messageId = await this.#ask('C-GET-RQ', context, identifier, operation, wait)
     let over = false
     let counted = 0
+    let fruitful = performance.now()
     let unanswered: StoreToAnswer | undefined
     try {
       for (;;) {
@@ -131,6 +138,7 @@ export class Scu {
         const { command, data } = message
         if (command.type === 'C-STORE-RQ') {
           if (!data) throw this.#breach('A C-STORE request without a data set')
+          fruitful = performance.now()
           unanswered = new StoreToAnswer(this.#association, message.contextId, command, data)
           unanswered.answerOnArrival(wait)
           yield {
@@ -146,7 +154,10 @@ export class Scu {
         }
         if (command.type !== 'C-GET-RSP') throw this.#breach(`${command.type} during a C-GET`)
         if (command.messageIdBeingRespondedTo === messageId) counted = Math.max(counted, subOperationsOf(command))
-        if (statusClass(command.status) === 'pending') continue
+        if (statusClass(command.status) === 'pending') {
+          this.#checkFruit(fruitful)
+          continue
+        }
         over = true
         yield await retrieveEnd(command, message.data, this.#syntax(message), counted)
         return
@@ -179,6 +190,7 @@ export class Scu {
     }
     let over = false
     let counted = 0
+    const began = performance.now()
     try {
       await this.#send(context, request, encodeDataset(identifier, transferSyntax(context.transferSyntax)), wait)
       for (;;) {
@@ -186,7 +198,10 @@ export class Scu {
         const { command } = message
         if (command.type !== 'C-MOVE-RSP') throw this.#breach(`${command.type} during a C-MOVE`)
         if (command.messageIdBeingRespondedTo === messageId) counted = Math.max(counted, subOperationsOf(command))
-        if (statusClass(command.status) === 'pending') continue
+        if (statusClass(command.status) === 'pending') {
+          this.#checkFruit(Math.max(began, operation.alive?.() ?? began))
+          continue
+        }
         over = true
         return await retrieveEnd(command, message.data, this.#syntax(message), counted)
       }
@@ -323,6 +338,13 @@ export class Scu {
     } catch {
       this.#association.abort()
     }
+  }
+
+  /** @throws PeerTimeoutError where there was no instance since (by performance.now()) for too long */
+  #checkFruit(since: number): void {
+    if (performance.now() - since < MAX_BARREN_MS) return
+    this.#association.abort()
+    throw new PeerTimeoutError('instance', MAX_BARREN_MS)
   }
 
   #breach(problem: string): ProtocolError {

@@ -1,9 +1,10 @@
-import { describe, expect, it } from 'vitest'
+import { setTimeout as delay } from 'node:timers/promises'
+import { describe, expect, it, vi } from 'vitest'
 import { Attribute } from '../../src/dicom/attributes.ts'
 import type { Bytes } from '../../src/dicom/bytes.ts'
 import { Dataset } from '../../src/dicom/dataset.ts'
 import { MAX_IDENTIFIER_BYTES } from '../../src/dimse/collect.ts'
-import { Scu, type RetrieveEnd, type SubOperation } from '../../src/dimse/scu.ts'
+import { MAX_BARREN_MS, Scu, type RetrieveEnd, type SubOperation } from '../../src/dimse/scu.ts'
 import type { Association } from '../../src/network/association.ts'
 import type { AcceptedContext } from '../../src/network/negotiation.ts'
 import { failureOf, requestOf } from '../support/associations.ts'
@@ -460,6 +461,36 @@ describe('C-FIND', () => {
     await withPeer(script, async ({ scu, context }) => {
       expect(await all(scu.find(context(STUDY_ROOT_FIND), query, { timeout: 400 }))).toHaveLength(10)
     })
+  })
+
+  it.each([
+    ['without any instance', 0, true],
+    ['behind an instance', MAX_BARREN_MS - 10_000, false],
+  ])('of a retrieve that goes on %s has an end', async (_, before, isEnded) => {
+    vi.useFakeTimers({ toFake: ['performance'] })
+    const script: Script = async (it) => {
+      await expectField(it, Field.get)
+      await it.send(getResponse({ status: 0xff00, remaining: 1 }))
+      await delay(50)
+      vi.advanceTimersByTime(before)
+      if (!isEnded) {
+        await it.send(storeRequest({ data: hex('08001600 02000000 3100') }))
+        await expectField(it, Field.storeResponse)
+      }
+      vi.advanceTimersByTime(isEnded ? MAX_BARREN_MS : 20_000)
+      await it.send(getResponse({ status: 0xff00, remaining: 1 }))
+      if (!isEnded) await it.send(getResponse({ completed: 1 }))
+      await ends(it)
+    }
+    try {
+      await withPeer(script, async ({ scu, context }) => {
+        const events = all(scu.get(context(STUDY_ROOT_GET), query, { timeout: 2 * MAX_BARREN_MS }))
+        if (isEnded) await expect(events).rejects.toMatchObject({ code: 'PEER_TIMEOUT', waitedFor: 'instance' })
+        else expect(await events).toHaveLength(2)
+      })
+    } finally {
+      vi.useRealTimers()
+    }
   })
 
   it('with an identifier that is no data set fails, and the rest is cancelled', async () => {

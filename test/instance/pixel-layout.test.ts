@@ -1,6 +1,7 @@
 import { describe, expect, it } from 'vitest'
 import type { DataSetSource } from '../../src/dicom/data-set-source.ts'
 import { MalformedDataSetError } from '../../src/dicom/element-reader.ts'
+import { Attribute } from '../../src/dicom/attributes.ts'
 import { MAX_FRAMES } from '../../src/instance/frame-table.ts'
 import { layoutOf } from '../../src/instance/frames.ts'
 import { collect } from '../support/byte-stream.ts'
@@ -36,6 +37,23 @@ describe('the layout of pixel data', () => {
     const layout = await layoutOf(asReadable(nativeImage(explicitLittle, shape, PIXELS)))
     expect(layout).toMatchObject({ frames: 1, frameBits: bits })
   })
+
+  it.each([
+    ['YBR_FULL_422', 2 * 4 * 3, 1, 'YBR_FULL'],
+    ['YBR_PARTIAL_422', 2 * 4 * 3, 2, 'YBR_FULL'],
+    ['ybr_full_422', 2 * 4 * 3, 2, 'YBR_FULL'],
+    ['YBR_FULL_422', 2 * 4 * 2, 2, 'YBR_FULL_422'],
+    ['YBR_FULL_422', 7, 1, 'YBR_FULL_422'],
+    ['RGB', 2 * 4 * 3, 1, 'RGB'],
+  ])(
+    'of %s with %i bytes a frame, %i of them, is that of %s: the length decides',
+    async (photometric, bytes, frames, is) => {
+      const shape = { rows: 2, columns: 4, bits: 8, samples: 3, photometric, frames }
+      const layout = (await layoutOf(asReadable(nativeImage(explicitLittle, shape, Buffer.alloc(bytes * frames)))))!
+      expect(layout.frameBits).toBe(is === 'YBR_FULL_422' ? 8 * 16 : 8 * 24)
+      expect(layout.header.string(Attribute.PhotometricInterpretation)?.toUpperCase()).toBe(is)
+    },
+  )
 
   it.each([
     [undefined, 1],

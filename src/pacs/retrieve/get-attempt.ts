@@ -7,6 +7,7 @@ import { transferSyntax } from '../../dicom/transfer-syntax.ts'
 import { SopClass, type Uid } from '../../dicom/uids.ts'
 import { Scu, type RetrieveEnd, type SubOperation } from '../../dimse/scu.ts'
 import { Status, statusClass } from '../../dimse/status.ts'
+import { ProtocolError } from '../../network/errors.ts'
 import type { AcceptedContext } from '../../network/negotiation.ts'
 import { contextOf, getProposal, type GetPlan } from '../contexts.ts'
 import { Arrival, FROM_ARCHIVE, HeadTooLargeError } from '../../instance/arrival.ts'
@@ -17,6 +18,9 @@ import { askIdentifier, isNamed, type Ask } from './ask.ts'
 import type { Received } from './received.ts'
 import type { Malformed } from './malformed.ts'
 import type { Retrieval } from './retrieval.ts'
+
+/** Instances in a row that are not wanted, or have come already, behind which an archive is taken to send without end. */
+export const MAX_USELESS = 10_000
 
 /** Which contexts are proposed for a C-GET. */
 export type Offer = Omit<GetPlan, 'maxContexts' | 'roles'>
@@ -60,9 +64,14 @@ async function* getOver(
   const context = contextOf(association, SopClass.studyRootGet, source.archive, 'C-GET')
   const operation = { timeout: source.timeout, signal: call.signal }
   const count = { arrived: 0, foreign: 0, malformed: 0 }
+  let useless = 0
   for await (const event of new Scu(association).get(context, askIdentifier(ask), operation)) {
     answered()
     if (event.kind === 'end') return { ...event, ...count, accepted: encapsulatedOf(association.contexts.values()) }
+    if (++useless > MAX_USELESS) {
+      association.abort()
+      throw new ProtocolError('Instances without end that were not asked for, or had come')
+    }
     const arrival = await begun(event, malformed)
     // What is left of one that is not passed on is passed over when the next event is asked for.
     if (!arrival) {
@@ -86,6 +95,7 @@ async function* getOver(
     const body = counted(arrival, () => (reading.complete = true))
     yield arriving({ sopClass, sopInstance, study, series }, arrival, body)
     if (reading.complete) received.add({ series, sopInstance })
+    useless = 0
   }
   throw new NotSupportedByArchiveError(source.archive, 'C-GET')
 }

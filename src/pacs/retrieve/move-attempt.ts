@@ -3,11 +3,13 @@ import { SopClass } from '../../dicom/uids.ts'
 import { Scu, type RetrieveEnd } from '../../dimse/scu.ts'
 import { statusClass } from '../../dimse/status.ts'
 import type { AcceptedContext } from '../../network/negotiation.ts'
+import { ProtocolError } from '../../network/errors.ts'
 import { settlesWithin } from '../../network/settles-within.ts'
 import { contextOf, moveProposal } from '../contexts.ts'
 import type { Instance } from '../instance.ts'
 import { streamedOnFresh } from '../pool/on-fresh.ts'
 import { askIdentifier, type Ask } from './ask.ts'
+import { MAX_USELESS } from './get-attempt.ts'
 import type { Delivered, MoveInbox } from './move-inbox.ts'
 import { MoveReading } from './move-reading.ts'
 import type { MoveSource, Retrieval } from './retrieval.ts'
@@ -108,6 +110,8 @@ class MoveAttempt {
   #beforeEnd = 0
   /** How many were read, to their end or not. */
   #read = 0
+  /** Deliveries in a row of what had come. */
+  #useless = 0
   /** When the archive last delivered, or we last made it wait; by performance.now(). */
   #seen = -Infinity
 
@@ -251,8 +255,13 @@ class MoveAttempt {
     this.#move({ kind: 'reading begins', reading })
     try {
       const body = reading.of(instance.body)
-      if (received.has(instance)) for await (const _ of body);
-      else yield { ...instance, body }
+      if (!received.has(instance)) {
+        yield { ...instance, body }
+        this.#useless = 0
+      } else {
+        for await (const _ of body);
+        if (++this.#useless > MAX_USELESS) throw new ProtocolError('Instances without end that had come')
+      }
       if (reading.isComplete) received.add(instance)
     } finally {
       this.#read++

@@ -7,6 +7,7 @@ import { Dataset } from '../../../src/dicom/dataset.ts'
 import { encodeDataset, parseDataset } from '../../../src/dicom/dataset-codec.ts'
 import { EXPLICIT_VR_LITTLE_ENDIAN } from '../../../src/dicom/transfer-syntax.ts'
 import type { Archive } from '../../../src/pacs/archive.ts'
+import { MAX_USELESS } from '../../../src/pacs/retrieve/get-attempt.ts'
 import { eventually } from '../../support/eventually.ts'
 import { collect } from '../../support/byte-stream.ts'
 import { openArchive } from '../../support/gateway-to.ts'
@@ -236,6 +237,24 @@ describe('what was not selected', () => {
     const error = { code: 'INCOMPLETE_RETRIEVE', delivered: 0, missing: 1 }
     expect(await retrieve(fixture.archive, study)).toMatchObject({ uids: [], error })
     expect(fixture.archive.stats.leased).toBe(0)
+  })
+
+  test('without end is ended', async () => {
+    let sent = 0
+    await using fixture = await start({
+      find: listing(slices(1)),
+      get: async (association) => {
+        const { id } = association.context(CT)
+        const data = association.encode(id, sliceDataset(foreign))
+        const request = storeRequest({ sopInstance: '9.9.1', data, contextId: id })
+        for (; sent < 2 * MAX_USELESS; sent++) {
+          await association.peer.send(request)
+          if (typeof (await association.next()) === 'string') return
+        }
+      },
+    })
+    expect((await retrieve(fixture.archive, study)).error).toMatchObject({ code: 'PROTOCOL_ERROR' })
+    expect(sent).toBeLessThan(MAX_USELESS + 10)
   })
 
   test('takes the place of what was: the retrieve is not whole', async () => {
