@@ -233,7 +233,9 @@ export class ElementReader {
       this.#valueLeft = length
       return { kind: 'fragment', index: this.#fragments++, length }
     }
-    if (t !== SEQUENCE_DELIMITATION) this.#fail('Neither a fragment nor the end of the fragments', t)
+    // Some writers leave NULs where the delimiter should be.
+    const isEnd = t === SEQUENCE_DELIMITATION || (t === 0 && length === 0)
+    if (!isEnd) this.#fail('Neither a fragment nor the end of the fragments', t)
     this.#advance(8)
     this.#levels.pop()
     return { kind: 'sequence-end' }
