@@ -6,6 +6,22 @@ export function isUid(text: string): boolean {
   return /^[0-9]+(\.[0-9]+)*$/.test(text) && text.length <= 64
 }
 
+/** Far more than the 64 that a UID may have: some archives hold longer ones. */
+const MAX_NAME = 128
+
+/**
+ * Whether a UID as archives hold them, also against PS3.5 9.1, can be named by clients and in URLs: it means that one thing
+ * to every archive, and is no more than a name on the way. So no wildcards, slashes, control characters, `..`, nor spaces
+ * at its ends, which are padding.
+ */
+export function isNameable(text: string): boolean {
+  return (
+    text.length <= MAX_NAME &&
+    /^[A-Za-z0-9]([A-Za-z0-9 ._:+=@~-]*[A-Za-z0-9._:+=@~-])?$/.test(text) &&
+    !text.includes('..')
+  )
+}
+
 export const APPLICATION_CONTEXT: Uid = '1.2.840.10008.3.1.1.1'
 
 /** SOP classes of services (PS3.4). */

@@ -1,5 +1,5 @@
 import type { InstanceUids, Selection } from '../instance/uids.ts'
-import { isUid, type Uid } from '../dicom/uids.ts'
+import { isNameable, type Uid } from '../dicom/uids.ts'
 import { resourceUrl } from '../dicomweb/resource.ts'
 import type { HttpContext } from './context.ts'
 import { RequestError } from './problem.ts'
@@ -11,11 +11,11 @@ import { RequestError } from './problem.ts'
 export function pathUid(c: HttpContext, name: 'study' | 'series' | 'instance'): Uid | undefined {
   const text = c.req.param(name)
   if (text === undefined) return undefined
-  if (isUid(text)) return text
+  if (isNameable(text)) return text
   throw new RequestError(
     400,
     'INVALID_UID',
-    `The ${name} in the path is no UID: digits and dots, at most 64 characters.`,
+    `The ${name} in the path is no UID: digits and dots, or what else an archive may hold for one.`,
   )
 }
 

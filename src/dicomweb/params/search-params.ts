@@ -3,7 +3,7 @@ import { groupOf, isGroupLength, isPrivate, type Tag } from '../../dicom/tag.ts'
 import { dictionaryVr, tagOf } from '../../dicom/dictionary.ts'
 import { vrFor } from '../../dicom/dataset.ts'
 import { MAX_NESTING } from '../../dicom/element-reader.ts'
-import { isUid } from '../../dicom/uids.ts'
+import { isNameable } from '../../dicom/uids.ts'
 import type { Value } from '../../dicom/value.ts'
 import { representation, type Vr } from '../../dicom/vr.ts'
 
@@ -209,7 +209,7 @@ function numeric(name: string, value: string): Value {
 /** PS3.4 C.2.2.2.2, lists by comma (PS3.18 8.3.4.1) or backslash. */
 function uidList(name: string, value: string): string[] {
   const uids = listOf('UI', value).map((uid) => uid.trim())
-  if (!uids.every(isUid)) throw new SearchParamError(name, 'is no UID or list of UIDs')
+  if (!uids.every(isNameable)) throw new SearchParamError(name, 'is no UID or list of UIDs')
   return uids
 }
 

@@ -2,7 +2,7 @@ import type { CachedInstance } from '../../cache/cached-instance.ts'
 import { Attribute } from '../../dicom/attributes.ts'
 import type { Dataset } from '../../dicom/dataset.ts'
 import { MalformedDataSetError } from '../../dicom/element-reader.ts'
-import { isUid, type Uid } from '../../dicom/uids.ts'
+import { isNameable, type Uid } from '../../dicom/uids.ts'
 import { StatusError } from '../../dimse/status.ts'
 import { layoutOf } from '../../instance/frames.ts'
 import type { PixelLayout } from '../../instance/pixel-layout.ts'
@@ -85,7 +85,7 @@ function inOrder(matches: readonly Dataset[], number: number, uid: number): Uid[
   return matches
     .toSorted((a, b) => (at(a) === at(b) ? 0 : at(a) - at(b)))
     .flatMap((match) => match.string(uid) ?? [])
-    .filter(isUid)
+    .filter(isNameable)
 }
 
 export function noThumbnail(): RequestError {

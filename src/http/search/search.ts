@@ -4,6 +4,7 @@ import type { Bytes } from '../../dicom/bytes.ts'
 import { Attribute } from '../../dicom/attributes.ts'
 import { vrFor, type Dataset } from '../../dicom/dataset.ts'
 import { formatTag } from '../../dicom/tag.ts'
+import { isNameable } from '../../dicom/uids.ts'
 import { representation } from '../../dicom/vr.ts'
 import { encodeJson } from '../../dicomweb/encode/json.ts'
 import { Repeats } from '../../dicomweb/encode/repeats.ts'
@@ -230,7 +231,9 @@ function complete(result: Dataset, request: SearchRequest, base: string): Datase
   if (study !== undefined) {
     const series = depth > 0 ? result.string(Attribute.SeriesInstanceUID) : undefined
     const instance = depth > 1 ? result.string(Attribute.SOPInstanceUID) : undefined
-    result.set(Attribute.RetrieveURL, resourceUrl(base, { study, series, instance }))
+    const isSafe = [study, series, instance].every((uid) => uid === undefined || isNameable(uid))
+    if (isSafe) result.set(Attribute.RetrieveURL, resourceUrl(base, { study, series, instance }))
+    else result.delete(Attribute.RetrieveURL)
   }
   return result
 }

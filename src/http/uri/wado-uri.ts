@@ -2,7 +2,7 @@ import { notAcceptable } from '../accept.ts'
 import type { InstanceUids } from '../../instance/uids.ts'
 import type { CachedInstance } from '../../cache/cached-instance.ts'
 import { EXPLICIT_VR_LITTLE_ENDIAN, isWebSyntax, transferSyntax } from '../../dicom/transfer-syntax.ts'
-import { isUid, type Uid } from '../../dicom/uids.ts'
+import { isNameable, type Uid } from '../../dicom/uids.ts'
 import { acceptOf, parseAccept, type Accept, type MediaRange } from '../../dicomweb/negotiate/accept.ts'
 import { negotiateRendered } from '../../dicomweb/negotiate/negotiate-rendered.ts'
 import { parseUriParams, type UriParams } from '../../dicomweb/params/uri-params.ts'
@@ -63,7 +63,7 @@ function only(media: string): Accept {
 function uidsOf(query: URLSearchParams): InstanceUids {
   const uid = (name: string): Uid => {
     const value = query.get(name)
-    if (value !== null && isUid(value)) return value
+    if (value !== null && isNameable(value)) return value
     throw new RequestError(400, 'INVALID_PARAMETER', `The parameter ${name} is missing, or is no UID.`)
   }
   return { study: uid('studyUID'), series: uid('seriesUID'), sopInstance: uid('objectUID') }

@@ -1,5 +1,5 @@
 import type { Config } from '../../config/config.ts'
-import { isUid } from '../../dicom/uids.ts'
+import { isNameable, isUid } from '../../dicom/uids.ts'
 import { serve, type IncomingStore } from '../../dimse/scp.ts'
 import { Status } from '../../dimse/status.ts'
 import { Association } from '../../network/association.ts'
@@ -216,9 +216,9 @@ export class MoveDestination implements AsyncDisposable {
   }
 }
 
-/** Whether all the UIDs by which it would be passed on are UIDs: what is none may be a path or a header elsewhere. */
+/** Whether it can be passed on by its UIDs: others may be a path or a header elsewhere. */
 function isNamedWell({ sopClass, sopInstance }: IncomingStore, identity: Identity): boolean {
   const { series } = identity
-  const used = [identity.sopClass ?? sopClass, identity.sopInstance ?? sopInstance]
-  return used.every(isUid) && (series === undefined || isUid(series))
+  const names = [identity.sopInstance ?? sopInstance, ...(series === undefined ? [] : [series])]
+  return isUid(identity.sopClass ?? sopClass) && names.every(isNameable)
 }

@@ -36,8 +36,8 @@ export interface Charsets {
 /** Of identifiers whose keys are UIDs: no character set need be named. */
 export const UIDS_ONLY: Charsets = { query: 'ISO_IR 192', always: false }
 
-/** Bytes of a value of VR UI (PS3.5 6.2). */
-const MAX_UID_LENGTH = 64
+/** Bytes of a UID that is passed back: twice the 64 of PS3.5 6.2. */
+const MAX_UID_LENGTH = 128
 
 /** The unique key of each level (PS3.4 C.6.2.1). */
 export const uniqueKeys: Readonly<Record<QueryLevel, Tag>> = {

@@ -441,7 +441,7 @@ describe('an instance that nobody asked for', () => {
     expect(refused()).toEqual(['unexpected', 'unexpected'])
   })
 
-  it.each(['../../x', '/etc/passwd', '1.2.3\0.4', '1.2.3\r\nX-Evil: 1', '..', `1.${'2'.repeat(70)}`])(
+  it.each(['../../x', '/etc/passwd', '1.2.3\0.4', '1.2.3\r\nX-Evil: 1', '..', `1.${'2'.repeat(140)}`])(
     'by a UID that is none, %j, is refused (fault 14)',
     async (uid) => {
       const { destination, port } = await listening()

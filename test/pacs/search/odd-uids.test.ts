@@ -22,7 +22,7 @@ const kept = keeper()
 /** It can be passed back as it is. */
 const ODD = '1.2.\xe4\xdfB 7'
 /** These cannot: they would mean others, or be no value of the VR. */
-const UNASKABLE = ['1.2.*', '1.2.?.1', '1.2\x01.3', '1.2\0.3', `1.${'2'.repeat(63)}`]
+const UNASKABLE = ['1.2.*', '1.2.?.1', '1.2\x01.3', '1.2\0.3', `1.${'2'.repeat(127)}`]
 
 const request = (level: SearchRequest['level'], more: Partial<SearchRequest> = {}): SearchRequest => ({
   level,
