@@ -35,7 +35,7 @@ export interface ReadOptions {
 }
 
 /** Of items that are read by themselves: how deep they are, and the character set around them. */
-interface NestedOptions extends Pick<ReadOptions, 'omit'> {
+interface NestedOptions {
   readonly nesting: number
   readonly characterSet: CharacterSet
 }
@@ -43,7 +43,6 @@ interface NestedOptions extends Pick<ReadOptions, 'omit'> {
 /** Gathers tokens into a Dataset; give it bytes by `push`, as a stream or all at once. */
 export class DatasetReader {
   readonly dataset: Dataset
-  readonly #options: Pick<ReadOptions, 'omit'>
   readonly #nesting: number
   readonly #reader: ElementReader
   readonly #levels: OpenDataSet[]
@@ -64,7 +63,6 @@ export class DatasetReader {
 
   constructor(syntax: TransferSyntax, options: ReadOptions & Partial<NestedOptions> = {}) {
     this.dataset = new Dataset(options.characterSet)
-    this.#options = options.omit ? { omit: options.omit } : {}
     this.#nesting = options.nesting ?? 0
     this.#reader = new ElementReader(syntax.deflated ? EXPLICIT_VR_LITTLE_ENDIAN : syntax)
     this.#levels = [{ dataset: this.dataset }]
@@ -188,10 +186,13 @@ export class DatasetReader {
     else dataset.put(header.tag, { vr: header.vr, value })
   }
 
-  /** The items of a sequence that is written as UN, in Implicit VR Little Endian (PS3.5 6.2.2); undefined for what is none. */
+  /**
+   * The items of a sequence that is written as UN, in Implicit VR Little Endian (PS3.5 6.2.2); undefined for what is none.
+   * Nothing of them is passed over: as one value they have no bulk data in them that could be asked for.
+   */
   #unknownItems(t: Tag, value: Bytes, { characterSet }: Dataset): readonly Dataset[] | undefined {
     if (dictionaryVr(t) !== 'SQ' || this.#nesting >= MAX_NESTING) return undefined
-    return readItems(value, { ...this.#options, characterSet, nesting: this.#nesting + this.#levels.length })
+    return readItems(value, { characterSet, nesting: this.#nesting + this.#levels.length })
   }
 }
 

@@ -16,7 +16,7 @@ export interface RetrieveEnd {
   readonly completed: number | undefined
   readonly failed: number | undefined
   readonly warning: number | undefined
-  /** The most sub-operations that any of the responses counted, done or not. */
+  /** Sub-operations that the final response counts, done or not; where it has no counters, the most of those before. */
   readonly counted: number
   readonly failedInstances: readonly Uid[]
   readonly response: RetrieveResponse
@@ -33,7 +33,9 @@ export async function retrieveEnd(
   countedBefore: number,
 ): Promise<RetrieveEnd> {
   const { status, completed, failed, warning } = response
-  const counted = Math.max(countedBefore, subOperationsOf(response))
+  // Counters of Pending responses are often one off: the final ones hold, if there are any.
+  const counted =
+    completed === undefined ? Math.max(countedBefore, subOperationsOf(response)) : subOperationsOf(response)
   const failedInstances = data !== undefined && status !== Status.success ? await failedList(data, syntax) : []
   return { kind: 'end', status, completed, failed, warning, counted, failedInstances, response }
 }

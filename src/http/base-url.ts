@@ -29,6 +29,7 @@ const proxyHeaders = [
   'x-forwarded-proto',
   'x-forwarded-port',
   'x-forwarded-for',
+  'x-real-ip',
 ]
 
 function forwardedPairs(header: string | undefined): Map<string, string> {

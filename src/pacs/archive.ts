@@ -4,7 +4,7 @@ import type { PoolStats } from './pool/pool-stats.ts'
 import type { Proposal } from './pool/proposal.ts'
 import type { ArchiveConfig } from '../config/config.ts'
 import type { Dataset } from '../dicom/dataset.ts'
-import { SopClass } from '../dicom/uids.ts'
+import { SopClass, type Uid } from '../dicom/uids.ts'
 import { Scu } from '../dimse/scu.ts'
 import type { Association, RequestOptions } from '../network/association.ts'
 import { MAX_CONTEXTS } from '../network/negotiation.ts'
@@ -19,7 +19,7 @@ import { AssociationPool } from './pool/pool.ts'
 import { withDefaultCharset } from './search/default-charset.ts'
 import { asFarAsAnswered, isCapped } from './search/capped.ts'
 import { MAX_QUERIES, perValue } from './search/per-value.ts'
-import { identifier, type Key, type Query } from './search/query.ts'
+import { identifier, uniqueKeys, type Key, type Query } from './search/query.ts'
 import { delivererOf } from './delivery/deliverer.ts'
 import type { MoveDestination } from './delivery/move-destination.ts'
 import type { MoveSource } from './retrieve/retrieval.ts'
@@ -117,32 +117,41 @@ export class Archive implements AsyncDisposable {
    * @throws StatusError, UnencodableKeyError, InvalidKeyError, TooManyMatchesError, and what opening or losing an
    *   association throws
    */
-  async *find(query: Query, call: Call, { multipleValue } = NO_OPTIONS): AsyncGenerator<Dataset> {
+  async *find(query: Query, call: Call, { multipleValue } = NO_OPTIONS, capped?: () => void): AsyncGenerator<Dataset> {
     const singleUids = this.config.quirks.singleUidLists === true || this.#habits.has('single-uids')
-    for (const one of perValue(query, ({ vr }) => (vr === 'UI' ? singleUids : !multipleValue))) {
-      yield* this.#findByLists(one, call)
+    const cannotMatch = ({ vr }: Key): boolean => (vr === 'UI' ? singleUids : !multipleValue)
+    const { queries, isSpread } = perValue(query, cannotMatch)
+    if (!isSpread) capped?.()
+    const asked = (one: Query): AsyncGenerator<Dataset> => {
+      const matches = this.#findOne(one, call)
+      return capped ? asFarAsAnswered(matches, capped) : matches
     }
+    for (const one of queries) yield* this.#findByLists(one, asked)
   }
 
-  /** Some archives refuse lists of UIDs, or find nothing by them: then each is asked for alone. */
-  async *#findByLists(query: Query, call: Call): AsyncGenerator<Dataset> {
-    const each = perValue(query, ({ vr }) => vr === 'UI')
+  /** Some archives refuse lists of UIDs, or find nothing by them, or by one of them: the others are asked for alone. */
+  async *#findByLists(query: Query, asked: (query: Query) => AsyncGenerator<Dataset>): AsyncGenerator<Dataset> {
+    const { queries: each } = perValue(query, ({ vr }) => vr === 'UI')
     if (each.length === 1 || each.length > MAX_QUERIES) {
-      yield* this.#findOne(query, call)
+      yield* asked(query)
       return
     }
-    let found = 0
+    const unique = uniqueKeys[query.level]
+    const isUnique = (query.keys.find((key) => key.tag === unique)?.values.length ?? 0) > 1
+    const found = new Set<Uid | undefined>()
     try {
-      for await (const match of this.#findOne(query, call)) {
-        found++
+      for await (const match of asked(query)) {
+        found.add(match.string(unique))
         yield match
       }
     } catch (error) {
-      if (found > 0 || !isCapped(error)) throw error
+      if (found.size > 0 || !isCapped(error)) throw error
     }
-    if (found > 0) return
+    if (found.size > 0 && !isUnique) return
     for (const one of each) {
-      for await (const match of this.#findOne(one, call)) {
+      const uid = one.keys.find((key) => key.tag === unique)?.values[0]
+      if (isUnique && found.has(String(uid))) continue
+      for await (const match of asked(one)) {
         this.#habits.learn('single-uids')
         yield match
       }
@@ -179,10 +188,7 @@ export class Archive implements AsyncDisposable {
     capped?: () => void,
   ): AsyncGenerator<Dataset> {
     const finder = {
-      find: (query: Query, inner: Call) => {
-        const matches = this.find(query, inner, options)
-        return capped ? asFarAsAnswered(matches, capped) : matches
-      },
+      find: (query: Query, inner: Call) => this.find(query, inner, options, capped),
       relational: this.isRelational(options),
       loose: this.config.quirks.looseMatching === true,
       maxParents: this.config.search.maxParents,

@@ -25,6 +25,14 @@ export interface ArchiveHabits {
   readonly numbers?: 'both' | 'series' | 'study' | 'none'
   /** It sends nothing, and says A900, where more than one UID is asked for. */
   readonly refusesLists?: boolean
+  /** It has one instance twice: in its list, in its numbers. */
+  readonly doubled?: boolean
+  /** It passes over the keys of levels above in a C-FIND. */
+  readonly ignoresKeys?: boolean
+  /** Sub-operations that are still counted as remaining in a Pending response, beyond those that are. */
+  readonly pendingMore?: number
+  /** The status of every C-FIND, or of those at IMAGE level. */
+  readonly findStatus?: { readonly level?: string; readonly status: number }
   /** Each instance twice. */
   readonly repeats?: boolean
   readonly backwards?: boolean
@@ -78,8 +86,9 @@ export class HabitualArchive implements AsyncDisposable {
     await this.scripted[Symbol.asyncDispose]()
   }
 
-  #matching(identifier: Dataset): number[] {
-    const keys = Object.values(FIND_LEVELS).filter((t) => identifier.strings(t).length > 0)
+  #matching(identifier: Dataset, ignoresKeys = false): number[] {
+    const asked = ignoresKeys ? [Attribute.StudyInstanceUID] : Object.values(FIND_LEVELS)
+    const keys = asked.filter((t) => identifier.strings(t).length > 0)
     return this.#datasets.flatMap((dataset, index) =>
       keys.every((t) => identifier.strings(t).includes(dataset.string(t)!)) ? [index] : [],
     )
@@ -87,15 +96,21 @@ export class HabitualArchive implements AsyncDisposable {
 
   async #find(association: ArchiveAssociation, { contextId, messageId, identifier }: ArchiveMessage): Promise<void> {
     const level = identifier.string(Attribute.QueryRetrieveLevel) as keyof typeof FIND_LEVELS
-    const groups = new Map<string, number[]>()
-    for (const index of this.#matching(identifier)) {
-      const uid = this.#datasets[index]!.string(FIND_LEVELS[level])!
-      groups.set(uid, [...(groups.get(uid) ?? []), index])
+    const { listsAtMost = Infinity, listEnd = 0, numbers = 'both', doubled, ignoresKeys, findStatus } = this.#habits
+    if (findStatus && (findStatus.level ?? level) === level) {
+      await association.peer.send(findResponse({ contextId, messageId, status: findStatus.status }))
+      return
     }
-    const { listsAtMost = Infinity, listEnd = 0, numbers = 'both' } = this.#habits
+    const groups = new Map<string, number[]>()
+    for (const index of this.#matching(identifier, ignoresKeys)) {
+      const uid = this.#datasets[index]!.string(FIND_LEVELS[level])!
+      // What it has twice it lists twice.
+      const key = doubled === true && level === 'IMAGE' ? `${uid} ${index}` : uid
+      groups.set(key, [...(groups.get(key) ?? []), index])
+    }
     let status = 0
     let listed = 0
-    for (const [uid, indices] of groups) {
+    for (const indices of groups.values()) {
       if (level === 'IMAGE' && listed++ >= listsAtMost) {
         status = listEnd
         break
@@ -113,7 +128,7 @@ export class HabitualArchive implements AsyncDisposable {
         match.set(wantsNumber, String(indices.length))
         this.numbered = Math.max(this.numbered, indices.length)
       }
-      if (level === 'IMAGE') this.named.add(uid)
+      if (level === 'IMAGE') this.named.add(source.string(Attribute.SOPInstanceUID)!)
       await association.peer.send(findResponse({ contextId, messageId, data: association.encode(contextId, match) }))
     }
     await association.peer.send(findResponse({ contextId, messageId, status }))
@@ -146,6 +161,11 @@ export class HabitualArchive implements AsyncDisposable {
       association,
       send.map((index) => ({ shape: this.#habits.holds[index]! })),
     )
+    const { pendingMore } = this.#habits
+    if (pendingMore !== undefined) {
+      const counts = { remaining: pendingMore, completed: send.length }
+      await association.peer.send(getResponse({ contextId, messageId, status: 0xff00, ...counts }))
+    }
     await association.peer.send(getResponse({ contextId, messageId, ...this.#ended(association, contextId, end) }))
   }
 

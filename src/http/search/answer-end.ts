@@ -33,8 +33,9 @@ export class AnswerEnd {
     if (this.#isCapped && this.#isTold && !page.isFull) throw new CutAnswerError()
   }
 
-  warnings(page: { readonly isFull: boolean }): string[] {
-    if (!this.#isCapped || page.isFull) return []
+  /** What is known to be behind the page is told by itself. */
+  warnings(page: { readonly hasMore: boolean }): string[] {
+    if (!this.#isCapped || page.hasMore) return []
     return [
       'There may be more results: the archive ended its answer early, or has too many studies to ask each. Narrow the search',
     ]

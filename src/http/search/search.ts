@@ -148,6 +148,11 @@ class Page {
     }
   }
 
+  /** There are results behind it. */
+  get hasMore(): boolean {
+    return this.#beyond > 0
+  }
+
   get isFull(): boolean {
     return this.given >= this.limit
   }

@@ -6,7 +6,7 @@ import type { Selection } from '../../instance/uids.ts'
 import { IncompleteRetrieveError, NoSuchInstanceError } from './errors.ts'
 import { numberStudy } from './foresee.ts'
 import type { Ladder } from './ladder.ts'
-import { absentOf, batchesOf, listMissing, type Batch } from './missing.ts'
+import { absentOf, batchesOf, listMissing, type Batch, type Missing } from './missing.ts'
 import type { Retrieval } from './retrieval.ts'
 
 /** How C-GET or C-MOVE climbs a ladder. */
@@ -42,7 +42,16 @@ export async function* climb<Rung, End extends RetrieveEnd>(
     if (hasNone() && final.includes(told.status)) throw new StatusError(told.response)
   }
   for (let round = 1; ; round++) {
-    const missing = await listMissing(retrieval)
+    let missing: Missing
+    try {
+      missing = await listMissing(retrieval)
+    } catch (error) {
+      retrieval.call.signal.throwIfAborted()
+      // All came that was said to be there. That more cannot be asked is no reason to doubt it.
+      if (!first || !climber.isComplete(first) || hasNone() || ledger.outstanding > 0) throw error
+      retrieval.source.habits.learn('uncounted')
+      return
+    }
     for (const batch of batchesOf(missing, retrieval)) {
       const end = yield* climber.batch(batch, rungs)
       if (!end) continue
@@ -90,6 +99,6 @@ function* shortOf({ ledger, selection }: Retrieval): Generator<Selection> {
 async function isBorneOut(retrieval: Retrieval): Promise<boolean> {
   const { selection, ledger } = retrieval
   if (selection.instance !== undefined) return true
-  await numberStudy(retrieval)
+  await numberStudy(retrieval).catch(() => retrieval.call.signal.throwIfAborted())
   return ledger.isNumbered && ledger.outstanding === 0
 }

@@ -10,9 +10,13 @@ export interface ForeseenSeries {
   readonly modality: string | undefined
 }
 
-/** The series of a selection by a small query, which tells how many instances they have too. `isAll`: it was answered. */
+/**
+ * The series of a selection by a small query, which tells how many instances they have too. `isAll`: it was answered.
+ * `isNeeded` as in `told`.
+ */
 export async function foresee(
   retrieval: Retrieval,
+  isNeeded = false,
 ): Promise<{ readonly series: readonly ForeseenSeries[]; readonly isAll: boolean }> {
   const { selection, ledger } = retrieval
   const keys = [
@@ -22,14 +26,20 @@ export async function foresee(
   ]
   if (selection.series === undefined) keys.push(returnKey(Attribute.SeriesInstanceUID, 'UI'))
   const found = new Map<Uid, ForeseenSeries>()
-  const isAll = await told(retrieval, { level: 'SERIES', keys }, (match) => {
-    const uid = match.string(Attribute.SeriesInstanceUID) ?? selection.series
-    if (uid === undefined) return undefined
-    found.set(uid, { uid, modality: match.string(Attribute.Modality) })
-    const instances = match.number(Attribute.NumberOfSeriesRelatedInstances)
-    if (selection.instance === undefined) ledger.seriesHas(uid, instances)
-    return undefined
-  })
+  const isAll = await told(
+    retrieval,
+    { level: 'SERIES', keys },
+    (match) => {
+      const uid = match.string(Attribute.SeriesInstanceUID) ?? selection.series
+      // Some archives pass over keys.
+      if (uid === undefined || (selection.series !== undefined && uid !== selection.series)) return undefined
+      found.set(uid, { uid, modality: match.string(Attribute.Modality) })
+      const instances = match.number(Attribute.NumberOfSeriesRelatedInstances)
+      if (selection.instance === undefined) ledger.seriesHas(uid, instances)
+      return undefined
+    },
+    isNeeded,
+  )
   if (!isAll) ledger.leavesSeriesOut()
   return { series: [...found.values()], isAll }
 }

@@ -25,7 +25,7 @@ export async function classOfInstance(retrieval: Retrieval): Promise<Uid[]> {
  */
 export async function classesOfSeries(retrieval: Retrieval): Promise<Uid[]> {
   const { study } = retrieval.selection
-  const { series, isAll } = await foresee(retrieval)
+  const { series, isAll } = await foresee(retrieval, true)
   if (series.length === 0 && isAll) throw new NoSuchInstanceError()
   // A series of each modality.
   const byModality = new Map(series.map(({ uid, modality }) => [modality ?? '', uid]))
@@ -46,10 +46,15 @@ export async function classesOfSeries(retrieval: Retrieval): Promise<Uid[]> {
 async function classOf(retrieval: Retrieval, keys: readonly Key[]): Promise<Uid | undefined> {
   const query: Query = { level: 'IMAGE', keys: [returnKey(Attribute.SOPClassUID, 'UI'), ...keys] }
   let found: Uid | undefined
-  const isTold = await told(retrieval, query, (match) => {
-    const sopClass = match.string(Attribute.SOPClassUID)
-    found = sopClass !== undefined && isUid(sopClass) ? sopClass : UNTOLD
-    return false
-  })
+  const isTold = await told(
+    retrieval,
+    query,
+    (match) => {
+      const sopClass = match.string(Attribute.SOPClassUID)
+      found = sopClass !== undefined && isUid(sopClass) ? sopClass : UNTOLD
+      return false
+    },
+    true,
+  )
   return found ?? (isTold ? undefined : UNTOLD)
 }

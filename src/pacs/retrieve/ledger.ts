@@ -17,6 +17,8 @@ export class Ledger {
   #hasNumberOfAll = false
   #hasAllSeries = true
   readonly #listed = new Map<Uid, Set<Uid>>()
+  /** Lines of a list that repeat another: they are in the numbers of instances, too. */
+  readonly #doubles = new Map<Uid, number>()
   /** By Failed SOP Instance UID Lists, which tell no series. */
   readonly #failed = new Set<Uid>()
   #hasListing = false
@@ -56,6 +58,11 @@ export class Ledger {
     this.#hasListing = true
   }
 
+  /** A list of a series has so many lines that repeat another. */
+  repeats(series: Uid, lines: number): void {
+    this.#doubles.set(series, Math.max(lines, this.#doubles.get(series) ?? 0))
+  }
+
   /** A retrieve could not send an instance: then it is there. */
   fails(sopInstance: Uid): void {
     this.#failed.add(sopInstance)
@@ -85,7 +92,7 @@ export class Ledger {
   /** Series of which fewer have come than are said to be, but for those whose absent instances are listed. */
   get shortSeries(): Uid[] {
     if (!this.#isCounted) return []
-    return [...this.#ofSeries].filter(([series, n]) => n > this.#knownOf(series)).map(([series]) => series)
+    return [...this.#ofSeries.keys()].filter((series) => this.#numberOf(series) > this.#knownOf(series))
   }
 
   /** Fewer have come than are said to be, and it is not known of which series. */
@@ -93,9 +100,9 @@ export class Ledger {
     if (!this.#isCounted) return false
     let known = 0
     for (const series of new Set([...this.#ofSeries.keys(), ...this.#listed.keys()])) {
-      known += Math.max(this.#knownOf(series), this.#ofSeries.get(series) ?? 0)
+      known += Math.max(this.#knownOf(series), this.#numberOf(series))
     }
-    return this.#ofAll > Math.max(known, this.#received.size)
+    return this.#numberOfAll > Math.max(known, this.#received.size)
   }
 
   /** How many more than came there are by what was said. */
@@ -103,8 +110,20 @@ export class Ledger {
     const named = this.absent.length
     if (!this.#isCounted) return named
     let ofSeries = 0
-    for (const [series, n] of this.#ofSeries) ofSeries += Math.max(0, n - this.#received.sizeOf(series))
-    return Math.max(named, ofSeries, this.#ofAll - this.#received.size)
+    for (const series of this.#ofSeries.keys()) {
+      ofSeries += Math.max(0, this.#numberOf(series) - this.#received.sizeOf(series))
+    }
+    return Math.max(named, ofSeries, this.#numberOfAll - this.#received.size)
+  }
+
+  #numberOf(series: Uid): number {
+    return (this.#ofSeries.get(series) ?? 0) - (this.#doubles.get(series) ?? 0)
+  }
+
+  get #numberOfAll(): number {
+    let doubles = 0
+    for (const lines of this.#doubles.values()) doubles += lines
+    return this.#ofAll - doubles
   }
 
   /** Those that have come or are listed. */

@@ -1,5 +1,7 @@
 import { Attribute } from '../../dicom/attributes.ts'
+import type { Dataset } from '../../dicom/dataset.ts'
 import { isUid, type Uid } from '../../dicom/uids.ts'
+import type { Selection } from '../../instance/uids.ts'
 import { isAskable, returnKey, selectionKeys } from '../search/query.ts'
 import { foresee } from './foresee.ts'
 import { classesOfModality } from './modality-classes.ts'
@@ -60,16 +62,27 @@ async function missingInstances(
   const keys = [returnKey(Attribute.SOPClassUID, 'UI'), ...selectionKeys(selection.study, series, named)]
   if (selection.instance === undefined) keys.push(returnKey(Attribute.SOPInstanceUID, 'UI'))
   const instances = new Map<Uid, Uid | undefined>()
+  const listed = new Set<Uid>()
+  let doubles = 0
   const isTold = await told(retrieval, { level: 'IMAGE', keys }, (match) => {
     const sopInstance = match.string(Attribute.SOPInstanceUID)
-    if (sopInstance === undefined) return undefined
+    if (sopInstance === undefined || !isOf(match, series, selection)) return undefined
+    if (listed.has(sopInstance)) doubles++
+    listed.add(sopInstance)
     ledger.lists({ series, sopInstance })
     if (received.has({ series, sopInstance })) return undefined
     const sopClass = match.string(Attribute.SOPClassUID)
     instances.set(sopInstance, sopClass !== undefined && isUid(sopClass) ? sopClass : undefined)
     return undefined
   })
+  ledger.repeats(series, doubles)
   return { instances, isTold }
+}
+
+/** Some archives pass over keys: what a match itself says that it is decides. */
+function isOf(match: Dataset, series: Uid, { instance }: Selection): boolean {
+  if ((match.string(Attribute.SeriesInstanceUID) ?? series) !== series) return false
+  return instance === undefined || match.string(Attribute.SOPInstanceUID) === instance
 }
 
 /** Whether an instance that was missing still is. What came malformed too often has been given up. */

@@ -223,7 +223,8 @@ class MoveAttempt {
 
   /**
    * How long the next one may take, in ms. The final response may come before the last instance (PS3.4 C.4.2), or before
-   * the first: such an archive delivers when it comes to it, from tape for one, and has its time.
+   * the first: such an archive delivers when it comes to it, from tape for one, and has its time. It is one if it has
+   * delivered so, or if it calls a success what has brought nothing at all of what there is.
    */
   #graceAfter(end: RetrieveEnd): number {
     const { destination, moveTimeout } = this.#retrieval.source
@@ -231,10 +232,16 @@ class MoveAttempt {
     const isFailure = statusClass(end.status) === 'failure'
     if (isFailure && this.#read === 0) return 0
     const brought = broughtBy(end)
-    const deliversLater = this.#beforeEnd === this.#before || this.#inbox.delivered > this.#beforeEnd
-    if (deliversLater && this.#read > 0) this.#retrieval.source.habits.learn('late-delivery')
+    const { habits } = this.#retrieval.source
+    if (this.#inbox.delivered > this.#beforeEnd) habits.learn('late-delivery')
+    const hasNone = this.#beforeEnd === this.#before && statusClass(end.status) === 'success'
+    const isFirst = this.#ask.instances.length === 0 && this.#retrieval.received.size === 0
+    const deliversLater = habits.has('late-delivery') || (hasNone && isFirst)
     const toCome = Math.max((brought ?? 0) - this.#read, this.#outstanding() - (end.failed ?? 0))
-    if (toCome > 0) return deliversLater ? moveTimeout : grace
+    if (toCome > 0 && deliversLater) return moveTimeout
+    // What was asked for by name and counted right is not there for the archive.
+    const isDone = brought === this.#read && this.#ask.instances.length > 0
+    if (toCome > 0) return isDone ? 0 : grace
     // It has counted right, and either nothing came behind its count or something else says that this is all.
     const isAll = brought === this.#read && (!deliversLater || this.#retrieval.ledger.hasWitness)
     return isAll ? 0 : Math.min(grace, UNCOUNTED_GRACE_MS)

@@ -5,14 +5,19 @@ export const MAX_QUERIES = 64
 
 /**
  * A query as one for each value of its lists, where the archive cannot match them: lists of UIDs it should (PS3.4
- * C.2.2.2.2), others only when that was negotiated. What it answers to them together may hold doubles.
+ * C.2.2.2.2), others only when that was negotiated. What it answers to them together may hold doubles. `isSpread`: all
+ * such lists were taken apart.
  */
-export function perValue(query: Query, cannotMatch: (list: Key) => boolean): Query[] {
+export function perValue(
+  query: Query,
+  cannotMatch: (list: Key) => boolean,
+): { readonly queries: Query[]; readonly isSpread: boolean } {
   const lists = query.keys.filter((key) => key.values.length > 1 && !key.item && cannotMatch(key))
   const uids = lists.filter(({ vr }) => vr === 'UI')
   const others = lists.filter(({ vr }) => vr !== 'UI')
   const count = others.reduce((product, { values }) => product * values.length, 1)
-  return spread(query, count > MAX_QUERIES ? uids : [...uids, ...others])
+  const isSpread = count <= MAX_QUERIES
+  return { queries: spread(query, isSpread ? [...uids, ...others] : uids), isSpread }
 }
 
 function spread(query: Query, [list, ...rest]: readonly Key[]): Query[] {

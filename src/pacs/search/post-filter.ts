@@ -51,9 +51,10 @@ function fitsOne(vr: Vr, key: string, value: string): boolean {
     case 'DT':
       // With a time zone it is not compared as text.
       return /\d[+-]\d{4}$/.test(key) || fitsRange(key, value, /^\d{4,14}(\.\d+)?$/)
+    case 'FL':
+      return Math.fround(Number(key)) === Math.fround(Number(value))
     case 'IS':
     case 'DS':
-    case 'FL':
     case 'FD':
     case 'US':
     case 'SS':

@@ -145,6 +145,57 @@ describe('an archive that bears out what it sent', () => {
   })
 })
 
+describe('an archive that says odd things and gives everything', () => {
+  const ways = ['get', 'move'] as const
+
+  it.each(ways)('holding an instance twice, is asked once by C-%s', async (way) => {
+    const [first, ...others] = slices(3)
+    await using fixture = await start({ holds: [first!, first!, ...others], doubled: true }, way)
+    expect(await retrieve(fixture)).toEqual({ uids: all([first!, ...others]), error: undefined })
+    expect(asked(fixture, way === 'get' ? C_GET_RQ : C_MOVE_RQ)).toBe(1)
+  })
+
+  it.each(ways)('passing over keys of a C-FIND, gives by C-%s what was asked for and nothing else', async (way) => {
+    const holds = slices(4, 2)
+    for (const numbers of ['both', 'none'] as const) {
+      await using fixture = await start({ holds, ignoresKeys: true, numbers }, way)
+      const series = { study: STUDY, series: SERIES }
+      expect(await retrieve(fixture, series)).toEqual({ uids: all(holds.slice(0, 2)), error: undefined })
+      expect(await retrieve(fixture)).toEqual({ uids: all(holds), error: undefined })
+      expect(asked(fixture, way === 'get' ? C_GET_RQ : C_MOVE_RQ)).toBe(2)
+    }
+  })
+
+  it.each([
+    ['get', { level: 'IMAGE', status: 0x0122 }],
+    ['move', { level: 'IMAGE', status: 0x0122 }],
+    ['move', { status: 0x0110 }],
+    ['move', { status: 0xa900 }],
+  ] as const)('by C-%s, refusing searches (%o), is believed', async (way, findStatus) => {
+    const holds = slices(2)
+    await using fixture = await start({ holds, numbers: 'none', findStatus }, way)
+    expect(await retrieve(fixture)).toEqual({ uids: all(holds), error: undefined })
+  })
+
+  it('counting one more as remaining than there is, is asked once', async () => {
+    const holds = slices(2)
+    await using fixture = await start({ holds, pendingMore: 1 }, 'get')
+    expect(await retrieve(fixture)).toEqual({ uids: all(holds), error: undefined })
+    expect(asked(fixture, C_GET_RQ)).toBe(1)
+  })
+
+  it('but silently never an instance it lists, is not waited for as one that delivers late', async () => {
+    const holds = slices(3)
+    for (const selection of [{ study: STUDY }, { study: STUDY, series: SERIES, instance: sliceUid(3) }]) {
+      const habits: ArchiveHabits = { holds, keeps: [2], numbers: 'none' }
+      await using fixture = await start(habits, 'move', { timeouts: { move: '10s' } })
+      const began = performance.now()
+      expect((await retrieve(fixture, selection)).error).toMatchObject({ code: 'INCOMPLETE_RETRIEVE', missing: 1 })
+      expect(performance.now() - began).toBeLessThan(5_000)
+    }
+  })
+})
+
 describe('a C-MOVE that is answered before it is done', () => {
   it.each([
     ['completed 1', 'one'],

@@ -15,6 +15,7 @@ const tags: Partial<Record<Vr, number>> = {
   ST: 0x00080081,
   DT: 0x0008002a,
   FD: 0x00189073,
+  FL: 0x00189105,
 }
 
 function isShown(vr: Vr, key: string, value: string | string[], leniency: Partial<Leniency> = {}): boolean {
@@ -78,6 +79,7 @@ describe('a match that fits, or may fit, is shown', () => {
     // Another time zone makes it another day.
     ['DT', '20240101+0900', '20231231200000'],
     ['FD', '1.5', '1.5'],
+    ['FL', '0.1', '0.1'],
   ])('%s: %s may be %s', (vr, key, value) => {
     expect(isShown(vr, key, value)).toBe(true)
   })

@@ -120,7 +120,10 @@ describe('an identifier', () => {
       .set(Attribute.ModalitiesInStudy, 'CT')
       .set(Attribute.NumberOfStudyRelatedSeries, '1')
       .set(Attribute.NumberOfStudyRelatedInstances, '1')
-    archive.script = { find: findAnswer(() => [study]) }
+    const other = new Dataset()
+    for (const [t, element] of study.entries()) other.put(t, element)
+    other.set(Attribute.StudyInstanceUID, '1.3')
+    archive.script = { find: findAnswer(() => [study, other]) }
     const elements = await found('/studies?StudyInstanceUID=1.2,1.3')
     expect(value(elements, Attribute.StudyInstanceUID)).toBe('1.2\\1.3\0')
   })
