@@ -547,7 +547,8 @@ export interface paths {
     }
     /**
      * Render a study
-     * @description Each instance of the study as it is shown to people, one part each (PS3.18 10.4.1.3).
+     * @description Each instance of the study as it is shown to people, one part each (PS3.18 10.4.1.3); one picture for who accepts
+     *     `image/jpeg`, `image/png` or `image/gif` and no parts.
      */
     get: operations['renderStudy']
     put?: never
@@ -572,7 +573,8 @@ export interface paths {
     }
     /**
      * Render a series
-     * @description Each instance of the series as it is shown to people, one part each (PS3.18 10.4.1.3).
+     * @description Each instance of the series as it is shown to people, one part each (PS3.18 10.4.1.3); one picture for who accepts
+     *     `image/jpeg`, `image/png` or `image/gif` and no parts.
      */
     get: operations['renderSeries']
     put?: never
@@ -2148,24 +2150,37 @@ export interface components {
         'video/H265': components['schemas']['BulkDataValue']
       }
     }
-    /** @description Each instance as it is shown to people, one part each. */
+    /**
+     * @description Each instance as it is shown to people, one part each; or, for who accepts a picture and no parts, that of the instance
+     *     that stands for them all, as for a thumbnail.
+     */
     RenderedParts: {
       headers: {
         Warning: components['headers']['Warning']
+        'Content-Location': components['headers']['ContentLocation']
+        'Accept-Ranges': components['headers']['AcceptRanges']
         [name: string]: unknown
       }
       content: {
         'multipart/related': components['schemas']['BulkDataParts']
+        'image/jpeg': components['schemas']['BulkDataValue']
+        'image/png': components['schemas']['BulkDataValue']
+        'image/gif': components['schemas']['BulkDataValue']
       }
     }
-    /** @description The instances that can be shown, or that could be had, one part each. */
+    /** @description The instances that can be shown, or that could be had, one part each; or the range of one picture. */
     SomeRenderedParts: {
       headers: {
         Warning: components['headers']['Warning']
+        'Content-Location': components['headers']['ContentLocation']
+        'Accept-Ranges': components['headers']['AcceptRanges']
         [name: string]: unknown
       }
       content: {
         'multipart/related': components['schemas']['BulkDataParts']
+        'image/jpeg': components['schemas']['BulkDataValue']
+        'image/png': components['schemas']['BulkDataValue']
+        'image/gif': components['schemas']['BulkDataValue']
       }
     }
     /** @description A small picture. */
@@ -3949,7 +3964,14 @@ export interface operations {
         /** @description `yes` and `srgb` put the profile of sRGB into pictures with colours (PS3.18 8.3.5.1.5). */
         iccprofile?: components['parameters']['iccprofile']
       }
-      header?: never
+      header?: {
+        /**
+         * @description One range of the bytes of a body that is not multipart (RFC 9110 14.2). Where the answer is multipart, or several
+         *     ranges or another unit are asked for, the whole is returned.
+         * @example bytes=0-65535
+         */
+        Range?: components['parameters']['range']
+      }
       path: {
         /** @description Study Instance UID (0020,000D). */
         study: components['parameters']['study']
@@ -3964,6 +3986,8 @@ export interface operations {
       403: components['responses']['Forbidden']
       404: components['responses']['RenderedNotFound']
       406: components['responses']['RenderedNotAcceptable']
+      413: components['responses']['RenderedTooLarge']
+      416: components['responses']['RangeNotSatisfiable']
       501: components['responses']['RetrieveNotSupported']
       502: components['responses']['BadGateway']
       503: components['responses']['ServiceUnavailable']
@@ -3996,7 +4020,14 @@ export interface operations {
         /** @description `yes` and `srgb` put the profile of sRGB into pictures with colours (PS3.18 8.3.5.1.5). */
         iccprofile?: components['parameters']['iccprofile']
       }
-      header?: never
+      header?: {
+        /**
+         * @description One range of the bytes of a body that is not multipart (RFC 9110 14.2). Where the answer is multipart, or several
+         *     ranges or another unit are asked for, the whole is returned.
+         * @example bytes=0-65535
+         */
+        Range?: components['parameters']['range']
+      }
       path: {
         /** @description Study Instance UID (0020,000D). */
         study: components['parameters']['study']
@@ -4013,6 +4044,8 @@ export interface operations {
       403: components['responses']['Forbidden']
       404: components['responses']['RenderedNotFound']
       406: components['responses']['RenderedNotAcceptable']
+      413: components['responses']['RenderedTooLarge']
+      416: components['responses']['RangeNotSatisfiable']
       501: components['responses']['RetrieveNotSupported']
       502: components['responses']['BadGateway']
       503: components['responses']['ServiceUnavailable']
