@@ -17,7 +17,7 @@ const MAX_NAME = 128
 export function isNameable(text: string): boolean {
   return (
     text.length <= MAX_NAME &&
-    /^[A-Za-z0-9]([A-Za-z0-9 ._:+=@~-]*[A-Za-z0-9._:+=@~-])?$/.test(text) &&
+    /^[A-Za-z0-9]([A-Za-z0-9 ._:+=@~-]*[A-Za-z0-9_:+=@~-])?$/.test(text) &&
     !text.includes('..')
   )
 }

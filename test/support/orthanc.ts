@@ -20,6 +20,10 @@ export interface OrthancOptions {
   readonly tcpNoDelay?: boolean
   /** DICOM by TLS, both ways: its key and certificate, and those whose certificates it takes, as files (PEM). */
   readonly tls?: { readonly key: string; readonly cert: string; readonly trusted: string }
+  /** Most instances that a C-FIND answers; behind them it ends by FE00. All unless told. */
+  readonly limitFindInstances?: number
+  /** False answers a C-MOVE when it has been queued. */
+  readonly synchronousMove?: boolean
   /** Log associations and messages too. */
   readonly debug?: boolean
 }
@@ -94,6 +98,8 @@ function configuration({
   peers = [],
   dicomWeb = false,
   strangers = true,
+  limitFindInstances = 0,
+  synchronousMove = true,
   tls,
 }: Settings): object {
   const modality = ({ aeTitle: AET, host: Host, port: Port }: PeerAddress) => ({ AET, Host, Port, UseDicomTls: !!tls })
@@ -107,7 +113,8 @@ function configuration({
     SaveJobs: false,
     DefaultEncoding: 'Utf8',
     LimitFindResults: 0,
-    LimitFindInstances: 0,
+    LimitFindInstances: limitFindInstances,
+    SynchronousCMove: synchronousMove,
     HttpPort: httpPort,
     RemoteAccessAllowed: false,
     AuthenticationEnabled: false,
