@@ -18,6 +18,7 @@ export const Status = {
   moveDestinationUnknown: 0xa801,
   identifierDoesNotMatchSopClass: 0xa900,
   subOperationsWithFailures: 0xb000,
+  dataSetDoesNotMatchSopClass: 0xb007,
   cannotUnderstand: 0xc000,
   transferSyntaxNotSupported: 0xc122,
 } as const

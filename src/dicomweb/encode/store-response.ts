@@ -1,6 +1,7 @@
 import { Attribute } from '../../dicom/attributes.ts'
+import { asGiven } from '../../dicom/as-given.ts'
 import { Dataset } from '../../dicom/dataset.ts'
-import type { Uid } from '../../dicom/uids.ts'
+import { isNameable, type Uid } from '../../dicom/uids.ts'
 import { encodeJson } from './json.ts'
 import { resourceUrl } from '../resource.ts'
 
@@ -70,7 +71,8 @@ export class StoreResponse {
     const dataset = new Dataset()
     const studies = new Set(this.#stored.map(({ study }) => study))
     const [study] = studies
-    if (study !== undefined && studies.size === 1) dataset.set(Attribute.RetrieveURL, resourceUrl(base, { study }))
+    if (study !== undefined && studies.size === 1 && isNameable(study))
+      dataset.set(Attribute.RetrieveURL, resourceUrl(base, { study }))
     else dataset.setEmpty(Attribute.RetrieveURL)
     if (this.#stored.length > 0) {
       dataset.setItems(
@@ -92,14 +94,17 @@ export class StoreResponse {
 function storedItem(base: string, { sopClass, sopInstance, study, series, warning }: StoredInstance): Dataset {
   const item = new Dataset()
     .set(Attribute.ReferencedSOPClassUID, sopClass)
-    .set(Attribute.ReferencedSOPInstanceUID, sopInstance)
-    .set(Attribute.RetrieveURL, resourceUrl(base, { study, series, instance: sopInstance }))
+    .put(Attribute.ReferencedSOPInstanceUID, { vr: 'UI', value: asGiven('UI', [sopInstance]) })
+  // What cannot be named safely has no URL.
+  if ([study, series, sopInstance].every(isNameable)) {
+    item.set(Attribute.RetrieveURL, resourceUrl(base, { study, series, instance: sopInstance }))
+  }
   return warning === undefined ? item : item.set(Attribute.WarningReason, warning)
 }
 
 function failedItem({ sopClass, sopInstance, reason }: FailedInstance): Dataset {
   return new Dataset()
     .set(Attribute.ReferencedSOPClassUID, sopClass)
-    .set(Attribute.ReferencedSOPInstanceUID, sopInstance)
+    .put(Attribute.ReferencedSOPInstanceUID, { vr: 'UI', value: asGiven('UI', [sopInstance]) })
     .set(Attribute.FailureReason, reason)
 }

@@ -2,9 +2,9 @@ import type { InstanceUids } from '../../instance/uids.ts'
 import { decompressed } from './decompress.ts'
 import { Attribute } from '../../dicom/attributes.ts'
 import { readPart10 } from '../../dicom/part10.ts'
-import type { Uid } from '../../dicom/uids.ts'
+import { isUid, type Uid } from '../../dicom/uids.ts'
 import { FailureReason, StoreResponse } from '../../dicomweb/encode/store-response.ts'
-import { statusClass } from '../../dimse/status.ts'
+import { Status, statusClass } from '../../dimse/status.ts'
 import { Arrival, FROM_CLIENT } from '../../instance/arrival.ts'
 import { arriving, type Instance } from '../../pacs/instance.ts'
 import type { StoreBatch } from '../../pacs/store.ts'
@@ -80,8 +80,14 @@ async function storePart(part: StorePart, study: Uid | undefined, batch: StoreBa
   switch (outcome.kind) {
     case 'stored': {
       report.stored.push({ study: instance.study, series, sopInstance })
-      const warning = statusClass(outcome.status) === 'warning' ? { warning: outcome.status } : {}
-      response.addStored({ sopClass, sopInstance, study: instance.study, series, ...warning })
+      const told = statusClass(outcome.status) === 'warning' ? outcome.status : undefined
+      // Taken, and against PS3.5 9.1: others may not.
+      const isOdd = ![sopInstance, instance.study, series].every(isUid)
+      const warning = told ?? (isOdd ? Status.dataSetDoesNotMatchSopClass : undefined)
+      response.addStored({
+        ...{ sopClass, sopInstance, study: instance.study, series },
+        ...(warning !== undefined && { warning }),
+      })
       return
     }
     case 'refused':

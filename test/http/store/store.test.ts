@@ -37,6 +37,18 @@ async function retrieved(setup: Setup, instance = I, series = E): Promise<{ synt
   return splitPart10(Buffer.from(await response.arrayBuffer()))
 }
 
+describe('an instance whose UIDs break PS3.5 9.1, and that the archive takes', () => {
+  it('is answered by 202, a warning, and where it is', async () => {
+    const { url } = await scripted({})
+    const [series, instance] = [`${S}.AB`, `${S}.AB.1 x`]
+    const { status, json } = await store(`${url}/studies`, [instanceFile({ series, instance })])
+    expect(status).toBe(202)
+    const at = `${url}/studies/${S}/series/${series}/instances/${encodeURIComponent(instance)}`
+    const item = { '00081155': { Value: [instance] }, '00081190': { Value: [at] }, '00081196': { Value: [0xb007] } }
+    expect(json).toMatchObject({ '00081199': { Value: [item] } })
+  })
+})
+
 describe('an instance that the archive takes', () => {
   it('goes out in its own class and syntax, and is answered by 200 and where it is (case 89)', async () => {
     const { url, archive } = await scripted({})
