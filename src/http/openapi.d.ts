@@ -1213,6 +1213,8 @@ export interface components {
         ready: boolean
         /** @description Why it could not. */
         error?: components['schemas']['ErrorCode']
+        /** @description With `verbose`, what the archive has been found to do in its own way while it was used, in a sentence each. */
+        habits?: string[]
         examination?: components['schemas']['Examination']
       }[]
     }

@@ -13,7 +13,7 @@ import type { TlsOptions } from '../network/transport.ts'
 import type { Call } from './call.ts'
 import { ContextLimit } from './pool/context-limit.ts'
 import { contextOf, findProposal } from './contexts.ts'
-import { Habits } from './habits.ts'
+import { Habits, habitSentences } from './habits.ts'
 import type { Instance } from './instance.ts'
 import { AssociationPool } from './pool/pool.ts'
 import { withDefaultCharset } from './search/default-charset.ts'
@@ -86,6 +86,11 @@ export class Archive implements AsyncDisposable {
   /** Reads what TLS needs from its files. */
   static async open(config: ArchiveConfig, destination: MoveDestination): Promise<Archive> {
     return new Archive(config, destination, config.tls ? await readTls(config.tls) : undefined)
+  }
+
+  /** What it has been found to do in its own way, in a sentence each. */
+  get habits(): readonly string[] {
+    return this.#habits.all.map((habit) => habitSentences[habit])
   }
 
   get stats(): PoolStats {

@@ -60,8 +60,9 @@ export class ReadinessCheck {
     }
     const { status, archives } = await this.ask()
     const detailed = archives.map((archive, index) => {
+      const { habits } = this.#archives[index]!
       const examination = this.#examined?.examinations.get(this.#archives[index]!)
-      return examination ? { ...archive, examination } : archive
+      return { ...archive, ...(habits.length > 0 && { habits: [...habits] }), ...(examination && { examination }) }
     })
     return { status, archives: detailed }
   }

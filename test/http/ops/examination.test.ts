@@ -46,6 +46,17 @@ async function verbose(gateway: Gateway, query = 'verbose'): Promise<{ status: n
 const codesOf = ({ archives }: Readiness): string[] => archives[0]!.examination!.findings.map(({ code }) => code)
 
 describe('/readyz?verbose', () => {
+  it('tells what an archive was found to do in its own way', async () => {
+    const { demo, gateway } = await serving()
+    expect((await verbose(gateway)).body.archives[0]).not.toHaveProperty('habits')
+    demo.faults = { acceptsClass: (uid) => uid !== '1.2.840.10008.5.1.4.1.2.2.3' }
+    const studies = (await (await fetch(`${gateway.url}/studies`)).json()) as { '0020000D': { Value: [string] } }[]
+    await (await fetch(`${gateway.url}/studies/${studies[0]!['0020000D'].Value[0]}`)).arrayBuffer()
+    const { body } = await verbose(gateway)
+    expect(body.archives[0]!.habits).toEqual(['It gives nothing by C-GET: it is asked by C-MOVE'])
+    expect(schemaOf('Readiness')(body)).toEqual([])
+  })
+
   it('tells what the doctor finds, and nothing of patients', async () => {
     const { demo, gateway } = await serving({ retrieve: 'move' })
     const { status, body } = await verbose(gateway)
