@@ -1,9 +1,9 @@
 import { Attribute } from '../../dicom/attributes.ts'
 import { asGiven } from '../../dicom/as-given.ts'
 import { Dataset } from '../../dicom/dataset.ts'
-import { isNameable, type Uid } from '../../dicom/uids.ts'
+import type { Uid } from '../../dicom/uids.ts'
 import { encodeJson } from './json.ts'
-import { resourceUrl } from '../resource.ts'
+import { retrieveUrl } from '../resource.ts'
 
 /** One instance the archive took; `warning` is its C-STORE status where that is a warning. */
 export interface StoredInstance {
@@ -71,9 +71,9 @@ export class StoreResponse {
     const dataset = new Dataset()
     const studies = new Set(this.#stored.map(({ study }) => study))
     const [study] = studies
-    if (study !== undefined && studies.size === 1 && isNameable(study))
-      dataset.set(Attribute.RetrieveURL, resourceUrl(base, { study }))
-    else dataset.setEmpty(Attribute.RetrieveURL)
+    const url = study !== undefined && studies.size === 1 ? retrieveUrl(base, { study }) : undefined
+    if (url === undefined) dataset.setEmpty(Attribute.RetrieveURL)
+    else dataset.set(Attribute.RetrieveURL, url)
     if (this.#stored.length > 0) {
       dataset.setItems(
         Attribute.ReferencedSOPSequence,
@@ -95,10 +95,8 @@ function storedItem(base: string, { sopClass, sopInstance, study, series, warnin
   const item = new Dataset()
     .set(Attribute.ReferencedSOPClassUID, sopClass)
     .put(Attribute.ReferencedSOPInstanceUID, { vr: 'UI', value: asGiven('UI', [sopInstance]) })
-  // What cannot be named safely has no URL.
-  if ([study, series, sopInstance].every(isNameable)) {
-    item.set(Attribute.RetrieveURL, resourceUrl(base, { study, series, instance: sopInstance }))
-  }
+  const url = retrieveUrl(base, { study, series, instance: sopInstance })
+  if (url !== undefined) item.set(Attribute.RetrieveURL, url)
   return warning === undefined ? item : item.set(Attribute.WarningReason, warning)
 }
 

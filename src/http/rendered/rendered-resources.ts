@@ -113,8 +113,7 @@ export async function renderSelection(c: HttpContext): Promise<Response> {
 async function renderRepresentative(c: HttpContext, params: RenderedParams): Promise<Response> {
   const [offer] = negotiateRendered(acceptHeader(c), { media: IMAGE_TYPES, forms: ['single'] })
   if (!offer) throw onlyInParts()
-  const { picture, url } = await ofRepresentative(c, pathSelection(c), async (instance, layout) => {
-    const frame = Math.ceil(layout.frames / 2)
+  const { picture, url } = await ofRepresentative(c, pathSelection(c), async (instance, layout, frame) => {
     const picture = await drawPicture(c, instance, layout, frame, offer.media, params)
     return { picture, url: `${instanceUrl(c, instance)}/frames/${frame}/rendered` }
   })

@@ -20,13 +20,13 @@ export const MAX_SERIES_TRIED = 5
 
 /**
  * What is drawn of the instance that stands for a selection: the middle one of the first series that has images; of the
- * next series where that cannot be had.
+ * next series where that cannot be had. `middle`: the number of its frame in the middle.
  * @throws RequestError NO_SUCH_STUDY, NO_THUMBNAIL; of the first series, what keeps it from being drawn
  */
 export async function ofRepresentative<T>(
   c: HttpContext,
   selection: Selection,
-  draw: (instance: CachedInstance, layout: PixelLayout) => Promise<T>,
+  draw: (instance: CachedInstance, layout: PixelLayout, middle: number) => Promise<T>,
 ): Promise<T> {
   const { archive, cache, signal } = c.var
   const candidates = selection.series === undefined ? await seriesOf(c, selection.study) : [selection.series]
@@ -37,7 +37,7 @@ export async function ofRepresentative<T>(
       using instance = await cache.instance(archive, uids, { compressed: true, part: false }, { signal })
       const layout = await layoutOf(instance)
       if (!layout || !isDrawable(instance.syntax)) throw noThumbnail()
-      return await draw(instance, layout)
+      return await draw(instance, layout, Math.ceil(layout.frames / 2))
     } catch (error) {
       signal.throwIfAborted()
       if (!isOfSeries(error)) throw error

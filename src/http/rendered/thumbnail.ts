@@ -22,8 +22,8 @@ export async function thumbnail(c: HttpContext): Promise<Response> {
   const selection = pathSelection(c)
   const asked = c.req.param('frames')
   const viewport = params.viewport ?? { ...WHOLE, width: SIDE, height: SIDE }
-  const { picture, frame } = await ofRepresentative(c, selection, async (instance, layout) => {
-    const frame = asked === undefined ? Math.ceil(layout.frames / 2) : frameList(asked)[0]!
+  const { picture, frame } = await ofRepresentative(c, selection, async (instance, layout, middle) => {
+    const frame = asked === undefined ? middle : frameList(asked)[0]!
     const drawn = drawPicture(c, instance, layout, frame, offer.media, { ...params, viewport })
     const picture = await drawn.catch((error: unknown) => {
       throw error instanceof UnusableImageError ? noThumbnail() : error

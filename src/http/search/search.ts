@@ -4,12 +4,11 @@ import type { Bytes } from '../../dicom/bytes.ts'
 import { Attribute } from '../../dicom/attributes.ts'
 import { vrFor, type Dataset } from '../../dicom/dataset.ts'
 import { formatTag } from '../../dicom/tag.ts'
-import { isNameable } from '../../dicom/uids.ts'
 import { representation } from '../../dicom/vr.ts'
 import { encodeJson } from '../../dicomweb/encode/json.ts'
 import { Repeats } from '../../dicomweb/encode/repeats.ts'
 import { closing, newBoundary, partHeader, relatedType } from '../../dicomweb/multipart/writer.ts'
-import { resourceUrl } from '../../dicomweb/resource.ts'
+import { retrieveUrl } from '../../dicomweb/resource.ts'
 import { encodeXml } from '../../dicomweb/encode/xml.ts'
 import { parseSearchParams, type SearchParams } from '../../dicomweb/params/search-params.ts'
 import {
@@ -236,9 +235,9 @@ function complete(result: Dataset, request: SearchRequest, base: string): Datase
   if (study !== undefined) {
     const series = depth > 0 ? result.string(Attribute.SeriesInstanceUID) : undefined
     const instance = depth > 1 ? result.string(Attribute.SOPInstanceUID) : undefined
-    const isSafe = [study, series, instance].every((uid) => uid === undefined || isNameable(uid))
-    if (isSafe) result.set(Attribute.RetrieveURL, resourceUrl(base, { study, series, instance }))
-    else result.delete(Attribute.RetrieveURL)
+    const url = retrieveUrl(base, { study, series, instance })
+    if (url === undefined) result.delete(Attribute.RetrieveURL)
+    else result.set(Attribute.RetrieveURL, url)
   }
   return result
 }

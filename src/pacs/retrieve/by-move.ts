@@ -6,7 +6,7 @@ import { climb } from './climb.ts'
 import { foresee } from './foresee.ts'
 import { MOVE_LADDER, SINGLES_TRIED, type MoveRung } from './ladder.ts'
 import { isLeft, type Batch } from './missing.ts'
-import { attemptMove, type MoveEnd } from './move-attempt.ts'
+import { attemptMove, broughtBy, type MoveEnd } from './move-attempt.ts'
 import { MoveInbox } from './move-inbox.ts'
 import type { MoveSource, Retrieval } from './retrieval.ts'
 
@@ -33,7 +33,7 @@ export async function* retrieveByMove(retrieval: Retrieval<MoveSource>): AsyncGe
 /** The archive counts neither more nor less than came. */
 function isComplete(end: MoveEnd): boolean {
   if (statusClass(end.status) !== 'success' || (end.failed ?? 0) > 0) return false
-  return end.arrived === (end.completed ?? 0) + (end.warning ?? 0)
+  return end.arrived === broughtBy(end)
 }
 
 async function* climbBatch(
