@@ -17,6 +17,8 @@ const GIVEN_HASH = 'sha256'
  * was read.
  */
 export class CachedInstance extends Described implements ReadableDataSet, Disposable {
+  /** Set by who has given of it what is wanted: then it need not come once more, though it is damaged. */
+  isServed = false
   #boarded: Boarded
   /** What this request may yet read, so that it stays: until its last reading all from the start, as the window allows. */
   readonly #pin: Pin = { position: 0, isOfRequest: true }
@@ -51,6 +53,11 @@ export class CachedInstance extends Described implements ReadableDataSet, Dispos
    */
   head(read: () => Promise<Dataset>): Promise<Dataset> {
     return this.#heads.of(this.index, read)
+  }
+
+  /** It has come to its end, and is not whole. */
+  get isDamaged(): boolean {
+    return this.#boarded.instance.isDamaged
   }
 
   get index(): InstanceIndex {

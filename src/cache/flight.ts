@@ -244,7 +244,7 @@ export class Flight {
       for await (const instance of source) {
         const { study, series, sopInstance } = instance
         const held = this.#keeper.held(instance)
-        current = held ? undefined : this.#boardingOf(instance)
+        current = held && !held.isDamaged ? undefined : this.#boardingOf(instance)
         const passenger: Passenger = { study, series, sopInstance, instance: current, end: this.total }
         this.#passengers.push(passenger)
         this.#news.notify()
@@ -318,16 +318,12 @@ export class Flight {
   }
 
   #finish(instance: HeldInstance): void {
-    if (instance.index.isCut) {
-      this.#fail(instance, instance.index.fault)
-      return
-    }
     const { size } = instance
     instance.finish()
     if (!instance.passing) this.#keeper.dismiss(size)
     if (!this.#isOutdated) {
-      if (instance.passing) this.#keeper.passed(instance)
-      else this.#keeper.keep(instance)
+      if (instance.passing && instance.whole) this.#keeper.passed(instance)
+      else if (!instance.passing) this.#keeper.keep(instance)
     }
     this.#sweep()
   }

@@ -1,6 +1,7 @@
 import { channel } from 'node:diagnostics_channel'
 import type { Bytes } from '../dicom/bytes.ts'
 import { Notifier } from '../dicom/notifier.ts'
+import { DamagedInstanceError } from '../instance/damage.ts'
 import { Described } from '../instance/description.ts'
 import type { InstanceIndex } from '../instance/instance-index.ts'
 import type { Instance } from '../pacs/instance.ts'
@@ -47,6 +48,8 @@ type Phase =
   | { readonly kind: 'filling'; readonly bringer: Bringer }
   /** `at`: since when, on the clock of performance.now. */
   | { readonly kind: 'whole'; readonly at: number }
+  /** It came to its end, and is damaged: what is in front of the damage can be read. */
+  | { readonly kind: 'damaged'; readonly error: DamagedInstanceError }
   | { readonly kind: 'failed'; readonly error: unknown }
 
 /** The data set of one instance, as far as it has come. Read by any number of readers, each from any byte. */
@@ -83,6 +86,10 @@ export class HeldInstance extends Described implements KeptInstance {
 
   get #bringer(): Bringer | undefined {
     return this.#phase.kind === 'filling' ? this.#phase.bringer : undefined
+  }
+
+  get isDamaged(): boolean {
+    return this.#phase.kind === 'damaged'
   }
 
   /** More of it will come. */
@@ -125,8 +132,13 @@ export class HeldInstance extends Described implements KeptInstance {
     this.#farthest = this.size
   }
 
+  /** All of it has come that will. */
   finish(): void {
-    this.#phase = { kind: 'whole', at: performance.now() }
+    const { cutAt, fault } = this.index
+    const isDamaged = cutAt !== undefined && fault !== undefined
+    this.#phase = isDamaged
+      ? { kind: 'damaged', error: new DamagedInstanceError(fault) }
+      : { kind: 'whole', at: performance.now() }
     if (!this.#passing) {
       const { chunks, heldBytes } = toKeep(this.#chunks.chunks)
       this.#chunks = new ChunkRun(0)
@@ -202,7 +214,7 @@ export class HeldInstance extends Described implements KeptInstance {
         yield chunk
         pin.position += chunk.length
       } else if (this.whole) return
-      else if (this.#phase.kind === 'failed') throw this.#phase.error
+      else if ('error' in this.#phase) throw this.#phase.error
       else await this.#changed.changed
     }
     if (isReader) this.#advance(pin.position)
@@ -221,7 +233,7 @@ export class HeldInstance extends Described implements KeptInstance {
       for (;;) {
         signal.throwIfAborted()
         if (this.#phase.kind === 'failed') throw this.#phase.error
-        if (this.whole || this.index.fault) return
+        if (!this.isComing || this.index.fault) return
         pin.position = needs() ?? pin.position
         await this.#changed.changed
         if (ready(this.index)) return

@@ -48,6 +48,8 @@ export const PARTS_SHARE = 1
 /** The same for a download, which is seldom wanted twice. */
 export const DOWNLOAD_SHARE = 1 / 32
 const PURGE_MS = 60_000
+/** How long one is kept that came damaged: for the frames that are whole, which are asked for one by one. */
+export const DAMAGED_TTL_MS = 60_000
 
 /** In place of its route, of a flight that nobody joins. */
 const ALONE = ''
@@ -135,9 +137,10 @@ export class InstanceCache implements AsyncDisposable {
           await leave()
           break
         }
-        given.add(key)
         using instance = this.#served(route, aboard(held), call, leave)
         yield instance
+        // One that is damaged may come whole yet.
+        if (instance.isServed || !instance.isDamaged) given.add(key)
       }
       if (!behind) return
       // What it was too slow for is not held any more: what is left comes by a retrieval that waits for nobody else.
@@ -290,7 +293,9 @@ export class InstanceCache implements AsyncDisposable {
         this.#coming -= bytes
       },
       keep: (instance) => {
-        this.#held?.set(instanceKey(route, instance), instance)
+        // Another try may bring it whole.
+        const ttl = instance.isDamaged ? Math.min(this.#options.ttl, DAMAGED_TTL_MS) : this.#options.ttl
+        this.#held?.set(instanceKey(route, instance), instance, { ttl })
       },
       passed: (instance) => this.#experience.passed(route, instance),
       spill: (instance) => this.#disk?.spill(instanceKey(route, instance), instance),

@@ -21,6 +21,8 @@ export interface Pin {
 /** An instance that can be read from any byte by any number of readers, wherever its bytes are. */
 export interface KeptInstance extends InstanceDescription {
   readonly index: InstanceIndex
+  /** It came to its end, and is not whole: reading it fails behind the last byte in front of the damage. */
+  readonly isDamaged: boolean
   /** Bytes that are here now may be lost while somebody reads them. */
   readonly isLosable: boolean
   /** Whether the bytes from a position up to another, of one byte if that is not told, are here, or will still come. */

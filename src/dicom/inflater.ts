@@ -71,7 +71,7 @@ export class Inflater {
   }
 
   *#given(): Generator<Bytes> {
-    if (this.#failure) throw this.#failure
     yield* this.#pieces.splice(0)
+    if (this.#failure) throw this.#failure
   }
 }

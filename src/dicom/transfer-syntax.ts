@@ -176,6 +176,18 @@ export function beginsBitstream(fragment: Uint8Array, { signatures }: TransferSy
   return signatures.some((signature) => signature.every((byte, n) => fragment[n] === byte))
 }
 
+/** So many last bytes of a fragment tell whether it ends a frame's bitstream: a marker, and a pad. */
+export const TAIL_BYTES = 3
+/** EOI of JPEG and JPEG-LS, EOC of JPEG 2000: they have the same code. */
+const END_MARKER = 0xffd9
+
+/** Whether a fragment ends a frame's bitstream, by its last TAIL_BYTES as one number. */
+export function endsBitstream(tail: number, { signatures, fragmentIsFrame }: TransferSyntax): boolean {
+  if (fragmentIsFrame) return true
+  if (signatures.length === 0) return false
+  return (tail & 0xffff) === END_MARKER || tail === END_MARKER << 8
+}
+
 export function isKnownTransferSyntax(uid: string): boolean {
   return byUid.has(uid)
 }

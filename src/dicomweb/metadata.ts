@@ -2,6 +2,7 @@ import { Attribute } from '../dicom/attributes.ts'
 import type { ByteStream } from '../dicom/bytes.ts'
 import type { Dataset } from '../dicom/dataset.ts'
 import type { TransferSyntax } from '../dicom/transfer-syntax.ts'
+import type { DamagedInstanceError } from '../instance/damage.ts'
 import { readHead } from '../instance/head.ts'
 
 /** What metadata of one instance may take in memory: functional groups of thousands of frames are some 30 MB. */
@@ -24,15 +25,18 @@ const offsetTables = [
 
 /**
  * The attributes of an instance without its bulk data, which is marked as omitted (PS3.18 10.4.3.3.2). Reading stops at
- * the pixel data; what comes behind it is not given. Available Transfer Syntax UID tells how it was `received`.
- * @throws MetadataTooLargeError, MalformedDataSetError, and what the body throws
+ * the pixel data; what comes behind it is not given. Available Transfer Syntax UID tells how it was `received`. Of a data
+ * set that is damaged in front of its pixel data they are those in front of the damage: `onFault` is told.
+ * @throws MetadataTooLargeError; without `onFault` MalformedDataSetError; and what the body throws
  */
 export async function readMetadata(
   body: ByteStream,
   syntax: TransferSyntax,
   received: TransferSyntax = syntax,
+  onFault?: (fault: DamagedInstanceError) => void,
 ): Promise<Dataset> {
   const reader = await readHead(body, syntax, {
+    ...(onFault && { onFault }),
     bound: { bytes: MAX_METADATA_BYTES, error: () => new MetadataTooLargeError() },
   })
   const metadata = reader.dataset

@@ -17,6 +17,7 @@ import type { ReadinessCheck } from './ops/readiness.ts'
 import { renderFrames, renderOneInstance, renderSelection } from './rendered/rendered-resources.ts'
 import { RequestsAhead } from './requests-ahead.ts'
 import { retrieveInstances } from './retrieve/retrieve.ts'
+import { Shortfalls } from './retrieve/shortfalls.ts'
 import { searchResource } from './search/search.ts'
 import { storeInstances } from './store/store.ts'
 import { thumbnail } from './rendered/thumbnail.ts'
@@ -111,7 +112,8 @@ export function createApp(options: AppOptions): Hono<HttpEnv> {
   const { config, archives, readiness, contract, errorPage, metrics } = options
   const app = new Hono<HttpEnv>()
   const ahead = new RequestsAhead()
-  app.use((c, next) => prepare(c, next, options))
+  const shortfalls = new Shortfalls()
+  app.use((c, next) => prepare(c, next, options, shortfalls))
   if (config.http.cors.origins.length > 0) app.use(crossOrigin(config.http.cors.origins))
   app.use(sameOriginStores(config.http.cors.origins))
   app.get('/livez', (c) => c.text('ok'))
@@ -188,6 +190,7 @@ async function prepare(
   c: HttpContext,
   next: () => Promise<void>,
   { config, cache, imaging, stop }: AppOptions,
+  shortfalls: Shortfalls,
 ): Promise<void> {
   const started = performance.now()
   const { outgoing } = c.env
@@ -213,6 +216,7 @@ async function prepare(
   c.set('config', config)
   c.set('cache', cache)
   c.set('imaging', imaging)
+  c.set('shortfalls', shortfalls)
   c.set('signal', AbortSignal.any([gone.signal, stop]))
   await next()
 }

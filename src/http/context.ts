@@ -4,6 +4,7 @@ import type { InstanceCache } from '../cache/instance-cache.ts'
 import type { Config } from '../config/config.ts'
 import type { ImagingPool } from '../imaging/pool/imaging-pool.ts'
 import type { Archive } from '../pacs/archive.ts'
+import type { Shortfalls } from './retrieve/shortfalls.ts'
 
 /** What every request handler can reach. */
 export interface HttpEnv {
@@ -12,6 +13,7 @@ export interface HttpEnv {
     readonly config: Config
     readonly cache: InstanceCache
     readonly imaging: ImagingPool
+    readonly shortfalls: Shortfalls
     /** The archive that the path names. */
     readonly archive: Archive
     /** Absolute URL of the DICOMweb root of that archive, without a trailing slash. */

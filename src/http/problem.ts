@@ -50,6 +50,8 @@ const faults = {
   MULTIPART_PART_TOO_LARGE: { status: 413, title: 'Part too large' },
   NO_SUCH_INSTANCE: { status: 404, title: 'Not found' },
   NO_SUCH_FRAME: { status: 404, title: 'Not found' },
+  FRAME_CUT_SHORT: { status: 502, title: 'Pixel data too short' },
+  DAMAGED_INSTANCE: { status: 502, title: 'Damaged instance' },
   CORRUPT_FRAGMENTS: { status: 502, title: 'Malformed pixel data' },
   LENGTH_MISMATCH: { status: 502, title: 'Malformed data set', detail: 'The archive sent a malformed data set.' },
   METADATA_TOO_LARGE: { status: 502, title: 'Metadata too large' },

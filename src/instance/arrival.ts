@@ -1,6 +1,6 @@
 import type { Bytes, ByteStream } from '../dicom/bytes.ts'
 import { Fifo } from '../dicom/fifo.ts'
-import { Inflater } from '../dicom/inflater.ts'
+import { InflateError, Inflater } from '../dicom/inflater.ts'
 import { EXPLICIT_VR_LITTLE_ENDIAN, type TransferSyntax } from '../dicom/transfer-syntax.ts'
 import { InstanceReader, type ReadingOptions } from './instance-reader.ts'
 import type { InstanceIndex } from './instance-index.ts'
@@ -28,9 +28,9 @@ export const FROM_ARCHIVE: ArrivalOptions = { rewrites: true, strict: false }
 export const FROM_CLIENT: ArrivalOptions = { rewrites: false, strict: true }
 
 /**
- * A data set as it arrives, read once by one reader. Its index grows with the bytes that it gives; the last of them is
- * followed by an error where the data set ends in the middle of an element.
- * @throws MalformedDataSetError, InflateError from the iteration, and what the body throws
+ * A data set as it arrives, read once by one reader. Its index grows with the bytes that it gives. Where it ends in the
+ * middle of an element, or can be read no further, it is cut, as its index says; a strict reading throws instead.
+ * @throws what the body throws; where it is strict MalformedDataSetError, InflateError
  */
 export class Arrival implements AsyncIterableIterator<Bytes> {
   /** How it came. */
@@ -40,6 +40,7 @@ export class Arrival implements AsyncIterableIterator<Bytes> {
   readonly #inflater: Inflater | undefined
   /** A deflated data set passes as it is; only its structure is read. */
   readonly #passesDeflated: boolean
+  readonly #strict: boolean
   readonly #ready = new Fifo<Bytes>()
   /** Bytes that were ever ready; until it is identified none of them is given. */
   #readyBytes = 0
@@ -55,6 +56,7 @@ export class Arrival implements AsyncIterableIterator<Bytes> {
     this.#reader = new InstanceReader(syntax.deflated ? EXPLICIT_VR_LITTLE_ENDIAN : syntax, options)
     this.#inflater = syntax.deflated ? new Inflater(options.inflatedLimit) : undefined
     this.#passesDeflated = syntax.deflated && !options.rewrites
+    this.#strict = options.strict
   }
 
   /**
@@ -146,12 +148,18 @@ export class Arrival implements AsyncIterableIterator<Bytes> {
       return
     }
     if (this.#passesDeflated) this.#offer([value])
-    if (this.#inflater) await this.#inflated(this.#inflater.push(value))
-    else this.#push(value)
+    if (!this.#inflater) this.#push(value)
+    // What comes behind a stream that cannot be inflated is passed over.
+    else if (this.index.cutAt === undefined) await this.#inflated(this.#inflater.push(value))
   }
 
   async #inflated(pieces: ByteStream): Promise<void> {
-    for await (const piece of pieces) this.#push(piece)
+    try {
+      for await (const piece of pieces) this.#push(piece)
+    } catch (error) {
+      if (this.#strict || !(error instanceof InflateError)) throw error
+      this.#reader.cut(error)
+    }
   }
 
   #push(bytes: Bytes): void {

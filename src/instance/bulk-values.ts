@@ -1,5 +1,6 @@
 import { MalformedDataSetError } from '../dicom/element-reader.ts'
 import { walkElements } from '../dicom/element-walk.ts'
+import { DamagedInstanceError } from './damage.ts'
 import { hasHead } from './head.ts'
 import { CorruptFragmentsError } from './frame-table.ts'
 import { joined, run, type SizedBytes } from './frames.ts'
@@ -8,7 +9,7 @@ import type { ReadableDataSet } from './readable-instance.ts'
 
 /**
  * The bulk values of an instance in their order, as they come, but for its own pixel data.
- * @throws MalformedDataSetError, and what ends the arrival
+ * @throws DamagedInstanceError, and what ends the arrival
  */
 export async function* bulkValues(source: ReadableDataSet): AsyncGenerator<BulkValue> {
   const { index } = source
@@ -17,7 +18,7 @@ export async function* bulkValues(source: ReadableDataSet): AsyncGenerator<BulkV
     const value = index.values[next]
     if (value) yield value
     else if (index.complete) return
-    else throw index.fault!
+    else throw new DamagedInstanceError(index.fault!)
   }
 }
 

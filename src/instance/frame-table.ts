@@ -56,7 +56,10 @@ export class FrameTable {
   readonly #starts: number[] = []
   /** The numbers of those that have bytes. */
   readonly #filled: number[] = []
+  /** Whether the last fragment that has bytes ends a bitstream. */
+  #endsBitstream = false
   #ended = false
+  #isCut = false
   #isBasicFit: boolean | undefined
   /** The numbers of the fragments that frames begin with, where no table says. */
   #cut: readonly number[] | undefined
@@ -93,11 +96,14 @@ export class FrameTable {
     this.#basic = offsets
   }
 
-  /** The next fragment; whether its bytes begin a bitstream. @throws CorruptFragmentsError */
-  add(offset: number, length: number, begins: boolean): void {
+  /** The next fragment; whether its bytes begin a bitstream, and end one. @throws CorruptFragmentsError */
+  add(offset: number, length: number, begins: boolean, ends: boolean): void {
     if (this.#offsets.length + 1 >= MAX_FRAGMENTS) throw new CorruptFragmentsError('there is no end to the fragments')
     if (begins) this.#starts.push(this.#offsets.length)
-    if (length > 0) this.#filled.push(this.#offsets.length)
+    if (length > 0) {
+      this.#filled.push(this.#offsets.length)
+      this.#endsBitstream = ends
+    }
     this.#offsets.push(offset)
     this.#lengths.push(length)
   }
@@ -105,6 +111,11 @@ export class FrameTable {
   /** There are no more. */
   end(): void {
     this.#ended = true
+  }
+
+  /** More cannot be seen, though there should be: frames are located as far as they are sure to be whole. */
+  cutShort(): void {
+    this.#isCut = true
   }
 
   /** All fragments behind the Basic Offset Table, so far; made as they are looked at, since there may be a million. */
@@ -129,6 +140,7 @@ export class FrameTable {
     const verdict = this.#byTables(frame)
     if (verdict === 'later') return undefined
     if (verdict !== 'unfit') return verdict
+    if (this.#isCut) return this.#byBitstreams(frame)
     return this.#ended ? this.#byFragments(frame) : undefined
   }
 
@@ -183,7 +195,7 @@ export class FrameTable {
     if (padding !== 0 && padding !== 1) return 'unfit'
     const next = this.#extended!.offsets[frame]
     const isLast = number === this.#offsets.length - 1
-    if (next === undefined && isLast && !this.#ended) return 'later'
+    if (next === undefined && isLast && !this.#ended && !this.#isCut) return 'later'
     const isAlone = next !== undefined ? this.#origin! + next === this.#endOf(number) : isLast
     return isAlone ? [{ offset: this.#offsets[number]!, length }] : 'unfit'
   }
@@ -194,7 +206,10 @@ export class FrameTable {
     const first = this.#numberAt(offset)
     if (typeof first !== 'number') return first
     const next = this.#basic![frame]
-    if (next === undefined) return this.#ended ? this.#slice(first) : 'later'
+    if (next === undefined) {
+      const isAll = this.#ended || (this.#isCut && this.#endsBitstream && !this.#hasStartWithin(first, Infinity))
+      return isAll ? this.#slice(first) : 'later'
+    }
     // The next frame has to begin where the table says.
     const end = this.#numberAt(next)
     if (typeof end !== 'number') return end
@@ -234,6 +249,22 @@ export class FrameTable {
     if (this.#frames === 1) return this.#slice(0)
     this.#cut ??= this.#cutIntoFrames()
     return this.#slice(this.#cut[frame - 1]!, this.#cut[frame])
+  }
+
+  /**
+   * A frame of pixel data that is cut: each fragment is a bitstream, or all are one. The last is known to be whole by its
+   * end.
+   */
+  #byBitstreams(frame: number): readonly Fragment[] | undefined {
+    const [starts, filled] = [this.#starts, this.#filled]
+    if (this.#frames === 1) {
+      const isOne = this.#syntax.fragmentIsFrame ? filled.length === 1 : starts.length === 1 && starts[0] === filled[0]
+      return isOne && this.#endsBitstream ? this.#slice(0) : undefined
+    }
+    const isEach = this.#syntax.fragmentIsFrame || starts.length === filled.length
+    const number = isEach && filled.length <= this.#frames ? filled[frame - 1] : undefined
+    if (number === undefined || (frame === filled.length && !this.#endsBitstream)) return undefined
+    return this.#slice(number, filled[frame])
   }
 
   #cutIntoFrames(): readonly number[] {

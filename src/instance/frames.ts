@@ -1,4 +1,5 @@
 import type { Bytes, ByteStream } from '../dicom/bytes.ts'
+import { DamagedInstanceError } from './damage.ts'
 import { CorruptFragmentsError, type Fragment } from './frame-table.ts'
 import { hasHead } from './head.ts'
 import type { PixelLayout } from './pixel-layout.ts'
@@ -22,6 +23,19 @@ export class NoSuchFrameError extends Error {
   }
 }
 
+/** The pixel data is too short for a frame that the attributes say there is, or they do not say how large one is. */
+export class FrameCutShortError extends Error {
+  readonly code = 'FRAME_CUT_SHORT'
+  constructor(frame: number, { length = 0, frameBits }: Pick<PixelLayout, 'length' | 'frameBits'>) {
+    super(
+      frameBits === 0
+        ? 'The attributes of the instance do not say how large a frame is'
+        : `The pixel data has ${length} bytes, too few for frame ${frame}: each takes ${Math.ceil(frameBits / 8)}`,
+    )
+    this.name = 'FrameCutShortError'
+  }
+}
+
 /** Whether an image of so many frames has all of these. @throws NoSuchFrameError */
 export function checkFrames(frames: readonly number[], count: number): void {
   const missing = frames.find((frame) => frame > count)
@@ -37,18 +51,18 @@ export interface SizedBytes {
 
 /**
  * Where the pixel data is and how it is cut; undefined where there is none.
- * @throws MalformedDataSetError, and what ends the arrival
+ * @throws DamagedInstanceError where the data set cannot be followed as far, and what ends the arrival
  */
 export async function layoutOf(source: ReadableDataSet): Promise<PixelLayout | undefined> {
   await source.until(hasHead)
   const { index } = source
-  if (index.headBytes === undefined && index.fault) throw index.fault
+  if (index.headBytes === undefined && index.fault) throw new DamagedInstanceError(index.fault)
   return index.layout
 }
 
 /**
  * One frame of an instance, counted from 1: native, in Little Endian; or its bitstream, without item headers.
- * @throws NoSuchFrameError, CorruptFragmentsError, and what ends the arrival
+ * @throws NoSuchFrameError, FrameCutShortError, DamagedInstanceError, CorruptFragmentsError, and what ends the arrival
  */
 export async function frameOf(source: ReadableDataSet, layout: PixelLayout, frame: number): Promise<SizedBytes> {
   if (frame > layout.frames) throw new NoSuchFrameError(frame, layout.frames)
@@ -56,9 +70,8 @@ export async function frameOf(source: ReadableDataSet, layout: PixelLayout, fram
   const firstBit = (frame - 1) * layout.frameBits
   const endByte = Math.ceil((firstBit + layout.frameBits) / 8)
   // A value that ends too early: the frames that are whole are given (PS3.5 8.1.1).
-  if (endByte > layout.length || layout.frameBits === 0) {
-    throw new NoSuchFrameError(frame, layout.frameBits === 0 ? 0 : Math.floor((layout.length * 8) / layout.frameBits))
-  }
+  if (endByte > layout.length || layout.frameBits === 0) throw new FrameCutShortError(frame, layout)
+  checkReach(source, layout.offset + endByte)
   if (firstBit % 8 === 0 && layout.frameBits % 8 === 0) {
     return run(source, layout.offset + firstBit / 8, layout.frameBits / 8)
   }
@@ -77,13 +90,21 @@ async function fragmentsOf(source: ReadableDataSet, frame: number): Promise<read
   return found
 }
 
+/** Whether a damaged data set has its bytes up to one. @throws DamagedInstanceError */
+function checkReach({ index: { cutAt, fault } }: ReadableDataSet, end: number): void {
+  if (cutAt !== undefined && end > cutAt && fault) throw new DamagedInstanceError(fault)
+}
+
 /**
  * The whole pixel data, or another value that is encapsulated: native, or all fragments one after the other, as of a
  * video.
- * @throws CorruptFragmentsError, and what ends the arrival
+ * @throws DamagedInstanceError, CorruptFragmentsError, and what ends the arrival
  */
 export async function wholePixelData(source: ReadableDataSet, layout: PixelLayout): Promise<SizedBytes> {
-  if (layout.length !== undefined) return run(source, layout.offset, layout.length)
+  if (layout.length !== undefined) {
+    checkReach(source, layout.offset + layout.length)
+    return run(source, layout.offset, layout.length)
+  }
   await source.until(
     ({ frames }) => frames?.ended === true,
     () => layout.offset,

@@ -7,8 +7,10 @@ import { withoutPadding } from '../dicom/padding.ts'
 import { formatTag, type Tag } from '../dicom/tag.ts'
 import {
   beginsBitstream,
+  endsBitstream,
   EXPLICIT_VR_LITTLE_ENDIAN,
   SIGNATURE_BYTES,
+  TAIL_BYTES,
   type TransferSyntax,
 } from '../dicom/transfer-syntax.ts'
 import { representation } from '../dicom/vr.ts'
@@ -50,6 +52,8 @@ interface Fragmented {
   fragment: { readonly index: number; readonly offset: number; readonly length: number } | undefined
   pieces: Bytes[]
   held: number
+  /** The last three bytes of the fragment so far, as one number. */
+  tail: number
 }
 
 /** Makes the index of a data set of its tokens, as they come. */
@@ -126,6 +130,14 @@ export class Indexer {
     this.index.complete = true
   }
 
+  /** The data set cannot be followed any further; `cutAt`: where what is given of it ends, if it ends here. */
+  cut(fault: Error, cutAt: number | undefined): void {
+    this.index.fault = fault
+    this.index.cutAt = cutAt
+    this.#fragmented?.frames.cutShort()
+    this.#fragmented = undefined
+  }
+
   #element(header: ElementHeader, bigEndian: boolean, offset: number): void {
     const { tag, length = 0 } = header
     if (this.#around.length === 0) {
@@ -194,13 +206,14 @@ export class Indexer {
     if (isOwn) this.index.frames = frames
     else this.#note(header, offset, frames)
     const tableBytes = isOwn && count > 1 ? basicTableBytes(count) : 0
-    this.#fragmented = { frames, tableBytes, fragment: undefined, pieces: [], held: 0 }
+    this.#fragmented = { frames, tableBytes, fragment: undefined, pieces: [], held: 0, tail: 0 }
   }
 
   #fragment(own: Fragmented, index: number, offset: number, length: number): void {
     own.fragment = { index, offset, length }
     own.pieces = []
     own.held = 0
+    own.tail = 0
     if (length === 0) this.#endFragment(own)
   }
 
@@ -213,12 +226,16 @@ export class Indexer {
       own.pieces.push(piece)
       own.held += piece.length
     }
+    for (const byte of bytes.subarray(-TAIL_BYTES)) own.tail = ((own.tail << 8) | byte) & 0xffffff
     if (last) this.#endFragment(own)
   }
 
-  #endFragment({ frames, pieces, fragment }: Fragmented): void {
+  #endFragment({ frames, pieces, fragment, tail }: Fragmented): void {
     const { index, offset, length } = fragment!
     if (index === 0) frames.begin(offset + length, concat(pieces))
-    else frames.add(offset, length, length > 0 && beginsBitstream(concat(pieces), this.#syntax))
+    else {
+      const begins = length > 0 && beginsBitstream(concat(pieces), this.#syntax)
+      frames.add(offset, length, begins, length > 0 && endsBitstream(tail, this.#syntax))
+    }
   }
 }

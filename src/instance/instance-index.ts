@@ -46,10 +46,10 @@ export interface InstanceIndex {
   /** Why the structure cannot be followed any further. */
   readonly fault: Error | undefined
   /**
-   * What is given of the data set ends at the fault, since it is rewritten and cannot be followed any further. It ends in
-   * order all the same, so that what comes behind this instance can be had.
+   * Where what is given of a damaged data set ends, in bytes: it ends too early, or it is rewritten and cannot be followed
+   * any further. It ends in order all the same, so that what comes behind this instance can be had.
    */
-  readonly isCut: boolean
+  readonly cutAt: number | undefined
   /** All of it has been read, and followed to its end. */
   readonly complete: boolean
   /** The attributes that are looked at for frames and documents; in any syntax Explicit VR Little Endian. */
@@ -69,7 +69,7 @@ export class GrowingIndex implements InstanceIndex {
   readonly values: BulkValue[] = []
   frames: FrameTable | undefined
   fault: Error | undefined
-  isCut = false
+  cutAt: number | undefined
   complete = false
   readonly #attributes: Bytes[] = []
   #pixels: { readonly header: ElementHeader; readonly offset: number } | undefined

@@ -79,8 +79,8 @@ export class InstanceReader {
   }
 
   /**
-   * No more bytes come.
-   * @throws MalformedDataSetError where they end in the middle of an element: such a data set is never whole
+   * No more bytes come. Where they end in the middle of an element the data set is cut: it is never whole.
+   * @throws MalformedDataSetError for that, where it is strict
    */
   end(): void {
     this.#isOver = true
@@ -89,11 +89,21 @@ export class InstanceReader {
       try {
         this.#read()
       } catch (error) {
-        this.#indexer.index.fault = error as Error
-        throw error
+        this.cut(error as Error)
+        if (this.#strict) throw error
       }
     }
-    this.#indexer.end(this.#writer ? this.#writer.offset : this.#size)
+    this.#indexer.end(this.#givenBytes)
+  }
+
+  /** Nothing that comes can be read any more, for this reason. */
+  cut(fault: Error): void {
+    this.#isOver = true
+    this.#indexer.cut(fault, this.#givenBytes)
+  }
+
+  get #givenBytes(): number {
+    return this.#writer ? this.#writer.offset : this.#size
   }
 
   #read(): void {
@@ -109,8 +119,8 @@ export class InstanceReader {
 
   #failed(error: unknown): void {
     if (!(error instanceof MalformedDataSetError) && !(error instanceof CorruptFragmentsError)) throw error
-    this.#indexer.index.fault = error
-    this.#indexer.index.isCut = this.#writer !== undefined
+    // What passes as it is may make sense to others.
+    this.#indexer.cut(error, this.#writer && this.#givenBytes)
     if (this.#strict) throw error
   }
 }

@@ -195,13 +195,16 @@ describe('fragments that are cut', () => {
     ],
   ]
 
-  it.each(tables)('at any byte are an error of the last frame, never part of it: with %s', async (_, image) => {
+  it.each(tables)('at any byte are an error of the last frame, never part of it: with %s', async (table, image) => {
     const start = image.lastIndexOf(J1) - 8
+    const whole = await frame(image, 2)
     for (let end = start; end < image.length - 4; end++) {
+      // Only the delimiter is lacking, and the table says how long the frame is.
+      const isWhole = table.startsWith('an Extended') && end >= image.length - 8
       expect(
         await frame(image.subarray(0, end), 2).catch((error: unknown) => (error as { code: string }).code),
         `${end}`,
-      ).toBe(CORRUPT)
+      ).toBe(isWhole ? whole : CORRUPT)
     }
   })
 

@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest'
 import type { DataSetSource } from '../../src/dicom/data-set-source.ts'
-import { MalformedDataSetError } from '../../src/dicom/element-reader.ts'
+import { DamagedInstanceError } from '../../src/instance/damage.ts'
 import { Attribute } from '../../src/dicom/attributes.ts'
 import { MAX_FRAMES } from '../../src/instance/frame-table.ts'
 import { layoutOf } from '../../src/instance/frames.ts'
@@ -110,7 +110,7 @@ describe('the layout of pixel data', () => {
 
   it('is an error where the header does not come to its end', async () => {
     const header = imageHeader(explicitLittle, { rows: 2 })
-    await expect(layoutOf(asReadable(header.subarray(0, -4)))).rejects.toThrow(MalformedDataSetError)
+    await expect(layoutOf(asReadable(header.subarray(0, -4)))).rejects.toThrow(DamagedInstanceError)
   })
 
   it('waits for no pixel', async () => {

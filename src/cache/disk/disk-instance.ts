@@ -16,6 +16,7 @@ export interface Shelf {
 export class DiskInstance extends Described implements KeptInstance {
   readonly index: InstanceIndex
   readonly isLosable = true
+  readonly isDamaged = false
   readonly file: BlockFile
   readonly #shelf: Shelf
   readonly #pins = new Set<Pin>()

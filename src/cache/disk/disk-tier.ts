@@ -161,7 +161,8 @@ export class DiskTier implements AsyncDisposable {
     await settlesWithin(this.#folder[Symbol.asyncDispose](), DISK_PATIENCE_MS)
   }
 
-  #isWelcome(key: string, { index, size, whole, wholeAt }: HeldInstance): boolean {
+  #isWelcome(key: string, { index, size, whole, wholeAt, isDamaged }: HeldInstance): boolean {
+    if (isDamaged) return false
     if (this.#isClosed || this.#writesRest || this.#entries.has(key) || this.#writings.has(key)) return false
     if (whole && wholeAt + this.#ttl <= performance.now()) return false
     return bytesOnDisk(Math.max(size, index.foreseenBytes)) <= this.#maxBytes * INSTANCE_SHARE

@@ -15,11 +15,11 @@ export interface Primed {
 }
 
 /**
- * Reads a stream until `bytes` of it are there, or it ends, or `milliseconds` have passed since its first piece: a
- * failure until then can still become a status.
+ * Reads a stream until `bytes` of it are there, or it ends, or `milliseconds`, if told, have passed since its first piece:
+ * a failure until then can still become a status.
  * @throws what the stream throws
  */
-export async function primed(source: AsyncIterable<Bytes>, bytes: number, milliseconds: number): Promise<Primed> {
+export async function primed(source: AsyncIterable<Bytes>, bytes: number, milliseconds?: number): Promise<Primed> {
   const iterator = source[Symbol.asyncIterator]()
   const held: Bytes[] = []
   let size = 0
@@ -34,7 +34,7 @@ export async function primed(source: AsyncIterable<Bytes>, bytes: number, millis
     if (step.done) return { done: true, stream: resumed(held, iterator) }
     held.push(step.value)
     size += step.value.length
-    deadline ??= performance.now() + milliseconds
+    if (milliseconds !== undefined) deadline ??= performance.now() + milliseconds
     if (size >= bytes) return { done: false, stream: resumed(held, iterator) }
   }
 }

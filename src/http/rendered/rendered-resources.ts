@@ -20,6 +20,7 @@ import {
 import { requiredLayout } from '../retrieve/pixel-source.ts'
 import type { RequestError } from '../problem.ts'
 import { exactly, sendSized, sizedBytes } from '../body/sized-body.ts'
+import { DamagedInstanceError } from '../../instance/damage.ts'
 import { checkFrames, layoutOf } from '../../instance/frames.ts'
 
 /** What a web page that is rendered from a report may do: nothing but look as it is. */
@@ -70,7 +71,7 @@ export async function renderFrames(c: HttpContext): Promise<Response> {
       yield partOf({ ...offer!, value: sizedBytes(bytes) }, `${instanceUrl(c, instance)}/frames/${frame}/rendered`)
     }
   }
-  return await new Delivery().sendMultipart(c, parts(), warningsOf(c, params))
+  return await new Delivery(c).sendMultipart(parts(), warningsOf(c, params))
 }
 
 /** What instances of modalities that are no images are shown as; of the others without images there is nothing to show. */
@@ -100,14 +101,14 @@ export async function renderSelection(c: HttpContext): Promise<Response> {
     return renderRepresentative(c, params)
   const { archive, cache, signal } = c.var
   const selection = pathSelection(c)
-  const delivery = new Delivery()
+  const delivery = new Delivery(c)
   const isShown = (modality: string): boolean =>
     negotiateRendered(accept, { media: NOT_IMAGES[modality] ?? [], forms: ['multipart'] }).length > 0
   if (await holdsOthers(c, selection, isShown)) delivery.foresee()
   const instances = cache.retrieve(archive, selection, { compressed: true, lingers: false }, { signal })
   const request: RenderRequest = { params, accept, forms: ['multipart'] }
   const parts = delivery.parts(instances, (instance) => renderedPart(c, instance, request, delivery))
-  return delivery.sendMultipart(c, parts, warningsOf(c, params))
+  return delivery.sendMultipart(parts, warningsOf(c, params))
 }
 
 async function renderRepresentative(c: HttpContext, params: RenderedParams): Promise<Response> {
@@ -131,7 +132,9 @@ async function* renderedPart(
   try {
     rendering = await renderInstance(c, instance, request)
   } catch (error) {
-    if (!concernsOneInstance(error)) throw error
+    // Of one that is damaged the delivery knows that it may come once more.
+    const isDamage = error instanceof DamagedInstanceError || instance.isDamaged
+    if (isDamage || !concernsOneInstance(error)) throw error
     reason = error as Error
   }
   if (rendering) yield partOf(rendering, `${instanceUrl(c, instance)}/rendered`)
@@ -159,7 +162,7 @@ export function sendRendering(
     async function* parts(): AsyncGenerator<Part> {
       yield partOf(rendering, location)
     }
-    return new Delivery().sendMultipart(c, parts(), warningsOf(c, params))
+    return new Delivery(c).sendMultipart(parts(), warningsOf(c, params))
   }
   return sendSized(c, value, {
     'Content-Type': typeOf(media),

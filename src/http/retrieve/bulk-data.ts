@@ -13,6 +13,7 @@ import {
   type BulkOffer,
   type Representation,
 } from '../../dicomweb/negotiate/negotiate-bulk.ts'
+import { DamagedInstanceError } from '../../instance/damage.ts'
 import { Delivery, notFound, type Part } from './delivery.ts'
 import type { HttpContext } from '../context.ts'
 import { encapsulatedDocument } from './encapsulated-document.ts'
@@ -66,7 +67,7 @@ async function retrieveOnePixelData(c: HttpContext, path?: string): Promise<Resp
   )
   if (!inParts) throw notAcceptable()
   const parts = frameParts(inParts, allFrames(layout.frames), url)
-  return await new Delivery().sendMultipart(c, parts, {})
+  return await new Delivery(c).sendMultipart(parts, {})
 }
 
 /** All bulk data of a study, a series or an instance, each value a part. */
@@ -83,9 +84,9 @@ async function retrieveAll(c: HttpContext, pixelsOnly: boolean): Promise<Respons
   const offers = offersFor(c, false)
   const { archive, cache, signal } = c.var
   const instances = cache.retrieve(archive, pathSelection(c), { compressed: true, lingers: false }, { signal })
-  const delivery = new Delivery()
+  const delivery = new Delivery(c)
   const parts = delivery.parts(instances, (instance) => partsOf(c, instance, offers, pixelsOnly, delivery))
-  return delivery.sendMultipart(c, parts, {})
+  return delivery.sendMultipart(parts, {})
 }
 
 /** The values of an instance that the client accepts; the delivery is told of the others. */
@@ -96,19 +97,45 @@ async function* partsOf(
   pixelsOnly: boolean,
   delivery: Delivery,
 ): AsyncGenerator<Part> {
-  const url = instanceUrl(c, instance)
+  let fault: unknown
   if (!pixelsOnly) {
-    for await (const element of bulkValues(instance)) {
-      if (isOmitted(element.header.tag)) continue
-      const own = element.path === DOCUMENT ? await encapsulatedDocument(instance) : undefined
-      const representation = representElement(offers, element, instance, own?.type)
-      if (!representation) delivery.leaveOut()
-      else {
-        const value = await bulkBytes(instance, element, own?.length)
-        yield part(value, representation, `${url}/bulkdata/${element.path}`)
-      }
+    try {
+      yield* valueParts(c, instance, offers, delivery)
+    } catch (error) {
+      // Of one that is damaged from its pixel data on, the frames that are whole are given too.
+      if (!(error instanceof DamagedInstanceError) || instance.index.headBytes === undefined) throw error
+      fault = error
     }
   }
+  yield* pixelParts(c, instance, offers, delivery)
+  if (fault !== undefined) throw fault as Error
+}
+
+async function* valueParts(
+  c: HttpContext,
+  instance: CachedInstance,
+  offers: readonly BulkOffer[],
+  delivery: Delivery,
+): AsyncGenerator<Part> {
+  for await (const element of bulkValues(instance)) {
+    if (isOmitted(element.header.tag)) continue
+    const own = element.path === DOCUMENT ? await encapsulatedDocument(instance) : undefined
+    const representation = representElement(offers, element, instance, own?.type)
+    if (!representation) delivery.leaveOut()
+    else {
+      const value = await bulkBytes(instance, element, own?.length)
+      yield part(value, representation, `${instanceUrl(c, instance)}/bulkdata/${element.path}`)
+    }
+  }
+}
+
+async function* pixelParts(
+  c: HttpContext,
+  instance: CachedInstance,
+  offers: readonly BulkOffer[],
+  delivery: Delivery,
+): AsyncGenerator<Part> {
+  const url = instanceUrl(c, instance)
   const layout = await layoutOf(instance)
   if (!layout) return
   const pixels = givenPixels(c, instance, layout, offers, true)
@@ -119,7 +146,8 @@ async function* partsOf(
   // One that is damaged is left out of the others.
   const fault = await pixels.ready().catch((error: unknown) => error)
   if (fault !== undefined) {
-    if (!concernsOneInstance(fault)) throw fault as Error
+    const isDamage = fault instanceof DamagedInstanceError || instance.isDamaged
+    if (isDamage || !concernsOneInstance(fault)) throw fault as Error
     delivery.leaveOut(fault as Error)
     return
   }
@@ -151,7 +179,7 @@ async function sendValue(
   async function* parts(): AsyncGenerator<Part> {
     yield part(value, representation, location)
   }
-  return new Delivery().sendMultipart(c, parts(), {})
+  return new Delivery(c).sendMultipart(parts(), {})
 }
 
 function offersFor(c: HttpContext, single: boolean): BulkOffer[] {

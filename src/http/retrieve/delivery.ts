@@ -1,11 +1,19 @@
+import { createHash } from 'node:crypto'
 import { notAcceptable } from '../accept.ts'
 import { HOLD_BYTES, HOLD_MS, primed } from '../body/primed.ts'
+import { CachedInstance } from '../../cache/cached-instance.ts'
 import type { Bytes, ByteStream } from '../../dicom/bytes.ts'
 import { closing, newBoundary, partHeader, relatedType, type PartHeaders } from '../../dicomweb/multipart/writer.ts'
+import { DamagedInstanceError } from '../../instance/damage.ts'
 import { IncompleteRetrieveError } from '../../pacs/retrieve/errors.ts'
 import { sendStream } from '../body/send-stream.ts'
 import type { HttpContext } from '../context.ts'
-import { RequestError } from '../problem.ts'
+import { problemOf, RequestError } from '../problem.ts'
+import { isOfImage } from './instance-fault.ts'
+import type { Shortfall } from './shortfalls.ts'
+
+/** So much of a part is here before any of it is sent: one that turns out to be damaged by then is left out. */
+export const PART_HOLD_BYTES = 1024 * 1024
 
 /** One part of a multipart body. */
 export interface Part {
@@ -13,26 +21,46 @@ export interface Part {
   readonly body: ByteStream
 }
 
+type Headers = Readonly<Record<string, string | string[]>>
+
 /**
  * A response that is made of instances as they come. What cannot be given, or did not come, makes it a 206 as long as
- * the status line is not out; from there on a shortfall can only be told by cutting the connection.
+ * the status line is not out. From there on a shortfall can only be told by cutting the connection, behind all that can be
+ * given; it is remembered, so that the same request is then answered with 206.
  */
 export class Delivery {
-  #committed = false
-  #partial = false
+  readonly #c: HttpContext
+  /** Of the request among those whose answers lacked something. */
+  readonly #key: string
+  /** The status line is out. */
+  #isSaid = false
   #given = 0
   #refused = 0
   #reason: Error | undefined
-  #isForeseen = false
+  /** Some have nothing of the kind that is asked for. */
+  #lacksKind = false
+  /** What the answer to the same request lacked the last time. */
+  readonly #foreseen: Shortfall | undefined
+  /** The status line said that instances are missing, or damaged. */
+  #isShortSaid = false
+  #incomplete: IncompleteRetrieveError | undefined
+  /** Why instances that came damaged are not given, or not all of them, by their keys. */
+  readonly #damaged = new Map<string, Error>()
   /** What was left out when the status line said nothing of it. */
   #late: Error | undefined
+
+  constructor(c: HttpContext) {
+    this.#c = c
+    this.#key = keyOf(c)
+    this.#foreseen = c.var.shortfalls.of(this.#key)
+  }
 
   /**
    * Some instances will be left out since they have nothing of the kind: the answer is a 206 from the start, and that they
    * are missing is no failure. What has it, and cannot be given, still is one.
    */
   foresee(): void {
-    this.#isForeseen = true
+    this.#lacksKind = true
   }
 
   /**
@@ -42,32 +70,35 @@ export class Delivery {
   leaveOut(reason?: Error, hasImage = false): void {
     this.#refused++
     this.#reason ??= reason
-    if (this.#committed && (hasImage || !this.#isForeseen)) this.#late ??= reason ?? notAcceptable()
+    if (this.#isSaid && (hasImage || !this.#lacksKind)) this.#late ??= reason ?? notAcceptable()
   }
 
-  /** The parts that become of each instance; of one that has nothing of the kind, as a report has no pixels, none. */
+  /**
+   * The parts that become of each instance; of one that has nothing of the kind, as a report has no pixels, none. One that
+   * is damaged costs what cannot be read of it.
+   */
   async *parts<T>(instances: AsyncIterable<T>, partsOf: (instance: T) => AsyncIterable<Part>): AsyncGenerator<Part> {
     try {
-      for await (const instance of instances) {
-        for await (const part of partsOf(instance)) {
-          yield part
-          this.#given++
-        }
-      }
+      for await (const instance of instances) yield* this.#partsOf(instance, partsOf)
     } catch (error) {
-      if (!(error instanceof IncompleteRetrieveError) || this.#committed || this.#given === 0) throw error
-      this.#partial = true
+      if (!(error instanceof IncompleteRetrieveError)) throw error
+      if (this.#given === 0 && this.#damaged.size === 0) throw error
+      // What came damaged was noted when it came, as far as anything was missing for this answer.
+      if (!error.isDamageOnly) this.#incomplete = error
     }
-    if (this.#given === 0 && this.#refused > 0) throw this.#reason ?? notAcceptable()
-    if (this.#late) throw this.#late
+    const shortfall = this.#incomplete ?? this.#damage ?? this.#late
+    if (this.#given === 0 && (shortfall || this.#refused > 0)) throw shortfall ?? this.#reason ?? notAcceptable()
+    if (!shortfall) {
+      if (this.#foreseen && this.#refused === 0) this.#c.var.shortfalls.forget(this.#key)
+      return
+    }
+    if (!this.#isSaid) return
+    this.#c.var.shortfalls.note(this.#key, shortfall)
+    if (!this.#isShortSaid) throw shortfall
   }
 
   /** Answers with multipart/related, whose type is that of its first part (RFC 2387 3.1). */
-  async sendMultipart(
-    c: HttpContext,
-    parts: AsyncIterable<Part>,
-    headers: Readonly<Record<string, string | string[]>>,
-  ): Promise<Response> {
+  async sendMultipart(parts: AsyncIterable<Part>, headers: Headers): Promise<Response> {
     const boundary = newBoundary()
     let first: string | undefined
     async function* noted(): AsyncGenerator<Part> {
@@ -76,31 +107,78 @@ export class Delivery {
         yield part
       }
     }
-    return this.#send(c, multipart(noted(), boundary), () => ({
+    return this.#send(multipart(noted(), boundary), () => ({
       'Content-Type': relatedType(first ?? '', boundary),
       ...headers,
     }))
   }
 
-  send(
-    c: HttpContext,
-    body: AsyncIterable<Bytes>,
-    headers: Readonly<Record<string, string | string[]>>,
-  ): Promise<Response> {
-    return this.#send(c, body, () => headers)
+  send(body: AsyncIterable<Bytes>, headers: Headers): Promise<Response> {
+    return this.#send(body, () => headers)
+  }
+
+  async *#partsOf<T>(instance: T, partsOf: (instance: T) => AsyncIterable<Part>): AsyncGenerator<Part> {
+    const key = instance instanceof CachedInstance ? `${instance.series} ${instance.sopInstance}` : ''
+    // It has come once more, and may be whole now.
+    this.#damaged.delete(key)
+    if (this.#foreseen?.damaged.has(key) === true) {
+      this.#damaged.set(key, this.#foreseen.reason)
+      return
+    }
+    const before = this.#given
+    try {
+      for await (const { headers, body } of partsOf(instance)) {
+        const { stream, done } = await primed(body, PART_HOLD_BYTES)
+        yield { headers, body: done ? stream : this.#watched(stream, key) }
+        this.#given++
+      }
+      serve(instance)
+    } catch (reason) {
+      if (this.#given > before) serve(instance)
+      if (isDamage(reason, instance)) this.#damaged.set(key, reason)
+      else if (isOfImage(reason)) this.leaveOut(reason as Error, true)
+      else throw reason
+    }
+  }
+
+  /** The rest of a part whose beginning is out: what is found to be damaged now cuts the answer, once. */
+  async *#watched(body: AsyncIterable<Bytes>, key: string): AsyncGenerator<Bytes> {
+    try {
+      yield* body
+    } catch (error) {
+      if (error instanceof DamagedInstanceError || isOfImage(error))
+        this.#c.var.shortfalls.note(this.#key, error as Error, key)
+      throw error
+    }
+  }
+
+  get #damage(): Error | undefined {
+    const [first] = this.#damaged.values()
+    return first
   }
 
   /** The headers are wanted when the beginning of the body is there. */
-  async #send(
-    c: HttpContext,
-    body: AsyncIterable<Bytes>,
-    headers: () => Readonly<Record<string, string | string[]>>,
-  ): Promise<Response> {
+  async #send(body: AsyncIterable<Bytes>, headers: () => Headers): Promise<Response> {
     const { stream, done } = await primed(body, HOLD_BYTES, HOLD_MS)
-    this.#committed = true
-    const isPartial = this.#partial || this.#refused > 0 || (this.#isForeseen && !done)
-    const status = isPartial ? 206 : 200
-    return sendStream(c, { status, headers: headers() }, stream, c.var.archive.config.timeouts.stall)
+    const lacks = this.#foreseen?.reason ?? this.#incomplete ?? this.#damage
+    const isPartial = lacks !== undefined || this.#refused > 0 || (this.#lacksKind && !done)
+    this.#isSaid = true
+    this.#isShortSaid = lacks !== undefined
+    const { archive, base } = this.#c.var
+    if (!isPartial)
+      return sendStream(this.#c, { status: 200, headers: headers() }, stream, archive.config.timeouts.stall)
+    if (lacks) this.#c.error = lacks
+    const { Warning: others = [], ...all } = headers()
+    const warning = `299 ${base}: ${this.#whyPartial(lacks)}`
+    const head = { status: 206, headers: { ...all, Warning: [...[others].flat(), warning] } }
+    return sendStream(this.#c, head, stream, archive.config.timeouts.stall)
+  }
+
+  #whyPartial(lacks: Error | undefined): string {
+    const reason = lacks ?? this.#reason
+    if (!reason) return 'What has nothing of the kind that is asked for is left out'
+    // What an archive or a data set says of itself may hold anything.
+    return problemOf(reason, '').problem.detail.replace(/[^\x20-\x7e]/g, '?')
   }
 }
 
@@ -114,6 +192,24 @@ async function* multipart(parts: AsyncIterable<Part>, boundary: string): AsyncGe
   // Nothing to give is told before the status line; a body without any part is none.
   if (first) throw notFound()
   yield closing(boundary)
+}
+
+/** It need not come once more. */
+function serve(instance: unknown): void {
+  if (instance instanceof CachedInstance) instance.isServed = true
+}
+
+/** What is wrong with an image that came damaged is its damage. */
+function isDamage(error: unknown, instance: unknown): error is Error {
+  if (error instanceof DamagedInstanceError) return true
+  return isOfImage(error) && instance instanceof CachedInstance && instance.isDamaged
+}
+
+/** By what is asked for, and the form it is wanted in. A digest: both may be long. */
+function keyOf({ req }: HttpContext): string {
+  return createHash('sha256')
+    .update(`${req.path}\n${req.header('accept') ?? ''}`)
+    .digest('base64')
 }
 
 export function notFound(): RequestError {

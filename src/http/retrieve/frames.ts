@@ -37,7 +37,7 @@ export async function retrieveFrames(c: HttpContext): Promise<Response> {
       'Content-Location': `${url}/frames/${frames[0]!}`,
     })
   }
-  return await new Delivery().sendMultipart(c, frameParts(pixels, frames, url), {})
+  return await new Delivery(c).sendMultipart(frameParts(pixels, frames, url), {})
 }
 
 /** One part for each frame. */

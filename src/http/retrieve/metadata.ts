@@ -5,6 +5,7 @@ import type { EncodeOptions } from '../../dicomweb/encode/encoded-model.ts'
 import { encodeJson } from '../../dicomweb/encode/json.ts'
 import { Repeats } from '../../dicomweb/encode/repeats.ts'
 import { readMetadata } from '../../dicomweb/metadata.ts'
+import type { DamagedInstanceError } from '../../instance/damage.ts'
 import { resourceUrl } from '../../dicomweb/resource.ts'
 import { encodeXml } from '../../dicomweb/encode/xml.ts'
 import type { CachedInstance } from '../../cache/cached-instance.ts'
@@ -18,7 +19,7 @@ export async function retrieveMetadata(c: HttpContext): Promise<Response> {
   const type = modelType(c)
   const selection = pathSelection(c)
   const { archive, cache, signal, base } = c.var
-  const delivery = new Delivery()
+  const delivery = new Delivery(c)
   const isXml = type === 'application/dicom+xml'
   const found = archive.config.metadata === 'find'
   const retrieved = (): AsyncIterable<CachedInstance> => {
@@ -34,8 +35,8 @@ export async function retrieveMetadata(c: HttpContext): Promise<Response> {
       })
     : delivery.parts(retrieved(), (instance) => partsOf(instance, base, partOf))
   const headers = found ? { Warning: [`299 ${base}: ${FOUND_ONLY}`] } : {}
-  if (isXml) return delivery.sendMultipart(c, parts, headers)
-  return delivery.send(c, array(parts), { 'Content-Type': type, ...headers })
+  if (isXml) return delivery.sendMultipart(parts, headers)
+  return delivery.send(array(parts), { 'Content-Type': type, ...headers })
 }
 
 /** Metadata in the form that was asked for. */
@@ -44,10 +45,12 @@ type PartOf = (metadata: Dataset, options: EncodeOptions) => Part
 async function* partsOf(instance: CachedInstance, base: string, partOf: PartOf): AsyncGenerator<Part> {
   const { study, series, sopInstance } = instance
   const url = resourceUrl(base, { study, series, instance: sopInstance })
-  const metadata = await readMetadata(instance.headBody, instance.syntax, instance.received)
+  let fault: DamagedInstanceError | undefined
+  const metadata = await readMetadata(instance.headBody, instance.syntax, instance.received, (found) => (fault = found))
   const bulkDataUri = (path: string, { omitted }: Element): string | undefined =>
     omitted ? `${url}/bulkdata/${path}` : undefined
   yield partOf(metadata, { bulkDataUri })
+  if (fault as Error | undefined) throw fault!
 }
 
 /** There is one: its header is here long before the archive has sent its pixels, and says that there are no others. */

@@ -29,7 +29,7 @@ export async function retrieveInstances(c: HttpContext): Promise<Response> {
   if (!best) throw notAcceptable()
   const offers = all.filter(({ form }) => form === best.form)
   const { archive, cache, signal } = c.var
-  const delivery = new Delivery()
+  const delivery = new Delivery(c)
   // What has no pixels has no compressed form either.
   const onlyImages = offers.every(({ syntax }) => syntax !== '*' && transferSyntax(syntax).encapsulated)
   if (onlyImages && selection.instance === undefined && (await holdsOthers(c, selection, () => false))) {
@@ -38,8 +38,8 @@ export async function retrieveInstances(c: HttpContext): Promise<Response> {
   const instances = cache.retrieve(archive, selection, { compressed: true, lingers: false }, { signal })
   const parts = delivery.parts(instances, (instance) => fileParts(c, instance, offers, delivery))
   const location = { 'Content-Location': resourceUrl(c.var.base, selection) }
-  if (best.form === 'multipart') return delivery.sendMultipart(c, parts, location)
-  return delivery.send(c, bodies(parts), { 'Content-Type': 'application/dicom', ...location })
+  if (best.form === 'multipart') return delivery.sendMultipart(parts, location)
+  return delivery.send(bodies(parts), { 'Content-Type': 'application/dicom', ...location })
 }
 
 async function* bodies(parts: AsyncIterable<Part>): AsyncGenerator<Bytes> {

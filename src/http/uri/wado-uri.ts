@@ -79,7 +79,7 @@ async function sendFile(c: HttpContext, instance: CachedInstance, params: UriPar
     wanted === '*' || isWebSyntax(transferSyntax(wanted)) ? await fileOf(c, instance, [{ syntax: wanted }]) : undefined
   if (!file) throw notAcceptable('It cannot be given in that transfer syntax.')
   const bytes = withHeader(instance, file)
-  return new Delivery().send(c, bytes, { 'Content-Type': DICOM, 'Content-Location': instanceUrl(c, instance) })
+  return new Delivery(c).send(bytes, { 'Content-Type': DICOM, 'Content-Location': instanceUrl(c, instance) })
 }
 
 /** The same in the terms of the other services. */

@@ -77,7 +77,7 @@ export class FrameAssembler {
   }
 
   #add(offset: number, length: number, begins: boolean): void {
-    orCodestreamError(() => this.#table.add(offset, length, begins))
+    orCodestreamError(() => this.#table.add(offset, length, begins, false))
   }
 
   #located(frame: number): readonly Fragment[] | undefined {

@@ -69,10 +69,12 @@ export async function* climb<Rung, End extends RetrieveEnd>(
       return
     }
     if (lacking === 0 && missing.isNothing) throw new NoSuchInstanceError()
-    if (hasNone() && told && statusClass(told.status) === 'failure') throw new StatusError(told.response)
-    const cause = absent.map((uid) => retrieval.malformed.errorOf(uid)).find((error) => error !== undefined)
+    const { malformed } = retrieval
+    const cause = absent.map((uid) => malformed.errorOf(uid)).find((error) => error !== undefined)
+    if (hasNone() && !cause && told && statusClass(told.status) === 'failure') throw new StatusError(told.response)
     const status = told?.status ?? Status.subOperationsWithFailures
-    throw new IncompleteRetrieveError(received.size, Math.max(1, lacking), status, cause && { cause })
+    const damaged = absent.filter((uid) => malformed.isGiven(uid)).length
+    throw new IncompleteRetrieveError(received.size, Math.max(1, lacking), status, { damaged, ...(cause && { cause }) })
   }
 }
 

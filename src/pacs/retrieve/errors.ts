@@ -7,14 +7,22 @@ export class NoSuchInstanceError extends Error {
   }
 }
 
-/** Some instances came, others did not, after every try. */
+/** Some instances came, others did not, or only damaged, after every try. */
 export class IncompleteRetrieveError extends Error {
   readonly code = 'INCOMPLETE_RETRIEVE'
   readonly delivered: number
   readonly missing: number
   readonly status: number
-  constructor(delivered: number, missing: number, status: number, options?: ErrorOptions) {
-    super(`${delivered} instances came from the archive, ${missing} did not`, options)
+  /** All that are missing came damaged, and what can be read of them was given. */
+  readonly isDamageOnly: boolean
+  constructor(
+    delivered: number,
+    missing: number,
+    status: number,
+    { damaged = 0, ...options }: ErrorOptions & { readonly damaged?: number } = {},
+  ) {
+    super(`${delivered} instances came from the archive, ${missing} did not${damaged > 0 ? ' whole' : ''}`, options)
+    this.isDamageOnly = missing <= damaged
     this.name = 'IncompleteRetrieveError'
     this.delivered = delivered
     this.missing = missing

@@ -31,7 +31,7 @@ export interface GetEnd extends RetrieveEnd {
   readonly arrived: number
   /** Instances that came and do not. */
   readonly foreign: number
-  /** Instances that came and cannot be read. */
+  /** Instances that came and cannot be read, or not to their end. */
   readonly malformed: number
   /** Encapsulated syntaxes the archive accepted, for any class. */
   readonly accepted: readonly Uid[]
@@ -94,8 +94,15 @@ async function* getOver(
     const reading = { complete: false }
     const body = counted(arrival, () => (reading.complete = true))
     yield arriving({ sopClass, sopInstance, study, series }, arrival, body)
-    if (reading.complete) received.add({ series, sopInstance })
     useless = 0
+    if (!reading.complete) continue
+    const { cutAt, fault } = arrival.index
+    if (cutAt === undefined || !fault) received.add({ series, sopInstance })
+    else {
+      malformed.add(sopInstance, fault, true)
+      count.arrived--
+      count.malformed++
+    }
   }
   throw new NotSupportedByArchiveError(source.archive, 'C-GET')
 }

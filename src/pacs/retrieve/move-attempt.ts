@@ -257,7 +257,7 @@ class MoveAttempt {
   }
 
   async *#passOn({ instance, answer }: Delivered): AsyncGenerator<Instance> {
-    const { received } = this.#retrieval
+    const { received, malformed } = this.#retrieval
     const reading = new MoveReading()
     this.#move({ kind: 'reading begins', reading })
     try {
@@ -269,7 +269,13 @@ class MoveAttempt {
         for await (const _ of body);
         if (++this.#useless > MAX_USELESS) throw new ProtocolError('Instances without end that had come')
       }
-      if (reading.isComplete) received.add(instance)
+      const { cutAt, fault } = instance.index
+      if (!reading.isComplete) return
+      if (cutAt === undefined || !fault) received.add(instance)
+      else if (!received.has(instance)) {
+        malformed.add(instance.sopInstance, fault, true)
+        reading.spoil()
+      }
     } finally {
       this.#read++
       this.#seen = performance.now()

@@ -26,6 +26,11 @@ export class MoveReading {
     return this.#progress.kind === 'complete'
   }
 
+  /** It was read to its end, and is damaged: the archive is told. */
+  spoil(): void {
+    if (this.#progress.kind === 'complete') this.#progress = { kind: 'broken' }
+  }
+
   /** What still comes of the instance is not waited for: from now on reading it raises `error`. */
   cut(error: Error): void {
     const { kind } = this.#progress

@@ -103,10 +103,10 @@ describe('a retrieve by C-MOVE', () => {
   })
 
   it.each([
-    ['did not all come', { getFails: (uid: string) => uid === `${E}.4` }],
-    ['end inside an element', { endAfterBytes: 70_000 }],
-  ])('whose instances %s when the status line is out is cut', async (_, faults) => {
-    const { gateway } = await withDemo(seriesFiles(4, { pixelBytes: 80_000 }), faults)
+    ['did not all come', 80_000, { getFails: (uid: string) => uid === `${E}.4` }],
+    ['end inside an element', 3_000_000, { endAfterBytes: 2_000_000 }],
+  ])('whose instances %s when the status line is out is cut', async (_, pixelBytes, faults) => {
+    const { gateway } = await withDemo(seriesFiles(4, { pixelBytes }), faults)
     const client = kept(await RawClient.connect(gateway.port))
     await client.request('GET', `/dicomweb/studies/${S}`, { Accept: '*/*' })
     await client.closed()

@@ -514,8 +514,19 @@ describe('an instance that is no data set', () => {
     expect(scripted.associations.map(({ ended }) => ended)).not.toContain('aborted')
   })
 
+  test.each([true, false])(
+    'is asked for once more where it has the same fault (compressed: %j)',
+    async (compressed) => {
+      await using fixture = await start(spoiling(4, (number) => (number === 2 ? short : undefined)))
+      const { scripted, archive } = fixture
+      await retrieve(archive, study, { compressed })
+      expect(getsOf(scripted).map((identifier) => identifier.strings(0x00080018))).toEqual([[], [sliceUid(2)]])
+    },
+  )
+
   test.each([true, false])('is asked for three times at most (compressed: %j)', async (compressed) => {
-    await using fixture = await start(spoiling(4, (number) => (number === 2 ? short : undefined)))
+    const cut = (_: number, times: number): Buffer => Buffer.concat([short, Buffer.alloc(times, 0x31)])
+    await using fixture = await start(spoiling(4, (number, times) => (number === 2 ? cut(number, times) : undefined)))
     const { scripted, archive } = fixture
     await retrieve(archive, study, { compressed })
     const [first, ...retries] = getsOf(scripted)

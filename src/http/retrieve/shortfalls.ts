@@ -1,0 +1,39 @@
+import { LRUCache } from 'lru-cache'
+
+/** How long it is remembered that an answer lacked something, in ms: the archive may have it again by then. */
+export const SHORTFALL_TTL_MS = 10 * 60_000
+const MAX_SHORTFALLS = 10_000
+/** Instances of one answer that are left out at once; what else is damaged cuts it. */
+const MAX_LEFT_OUT = 1_000
+
+/** What an answer lacked. */
+export interface Shortfall {
+  readonly reason: Error
+  /** Instances that were damaged behind what is held back: they are left out, each by a key of its own. */
+  readonly damaged: ReadonlySet<string>
+}
+
+/**
+ * Answers that were cut since something was missing, or could not be given, behind a status line that had not said so: when
+ * the same is asked for again its answer is a 206 from the start, and ends in order.
+ */
+export class Shortfalls {
+  readonly #known = new LRUCache<string, Shortfall>({ max: MAX_SHORTFALLS, ttl: SHORTFALL_TTL_MS })
+
+  /** What the answer to a request lacked, by its key; undefined where it was whole, or nobody knows. */
+  of(key: string): Shortfall | undefined {
+    return this.#known.get(key)
+  }
+
+  /** `damaged`: one instance that is to be left out. */
+  note(key: string, reason: Error, damaged?: string): void {
+    const before = this.of(key)?.damaged ?? new Set()
+    const all = damaged === undefined || before.size >= MAX_LEFT_OUT ? before : new Set([...before, damaged])
+    this.#known.set(key, { reason, damaged: all })
+  }
+
+  /** The answer was whole. */
+  forget(key: string): void {
+    this.#known.delete(key)
+  }
+}
