@@ -1541,11 +1541,13 @@ export interface components {
       }
     }
     /**
-     * @description Only some of the instances, one part each (PS3.18 10.4.3). The others could not be had from the archive, or not
-     *     in an acceptable transfer syntax, and this was known before the first byte was sent.
+     * @description Only some of the instances, one part each (PS3.18 10.4.3). The others could not be had from the archive, came
+     *     damaged, or not in an acceptable transfer syntax, and this was known before the first byte was sent, or from the
+     *     same request before.
      */
     SomeInstances: {
       headers: {
+        Warning: components['headers']['Warning']
         'Content-Location': components['headers']['ContentLocation']
         [name: string]: unknown
       }
@@ -1636,11 +1638,13 @@ export interface components {
       }
     }
     /**
-     * @description The metadata of only some of the instances (PS3.18 10.4.3). The others could not be had from the archive, and
-     *     this was known before the first byte was sent.
+     * @description The metadata of only some of the instances (PS3.18 10.4.3), or of one that came damaged only as far as it can be
+     *     read. The others could not be had from the archive, and this was known before the first byte was sent, or from
+     *     the same request before.
      */
     SomeMetadata: {
       headers: {
+        Warning: components['headers']['Warning']
         [name: string]: unknown
       }
       content: {
@@ -1703,6 +1707,7 @@ export interface components {
      */
     SomeBulkData: {
       headers: {
+        Warning: components['headers']['Warning']
         [name: string]: unknown
       }
       content: {
@@ -1750,6 +1755,7 @@ export interface components {
      */
     SomePixelData: {
       headers: {
+        Warning: components['headers']['Warning']
         [name: string]: unknown
       }
       content: {
@@ -2676,8 +2682,9 @@ export interface components {
   }
   headers: {
     /**
-     * @description What the client should know of a search that was done otherwise than asked (PS3.18 8.3.4). Its form is
-     *     `299 {service}: {text}`, where the service is the base URI. Several warnings repeat the header.
+     * @description What the client should know of an answer that is otherwise than asked (PS3.18 8.3.4). Its form is
+     *     `299 {service}: {text}`, where the service is the base URI. Several warnings repeat the header. In a 206 it says
+     *     what is missing or damaged, as the `detail` of a problem does. In a search:
      *
      *     - `The fuzzymatching parameter is not supported. Only literal matching has been performed.`
      *     - `The emptyvaluematching parameter is not supported. Empty Value Matching has not been performed.`
