@@ -21,6 +21,8 @@ export interface DcmqrscpOptions {
   readonly association?: 'uncompressed' | 'all'
   /** False leaves Nagle's algorithm on, as DCMTK does by default: every small write then stalls for about 44 ms. */
   readonly tcpNoDelay?: boolean
+  /** It takes storage contexts in one association at a time, and rejects those of another (`--no-parallel-store`). */
+  readonly storesOneAtATime?: boolean
   /** Log associations and messages too. Slow. */
   readonly debug?: boolean
 }
@@ -67,6 +69,7 @@ export async function startDcmqrscp(options: DcmqrscpOptions = {}): Promise<Real
     const refused = await load(files, folder, logging)
 
     const args = ['--config', configuration, '--log-config', logging]
+    if (options.storesOneAtATime === true) args.push('--no-parallel-store')
     if (association === 'all') {
       const path = join(root, 'association.cfg')
       const metas: (FileMeta | undefined)[] = []

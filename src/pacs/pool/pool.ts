@@ -1,3 +1,7 @@
+import { setTimeout as delay } from 'node:timers/promises'
+import { Notifier } from '../../dicom/notifier.ts'
+import type { Association } from '../../network/association.ts'
+import { LRUCache } from 'lru-cache'
 import { AssociationRejectedError } from '../../network/errors.ts'
 import { settlesWithin } from '../../network/settles-within.ts'
 import type { Call, Priority } from '../call.ts'
@@ -8,6 +12,7 @@ import { GONE_MS, Opener, type Attempt, type Request } from './opener.ts'
 import type { PoolStats } from './pool-stats.ts'
 import { proposalKey, type Proposal } from './proposal.ts'
 import { Queue, type Waiter } from './queue.ts'
+import { isBarren, isRival } from './rivals.ts'
 import { Holder, Slots, type Slot, type Standing, type StateOf } from './slot.ts'
 
 export interface PoolOptions {
@@ -30,6 +35,12 @@ export const CEILING_MS = 60_000
  */
 export const INTERACTIVE_WAIT_MS = 10_000
 
+/** How long it is remembered that an archive accepts nothing of a proposal, whoever else is there, in ms. */
+const REFUSED_MS = 10 * 60_000
+const MAX_REFUSED = 100
+/** Pauses before an archive is asked again that takes what it is offered in one association at a time, in ms. */
+const RIVAL_PAUSES_MS = [0, 250, 750, 2_000]
+
 /** One call's way to an association. */
 interface Turn {
   readonly waiter: Waiter
@@ -48,6 +59,10 @@ export class AssociationPool {
   readonly #slots = new Slots()
   readonly #queue = new Queue<Slot>()
   readonly #opener: Opener
+  /** Keys of proposals of which the archive accepts nothing, alone neither. */
+  readonly #refused = new LRUCache<string, true>({ max: MAX_REFUSED, ttl: REFUSED_MS })
+  /** An association was given back, or is gone. */
+  readonly #ended = new Notifier()
   #arrivals = 0
   #closed = false
   /** What the archive takes at once, found by a rejection. */
@@ -83,7 +98,7 @@ export class AssociationPool {
     for (;;) {
       const slot = await this.#served(turn)
       if (slot.state.kind === 'leased') return this.#lease(slot, slot.state)
-      const lease = await this.#open(slot, proposal, turn.waiter)
+      const lease = await this.#open(slot, proposal, turn)
       if (lease) return lease
       turn.isBack = true
     }
@@ -229,11 +244,14 @@ export class AssociationPool {
   }
 
   /** Undefined where the archive takes no more of us: one of those that are open will serve, when its turn is over. */
-  async #open(slot: Slot, proposal: Proposal, { key, call }: Waiter): Promise<Lease | undefined> {
+  async #open(slot: Slot, proposal: Proposal, turn: Turn): Promise<Lease | undefined> {
     const attempt: Attempt = {}
     const { holder } = slot.state as StateOf<'opening'>
+    const { key, call } = turn.waiter
+    const open = (): Promise<Association> => this.#opener.open(proposal, attempt, () => this.#slots.size === 1, call)
     try {
-      const association = await this.#opener.open(proposal, attempt, () => this.#slots.size === 1, call)
+      const first = await open()
+      const association = isBarren(first) ? await this.#openAlone(first, open, turn) : first
       this.#publish('opened')
       const standing: Standing = { association, proposal, key }
       const state: StateOf<'leased'> = { kind: 'leased', holder, standing, reused: false }
@@ -250,6 +268,38 @@ export class AssociationPool {
       if (isFull) return undefined
       throw error
     }
+  }
+
+  /**
+   * Some archives accept nothing while another association has what it takes: idle ones are released, those in use that
+   * have it are waited for, and it is asked again. What it then refuses it refuses for good.
+   */
+  async #openAlone(barren: Association, open: () => Promise<Association>, turn: Turn): Promise<Association> {
+    const { key, call } = turn.waiter
+    const { signal } = call
+    const isRivalTo = (slots: readonly (Slot & { state: StateOf<'leased' | 'idle'> })[]): boolean =>
+      slots.some(({ state }) => isRival(state.standing.association, barren))
+    const idle = this.#slots.of('idle')
+    const isStranger = !isRivalTo([...idle, ...this.#slots.of('leased')]) && this.#slots.count('opening') < 2
+    if (isStranger && (idle.length + this.#slots.count('closing') === 0 || this.#refused.has(key))) return barren
+    const until = performance.now() + turn.left
+    let association = barren
+    for (const pause of isStranger ? [0] : RIVAL_PAUSES_MS) {
+      await association.release(RELEASE_TIMEOUT_MS)
+      // It counts those that ended until it has looked.
+      if (pause > 0) await delay(pause, undefined, { signal })
+      using _ = this.#ended.following(signal)
+      while (isRivalTo(this.#slots.of('leased'))) {
+        if (!(await settlesWithin(this.#ended.changed, until - performance.now()))) throw this.#busy(0, 'bulk')
+        signal.throwIfAborted()
+      }
+      for (const slot of this.#slots.of('idle')) this.#retire(slot)
+      await Promise.all(this.#slots.of('closing').map(({ state }) => state.gone))
+      association = await open()
+      if (!isBarren(association)) return association
+    }
+    this.#refused.set(key, true)
+    return association
   }
 
   #lease(slot: Slot, { standing: { association }, reused }: StateOf<'leased'>): Lease {
@@ -272,6 +322,7 @@ export class AssociationPool {
     timer.unref()
     this.#slots.move(slot, { kind: 'idle', standing, timer })
     this.#serve()
+    this.#ended.notify()
   }
 
   #retire(slot: Slot): void {
@@ -308,6 +359,7 @@ export class AssociationPool {
   #drop(slot: Slot): void {
     this.#slots.drop(slot)
     this.#serve()
+    this.#ended.notify()
   }
 }
 
