@@ -6,9 +6,10 @@ import { channel } from 'node:diagnostics_channel'
  * `late-delivery`: it answers a C-MOVE before it delivers.
  * `no-get`: it gives nothing by C-GET, and is asked by C-MOVE.
  * `no-move`: it gives nothing by C-MOVE, and is asked by C-GET.
+ * `moved-classes`: of some SOP classes it gives nothing by C-GET, and is asked by C-MOVE.
  * `single-uids`: it refuses or ignores lists of UIDs, and is asked for one at a time.
  */
-export type Habit = 'uncounted' | 'late-delivery' | 'no-get' | 'no-move' | 'single-uids'
+export type Habit = 'uncounted' | 'late-delivery' | 'no-get' | 'no-move' | 'moved-classes' | 'single-uids'
 
 /** What each of them means, for those who look after the archive. */
 export const habitSentences: Readonly<Record<Habit, string>> = {
@@ -17,6 +18,7 @@ export const habitSentences: Readonly<Record<Habit, string>> = {
     'It answers a C-MOVE before it has delivered: instances are waited for as long as it says there are more',
   'no-get': 'It gives nothing by C-GET: it is asked by C-MOVE',
   'no-move': 'It gives nothing by C-MOVE: it is asked by C-GET',
+  'moved-classes': 'Of some SOP classes it gives nothing by C-GET: it is asked for these by C-MOVE',
   'single-uids': 'It cannot match lists of UIDs: it is asked for one at a time',
 }
 

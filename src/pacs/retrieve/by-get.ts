@@ -25,9 +25,15 @@ export async function* retrieveByGet(retrieval: Retrieval, compressed: boolean):
     all: (of: Selection) => attemptGet(retrieval, { selection: of, instances: [] }, offer),
     isComplete: (end: GetEnd) => isComplete(end, retrieval.received),
     unseen: ({ counted, arrived, foreign, malformed }: GetEnd) => counted - arrived - foreign - malformed,
-    batch: (batch: Batch, rungs: readonly GetRung[]) => new BatchClimb(retrieval, batch, compressed).climb(rungs),
+    batch: (batch: Batch, rungs: readonly GetRung[]) =>
+      new BatchClimb(retrieval, unmoved(batch, retrieval), compressed).climb(rungs),
   }
   yield* climb(GET_LADDER, climber, retrieval)
+}
+
+/** What of a batch may yet come by C-GET: the first one has asked for all. */
+function unmoved({ of, instances }: Batch, { moved }: Retrieval): Batch {
+  return { of, instances: instances.filter((uid) => !moved.has(of.instances.get(uid))) }
 }
 
 /** Instances of a batch that are asked for in one C-GET, and the classes to propose for some of them. */

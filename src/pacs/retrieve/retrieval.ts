@@ -7,6 +7,7 @@ import type { AssociationPool } from '../pool/pool.ts'
 import type { Query } from '../search/query.ts'
 import type { Habits } from '../habits.ts'
 import type { Ledger } from './ledger.ts'
+import type { MovedClasses } from './moved-classes.ts'
 import type { Malformed } from './malformed.ts'
 import type { Received } from './received.ts'
 
@@ -43,5 +44,7 @@ export interface Retrieval<Source extends RetrieveSource = RetrieveSource> {
   /** What the archive says that there is. */
   readonly ledger: Ledger
   readonly malformed: Malformed
+  /** Classes that the archive is not asked for again by C-GET once it has left them out. */
+  readonly moved: Pick<MovedClasses, 'has'>
   readonly call: Call
 }

@@ -1,3 +1,4 @@
+import type { Uid } from '../../dicom/uids.ts'
 import type { Selection } from '../../instance/uids.ts'
 import { NotSupportedByArchiveError } from '../errors.ts'
 import { StatusError } from '../../dimse/status.ts'
@@ -10,6 +11,7 @@ import { ListenerError } from '../delivery/listener-error.ts'
 import { IncompleteRetrieveError } from './errors.ts'
 import { Ledger } from './ledger.ts'
 import { Malformed } from './malformed.ts'
+import { MovedClasses } from './moved-classes.ts'
 import { Received } from './received.ts'
 import type { MoveSource, Retrieval } from './retrieval.ts'
 
@@ -23,6 +25,7 @@ export class Retriever {
   readonly #source: MoveSource
   readonly #way: 'auto' | Way
   #moveUntil = 0
+  readonly #moved = new MovedClasses(REMEMBERED_MS)
 
   constructor(source: MoveSource, way: 'auto' | Way) {
     this.#source = source
@@ -37,18 +40,28 @@ export class Retriever {
     const source = this.#source
     const received = new Received()
     const ledger = new Ledger(received, !source.wrongCounts)
-    const retrieval = { selection, source, received, ledger, malformed: new Malformed(), call }
+    const moved = this.#moved
+    const retrieval = { selection, source, received, ledger, malformed: new Malformed(), moved, call }
     if (this.#way !== 'auto') {
       yield* by(this.#way, retrieval, compressed)
       return
     }
     const way: Way = performance.now() < this.#moveUntil ? 'move' : 'get'
+    const classes = new Set<Uid>()
     try {
-      yield* by(way, retrieval, compressed)
+      for await (const instance of by(way, retrieval, compressed)) {
+        classes.add(instance.sopClass)
+        yield instance
+      }
     } catch (error) {
       call.signal.throwIfAborted()
       if (!this.#isWorthTheOther(way, error, retrieval)) throw error
-      yield* this.#orElse(error, way === 'get' ? 'move' : 'get', retrieval, compressed)
+      for await (const instance of this.#orElse(error, way === 'get' ? 'move' : 'get', retrieval, compressed)) {
+        yield instance
+        if (way === 'get' && classes.size > 0) this.#learnMoved(instance.sopClass, classes)
+      }
+    } finally {
+      if (way === 'get') for (const sopClass of classes) this.#moved.forget(sopClass)
     }
   }
 
@@ -75,6 +88,13 @@ export class Retriever {
     if (before > 0) return
     this.#moveUntil = way === 'move' ? performance.now() + REMEMBERED_MS : 0
     source.habits.learn(way === 'move' ? 'no-get' : 'no-move')
+  }
+
+  /** An instance came by C-MOVE, after others by C-GET. */
+  #learnMoved(sopClass: Uid, gotten: ReadonlySet<Uid>): void {
+    if (gotten.has(sopClass)) return
+    this.#moved.learn(sopClass)
+    this.#source.habits.learn('moved-classes')
   }
 
   /** One way is not there, or gave less than it should, and the other may be tried. */

@@ -156,6 +156,51 @@ describe('an archive that accepts C-GET and fails every sub-operation (A702)', (
   })
 })
 
+describe('an archive that cannot give a SOP class by C-GET', () => {
+  it('is asked for what it has left out of it by C-MOVE at once, from then on', async () => {
+    const port = await freePort()
+    const [image, report] = [{ number: 1 }, { number: 2, sopClass: '1.2.840.10008.5.1.4.1.1.88.11', modality: 'SR' }]
+    const scripted = kept(await ScriptedArchive.start({ find: listing([image, report]) }))
+    let givesReports = false
+    scripted.script.get = async (association, { contextId, messageId, identifier }) => {
+      const named = identifier.strings(0x00080018)
+      const wanted = [image, report].filter(({ number }) => named.length === 0 || named.includes(sliceUid(number)))
+      const given = wanted.filter((shape) => shape === image || givesReports)
+      await storeAll(
+        association,
+        given.map((shape) => ({ shape })),
+      )
+      const failed = wanted.length - given.length
+      const data = association.encode(contextId, new Dataset().set(FAILED_LIST, failed > 0 ? [sliceUid(2)] : []))
+      const status = failed > 0 ? { status: 0xb000, data } : {}
+      await association.peer.send(getResponse({ contextId, messageId, completed: given.length, failed, ...status }))
+    }
+    scripted.script.other = onMove(async (association, message, originator) => {
+      const storage = await StorageCaller.open(port, { callingAeTitle: 'DEMO' })
+      await storage.store(report, { originator })
+      await storage.release()
+      storage.peer.socket.destroy()
+      await endMove(association, message, { completed: 1, failed: 0 })
+    })
+    const { archive } = await archiveAt(scripted.address, { port })
+    const asked = async (): Promise<[number, number]> => {
+      const before = [scripted.received(C_GET_RQ).length, scripted.received(C_MOVE_RQ).length] as const
+      expect(await fetched(archive, STUDY)).toEqual([sliceUid(1), sliceUid(2)])
+      return [scripted.received(C_GET_RQ).length - before[0], scripted.received(C_MOVE_RQ).length - before[1]]
+    }
+    const [gets, moves] = await asked()
+    expect(gets).toBeGreaterThan(1)
+    expect(moves).toBe(1)
+    expect(archive.habits).toContain('Of some SOP classes it gives nothing by C-GET: it is asked for these by C-MOVE')
+    expect(await asked()).toEqual([1, 1])
+    // It is still asked for the whole by C-GET, so that it is noticed when it can.
+    givesReports = true
+    expect(await asked()).toEqual([1, 0])
+    givesReports = false
+    expect((await asked())[0]).toBeGreaterThan(1)
+  })
+})
+
 describe('an archive that cannot give some instances by C-GET (B000)', () => {
   it('is asked for just these by C-MOVE, and by C-GET first the next time', async () => {
     const port = await freePort()
