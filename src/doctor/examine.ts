@@ -8,7 +8,7 @@ import { move } from './move.ts'
 import { Probe, type ProbeOptions } from './probe.ts'
 import { associate, echo, reach } from './reach.ts'
 import { worst, type ArchiveReport, type Finding, type Level } from './report.ts'
-import { charset, findSample } from './sample.ts'
+import { charset, findSample, relational } from './sample.ts'
 import { storable, storeOne } from './store.ts'
 
 /**
@@ -33,6 +33,7 @@ export async function examine(options: ProbeOptions): Promise<ArchiveReport> {
     await echo(probe)
     const sample = await findSample(probe)
     if (!probe.findings.some(({ level, code }) => level === 'problem' && code.startsWith('FIND'))) await charset(probe)
+    if (sample && !has(probe, 'RELATIONAL_GRANTED')) await relational(probe, sample)
     if (sample) addFetching(probe, await get(probe, sample), await move(probe, sample))
     else probe.add(fetchNotTried())
     await storable(probe)
@@ -49,6 +50,10 @@ export async function examine(options: ProbeOptions): Promise<ArchiveReport> {
     milliseconds: Math.round(performance.now() - start),
     findings: findings.map(rounded),
   }
+}
+
+function has({ findings }: Probe, code: string): boolean {
+  return findings.some((one) => one.code === code)
 }
 
 /** Times to a tenth of a millisecond. */

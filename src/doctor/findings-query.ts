@@ -91,6 +91,22 @@ export function options({ asked, answered, relational, fuzzy }: Granted): Findin
   ]
 }
 
+/** Found without having been granted; `isAssumed`: the configuration counts on it. */
+export function relationalAnswered(isAssumed: boolean): Finding {
+  const text = 'Relational queries are answered all the same.'
+  const how = isAssumed
+    ? ''
+    : ' archives[].search.relational: assume makes searches over all series or instances one query.'
+  return { level: isAssumed ? 'ok' : 'note', code: 'RELATIONAL_ANSWERED', text: text + how }
+}
+
+export function relationalNotAnswered(isAssumed: boolean): Finding | undefined {
+  if (!isAssumed) return undefined
+  const text =
+    'Relational queries are not answered, though archives[].search.relational is assume: searches over all series or instances find nothing. Take negotiate.'
+  return { level: 'problem', code: 'RELATIONAL_NOT_ANSWERED', text }
+}
+
 export function charsetTaken(): Finding {
   const text = 'A search key in ISO_IR 192 (UTF-8) is taken.'
   return { level: 'ok', code: 'CHARSET_TAKEN', text }

@@ -149,6 +149,46 @@ async function query(
   })
 }
 
+/**
+ * Whether a series and an instance are found without the UIDs above them where relational queries were not granted
+ * (PS3.4 C.4.1.2.2.2): some archives answer them all the same.
+ */
+export async function relational(probe: Probe, { series, instance }: Sample): Promise<void> {
+  const isAssumed = probe.config.search.relational === 'assume'
+  const parent = returnKey(Attribute.StudyInstanceUID, 'UI')
+  const named = (tag: number, uid: Uid): Key => ({ tag, vr: 'UI', values: [uid] })
+  const queries: readonly (readonly [Query, number, Uid])[] = [
+    [
+      { level: 'SERIES', keys: [parent, named(Attribute.SeriesInstanceUID, series)] },
+      Attribute.SeriesInstanceUID,
+      series,
+    ],
+    [
+      {
+        level: 'IMAGE',
+        keys: [named(Attribute.SOPInstanceUID, instance), parent, returnKey(Attribute.SeriesInstanceUID, 'UI')],
+      },
+      Attribute.SOPInstanceUID,
+      instance,
+    ],
+  ]
+  await probe.step(
+    'relational C-FIND',
+    async (signal) => {
+      for (const [wanted, tag, uid] of queries) {
+        const { matches } = await query(probe, wanted, signal)
+        const isFound = matches.some((match) => match.string(tag) === uid && match.string(Attribute.StudyInstanceUID))
+        if (!isFound) {
+          probe.add(findings.relationalNotAnswered(isAssumed))
+          return
+        }
+      }
+      probe.add(findings.relationalAnswered(isAssumed))
+    },
+    () => findings.relationalNotAnswered(isAssumed),
+  )
+}
+
 /** Whether a key in UTF-8 is taken: a name that nobody has. */
 export async function charset(probe: Probe): Promise<void> {
   const name: Key = { tag: Attribute.PatientName, vr: 'PN', values: ['Dimsegäte^Łukasz^東'] }

@@ -202,6 +202,38 @@ describe('searches', () => {
     expect(result.codes).toContain('MOVE_OK')
   })
 
+  test('relational queries that are answered without having been granted are told', async () => {
+    const slices = listing([{ number: 1 }, { number: 2 }])
+    await using answers = await ScriptedArchive.start({ find: slices })
+    const port = await freePort()
+    const told = await examined(answers.address, {}, { dimse: { port }, stepTimeout: 300 })
+    expect(told.finding('RELATIONAL_ANSWERED')).toMatchObject({
+      level: 'note',
+      text: expect.stringContaining('archives[].search.relational: assume') as string,
+    })
+    const assumed = await examined(
+      answers.address,
+      { search: { relational: 'assume' } },
+      { dimse: { port }, stepTimeout: 300 },
+    )
+    expect(assumed.finding('RELATIONAL_ANSWERED').level).toBe('ok')
+    const nothing = listing([])
+    await using refuses = await ScriptedArchive.start({
+      find(association, message) {
+        const isNarrow = message.identifier.string(0x00080052) === 'STUDY' || message.identifier.string(0x0020000d)
+        return (isNarrow ? slices : nothing)(association, message)
+      },
+    })
+    const without = await examined(refuses.address, {}, { dimse: { port }, stepTimeout: 300 })
+    expect(without.codes.filter((code) => code.startsWith('RELATIONAL'))).toEqual(['RELATIONAL_NOT_GRANTED'])
+    const wrong = await examined(
+      refuses.address,
+      { search: { relational: 'assume' } },
+      { dimse: { port }, stepTimeout: 300 },
+    )
+    expect(wrong.finding('RELATIONAL_NOT_ANSWERED').level).toBe('problem')
+  })
+
   test('C-FIND that is refused does not stop what needs no search', async () => {
     const port = await freePort()
     await using archive = await demo(port, { faults: { findStatus: 0xa700 } })
