@@ -182,7 +182,7 @@ function searchProbes(path: string, query: string, broad: string | undefined): R
     413: broad === undefined ? { unprovoked: endless } : (service) => service.get(`/aets/NARROW${broad}`),
     501: ask('/aets/BARE'),
     502: ask('/aets/DOWN'),
-    503: ask('', '', { faults: { findStatus: 0xa700 } }),
+    503: ask('', `${and}PatientID=1`, { faults: { findStatus: 0xa700 } }),
     504: ask('/aets/SILENT'),
   }
 }

@@ -63,7 +63,8 @@ export async function searchResource(c: HttpContext, resource: SearchResource): 
   const isXml = type === 'application/dicom+xml'
   const body = isXml ? inXml(results, request, base, boundary) : inJson(results, request, base)
   const { done, stream } = await primed(body, HOLD_BYTES, HOLD_MS).catch((error: unknown) => {
-    throw isFaultOfRequest(error, request) ? notUnderstood(error) : error
+    if (isFaultOfRequest(error, request)) throw notUnderstood(error)
+    throw isTooBroad(error, request) ? narrowIt(error) : error
   })
   end.statusIsOut()
   const warnings = [...unsupported(params, options), ...page.warnings(done), ...end.warnings(page)].map(
@@ -84,6 +85,21 @@ function isFaultOfRequest(error: unknown, { match, include }: SearchRequest): er
   if (!(error instanceof StatusError) || error.status !== Status.identifierDoesNotMatchSopClass) return false
   const named = new Set([...match.map((key) => key.tag), ...include].map(formatTag))
   return error.offendingElement.some((t) => named.has(t))
+}
+
+/** The archive lists nothing of so much: out of resources (A7xx), or ended by its limit (FE00), where nothing narrows it. */
+function isTooBroad(error: unknown, { study, match }: SearchRequest): error is StatusError {
+  if (!(error instanceof StatusError)) return false
+  const isLimit = error.status === Status.cancel || error.status >>> 8 === 0xa7
+  const isNarrowed =
+    study !== undefined || match.some(({ values }) => values.some((value) => !/^\**$/.test(String(value))))
+  return isLimit && !isNarrowed
+}
+
+function narrowIt(cause: StatusError): RequestError {
+  const detail =
+    'The archive does not answer a search that nothing narrows. Add a PatientID, a StudyDate or another attribute.'
+  return new RequestError(413, 'SEARCH_TOO_BROAD', detail, {}, { cause })
 }
 
 function notUnderstood(cause: StatusError): RequestError {

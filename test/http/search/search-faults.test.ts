@@ -70,6 +70,19 @@ function finalResponse(messageId: number, contextId: number, status: number, off
 }
 
 describe('a C-FIND that fails is never an empty list', () => {
+  it.each([0xa700, 0xa701, 0xfe00])(
+    'status %i of a search that nothing narrows is a 413 that says so',
+    async (status) => {
+      const setup = await started({ archive: { faults: { findStatus: status } } })
+      const dicom = { status: status.toString(16).toUpperCase().padStart(4, '0') }
+      for (const query of ['', '?limit=5', '?PatientName=*', '?includefield=all']) {
+        const answer = await get(`${setup.url}/studies${query}`)
+        expect(answer).toMatchObject({ status: 413, body: { code: 'SEARCH_TOO_BROAD', dicom } })
+      }
+      expect((await get(`${setup.url}/studies?StudyDate=20260101`)).body).toMatchObject({ code: 'DIMSE_STATUS' })
+    },
+  )
+
   it.each([
     [0xa700, 503],
     [0xa900, 502],
@@ -88,7 +101,7 @@ describe('a C-FIND that fails is never an empty list', () => {
     [0x9999, 502],
   ])('status %i is HTTP %i (dimse.md 8)', async (status, http) => {
     const setup = await started({ archive: { faults: { findStatus: status } } })
-    const answer = await get(`${setup.url}/studies`)
+    const answer = await get(`${setup.url}/studies?PatientID=1`)
     expect(answer).toMatchObject({
       status: http,
       type: 'application/problem+json',
