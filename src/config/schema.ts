@@ -21,11 +21,15 @@ import {
   optionalDuration,
   origin,
   scope,
+  uid,
   urlPath,
   webAddress,
 } from './values.ts'
 
 // The one description of the configuration: types, faults, environment names and docs/config.schema.json come from it.
+
+/** Transfer syntaxes of an archive's own: each takes a presentation context for each class. */
+const MAX_OWN_SYNTAXES = 8
 
 /** Marks an issue between keys, whose message is a whole sentence and not what is expected of one value. */
 export const conflict = 'conflict'
@@ -173,6 +177,11 @@ const quirks = z.strictObject({
     .describe('Role selection offered for storage classes in C-GET: SCP only, or SCU and SCP'),
   singleUidLists: bool.optional().describe('The archive cannot match lists of UIDs'),
   wrongCounts: bool.optional().describe('Numbers of instances that the archive tells are not to be believed'),
+  transferSyntaxes: z
+    .array(uid, { error: 'a list of UIDs' })
+    .max(MAX_OWN_SYNTAXES, { error: `at most ${MAX_OWN_SYNTAXES}` })
+    .optional()
+    .describe('Private transfer syntaxes that the archive stores instances in: to be offered in C-GET'),
   uppercaseNames: bool.optional().describe('The archive matches person names in capitals only'),
   looseMatching: bool.optional().describe('Matches of the archive that do not fit the keys are wanted: show them'),
   noExtendedNegotiation: bool.optional().describe('The archive drops associations that offer extended negotiation'),

@@ -1,6 +1,7 @@
 import { isIP } from 'node:net'
 import { z } from 'zod'
 import { normaliseTerms } from '../dicom/charset-terms.ts'
+import { isUid } from '../dicom/uids.ts'
 import { byteSizePattern, durationPattern, parseBytes, parseDuration } from './units.ts'
 
 // The kinds of value there are. An `error` text says what is expected, and is read after that word:
@@ -58,6 +59,8 @@ export const characterSet = text(
   'defined terms of Specific Character Set, such as ISO_IR 192, or several joined by a backslash',
   (value) => definedTerms(value) !== '',
 ).transform(definedTerms)
+
+export const uid = text('a UID: digits and dots, at most 64', isUid)
 
 export const filled = text('text that is not empty', (value) => value.trim() !== '')
 

@@ -70,6 +70,7 @@ export class Archive implements AsyncDisposable {
       find: (query, call) => this.find(query, call),
       contexts: this.#contexts,
       roles: config.quirks.getRoles ?? 'scp',
+      ownSyntaxes: config.quirks.transferSyntaxes ?? [],
       singleUidLists: config.quirks.singleUidLists === true,
       wrongCounts: config.quirks.wrongCounts === true,
       habits: this.#habits,

@@ -71,15 +71,20 @@ export const moveProposal: Proposal = { contexts: numbered([[SopClass.studyRootM
 /** Of the contexts, how many known classes may take where room is kept for others. */
 const KNOWN_SHARE = 2 / 3
 
-/** What objects may be stored in besides, the likeliest first. */
+/** What objects may be stored in besides the native syntaxes, the likeliest first. */
 const STORED: readonly Uid[] = [...encapsulatedSyntaxes.map(({ uid }) => uid), DEFLATED_EXPLICIT_VR_LITTLE_ENDIAN.uid]
 
-/** The syntaxes of stored objects in runs of which each fits beside one class into `maxContexts`. */
-export function syntaxRuns(maxContexts: number): (readonly Uid[])[] {
+/** The same at an archive that has syntaxes of its own. */
+export function storedSyntaxes(own: readonly Uid[]): readonly Uid[] {
+  return own.length === 0 ? STORED : [...new Set([...own, ...STORED])]
+}
+
+/** Syntaxes of stored objects in runs of which each fits beside one class into `maxContexts`. */
+export function syntaxRuns(stored: readonly Uid[], maxContexts: number): (readonly Uid[])[] {
   // The service and the class itself, in native syntaxes, take a context each.
   const size = Math.max(1, maxContexts - 2)
   const runs: (readonly Uid[])[] = []
-  for (let at = 0; at < STORED.length; at += size) runs.push(STORED.slice(at, at + size))
+  for (let at = 0; at < stored.length; at += size) runs.push(stored.slice(at, at + size))
   return runs
 }
 

@@ -56,10 +56,12 @@ function mayBeStorage(abstractSyntax: Uid): boolean {
 
 /**
  * As stored first, since an archive offers that beside a native syntax. It is never asked to decompress: it may keep the
- * association for a move of somebody who wants the instance as stored. Deflated is taken where nothing else is offered.
+ * association for a move of somebody who wants the instance as stored. Deflated is taken where nothing else is offered, and
+ * a syntax that nobody here knows where there is not even that: it is passed on as it is.
  */
 function choose(offered: readonly Uid[]): Uid | undefined {
-  const usable = offered.filter((uid) => isKnownTransferSyntax(uid))
+  const known = offered.filter((uid) => isKnownTransferSyntax(uid))
+  const usable = known.length > 0 ? known : offered
   const inflated = usable.filter((uid) => !transferSyntax(uid).deflated)
   return inflated.find((uid) => !isNative(transferSyntax(uid))) ?? inflated[0] ?? usable[0]
 }

@@ -1,7 +1,7 @@
 import type { Uid } from '../../dicom/uids.ts'
 import type { Selection } from '../../instance/uids.ts'
 import { statusClass } from '../../dimse/status.ts'
-import { syntaxRuns } from '../contexts.ts'
+import { storedSyntaxes, syntaxRuns } from '../contexts.ts'
 import type { Instance } from '../instance.ts'
 import { climb } from './climb.ts'
 import { attemptGet, isComplete, type GetEnd, type Offer } from './get-attempt.ts'
@@ -110,7 +110,8 @@ class BatchClimb {
   }
 
   #runsOf({ syntaxes }: GetRung): readonly (readonly Uid[] | undefined)[] {
-    return syntaxes === 'stored, in runs' ? syntaxRuns(this.#retrieval.source.contexts.size) : [undefined]
+    const { contexts, ownSyntaxes } = this.#retrieval.source
+    return syntaxes === 'stored, in runs' ? syntaxRuns(storedSyntaxes(ownSyntaxes), contexts.size) : [undefined]
   }
 
   #groupsOf({ asks, classes }: GetRung): Group[] {

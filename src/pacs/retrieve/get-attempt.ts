@@ -9,7 +9,7 @@ import { Scu, type RetrieveEnd, type SubOperation } from '../../dimse/scu.ts'
 import { Status, statusClass } from '../../dimse/status.ts'
 import { ProtocolError } from '../../network/errors.ts'
 import type { AcceptedContext } from '../../network/negotiation.ts'
-import { contextOf, getProposal, type GetPlan } from '../contexts.ts'
+import { contextOf, getProposal, storedSyntaxes, type GetPlan } from '../contexts.ts'
 import { Arrival, FROM_ARCHIVE, HeadTooLargeError } from '../../instance/arrival.ts'
 import { belongsTo } from '../identify.ts'
 import { arriving, type Instance } from '../instance.ts'
@@ -43,8 +43,9 @@ export interface GetEnd extends RetrieveEnd {
  * @throws NotSupportedByArchiveError, and whatever ends an association
  */
 export async function* attemptGet(retrieval: Retrieval, ask: Ask, offer: Offer): AsyncGenerator<Instance, GetEnd> {
-  const { pool, contexts, roles } = retrieval.source
-  const propose = (maxContexts: number): Proposal => getProposal({ ...offer, maxContexts, roles })
+  const { pool, contexts, roles, ownSyntaxes } = retrieval.source
+  const plan = { syntaxes: storedSyntaxes(ownSyntaxes), ...offer, roles }
+  const propose = (maxContexts: number): Proposal => getProposal({ ...plan, maxContexts })
   const take = (fresh: boolean): Promise<Lease> => {
     const open = (proposal: Proposal): Promise<Lease> => pool.lease(proposal, retrieval.call, { fresh })
     return contexts.open(propose, open, retrieval.call)

@@ -1,4 +1,5 @@
 import type { Selection } from '../../instance/uids.ts'
+import type { Uid } from '../../dicom/uids.ts'
 import type { Dataset } from '../../dicom/dataset.ts'
 import type { Call } from '../call.ts'
 import type { ContextLimit } from '../pool/context-limit.ts'
@@ -19,6 +20,8 @@ export interface RetrieveSource {
   find(query: Query, call: Call): AsyncIterable<Dataset>
   readonly contexts: ContextLimit
   readonly roles: 'scp' | 'both'
+  /** Transfer syntaxes that the archive stores instances in beside those of the standard. */
+  readonly ownSyntaxes: readonly Uid[]
   /** The archive cannot match lists of UIDs. */
   readonly singleUidLists: boolean
   /** Numbers of instances that the archive tells are not to be believed. */

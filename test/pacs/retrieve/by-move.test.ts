@@ -303,6 +303,22 @@ describe('an archive that knows one syntax alone', () => {
     expect(await fetched(archive, { study: S })).toEqual(stored([file], [I]))
   })
 
+  it.each(['get', 'move'])('of its own, gives what it has by C-%s', async (retrieve) => {
+    const own = '1.2.826.0.1.3680043.10.1561.77'
+    const faults = { acceptsSyntax: (uid: string) => uid === own || uid === as.implicit }
+    const bytes = Buffer.concat([part10Header(CT, I, transferSyntax(own)), data])
+    const { archive } = await started([bytes], { settings: { retrieve, quirks: { transferSyntaxes: [own] } }, faults })
+    for await (const one of archive.retrieve({ study: S }, true, call)) {
+      expect([one.sopInstance, one.syntax.uid, one.received.uid]).toEqual([I, own, own])
+      expect((await collect(one.body)).equals(data)).toBe(true)
+    }
+    expect(await fetched(archive, { study: S })).toHaveLength(1)
+    if (retrieve === 'get') {
+      const { archive: unnamed } = await started([bytes], { settings: { retrieve }, faults })
+      await expect(fetched(unnamed, { study: S })).rejects.toThrow()
+    }
+  })
+
   it.each(['get', 'move'])('deflated, gives what it has by C-%s', async (retrieve) => {
     const header = part10Header(CT, I, transferSyntax(as.deflated))
     const faults = { acceptsSyntax: (uid: string) => uid === as.deflated || uid === as.implicit }

@@ -2,6 +2,7 @@ import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
 import { parseConfig } from '../../../src/config/config.ts'
 import { Archive } from '../../../src/pacs/archive.ts'
+import type { Selection } from '../../../src/instance/uids.ts'
 import { MoveDestination } from '../../../src/pacs/delivery/move-destination.ts'
 import { collect } from '../../support/byte-stream.ts'
 import { HabitualArchive, type ArchiveHabits } from '../../support/habitual-archive.ts'
@@ -56,7 +57,7 @@ async function start(habits: ArchiveHabits, retrieve: Way, settings: object = {}
 /** What a retrieve of the study gives, and how it ends. */
 async function retrieve(
   { archive }: Fixture,
-  selection = { study: STUDY },
+  selection: Selection = { study: STUDY },
 ): Promise<{ uids: string[]; error: unknown }> {
   const uids: string[] = []
   try {
@@ -250,28 +251,44 @@ const habits: fc.Arbitrary<ArchiveHabits & { total: number }> = fc
     ...(sends && { sends }),
   })) as fc.Arbitrary<ArchiveHabits & { total: number }>
 
+/** What is asked for: the study, its first series, or its first instance. */
+const selections: fc.Arbitrary<Selection> = fc.constantFrom(
+  { study: STUDY },
+  { study: STUDY },
+  { study: STUDY, series: SERIES },
+  { study: STUDY, series: SERIES, instance: sliceUid(1) },
+)
+
 describe('whatever an archive does', () => {
   it.each(['get', 'move', 'auto'] as const)(
     'no retrieve (%s) ends well that lacks what was named or counted, and none fails that could be whole',
     { timeout: 120_000 },
     async (way) => {
       await fc.assert(
-        fc.asyncProperty(habits, async (habit) => {
+        fc.asyncProperty(habits, selections, async (habit, selection) => {
           // Far longer than it takes to deliver, on a busy machine too.
           await using fixture = await start(habit, way, { timeouts: { move: '500ms' } }, 300)
-          const { uids, error } = await retrieve(fixture)
+          const { uids, error } = await retrieve(fixture, selection)
           const { named, numbered } = fixture.habitual
+          const { series, instance } = selection
+          const wanted = habit.holds.filter(
+            (shape) => (series ?? shape.series) === shape.series && (instance ?? uidOf(shape)) === uidOf(shape),
+          )
+          const isWanted = (uid: string): boolean => wanted.some((shape) => uidOf(shape) === uid)
           expect(new Set(uids).size).toBe(uids.length)
+          expect(uids.filter((uid) => !isWanted(uid))).toEqual([])
           if (error === undefined) {
-            expect([...named].filter((uid) => !uids.includes(uid))).toEqual([])
-            expect(uids.length).toBeGreaterThanOrEqual(numbered)
+            expect([...named].filter((uid) => isWanted(uid) && !uids.includes(uid))).toEqual([])
+            if (series === undefined) expect(uids.length).toBeGreaterThanOrEqual(numbered)
             expect(uids.length).toBeGreaterThan(0)
           }
-          const canBeWhole = habit.keeps!.every((index) => index >= habit.total)
-          const isListed = habit.listsAtMost === Infinity || habit.sends === undefined
-          if (canBeWhole && isListed) expect({ uids, error }).toEqual({ uids: all(habit.holds), error: undefined })
+          const canBeWhole = wanted.length > 0 && habit.keeps!.every((index) => index >= habit.total)
+          // An instance that it says it does not have is not asked for.
+          const isDenied = instance !== undefined && habit.listsAtMost === 0
+          const isListed = !isDenied && (habit.listsAtMost === Infinity || habit.sends === undefined)
+          if (canBeWhole && isListed) expect({ uids, error }).toEqual({ uids: all(wanted), error: undefined })
         }),
-        { numRuns: 60 },
+        { numRuns: 80 },
       )
     },
   )
