@@ -50,6 +50,8 @@ export function startTelemetry(
   }
 }
 
+const PARTIAL_CONTENT = 206
+
 /** Routes that probes and scrapers ask continually: logged at debug unless they fail. */
 const operational = new Set(['/livez', '/readyz', '/metrics'])
 
@@ -76,7 +78,9 @@ function logRequests(log: Logger, registry: Registry): () => void {
     const { method, route, archive, status, milliseconds, cut, error } = message as RequestEvent
     duration.observe({ method, route, status }, milliseconds / 1000)
     if (cut) cuts.inc({ route })
-    const level = status >= 500 || (cut && codeOf(error) !== 'CLIENT_GONE' && error !== undefined) ? 'error' : 'info'
+    const isFailure = status >= 500 || (cut && codeOf(error) !== 'CLIENT_GONE' && error !== undefined)
+    // What an archive has damaged, or does not give, is its administrator's business.
+    const level = isFailure ? 'error' : status === PARTIAL_CONTENT && error !== undefined ? 'warn' : 'info'
     const fields = {
       method,
       route,

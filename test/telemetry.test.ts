@@ -102,6 +102,14 @@ describe('the log', () => {
     expect(line).not.toContain('CANARY')
   })
 
+  it('is a warning where some of what was asked for is damaged, or did not come', () => {
+    const error = Object.assign(new Error('CANARY'), { code: 'DAMAGED_INSTANCE' })
+    const [partial] = logged('json', { status: 206, error })
+    expect(JSON.parse(partial!)).toMatchObject({ level: 40, error: { code: 'DAMAGED_INSTANCE' } })
+    const [range] = logged('json', { status: 206 })
+    expect(JSON.parse(range!)).toMatchObject({ level: 30 })
+  })
+
   it('takes a client that leaves for no error of ours', () => {
     const [line] = logged('json', { cut: true, error: Object.assign(new Error('x'), { code: 'CLIENT_GONE' }) })
     expect(JSON.parse(line!)).toMatchObject({ level: 30, cut: true })
