@@ -278,3 +278,39 @@ describe('frames of a damaged instance', () => {
     },
   )
 })
+
+describe('pictures of a study with a damaged instance', () => {
+  function picture(number: number): Buffer {
+    const dataset = sliceDataset({ number, size: 64 })
+      .set(Attribute.SamplesPerPixel, 1)
+      .set(Attribute.PhotometricInterpretation, 'MONOCHROME2')
+      .set(Attribute.BitsStored, 8)
+      .set(Attribute.HighBit, 7)
+      .set(Attribute.PixelRepresentation, 0)
+    return Buffer.from(encodeDataset(dataset, EXPLICIT_VR_LITTLE_ENDIAN))
+  }
+  const bytes: Bytes = (number) => (number === 2 ? picture(2).subarray(0, -10) : picture(number))
+
+  it('are those of the others', async () => {
+    const { url } = await holding(3, bytes)
+    const { status, headers, body } = await get(
+      `${url}/studies/${STUDY}/rendered`,
+      'multipart/related; type="image/png"',
+    )
+    expect([status, readParts(headers.get('content-type')!, body).length]).toEqual([206, 2])
+    expect(headers.get('warning')).toContain('An instance came damaged')
+  })
+
+  it('of itself are an error, by every service', async () => {
+    const { url } = await holding(3, bytes)
+    const uri = `${url}/wado?requestType=WADO&studyUID=${STUDY}&seriesUID=${SERIES}&objectUID=${sliceUid(2)}`
+    for (const target of [
+      `${url}${INSTANCE}/rendered`,
+      `${url}${INSTANCE}/thumbnail`,
+      uri,
+      `${uri}&contentType=application/dicom`,
+    ]) {
+      expect((await get(target)).status).toBe(502)
+    }
+  })
+})
