@@ -180,11 +180,12 @@ export function beginsBitstream(fragment: Uint8Array, { signatures }: TransferSy
 export const TAIL_BYTES = 3
 /** EOI of JPEG and JPEG-LS, EOC of JPEG 2000: they have the same code. */
 const END_MARKER = 0xffd9
+const END_MARKED = ['image/jpeg', 'image/jls', 'image/jp2', 'image/jpx', 'image/jphc']
 
 /** Whether a fragment ends a frame's bitstream, by its last TAIL_BYTES as one number. */
-export function endsBitstream(tail: number, { signatures, fragmentIsFrame }: TransferSyntax): boolean {
+export function endsBitstream(tail: number, { media, fragmentIsFrame }: TransferSyntax): boolean {
   if (fragmentIsFrame) return true
-  if (signatures.length === 0) return false
+  if (!END_MARKED.includes(media)) return false
   return (tail & 0xffff) === END_MARKER || tail === END_MARKER << 8
 }
 

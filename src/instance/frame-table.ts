@@ -263,7 +263,8 @@ export class FrameTable {
     }
     const isEach = this.#syntax.fragmentIsFrame || starts.length === filled.length
     const number = isEach && filled.length <= this.#frames ? filled[frame - 1] : undefined
-    if (number === undefined || (frame === filled.length && !this.#endsBitstream)) return undefined
+    // Behind a fragment without bytes it depends on those to come whether that is a frame.
+    if (number !== frame - 1 || (frame === filled.length && !this.#endsBitstream)) return undefined
     return this.#slice(number, filled[frame])
   }
 

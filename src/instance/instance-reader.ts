@@ -89,7 +89,8 @@ export class InstanceReader {
       try {
         this.#read()
       } catch (error) {
-        this.cut(error as Error)
+        if (!isFault(error)) throw error
+        this.cut(error)
         if (this.#strict) throw error
       }
     }
@@ -118,9 +119,13 @@ export class InstanceReader {
   }
 
   #failed(error: unknown): void {
-    if (!(error instanceof MalformedDataSetError) && !(error instanceof CorruptFragmentsError)) throw error
+    if (!isFault(error)) throw error
     // What passes as it is may make sense to others.
     this.#indexer.cut(error, this.#writer && this.#givenBytes)
     if (this.#strict) throw error
   }
+}
+
+function isFault(error: unknown): error is Error {
+  return error instanceof MalformedDataSetError || error instanceof CorruptFragmentsError
 }

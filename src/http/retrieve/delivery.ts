@@ -121,7 +121,7 @@ export class Delivery {
     const key = instance instanceof CachedInstance ? `${instance.series} ${instance.sopInstance}` : ''
     // It has come once more, and may be whole now.
     this.#damaged.delete(key)
-    if (this.#foreseen?.damaged.has(key) === true) {
+    if (this.#foreseen && (this.#foreseen.damaged.get(key) ?? 0) > performance.now()) {
       this.#damaged.set(key, this.#foreseen.reason)
       return
     }
@@ -129,7 +129,12 @@ export class Delivery {
     try {
       for await (const { headers, body } of partsOf(instance)) {
         const { stream, done } = await primed(body, PART_HOLD_BYTES)
-        yield { headers, body: done ? stream : this.#watched(stream, key) }
+        try {
+          yield { headers, body: done ? stream : this.#watched(stream, key) }
+        } finally {
+          // The client may have gone before anything of it was taken.
+          await stream[Symbol.asyncIterator]().return?.()
+        }
         this.#given++
       }
       serve(instance)
@@ -208,7 +213,7 @@ function isDamage(error: unknown, instance: unknown): error is Error {
 /** By what is asked for, and the form it is wanted in. A digest: both may be long. */
 function keyOf({ req }: HttpContext): string {
   return createHash('sha256')
-    .update(`${req.path}\n${req.header('accept') ?? ''}`)
+    .update(`${req.url}\n${req.header('accept') ?? ''}`)
     .digest('base64')
 }
 

@@ -9,8 +9,11 @@ const MAX_LEFT_OUT = 1_000
 /** What an answer lacked. */
 export interface Shortfall {
   readonly reason: Error
-  /** Instances that were damaged behind what is held back: they are left out, each by a key of its own. */
-  readonly damaged: ReadonlySet<string>
+  /**
+   * Instances that were damaged behind what is held back, each by a key of its own: until when they are left out, on the
+   * clock of performance.now. Then they are tried again.
+   */
+  readonly damaged: ReadonlyMap<string, number>
 }
 
 /**
@@ -27,8 +30,9 @@ export class Shortfalls {
 
   /** `damaged`: one instance that is to be left out. */
   note(key: string, reason: Error, damaged?: string): void {
-    const before = this.of(key)?.damaged ?? new Set()
-    const all = damaged === undefined || before.size >= MAX_LEFT_OUT ? before : new Set([...before, damaged])
+    const now = performance.now()
+    const all = new Map([...(this.of(key)?.damaged ?? [])].filter(([, until]) => until > now))
+    if (damaged !== undefined && all.size < MAX_LEFT_OUT) all.set(damaged, now + SHORTFALL_TTL_MS)
     this.#known.set(key, { reason, damaged: all })
   }
 

@@ -38,12 +38,12 @@ function isAmong(address: string | undefined, addresses: BlockList): boolean {
 }
 
 /** What is taken from an archive: verification always, storage where something is expected of it. */
-export function admit({ storage }: { readonly storage: boolean }): AcceptorPolicy {
+export function admit({ storage, own }: { readonly storage: boolean; readonly own: readonly Uid[] }): AcceptorPolicy {
   return {
     choose: (abstractSyntax, offered) => {
       const isServed = abstractSyntax === SopClass.verification || (storage && mayBeStorage(abstractSyntax))
       if (!isServed) return 'abstract'
-      return choose(offered) ?? 'transfer'
+      return choose(offered, own) ?? 'transfer'
     },
     roles: () => undefined,
   }
@@ -56,12 +56,11 @@ function mayBeStorage(abstractSyntax: Uid): boolean {
 
 /**
  * As stored first, since an archive offers that beside a native syntax. It is never asked to decompress: it may keep the
- * association for a move of somebody who wants the instance as stored. Deflated is taken where nothing else is offered, and
- * a syntax that nobody here knows where there is not even that: it is passed on as it is.
+ * association for a move of somebody who wants the instance as stored. Deflated is taken where nothing else is offered. `own`:
+ * syntaxes of the archive that are passed on as they are.
  */
-function choose(offered: readonly Uid[]): Uid | undefined {
-  const known = offered.filter((uid) => isKnownTransferSyntax(uid))
-  const usable = known.length > 0 ? known : offered
+function choose(offered: readonly Uid[], own: readonly Uid[]): Uid | undefined {
+  const usable = offered.filter((uid) => isKnownTransferSyntax(uid) || own.includes(uid))
   const inflated = usable.filter((uid) => !transferSyntax(uid).deflated)
   return inflated.find((uid) => !isNative(transferSyntax(uid))) ?? inflated[0] ?? usable[0]
 }

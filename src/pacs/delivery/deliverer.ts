@@ -1,5 +1,6 @@
 import { BlockList, isIPv6 } from 'node:net'
 import type { ArchiveConfig } from '../../config/config.ts'
+import type { Uid } from '../../dicom/uids.ts'
 
 /** How an archive calls us. */
 export interface Deliverer {
@@ -11,10 +12,12 @@ export interface Deliverer {
   readonly addresses: BlockList | undefined
   /** Milliseconds it may be silent within an instance. */
   readonly timeout: number
+  /** Transfer syntaxes that it stores instances in beside those of the standard. */
+  readonly ownSyntaxes: readonly Uid[]
 }
 
 /** How an archive of the configuration calls us. */
-export function delivererOf({ aeTitle, delivery, timeouts }: ArchiveConfig): Deliverer {
+export function delivererOf({ aeTitle, delivery, timeouts, quirks }: ArchiveConfig): Deliverer {
   const { aeTitles, addresses } = delivery
   const blocks = new BlockList()
   for (const block of addresses) {
@@ -23,5 +26,11 @@ export function delivererOf({ aeTitle, delivery, timeouts }: ArchiveConfig): Del
     if (prefix === undefined) blocks.addAddress(address!, family)
     else blocks.addSubnet(address!, Number(prefix), family)
   }
-  return { aeTitle, aeTitles, addresses: addresses.length > 0 ? blocks : undefined, timeout: timeouts.response }
+  return {
+    aeTitle,
+    aeTitles,
+    addresses: addresses.length > 0 ? blocks : undefined,
+    timeout: timeouts.response,
+    ownSyntaxes: quirks.transferSyntaxes ?? [],
+  }
 }

@@ -184,7 +184,8 @@ export class MoveDestination implements AsyncDisposable {
       return CALLING_AE_TITLE_NOT_RECOGNIZED
     }
     if (this.#associations.size >= MAX_STORAGE_ASSOCIATIONS) return LOCAL_LIMIT_EXCEEDED
-    return admit({ storage: this.#movesOf(archives).length > 0 })
+    const own = archives.flatMap(({ ownSyntaxes }) => ownSyntaxes)
+    return admit({ storage: this.#movesOf(archives).length > 0, own })
   }
 
   #movesOf(archives: readonly Deliverer[]): ExpectedMove[] {

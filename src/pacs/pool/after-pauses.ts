@@ -17,8 +17,13 @@ export async function afterPauses<T>(
     } catch (error) {
       if (!(error instanceof AssociationRejectedError) || !error.transient) throw error
     }
-    // Its own error on abort is not the signal's reason.
-    await delay(pause, undefined, { signal }).catch(() => signal.throwIfAborted())
+    await paused(pause, signal)
   }
   return attempt()
+}
+
+/** @throws the signal's reason */
+export async function paused(milliseconds: number, signal: AbortSignal): Promise<void> {
+  // Its own error on abort is not the signal's reason.
+  await delay(milliseconds, undefined, { signal }).catch(() => signal.throwIfAborted())
 }

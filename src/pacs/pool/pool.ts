@@ -1,7 +1,4 @@
-import { setTimeout as delay } from 'node:timers/promises'
-import { Notifier } from '../../dicom/notifier.ts'
 import type { Association } from '../../network/association.ts'
-import { LRUCache } from 'lru-cache'
 import { AssociationRejectedError } from '../../network/errors.ts'
 import { settlesWithin } from '../../network/settles-within.ts'
 import type { Call, Priority } from '../call.ts'
@@ -11,8 +8,8 @@ import type { Lease } from './lease.ts'
 import { GONE_MS, Opener, type Attempt, type Request } from './opener.ts'
 import type { PoolStats } from './pool-stats.ts'
 import { proposalKey, type Proposal } from './proposal.ts'
-import { Queue, type Waiter } from './queue.ts'
-import { isBarren, isRival } from './rivals.ts'
+import { MAX_WAITERS, Queue, type Waiter } from './queue.ts'
+import { Blocked, isBarren, RELEASE_TIMEOUT_MS, Rivals } from './rivals.ts'
 import { Holder, Slots, type Slot, type Standing, type StateOf } from './slot.ts'
 
 export interface PoolOptions {
@@ -25,8 +22,6 @@ export interface PoolOptions {
   readonly interactiveWait?: number
 }
 
-/** How long a peer may take to answer a release, in ms. */
-const RELEASE_TIMEOUT_MS = 3_000
 /** How long a limit of the archive's own, found by a rejection, is kept to, in ms. */
 export const CEILING_MS = 60_000
 /**
@@ -35,15 +30,10 @@ export const CEILING_MS = 60_000
  */
 export const INTERACTIVE_WAIT_MS = 10_000
 
-/** How long it is remembered that an archive accepts nothing of a proposal, whoever else is there, in ms. */
-const REFUSED_MS = 10 * 60_000
-const MAX_REFUSED = 100
-/** Pauses before an archive is asked again that takes what it is offered in one association at a time, in ms. */
-const RIVAL_PAUSES_MS = [0, 250, 750, 2_000]
-
 /** One call's way to an association. */
 interface Turn {
   readonly waiter: Waiter
+  readonly proposal: Proposal
   /** Milliseconds it may still wait. */
   left: number
   /** It was served before, and comes back to its place. */
@@ -59,10 +49,8 @@ export class AssociationPool {
   readonly #slots = new Slots()
   readonly #queue = new Queue<Slot>()
   readonly #opener: Opener
-  /** Keys of proposals of which the archive accepts nothing, alone neither. */
-  readonly #refused = new LRUCache<string, true>({ max: MAX_REFUSED, ttl: REFUSED_MS })
-  /** An association was given back, or is gone. */
-  readonly #ended = new Notifier()
+  readonly #rivals = new Rivals(this.#slots, (slot) => this.#retire(slot))
+  readonly #blocked = new Blocked((proposal) => this.#rivals.inUse(proposal).length > 0)
   #arrivals = 0
   #closed = false
   /** What the archive takes at once, found by a rejection. */
@@ -82,7 +70,7 @@ export class AssociationPool {
       leased: this.#slots.count('leased') + opening,
       opening,
       idle: this.#slots.count('idle'),
-      waiting: this.#queue.size,
+      waiting: this.#queue.size + this.#blocked.size,
       limit: this.#limit,
     }
   }
@@ -93,14 +81,25 @@ export class AssociationPool {
    * @throws PoolBusyError, PoolFullError, PoolClosedError, what Association.request throws, the signal's reason
    */
   async lease(proposal: Proposal, call: Call, { fresh = false } = {}): Promise<Lease> {
-    const turn = this.#turn({ key: proposalKey(proposal), fresh, wants: 'association', call })
+    const turn = this.#turn({ key: proposalKey(proposal), fresh, wants: 'association', call }, proposal)
     if (fresh) for (const slot of this.#slots.of('idle')) this.#retire(slot)
-    for (;;) {
-      const slot = await this.#served(turn)
-      if (slot.state.kind === 'leased') return this.#lease(slot, slot.state)
-      const lease = await this.#open(slot, proposal, turn)
-      if (lease) return lease
-      turn.isBack = true
+    let isTrying = false
+    try {
+      for (;;) {
+        const slot = await this.#served(turn)
+        if (slot.state.kind === 'leased') return this.#lease(slot, slot.state)
+        const opened = await this.#open(slot, proposal, turn)
+        if (typeof opened !== 'string') return opened
+        turn.isBack = true
+        if (opened === 'full') continue
+        const isBack = isTrying
+        if (isTrying) this.#blocked.tried()
+        isTrying = false
+        await this.#unblocked(turn, isBack)
+        isTrying = true
+      }
+    } finally {
+      if (isTrying) this.#blocked.tried()
     }
   }
 
@@ -109,7 +108,7 @@ export class AssociationPool {
    * @throws PoolBusyError, PoolFullError, PoolClosedError, the signal's reason
    */
   async reserve(call: Call): Promise<() => void> {
-    const slot = await this.#served(this.#turn({ key: '', fresh: true, wants: 'place', call }))
+    const slot = await this.#served(this.#turn({ key: '', fresh: true, wants: 'place', call }, { contexts: [] }))
     let isOver = false
     return () => {
       if (!isOver) this.#drop(slot)
@@ -121,6 +120,7 @@ export class AssociationPool {
   async close(): Promise<void> {
     this.#closed = true
     this.#queue.refuse(new PoolClosedError())
+    this.#blocked.refuse(new PoolClosedError())
     for (const slot of this.#slots.of('idle')) this.#retire(slot)
     await Promise.all(this.#slots.of('closing').map(({ state }) => state.gone))
   }
@@ -141,9 +141,9 @@ export class AssociationPool {
     return this.#slots.transferCount >= this.#limit
   }
 
-  #turn(waiter: Omit<Waiter, 'arrival'>): Turn {
+  #turn(waiter: Omit<Waiter, 'arrival'>, proposal: Proposal): Turn {
     const arrival = this.#arrivals++
-    return { waiter: { ...waiter, arrival }, left: this.#options.timeouts.queue, isBack: false }
+    return { waiter: { ...waiter, arrival }, proposal, left: this.#options.timeouts.queue, isBack: false }
   }
 
   /** A slot that is the caller's: leased from what was idle, opening, or reserved. */
@@ -243,15 +243,22 @@ export class AssociationPool {
     for (const { state } of this.#slots.of('leased')) if (!state.holder.isTransfer) state.holder.hurry()
   }
 
-  /** Undefined where the archive takes no more of us: one of those that are open will serve, when its turn is over. */
-  async #open(slot: Slot, proposal: Proposal, turn: Turn): Promise<Lease | undefined> {
+  /**
+   * 'full' where the archive takes no more of us: one of those that are open will serve, when its turn is over. 'blocked'
+   * where it takes nothing of this while another is in use.
+   */
+  async #open(slot: Slot, proposal: Proposal, turn: Turn): Promise<Lease | 'full' | 'blocked'> {
     const attempt: Attempt = {}
     const { holder } = slot.state as StateOf<'opening'>
     const { key, call } = turn.waiter
     const open = (): Promise<Association> => this.#opener.open(proposal, attempt, () => this.#slots.size === 1, call)
     try {
       const first = await open()
-      const association = isBarren(first) ? await this.#openAlone(first, open, turn) : first
+      const association = isBarren(first) ? await this.#rivals.cleared(first, open, { proposal, key, call }) : first
+      if (association === 'blocked') {
+        this.#close(slot, true, settlesWithin(attempt.connection!, GONE_MS))
+        return 'blocked'
+      }
       this.#publish('opened')
       const standing: Standing = { association, proposal, key }
       const state: StateOf<'leased'> = { kind: 'leased', holder, standing, reused: false }
@@ -265,41 +272,25 @@ export class AssociationPool {
       if (attempt.connection) this.#close(slot, false, settlesWithin(attempt.connection, GONE_MS))
       else this.#drop(slot)
       this.#publish('failed', error)
-      if (isFull) return undefined
+      if (isFull) return 'full'
       throw error
     }
   }
 
-  /**
-   * Some archives accept nothing while another association has what it takes: idle ones are released, those in use that
-   * have it are waited for, and it is asked again. What it then refuses it refuses for good.
-   */
-  async #openAlone(barren: Association, open: () => Promise<Association>, turn: Turn): Promise<Association> {
-    const { key, call } = turn.waiter
-    const { signal } = call
-    const isRivalTo = (slots: readonly (Slot & { state: StateOf<'leased' | 'idle'> })[]): boolean =>
-      slots.some(({ state }) => isRival(state.standing.association, barren))
-    const idle = this.#slots.of('idle')
-    const isStranger = !isRivalTo([...idle, ...this.#slots.of('leased')]) && this.#slots.count('opening') < 2
-    if (isStranger && (idle.length + this.#slots.count('closing') === 0 || this.#refused.has(key))) return barren
-    const until = performance.now() + turn.left
-    let association = barren
-    for (const pause of isStranger ? [0] : RIVAL_PAUSES_MS) {
-      await association.release(RELEASE_TIMEOUT_MS)
-      // It counts those that ended until it has looked.
-      if (pause > 0) await delay(pause, undefined, { signal })
-      using _ = this.#ended.following(signal)
-      while (isRivalTo(this.#slots.of('leased'))) {
-        if (!(await settlesWithin(this.#ended.changed, until - performance.now()))) throw this.#busy(0, 'bulk')
-        signal.throwIfAborted()
-      }
-      for (const slot of this.#slots.of('idle')) this.#retire(slot)
-      await Promise.all(this.#slots.of('closing').map(({ state }) => state.gone))
-      association = await open()
-      if (!isBarren(association)) return association
+  /** Waits, without a place, until no association in use is a rival. @throws as `lease` */
+  async #unblocked(turn: Turn, isBack: boolean): Promise<void> {
+    const { proposal, waiter } = turn
+    const { signal, deadline = Infinity, priority = 'interactive' } = waiter.call
+    if (this.#blocked.size >= MAX_WAITERS) throw new PoolFullError(this.#options.archive, this.#blocked.size)
+    for (const holder of this.#rivals.inUse(proposal)) holder.hurry()
+    const began = performance.now()
+    const until = Math.min(began + Math.max(0, turn.left), deadline)
+    const late = (): Error => this.#busy(turn.left - (performance.now() - began), priority)
+    try {
+      await this.#blocked.join(proposal, { signal, until, late }, isBack)
+    } finally {
+      turn.left -= performance.now() - began
     }
-    this.#refused.set(key, true)
-    return association
   }
 
   #lease(slot: Slot, { standing: { association }, reused }: StateOf<'leased'>): Lease {
@@ -322,7 +313,7 @@ export class AssociationPool {
     timer.unref()
     this.#slots.move(slot, { kind: 'idle', standing, timer })
     this.#serve()
-    this.#ended.notify()
+    this.#blocked.look()
   }
 
   #retire(slot: Slot): void {
@@ -359,7 +350,7 @@ export class AssociationPool {
   #drop(slot: Slot): void {
     this.#slots.drop(slot)
     this.#serve()
-    this.#ended.notify()
+    this.#blocked.look()
   }
 }
 

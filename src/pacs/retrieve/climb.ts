@@ -70,10 +70,10 @@ export async function* climb<Rung, End extends RetrieveEnd>(
     }
     if (lacking === 0 && missing.isNothing) throw new NoSuchInstanceError()
     const { malformed } = retrieval
-    const cause = absent.map((uid) => malformed.errorOf(uid)).find((error) => error !== undefined)
+    const cause = absent.map((one) => malformed.errorOf(one)).find((error) => error !== undefined)
     if (hasNone() && !cause && told && statusClass(told.status) === 'failure') throw new StatusError(told.response)
     const status = told?.status ?? Status.subOperationsWithFailures
-    const damaged = absent.filter((uid) => malformed.isGiven(uid)).length
+    const damaged = absent.filter((one) => malformed.isGiven(one)).length
     throw new IncompleteRetrieveError(received.size, Math.max(1, lacking), status, { damaged, ...(cause && { cause }) })
   }
 }

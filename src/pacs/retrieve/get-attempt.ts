@@ -100,7 +100,7 @@ async function* getOver(
     const { cutAt, fault } = arrival.index
     if (cutAt === undefined || !fault) received.add({ series, sopInstance })
     else {
-      malformed.add(sopInstance, fault, true)
+      malformed.add({ series, sopInstance }, fault)
       count.arrived--
       count.malformed++
     }
@@ -116,7 +116,7 @@ async function begun({ sopInstance, body, syntax }: SubOperation, malformed: Mal
     const isMalformed =
       error instanceof MalformedDataSetError || error instanceof InflateError || error instanceof HeadTooLargeError
     if (!isMalformed) throw error
-    malformed.add(sopInstance, error)
+    malformed.add({ series: undefined, sopInstance }, error)
     return undefined
   }
 }

@@ -1,4 +1,5 @@
 import type { Uid } from '../../dicom/uids.ts'
+import type { Whereabouts } from './malformed.ts'
 import type { Place, Received } from './received.ts'
 
 /**
@@ -79,14 +80,23 @@ export class Ledger {
     return this.isNumbered || this.#hasListing
   }
 
-  /** Instances that were named and have not come. */
-  get absent(): Uid[] {
-    const absent = new Set<Uid>()
+  /** Instances that were named and have not come; where a list tells no series, in one that is not known. */
+  get absent(): Whereabouts[] {
+    const absent: Whereabouts[] = []
+    const named = new Set<Uid>()
     for (const [series, instances] of this.#listed) {
-      for (const sopInstance of instances) if (!this.#received.has({ series, sopInstance })) absent.add(sopInstance)
+      for (const sopInstance of instances) {
+        if (this.#received.has({ series, sopInstance })) continue
+        absent.push({ series, sopInstance })
+        named.add(sopInstance)
+      }
     }
-    for (const sopInstance of this.#failed) if (!this.#received.hasInstance(sopInstance)) absent.add(sopInstance)
-    return [...absent]
+    for (const sopInstance of this.#failed) {
+      if (!named.has(sopInstance) && !this.#received.hasInstance(sopInstance)) {
+        absent.push({ series: undefined, sopInstance })
+      }
+    }
+    return absent
   }
 
   /** Series of which fewer have come than are said to be, but for those whose absent instances are listed. */

@@ -5,6 +5,7 @@ import type { Selection } from '../../instance/uids.ts'
 import { isAskable, returnKey, selectionKeys } from '../search/query.ts'
 import { foresee } from './foresee.ts'
 import { classesOfModality } from './modality-classes.ts'
+import type { Whereabouts } from './malformed.ts'
 import type { Retrieval } from './retrieval.ts'
 import { told } from './told.ts'
 
@@ -87,7 +88,7 @@ function isOf(match: Dataset, series: Uid, { instance }: Selection): boolean {
 
 /** Whether an instance that was missing still is. What came malformed too often has been given up. */
 export function isLeft({ received, malformed }: Retrieval, series: Uid, sopInstance: Uid): boolean {
-  return !received.has({ series, sopInstance }) && !malformed.isGivenUp(sopInstance)
+  return !received.has({ series, sopInstance }) && !malformed.isGivenUp(series, sopInstance)
 }
 
 /** What can be asked for, series by series: UIDS_PER_RETRY at a time, or one where the archive cannot match lists. */
@@ -101,11 +102,17 @@ export function* batchesOf(missing: Missing, retrieval: Retrieval): Generator<Ba
 }
 
 /**
- * What was named and has not come after all, by SOP Instance UID; a series that cannot be listed counts for one. What came
- * malformed was there, listed or not.
+ * What was named and has not come after all; a series that cannot be listed counts for one. What came malformed was there,
+ * listed or not.
  */
-export function absentOf(missing: Missing, { received, malformed, ledger }: Retrieval): Uid[] {
-  const absent = new Set(ledger.absent)
-  for (const uid of malformed.instances) if (!received.hasInstance(uid)) absent.add(uid)
-  return [...absent, ...missing.unlisted]
+export function absentOf(missing: Missing, { received, malformed, ledger }: Retrieval): Whereabouts[] {
+  const { absent } = ledger
+  const named = new Set(absent.map(({ sopInstance }) => sopInstance))
+  for (const { series, sopInstance } of malformed.instances) {
+    const hasCome = series === undefined ? received.hasInstance(sopInstance) : received.has({ series, sopInstance })
+    if (hasCome || named.has(sopInstance)) continue
+    absent.push({ series, sopInstance })
+    named.add(sopInstance)
+  }
+  return [...absent, ...missing.unlisted.map((series) => ({ series, sopInstance: '' }))]
 }

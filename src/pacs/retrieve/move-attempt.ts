@@ -273,7 +273,7 @@ class MoveAttempt {
       if (!reading.isComplete) return
       if (cutAt === undefined || !fault) received.add(instance)
       else if (!received.has(instance)) {
-        malformed.add(instance.sopInstance, fault, true)
+        malformed.add(instance, fault)
         reading.spoil()
       }
     } finally {

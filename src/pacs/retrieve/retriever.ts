@@ -74,7 +74,7 @@ export class Retriever {
   ): AsyncGenerator<Instance> {
     const { received, call, source } = retrieval
     const before = received.size
-    for (const uid of retrieval.malformed.instances) retrieval.ledger.fails(uid)
+    for (const { sopInstance } of retrieval.malformed.instances) retrieval.ledger.fails(sopInstance)
     try {
       // What came malformed by the one may come whole by the other.
       yield* by(way, { ...retrieval, malformed: new Malformed() }, compressed)

@@ -13,7 +13,7 @@ import { readParts } from '../../support/multipart.ts'
 import { splitPart10 } from '../../support/part10.ts'
 import { published } from '../../support/published.ts'
 import { listing, ScriptedArchive } from '../../support/scripted-archive.ts'
-import { SERIES, sliceDataset, sliceUid, STUDY } from '../../support/slices.ts'
+import { SERIES, sliceDataset, sliceUid, STUDY, type SliceShape } from '../../support/slices.ts'
 
 // What is damaged at the archive costs itself, and nothing else.
 
@@ -29,8 +29,8 @@ const JPEG = '1.2.840.10008.1.2.4.50'
 const IMPLICIT = '1.2.840.10008.1.2'
 const INSTANCE = `/studies/${STUDY}/series/${SERIES}/instances/${sliceUid(2)}`
 
-/** What comes for the slice of a number the first time, the second time and so on. */
-type Bytes = (number: number, times: number) => Buffer
+/** What comes for a slice by its number, the first time, the second time and so on; undefined: it fails. */
+type Bytes = (number: number, times: number, shape: SliceShape) => Buffer | undefined
 
 const slice = (number: number, size = 64): Buffer =>
   Buffer.from(encodeDataset(sliceDataset({ number, size }), EXPLICIT_VR_LITTLE_ENDIAN))
@@ -44,10 +44,11 @@ interface Setup {
   readonly asked: readonly (readonly string[])[]
 }
 
-/** A gateway in front of an archive of so many slices. */
-async function holding(count: number, bytes: Bytes, syntax?: string): Promise<Setup> {
-  const numbers = Array.from({ length: count }, (_, n) => n + 1)
-  const times = new Map<number, number>()
+/** A gateway in front of an archive of so many slices, or of these. */
+async function holding(slices: number | readonly SliceShape[], bytes: Bytes, syntax?: string): Promise<Setup> {
+  const shapes =
+    typeof slices === 'number' ? Array.from({ length: slices }, (_, n): SliceShape => ({ number: n + 1 })) : slices
+  const times = new Map<SliceShape, number>()
   const asked: string[][] = []
   const archive = kept(
     await ScriptedArchive.start({
@@ -59,22 +60,30 @@ async function holding(count: number, bytes: Bytes, syntax?: string): Promise<Se
             .map(({ id }) => [id, syntax!]),
         ),
       }),
-      find: listing(numbers.map((number) => ({ number }))),
+      find: listing(shapes),
       get: async (association, { contextId, messageId, identifier }) => {
         const named = identifier.strings(Attribute.SOPInstanceUID)
+        const series = identifier.string(Attribute.SeriesInstanceUID)
         asked.push(named.map((uid) => uid.slice(SERIES.length + 1)))
-        const wanted = numbers.filter((number) => named.length === 0 || named.includes(sliceUid(number)))
-        for (const number of wanted) {
-          times.set(number, (times.get(number) ?? 0) + 1)
+        let [completed, failed] = [0, 0]
+        for (const shape of shapes) {
+          const dataset = sliceDataset(shape)
+          const sopInstance = dataset.string(Attribute.SOPInstanceUID)!
+          if (named.length > 0 && !named.includes(sopInstance)) continue
+          if (series !== undefined && series !== dataset.string(Attribute.SeriesInstanceUID)) continue
+          times.set(shape, (times.get(shape) ?? 0) + 1)
+          const data = bytes(shape.number!, times.get(shape)!, shape)
+          if (!data) {
+            failed++
+            continue
+          }
           const { id } = association.context(CT, syntax)
-          const data = bytes(number, times.get(number)!)
-          await association.peer.send(
-            storeRequest({ sopInstance: sliceUid(number), data, contextId: id, fragments: [16_000] }),
-          )
+          await association.peer.send(storeRequest({ sopInstance, data, contextId: id, fragments: [16_000] }))
           const answer = await association.next()
           if (typeof answer === 'string') return
+          completed++
         }
-        const end = { contextId, messageId, completed: wanted.length, failed: 0 }
+        const end = { contextId, messageId, completed, failed, ...(failed > 0 && { status: 0xb000 }) }
         await association.peer.send(getResponse(end))
       },
     }),
@@ -134,6 +143,29 @@ describe('a study with an instance whose pixel data is cut short', () => {
     expect([answer.status, uidsOf(answer)]).toEqual([200, uids(1, 3, 2)])
     expect(answer.headers.get('warning')).toBeNull()
     expect(asked).toEqual([[], ['2']])
+  })
+
+  it('is not whole where it came damaged, then whole, and another of its UID never came', async () => {
+    const instance = sliceUid(7)
+    const shapes = [{ number: 1 }, { number: 7, instance }, { number: 8, series: `${STUDY}.2`, instance }]
+    const bytes: Bytes = (number, times, shape) => {
+      if (number === 8) return undefined
+      const whole = Buffer.from(encodeDataset(sliceDataset(shape), EXPLICIT_VR_LITTLE_ENDIAN))
+      return number === 7 && times === 1 ? whole.subarray(0, -10) : whole
+    }
+    for (const resource of ['', '/metadata']) {
+      const { url } = await holding(shapes, bytes)
+      const answer = await get(`${url}/studies/${STUDY}${resource}`, resource === '' ? FILES : JSON_TYPE)
+      expect(answer.status).toBe(206)
+      expect(answer.headers.get('warning')).toContain('1 did not')
+    }
+  })
+
+  it('is a 206 for who has asked for the same, and nobody else', async () => {
+    const { url } = await holding(12, (n) => (n === 9 ? cut(n, 40_000) : slice(n, 40_000)))
+    await expect(get(`${url}/studies/${STUDY}/pixeldata?one=1`, OCTETS)).rejects.toThrow()
+    expect((await get(`${url}/studies/${STUDY}/pixeldata?one=1`, OCTETS)).status).toBe(206)
+    await expect(get(`${url}/studies/${STUDY}/pixeldata?other=1`, OCTETS)).rejects.toThrow()
   })
 
   it('has all of its metadata', async () => {
@@ -231,6 +263,7 @@ describe('an instance whose head is damaged', () => {
 
 describe('frames of a damaged instance', () => {
   const FRAME = 600
+  const NONE = Buffer.alloc(0)
   const J = (n: number, size = FRAME): Buffer => Buffer.concat([hex('FFD8'), Buffer.alloc(size - 4, n), hex('FFD9')])
 
   function image(frames: number, pixels: Buffer): Buffer {
@@ -261,11 +294,13 @@ describe('frames of a damaged instance', () => {
     ['several, one fragment each', 3, [J(1), J(2), J(3)], 8, [1, 2, 3]],
     ['several, the last of which is cut', 3, [J(1), J(2), J(3)], 9 + 100, [1, 2]],
     ['several, the last of which are missing', 3, [J(1), J(2)], 8, [1, 2]],
+    // Empty ones count as frames, or do not: that depends on how many there are in all.
+    ['several, one of them empty', 5, [J(1), NONE, J(3), J(4), J(5)], 8 + 100, [1]],
     ['several, of unknown fragments', 2, [J(1).subarray(0, 300), J(1).subarray(300), J(2)], 8, []],
   ])(
     'without an end of the fragments are given where they are whole: %s',
     async (_, frames, fragments, less, whole) => {
-      const pixels = pixelSequence(explicitLittle, 'OB', Buffer.alloc(0), ...fragments)
+      const pixels = pixelSequence(explicitLittle, 'OB', NONE, ...fragments)
       const { url } = await holding(2, (n) => (n === 2 ? image(frames, pixels).subarray(0, -less) : slice(n)), JPEG)
       for (let n = 1; n <= frames; n++) {
         const answer = await get(`${url}${INSTANCE}/frames/${n}`, OCTETS)

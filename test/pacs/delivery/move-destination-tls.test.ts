@@ -44,7 +44,7 @@ async function listening(tls: object = {}, limits: DestinationLimits = {}): Prom
     tls: await readListenerTls(settings(tls)),
   })
   kept(destination)
-  destination.know({ aeTitle: 'PACS', aeTitles: [], addresses: undefined, timeout: 30_000 })
+  destination.know({ aeTitle: 'PACS', aeTitles: [], addresses: undefined, timeout: 30_000, ownSyntaxes: [] })
   await destination.listen()
   const delivered = expecting(destination)
   return { destination, port, delivered }

@@ -58,7 +58,7 @@ async function listening(limits: DestinationLimits = {}): Promise<{ destination:
   const config = parseConfig({ dimse, archives: [{ aeTitle: 'PACS', host: '127.0.0.1', port: 1 }] })
   const destination = kept(new MoveDestination(config.dimse, { limits }))
   for (const aeTitle of ['PACS', 'OTHER']) {
-    destination.know({ aeTitle, aeTitles: [], addresses: undefined, timeout: 30_000 })
+    destination.know({ aeTitle, aeTitles: [], addresses: undefined, timeout: 30_000, ownSyntaxes: [] })
   }
   await destination.listen()
   return { destination, port }
@@ -206,7 +206,7 @@ describe('a caller of our listener', () => {
 
   it('that is an archive of ours may verify us at any time, and store nothing', async () => {
     const { destination, port } = await listening()
-    destination.know({ aeTitle: 'PACS', aeTitles: [], addresses: undefined, timeout: 5_000 })
+    destination.know({ aeTitle: 'PACS', aeTitles: [], addresses: undefined, timeout: 5_000, ownSyntaxes: [] })
     const verification = { id: 3, abstractSyntax: VERIFICATION, transferSyntaxes: [IMPLICIT_LE] }
     const caller = await calling(port, { contexts: [CT_CONTEXT, verification] })
     expect(caller.results).toEqual([3, 0])

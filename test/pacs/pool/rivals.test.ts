@@ -1,3 +1,4 @@
+import { setTimeout as delay } from 'node:timers/promises'
 import { describe, expect, it } from 'vitest'
 import { SopClass } from '../../../src/dicom/uids.ts'
 import { AssociationPool } from '../../../src/pacs/pool/pool.ts'
@@ -82,7 +83,8 @@ describe('an archive that takes storage contexts in one association at a time', 
     const search = await pool.lease(query, { signal: never.signal })
     expect(acceptedOf(search)).toBe(1)
     search.release()
-    expect(pool.stats.opening).toBe(2)
+    // They hold no place meanwhile.
+    await eventually(() => expect(pool.stats).toMatchObject({ leased: 1, opening: 0, waiting: 2 }))
     first.release()
     const second = await Promise.race(waiting)
     expect(acceptedOf(second)).toBe(2)
@@ -107,11 +109,35 @@ describe('an archive that takes storage contexts in one association at a time', 
     const first = await pool.lease(store, never)
     const gone = new AbortController()
     const waiting = pool.lease(again, { signal: gone.signal, priority: 'bulk' })
-    await eventually(() => expect(pool.stats.opening).toBe(1))
+    await eventually(() => expect(pool.stats.waiting).toBe(1))
     gone.abort(new Error('gone'))
     await expect(waiting).rejects.toThrow('gone')
     first.release()
     await eventually(() => expect(pool.stats.leased).toBe(0))
+  })
+})
+
+describe('many who want what one association has', () => {
+  it('get it one after another, and who has it is told', async () => {
+    const { archive, pool } = await start((storing) => storing > 0, 20_000)
+    let isTold = false
+    const first = await pool.lease(store, { ...never, wanted: () => (isTold = true) })
+    let [inUse, most] = [0, 0]
+    const all = Array.from({ length: 12 }, async () => {
+      const lease = await pool.lease(again, never)
+      expect(acceptedOf(lease)).toBe(2)
+      most = Math.max(most, ++inUse)
+      await delay(5)
+      inUse--
+      lease.release()
+    })
+    await eventually(() => expect(pool.stats.waiting).toBe(12))
+    expect(isTold).toBe(true)
+    first.release()
+    await Promise.all(all)
+    expect(most).toBe(1)
+    // Each was refused once or twice, not once for each of the others.
+    expect(archive.associations.length).toBeLessThan(3 * 12)
   })
 })
 
