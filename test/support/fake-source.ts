@@ -2,7 +2,6 @@ import type { Source } from '../../src/cache/route.ts'
 import { covers, type Selection } from '../../src/instance/uids.ts'
 import type { Bytes } from '../../src/dicom/bytes.ts'
 import { EXPLICIT_VR_LITTLE_ENDIAN, transferSyntax } from '../../src/dicom/transfer-syntax.ts'
-import type { GrowingIndex } from '../../src/instance/instance-index.ts'
 import { InstanceReader } from '../../src/instance/instance-reader.ts'
 import type { Call } from '../../src/pacs/call.ts'
 import { type Instance } from '../../src/pacs/instance.ts'
@@ -75,7 +74,7 @@ export class FakeSource {
       }
       reader.end()
       // The bytes of most tests are no data set, and whole all the same.
-      if (one.isDamaged !== true) (reader.index as GrowingIndex).cutAt = undefined
+      if (one.isDamaged !== true) Object.assign(reader.index, { cutAt: undefined })
       yield* reader.take()
     }
     return { syntax: reader.syntax, received, index: reader.index, body: read(this.#body(one, selection, signal)) }

@@ -212,9 +212,9 @@ function isDamage(error: unknown, instance: unknown): error is Error {
 
 /** By what is asked for, and the form it is wanted in. A digest: both may be long. */
 function keyOf({ req }: HttpContext): string {
-  return createHash('sha256')
-    .update(`${req.url}\n${req.header('accept') ?? ''}`)
-    .digest('base64')
+  const { pathname, search } = new URL(req.url)
+  const accept = req.header('accept') ?? ''
+  return createHash('sha256').update(`${pathname}${search}\n${accept}`).digest('base64')
 }
 
 export function notFound(): RequestError {

@@ -301,14 +301,16 @@ export class AssociationPool {
       action()
     }
     const release = end(() => this.#giveBack(slot))
+    const retire = end(() => this.#retire(slot))
     const discard = end(() => this.#abandon(slot))
-    return { association, reused, release, discard }
+    return { association, reused, release, retire, discard }
   }
 
   #giveBack(slot: Slot): void {
     const { standing } = slot.state as StateOf<'leased'>
     if (!standing.association.idle) return this.#abandon(slot)
-    if (this.#closed || this.#opener.isLess(standing.association, standing.proposal)) return this.#retire(slot)
+    const isOfUse = !isBarren(standing.association) && !this.#opener.isLess(standing.association, standing.proposal)
+    if (this.#closed || !isOfUse) return this.#retire(slot)
     const timer = setTimeout(() => this.#retire(slot), this.#options.timeouts.idle)
     timer.unref()
     this.#slots.move(slot, { kind: 'idle', standing, timer })

@@ -67,9 +67,9 @@ export class Rivals {
     const idle = this.#slots.of('idle')
     const others = idle.length + this.#slots.count('closing') + this.#slots.count('opening') - 1
     // One that is being opened may turn out to be a rival.
-    const mayBeRival =
-      idle.some(({ state }) => isRival(state.standing.association, proposal)) || this.#slots.count('opening') > 1
-    const isKnown = this.#refused.has(key)
+    const hasRival = idle.some(({ state }) => isRival(state.standing.association, proposal))
+    const isKnown = !hasRival && this.#refused.has(key)
+    const mayBeRival = hasRival || this.#slots.count('opening') > 1
     const isBlocked = (): boolean => this.inUse(proposal).length > 0
     let association = barren
     for (const pause of mayBeRival && !isKnown ? RIVAL_PAUSES_MS : [0]) {
@@ -81,7 +81,9 @@ export class Rivals {
       for (const slot of this.#slots.of('idle')) this.#retire(slot)
       await Promise.all(this.#slots.of('closing').map(({ state }) => state.gone))
       association = await open()
-      if (!isBarren(association)) return association
+      if (isBarren(association)) continue
+      this.#refused.delete(key)
+      return association
     }
     if (isBlocked()) {
       await association.release(RELEASE_TIMEOUT_MS)

@@ -41,7 +41,10 @@ export async function* attemptMove(
   const attempt = new MoveAttempt(retrieval, ask, inbox)
   const end = yield* streamedOnFresh(take, async function* (lease, answered) {
     try {
-      return yield* attempt.run(lease)
+      const end = yield* attempt.run(lease)
+      // dcmqrscp keeps its index locked behind a failure, for as long as the association stands.
+      if (statusClass(end.status) === 'failure') lease.retire()
+      return end
     } finally {
       if (attempt.hasBrought) answered()
     }

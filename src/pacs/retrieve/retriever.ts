@@ -1,7 +1,7 @@
 import type { Uid } from '../../dicom/uids.ts'
 import type { Selection } from '../../instance/uids.ts'
 import { NotSupportedByArchiveError } from '../errors.ts'
-import { StatusError } from '../../dimse/status.ts'
+import { Status, StatusError } from '../../dimse/status.ts'
 import { AssociationAbortedError } from '../../network/errors.ts'
 import { type Call } from '../call.ts'
 import type { Instance } from '../instance.ts'
@@ -20,11 +20,15 @@ type Way = 'get' | 'move'
 /** How long it is remembered that an archive gives nothing by C-GET, in ms. */
 export const REMEMBERED_MS = 4 * 60 * 60 * 1000
 
+/** How long C-MOVE is not tried in place of C-GET where the archive does not know us as a destination, in ms. */
+export const UNKNOWN_MS = 60_000
+
 /** Fetches from one archive: by C-GET, by C-MOVE, or by whichever of them gives what there is. */
 export class Retriever {
   readonly #source: MoveSource
   readonly #way: 'auto' | Way
   #moveUntil = 0
+  #unknownUntil = -Infinity
   readonly #moved = new MovedClasses(REMEMBERED_MS)
 
   constructor(source: MoveSource, way: 'auto' | Way) {
@@ -80,6 +84,8 @@ export class Retriever {
       yield* by(way, { ...retrieval, malformed: new Malformed() }, compressed)
     } catch (error) {
       call.signal.throwIfAborted()
+      const isUnknown = error instanceof StatusError && error.status === Status.moveDestinationUnknown
+      if (isUnknown) this.#unknownUntil = performance.now() + UNKNOWN_MS
       // Nothing by either way: whatever was believed of the archive may have changed.
       if (before === 0) this.#moveUntil = 0
       const isOnlyWay = first instanceof NotSupportedByArchiveError && !(error instanceof NotSupportedByArchiveError)
@@ -100,7 +106,9 @@ export class Retriever {
   /** One way is not there, or gave less than it should, and the other may be tried. */
   #isWorthTheOther(way: Way, error: unknown, { received }: Retrieval): boolean {
     if (way === 'get' && !this.#source.destination.enabled) return false
-    if (error instanceof NotSupportedByArchiveError || error instanceof IncompleteRetrieveError) return true
+    if (error instanceof NotSupportedByArchiveError) return true
+    if (way === 'get' && performance.now() < this.#unknownUntil) return false
+    if (error instanceof IncompleteRetrieveError) return true
     // Some archives abort a C-GET that they do not allow.
     const failsAltogether =
       error instanceof StatusError || error instanceof AssociationAbortedError || error instanceof ListenerError

@@ -5,7 +5,7 @@ import { SHORTFALL_TTL_MS, Shortfalls } from '../../../src/http/retrieve/shortfa
 
 describe('a part of which some is held back', () => {
   it('is closed where the client goes before any of it was taken', async () => {
-    const context = { var: { shortfalls: new Shortfalls() }, req: { url: '/x', header: () => undefined } }
+    const context = { var: { shortfalls: new Shortfalls() }, req: { url: 'http://gateway/x', header: () => undefined } }
     const bodies = { opened: 0, closed: 0 }
     async function* body(): AsyncGenerator<Buffer> {
       bodies.opened++

@@ -12,7 +12,7 @@ function pool(): { take: (fresh: boolean) => Promise<Lease>; log: string[] } {
     log.push(`take ${name}`)
     const release = (): void => void log.push(`release ${name}`)
     const association = Object.create(null) as Association
-    return { association, reused: !fresh, release, discard: release }
+    return { association, reused: !fresh, release, retire: release, discard: release }
   }
   return { take, log }
 }

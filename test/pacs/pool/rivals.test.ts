@@ -155,9 +155,22 @@ describe('an archive that does not take a class at all', () => {
     expect(archive.associations.map(({ ended }) => ended)[3]).toBeUndefined()
   })
 
-  it('is believed at once where nobody else is there', async () => {
+  it('is believed at once where nobody else is there, and not kept for others', async () => {
     const { archive, pool } = await start(() => true)
-    ;(await pool.lease(store, never)).discard()
+    ;(await pool.lease(store, never)).release()
     expect(archive.associations.length).toBe(1)
+    await eventually(() => expect(pool.stats).toMatchObject({ open: 0, idle: 0 }))
+  })
+
+  it('is not remembered to refuse what it takes when a rival has gone', async () => {
+    let refuses = true
+    const { pool } = await start((storing) => refuses || storing > 0)
+    ;(await pool.lease(query, { signal: never.signal })).release()
+    ;(await pool.lease(again, never)).release()
+    refuses = false
+    ;(await pool.lease(store, never)).release()
+    const lease = await pool.lease(again, never)
+    expect(acceptedOf(lease)).toBe(2)
+    lease.release()
   })
 })

@@ -6,7 +6,7 @@ import type { Faults } from '../../../src/demo/faults.ts'
 import { Dataset } from '../../../src/dicom/dataset.ts'
 import { Archive } from '../../../src/pacs/archive.ts'
 import { MoveDestination } from '../../../src/pacs/delivery/move-destination.ts'
-import { REMEMBERED_MS } from '../../../src/pacs/retrieve/retriever.ts'
+import { REMEMBERED_MS, UNKNOWN_MS } from '../../../src/pacs/retrieve/retriever.ts'
 import { collect } from '../../support/byte-stream.ts'
 import { E, S, seriesFiles } from '../../support/dicom-files.ts'
 import { getResponse, STUDY_ROOT_GET } from '../../support/golden.ts'
@@ -148,6 +148,18 @@ describe('an archive that accepts C-GET and fails every sub-operation (A702)', (
     demo.faults = failing(() => demo)
     await expect(fetched(archive)).rejects.toMatchObject({ code: 'DIMSE_STATUS', status: 0xa702 })
     expect(demo.moves).toBe(0)
+  })
+
+  it('and does not know us for C-MOVE is asked for that once a minute, and no association of it is kept', async () => {
+    vi.useFakeTimers({ toFake: ['performance'] })
+    const { archive, ways } = await demoWith({ getFails: () => true, moveStatus: 0xa801 })
+    for (const moves of [1, 1]) {
+      await expect(fetched(archive)).rejects.toMatchObject({ code: 'DIMSE_STATUS' })
+      expect(ways()[1]).toBe(moves)
+    }
+    vi.advanceTimersByTime(UNKNOWN_MS + 1)
+    await expect(fetched(archive)).rejects.toMatchObject({ code: 'DIMSE_STATUS' })
+    expect(ways()[1]).toBe(2)
   })
 
   it('and at C-MOVE too is told by A702', async () => {
