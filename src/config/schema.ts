@@ -21,7 +21,7 @@ import {
   optionalDuration,
   origin,
   scope,
-  uid,
+  privateSyntax,
   urlPath,
   webAddress,
 } from './values.ts'
@@ -178,7 +178,7 @@ const quirks = z.strictObject({
   singleUidLists: bool.optional().describe('The archive cannot match lists of UIDs'),
   wrongCounts: bool.optional().describe('Numbers of instances that the archive tells are not to be believed'),
   transferSyntaxes: z
-    .array(uid, { error: 'a list of UIDs' })
+    .array(privateSyntax, { error: 'a list of UIDs' })
     .max(MAX_OWN_SYNTAXES, { error: `at most ${MAX_OWN_SYNTAXES}` })
     .optional()
     .describe('Private transfer syntaxes that the archive stores instances in: to be offered in C-GET'),

@@ -60,7 +60,10 @@ export const characterSet = text(
   (value) => definedTerms(value) !== '',
 ).transform(definedTerms)
 
-export const uid = text('a UID: digits and dots, at most 64', isUid)
+export const privateSyntax = text(
+  'the UID of a private transfer syntax, at most 64 digits and dots; those of the standard are offered anyway',
+  (value) => isUid(value) && !value.startsWith('1.2.840.10008.'),
+)
 
 export const filled = text('text that is not empty', (value) => value.trim() !== '')
 

@@ -79,7 +79,7 @@ export function options({ asked, answered, relational, fuzzy }: Granted): Findin
       : {
           level: 'note',
           code: 'RELATIONAL_NOT_GRANTED',
-          text: `Relational queries are not granted${silent}: a search over all series or instances goes study by study.`,
+          text: `Relational queries are not granted${silent}: a search over all series or instances goes study by study, unless archives[].search.relational says otherwise.`,
         },
     fuzzy
       ? { level: 'ok', code: 'FUZZY_GRANTED', text: 'Fuzzy matching of names is granted.' }
@@ -98,6 +98,13 @@ export function relationalAnswered(isAssumed: boolean): Finding {
     ? ''
     : ' archives[].search.relational: assume makes searches over all series or instances one query.'
   return { level: isAssumed ? 'ok' : 'note', code: 'RELATIONAL_ANSWERED', text: text + how }
+}
+
+/** Answered, but attributes of the levels above are not matched: such a search finds what does not fit. */
+export function relationalUnmatched(isAssumed: boolean): Finding {
+  const text =
+    'Relational queries are answered, but attributes of patients and studies are not matched in them: archives[].search.relational has to be negotiate.'
+  return { level: isAssumed ? 'problem' : 'note', code: 'RELATIONAL_UNMATCHED', text }
 }
 
 export function relationalNotAnswered(isAssumed: boolean): Finding | undefined {

@@ -19,6 +19,8 @@ export interface Sample {
 
 /** A query is ended behind so many matches: enough to choose a small one from. */
 const MAX_MATCHES = 10
+/** A Patient ID that no archive has. */
+const NOBODY = 'DIMSEGATE-NOBODY'
 /** Days back from today that studies are looked for in, the first that has any; at last all of them. */
 const SPANS = [7, 365, undefined]
 /** Modalities whose instances tend to be small. */
@@ -182,6 +184,14 @@ export async function relational(probe: Probe, { series, instance }: Sample): Pr
           probe.add(findings.relationalNotAnswered(isAssumed))
           return
         }
+      }
+      // A key of a level above must count: a patient that nobody is.
+      const nobody: Key = { tag: Attribute.PatientID, vr: 'LO', values: [NOBODY] }
+      const keys = [nobody, parent, returnKey(Attribute.SeriesInstanceUID, 'UI')]
+      const { matches } = await query(probe, { level: 'SERIES', keys }, signal)
+      if (matches.length > 0) {
+        probe.add(findings.relationalUnmatched(isAssumed))
+        return
       }
       probe.add(findings.relationalAnswered(isAssumed))
     },

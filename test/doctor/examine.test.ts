@@ -204,7 +204,10 @@ describe('searches', () => {
 
   test('relational queries that are answered without having been granted are told', async () => {
     const slices = listing([{ number: 1 }, { number: 2 }])
-    await using answers = await ScriptedArchive.start({ find: slices })
+    await using answers = await ScriptedArchive.start({
+      find: (association, message) =>
+        (message.identifier.string(0x00100020) === 'DIMSEGATE-NOBODY' ? listing([]) : slices)(association, message),
+    })
     const port = await freePort()
     const told = await examined(answers.address, {}, { dimse: { port }, stepTimeout: 300 })
     expect(told.finding('RELATIONAL_ANSWERED')).toMatchObject({
@@ -218,6 +221,20 @@ describe('searches', () => {
     )
     expect(assumed.finding('RELATIONAL_ANSWERED').level).toBe('ok')
     const nothing = listing([])
+    const unmatched = { level: 'problem', code: 'RELATIONAL_UNMATCHED' }
+    await using loose = await ScriptedArchive.start({
+      find: (association, message) =>
+        (message.identifier.string(0x00100020) === 'DIMSEGATE-NOBODY' ? listing([{ number: 1 }]) : slices)(
+          association,
+          message,
+        ),
+    })
+    const assuming = { search: { relational: 'assume' } }
+    const foreign = await examined(loose.address, assuming, { dimse: { port }, stepTimeout: 300 })
+    expect(foreign.finding('RELATIONAL_UNMATCHED')).toMatchObject(unmatched)
+    expect((await examined(loose.address, {}, { dimse: { port }, stepTimeout: 300 })).codes).not.toContain(
+      'RELATIONAL_ANSWERED',
+    )
     await using refuses = await ScriptedArchive.start({
       find(association, message) {
         const isNarrow = message.identifier.string(0x00080052) === 'STUDY' || message.identifier.string(0x0020000d)

@@ -66,8 +66,9 @@ async function retrieveOnePixelData(c: HttpContext, path?: string): Promise<Resp
     true,
   )
   if (!inParts) throw notAcceptable()
-  const parts = frameParts(inParts, allFrames(layout.frames), url)
-  return await new Delivery(c).sendMultipart(parts, {})
+  const delivery = new Delivery(c)
+  const parts = delivery.partsOfOne(instance, frameParts(inParts, allFrames(layout.frames), url))
+  return await delivery.sendMultipart(parts, {})
 }
 
 /** All bulk data of a study, a series or an instance, each value a part. */

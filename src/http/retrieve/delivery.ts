@@ -97,6 +97,17 @@ export class Delivery {
     if (!this.#isShortSaid) throw shortfall
   }
 
+  /** The parts that become of one instance, in the same way. */
+  partsOfOne(instance: CachedInstance, parts: AsyncIterable<Part> | Iterable<Part>): AsyncGenerator<Part> {
+    async function* one(): AsyncGenerator<CachedInstance> {
+      yield instance
+    }
+    async function* its(): AsyncGenerator<Part> {
+      yield* parts
+    }
+    return this.parts(one(), its)
+  }
+
   /** Answers with multipart/related, whose type is that of its first part (RFC 2387 3.1). */
   async sendMultipart(parts: AsyncIterable<Part>, headers: Headers): Promise<Response> {
     const boundary = newBoundary()

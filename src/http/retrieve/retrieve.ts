@@ -42,7 +42,8 @@ export async function retrieveInstances(c: HttpContext): Promise<Response> {
   return delivery.send(bodies(parts), { 'Content-Type': 'application/dicom', ...location })
 }
 
-async function* bodies(parts: AsyncIterable<Part>): AsyncGenerator<Bytes> {
+/** What single parts hold, one behind the other. */
+export async function* bodies(parts: AsyncIterable<Part>): AsyncGenerator<Bytes> {
   for await (const { body } of parts) yield* body
 }
 

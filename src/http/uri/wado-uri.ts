@@ -15,7 +15,7 @@ import { layoutOf } from '../../instance/frames.ts'
 import { RequestError } from '../problem.ts'
 import { renderedTypes, renderInstance } from '../rendered/rendering.ts'
 import { notRenderable, sendRendering } from '../rendered/rendered-resources.ts'
-import { fileOf, withHeader } from '../retrieve/retrieve.ts'
+import { bodies, fileOf, withHeader } from '../retrieve/retrieve.ts'
 
 const DICOM = 'application/dicom'
 
@@ -78,8 +78,10 @@ async function sendFile(c: HttpContext, instance: CachedInstance, params: UriPar
   const file =
     wanted === '*' || isWebSyntax(transferSyntax(wanted)) ? await fileOf(c, instance, [{ syntax: wanted }]) : undefined
   if (!file) throw notAcceptable('It cannot be given in that transfer syntax.')
-  const bytes = withHeader(instance, file)
-  return new Delivery(c).send(bytes, { 'Content-Type': DICOM, 'Content-Location': instanceUrl(c, instance) })
+  const part = { headers: { 'Content-Type': DICOM }, body: withHeader(instance, file) }
+  const delivery = new Delivery(c)
+  const parts = delivery.partsOfOne(instance, [part])
+  return delivery.send(bodies(parts), { 'Content-Type': DICOM, 'Content-Location': instanceUrl(c, instance) })
 }
 
 /** The same in the terms of the other services. */

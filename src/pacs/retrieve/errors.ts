@@ -1,3 +1,5 @@
+import { formatStatus } from '../../dimse/status.ts'
+
 /** Nothing of what was selected is in the archive. */
 export class NoSuchInstanceError extends Error {
   readonly code = 'NO_SUCH_INSTANCE'
@@ -21,7 +23,8 @@ export class IncompleteRetrieveError extends Error {
     status: number,
     { damaged = 0, ...options }: ErrorOptions & { readonly damaged?: number } = {},
   ) {
-    super(`${delivered} instances came from the archive, ${missing} did not${damaged > 0 ? ' whole' : ''}`, options)
+    const how = `${damaged > 0 ? ' whole' : ''}${status === 0 ? '' : `; its answer had status ${formatStatus(status)}`}`
+    super(`${delivered} instances came from the archive, ${missing} did not${how}`, options)
     this.isDamageOnly = missing <= damaged
     this.name = 'IncompleteRetrieveError'
     this.delivered = delivered

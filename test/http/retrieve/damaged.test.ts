@@ -287,6 +287,23 @@ describe('frames of a damaged instance', () => {
     expect(asked).toEqual([['2'], ['2']])
   })
 
+  it('are given together from the first one on, and then the answer says that there are more', async () => {
+    const big = (n: number): Buffer => J(n, 70_000)
+    const pixels = pixelSequence(explicitLittle, 'OB', NONE, big(1), big(2), big(3))
+    const { url } = await holding(2, (n) => (n === 2 ? image(3, pixels).subarray(0, -100) : slice(n)), JPEG)
+    const target = `${url}${INSTANCE}/pixeldata`
+    const first = await get(target, OCTETS).then(
+      ({ status }) => status,
+      () => 'cut',
+    )
+    expect([206, 'cut']).toContain(first)
+    const { status, headers, body } = await get(target, OCTETS)
+    const given = readParts(headers.get('content-type')!, body).map(
+      (part) => part.body.equals(big(1)) || part.body.equals(big(2)),
+    )
+    expect([status, given]).toEqual([206, [true, true]])
+  })
+
   it.each([
     ['one, whose end is there', 1, [J(1)], 8, [1]],
     ['one, whose end is there in its second fragment', 1, [J(1).subarray(0, 300), J(1).subarray(300)], 8, [1]],
