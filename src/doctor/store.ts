@@ -9,7 +9,9 @@ import { statusClass } from '../dimse/status.ts'
 import { MAX_CONTEXTS, type AcceptedContext } from '../network/negotiation.ts'
 import type { Association } from '../network/association.ts'
 import { contextOf, storeProposal } from '../pacs/contexts.ts'
+import { paused } from '../pacs/pool/after-pauses.ts'
 import type { Proposal } from '../pacs/pool/proposal.ts'
+import { isBarren } from '../pacs/pool/rivals.ts'
 import * as findings from './findings-transfer.ts'
 import type { Probe } from './probe.ts'
 
@@ -33,6 +35,8 @@ const classes = {
 /** The compressed syntaxes most often stored come first there. */
 const syntaxes = encapsulatedSyntaxes.slice(0, 5)
 const SECONDARY_CAPTURE: Uid = STORAGE_ROOT + classes['Secondary Capture']
+/** Pauses before an archive that accepts nothing is asked again, in ms. */
+const STILL_COUNTED_MS = [0, 250, 1_000, 1_500]
 /** What makes no use of pixel compression. */
 const WITHOUT_PIXELS: readonly string[] = ['Basic Text SR', 'Key Object Selection', 'Encapsulated PDF']
 
@@ -51,12 +55,17 @@ export async function storable(probe: Probe): Promise<void> {
           return storeProposal(pairs, maxContexts)
         }
         const open = (proposal: Proposal): Promise<Association> => probe.open(proposal, signal)
-        const association = await probe.contexts.open(propose, open, { signal })
-        await probe.using([association], signal, () => {
-          const accepted = [...association.contexts.values()]
-          for (const { name, sopClass } of some) taken.set(name, syntaxesOf(accepted, sopClass))
-          return Promise.resolve()
-        })
+        // An archive that stores in one association at a time may yet count the one of the step before.
+        for (const pause of at === 0 ? STILL_COUNTED_MS : [0]) {
+          if (pause > 0) await paused(pause, signal)
+          const association = await probe.contexts.open(propose, open, { signal })
+          const isRefused = await probe.using([association], signal, () => {
+            const accepted = [...association.contexts.values()]
+            for (const { name, sopClass } of some) taken.set(name, syntaxesOf(accepted, sopClass))
+            return Promise.resolve(isBarren(association))
+          })
+          if (!isRefused) break
+        }
         at += some.length
       }
       probe.add(...findings.storable(probe.parties, summary(taken)))
