@@ -89,7 +89,7 @@ export class Retriever {
       // Nothing by either way: whatever was believed of the archive may have changed.
       if (before === 0) this.#moveUntil = 0
       const isOnlyWay = first instanceof NotSupportedByArchiveError && !(error instanceof NotSupportedByArchiveError)
-      throw received.size > before || isOnlyWay ? error : first
+      throw received.size > before || isOnlyWay || lacksMore(error, first) ? error : first
     }
     if (before > 0) return
     this.#moveUntil = way === 'move' ? performance.now() + REMEMBERED_MS : 0
@@ -114,6 +114,12 @@ export class Retriever {
       error instanceof StatusError || error instanceof AssociationAbortedError || error instanceof ListenerError
     return failsAltogether && received.size === 0
   }
+}
+
+/** The archive has said by now that there is more than what was missing at first. */
+function lacksMore(error: unknown, first: unknown): boolean {
+  if (!(error instanceof IncompleteRetrieveError) || !(first instanceof IncompleteRetrieveError)) return false
+  return error.missing > first.missing
 }
 
 function by(way: Way, retrieval: Retrieval<MoveSource>, compressed: boolean): AsyncGenerator<Instance> {
