@@ -134,10 +134,9 @@ export class HeldInstance extends Described implements KeptInstance {
 
   /** All of it has come that will. */
   finish(): void {
-    const { cutAt, fault } = this.index
-    const isDamaged = cutAt !== undefined && fault !== undefined
-    this.#phase = isDamaged
-      ? { kind: 'damaged', error: new DamagedInstanceError(fault) }
+    const { damage } = this.index
+    this.#phase = damage
+      ? { kind: 'damaged', error: new DamagedInstanceError(damage) }
       : { kind: 'whole', at: performance.now() }
     if (!this.#passing) {
       const { chunks, heldBytes } = toKeep(this.#chunks.chunks)

@@ -91,8 +91,8 @@ async function fragmentsOf(source: ReadableDataSet, frame: number): Promise<read
 }
 
 /** Whether a damaged data set has its bytes up to one. @throws DamagedInstanceError */
-function checkReach({ index: { cutAt, fault } }: ReadableDataSet, end: number): void {
-  if (cutAt !== undefined && end > cutAt && fault) throw new DamagedInstanceError(fault)
+function checkReach({ index: { cutAt = Infinity, damage } }: ReadableDataSet, end: number): void {
+  if (damage && end > cutAt) throw new DamagedInstanceError(damage)
 }
 
 /**

@@ -50,6 +50,8 @@ export interface InstanceIndex {
    * any further. It ends in order all the same, so that what comes behind this instance can be had.
    */
   readonly cutAt: number | undefined
+  /** Why it is cut; undefined where it is not. */
+  readonly damage: Error | undefined
   /** All of it has been read, and followed to its end. */
   readonly complete: boolean
   /** The attributes that are looked at for frames and documents; in any syntax Explicit VR Little Endian. */
@@ -74,6 +76,10 @@ export class GrowingIndex implements InstanceIndex {
   readonly #attributes: Bytes[] = []
   #pixels: { readonly header: ElementHeader; readonly offset: number } | undefined
   #layout: PixelLayout | undefined
+
+  get damage(): Error | undefined {
+    return this.cutAt === undefined ? undefined : this.fault
+  }
 
   get attributes(): Dataset {
     return parseDataset(Buffer.concat(this.#attributes), EXPLICIT_VR_LITTLE_ENDIAN)

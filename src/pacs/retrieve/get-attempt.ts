@@ -97,10 +97,10 @@ async function* getOver(
     yield arriving({ sopClass, sopInstance, study, series }, arrival, body)
     useless = 0
     if (!reading.complete) continue
-    const { cutAt, fault } = arrival.index
-    if (cutAt === undefined || !fault) received.add({ series, sopInstance })
+    const { damage } = arrival.index
+    if (!damage) received.add({ series, sopInstance })
     else {
-      malformed.add({ series, sopInstance }, fault)
+      malformed.add({ series, sopInstance }, damage)
       count.arrived--
       count.malformed++
     }

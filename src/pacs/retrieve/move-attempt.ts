@@ -272,11 +272,11 @@ class MoveAttempt {
         for await (const _ of body);
         if (++this.#useless > MAX_USELESS) throw new ProtocolError('Instances without end that had come')
       }
-      const { cutAt, fault } = instance.index
       if (!reading.isComplete) return
-      if (cutAt === undefined || !fault) received.add(instance)
+      const { damage } = instance.index
+      if (!damage) received.add(instance)
       else if (!received.has(instance)) {
-        malformed.add(instance, fault)
+        malformed.add(instance, damage)
         reading.spoil()
       }
     } finally {
