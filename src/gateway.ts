@@ -9,12 +9,15 @@ import { ImagingPool } from './imaging/pool/imaging-pool.ts'
 import type { Call } from './pacs/call.ts'
 import { MoveDestination } from './pacs/delivery/move-destination.ts'
 import { startTelemetry, type Telemetry } from './telemetry.ts'
+import { renewWhenChanged } from './tls-renewal.ts'
 
 /** The running service: web server, archives, telemetry. */
 export interface Gateway extends AsyncDisposable {
   readonly port: number
   /** URL of the DICOMweb root, as seen from this machine. */
   readonly url: string
+  /** Where `ops.listen` is served; undefined where it is not set. */
+  readonly opsPort: number | undefined
   readonly archives: readonly Archive[]
   readonly cache: InstanceCache
   /** Where archives deliver what C-MOVE asks for. */
@@ -32,11 +35,13 @@ export async function startGateway(config: Config, { pages }: Pick<ServerOptions
   const cache = new InstanceCache(config.cache, await diskOf(config.cache))
   const imaging = new ImagingPool(config.imaging)
   const telemetry = startTelemetry(config.log, () => archives, cache, imaging)
+  let endRenewal = (): void => undefined
   const release = async (): Promise<void> => {
     await cache[Symbol.asyncDispose]()
     await imaging[Symbol.asyncDispose]()
     await Promise.all(archives.map((archive) => archive[Symbol.asyncDispose]()))
     await destination[Symbol.asyncDispose]()
+    endRenewal()
     telemetry.stop()
   }
   let server: HttpServer
@@ -56,6 +61,15 @@ export async function startGateway(config: Config, { pages }: Pick<ServerOptions
     await release()
     throw error
   }
+  endRenewal = renewWhenChanged([
+    { path: 'http.tls', tls: config.http.tls, renew: () => server.renewTls() },
+    { path: 'dimse.tls', tls: config.dimse.tls, renew: () => destination.renewTls() },
+    ...archives.map((archive) => ({
+      path: `archives.${archive.config.name}.tls`,
+      tls: archive.config.tls,
+      renew: () => archive.renewTls(),
+    })),
+  ])
   const stop = async (grace: number): Promise<void> => {
     await server.close(grace)
     await release()
@@ -63,7 +77,8 @@ export async function startGateway(config: Config, { pages }: Pick<ServerOptions
   const host = config.http.host.includes(':') ? `[${config.http.host}]` : config.http.host
   return {
     port: server.port,
-    url: `http://${host === '0.0.0.0' ? '127.0.0.1' : host}:${server.port}${config.http.basePath}`,
+    opsPort: server.opsPort,
+    url: `${config.http.tls ? 'https' : 'http'}://${host === '0.0.0.0' ? '127.0.0.1' : host}:${server.port}${config.http.basePath}`,
     archives,
     cache,
     destination,
@@ -101,10 +116,6 @@ async function examined(
 /** What the configuration knows and this version does not do: taken in silence it would be a promise. */
 function refuseUnavailable(config: Config): void {
   const faults: ConfigFault[] = []
-  if (config.auth !== null) {
-    const message = 'is not available in this version; expected null, with a proxy in front that authenticates'
-    faults.push({ path: 'auth', message })
-  }
   if (config.cache.backend !== 'memory') {
     faults.push({ path: 'cache.backend', message: 'is not available in this version; expected memory' })
   }

@@ -8,6 +8,7 @@ import type { Viewer } from './demo/viewer.ts'
 import { startGateway, type Gateway } from './gateway.ts'
 import { ListenerError } from './pacs/delivery/listener-error.ts'
 import { collectByVolume, setCollectorFlags } from './memory.ts'
+import { isLoopback } from './network/loopback.ts'
 import { TlsFileError } from './pacs/tls-files.ts'
 
 setCollectorFlags()
@@ -16,6 +17,9 @@ collectByVolume()
 const HELP = `Usage: dimsegate [serve] --config FILE   DICOMweb in front of the archives (PACS) that FILE names
        dimsegate demo [--port N] [--host ADDRESS] [--dicom PATH] [--viewer]
                                          DICOMweb in front of a small archive in this process, to look around
+       dimsegate key                     Makes a key for a machine, and what the configuration holds of it
+       dimsegate share --config FILE --study UID [--for 7d] [--archive NAME]
+                                         Makes a link that lets whoever has it see one study
        dimsegate doctor --config FILE [--json] [--store-test]
                                          Tries each archive that FILE names, and says what to ask its administrator
 
@@ -25,6 +29,9 @@ Options
   --host ADDRESS demo: address to listen on (default 127.0.0.1; 0.0.0.0 for every interface)
   --dicom PATH   demo: a folder of DICOM files to serve, or one file
   --viewer       demo: serves the OHIF viewer too, which npm fetches the first time
+  --study UID    share: Study Instance UID
+  --for TIME     share: how long the link is good (default 7d, at most auth.links.maxAge)
+  --archive NAME share: the archive that has the study; the first unless told
   --json         doctor: one JSON document in place of text
   --store-test   doctor: also stores one small synthetic image in each archive; without it nothing is stored
   --version      Version
@@ -37,6 +44,9 @@ const options = {
   host: { type: 'string' },
   dicom: { type: 'string' },
   viewer: { type: 'boolean' },
+  study: { type: 'string' },
+  for: { type: 'string' },
+  archive: { type: 'string' },
   json: { type: 'boolean' },
   'store-test': { type: 'boolean' },
   help: { type: 'boolean', short: 'h' },
@@ -66,6 +76,10 @@ async function main(argv: string[]): Promise<void> {
       return serve(values.config)
     case 'demo':
       return demo(values)
+    case 'key':
+      return key()
+    case 'share':
+      return share(values)
     case 'doctor':
       return doctor(values.config, values.json === true, values['store-test'] === true)
     default:
@@ -86,11 +100,15 @@ function commandOf(argv: string[]): string | undefined {
   return parseArgs({ args: argv, options, allowPositionals: true, strict: false }).positionals[0]
 }
 
+const OPEN =
+  'auth is open: everybody who can reach this service may search, retrieve and store. Set auth to say who may.'
+
 async function serve(file: string | undefined): Promise<void> {
   const stop = stopSignal()
   const config = await loadConfig({ file, env: process.env })
   const gateway = await started(startGateway(config), config.http.port)
   const { log } = gateway.telemetry
+  if (config.auth === 'open') log.warn(OPEN)
   for (const { name, aeTitle, host, port } of config.archives) {
     log.info({ name, aeTitle, host, port }, 'archive')
   }
@@ -98,6 +116,23 @@ async function serve(file: string | undefined): Promise<void> {
   await stop
   log.info('stopping')
   await gateway.stop()
+}
+
+async function key(): Promise<void> {
+  const { newApiKey } = await import('./http/auth/api-keys.ts')
+  const made = newApiKey()
+  print(`${made.key}\n\nGive it to the machine that is to use it: it is shown this once. The configuration has\n\n`)
+  print(`auth:\n  keys:\n    - name: NAME\n      hash: ${made.hash}\n      scopes: [search, retrieve]\n`)
+}
+
+async function share(values: ReturnType<typeof parse>['values']): Promise<void> {
+  const config = await loadConfig({ file: values.config, env: process.env })
+  const { shareLink, ShareError } = await import('./share.ts')
+  try {
+    print(await shareLink(config, { study: values.study, time: values.for, archive: values.archive }))
+  } catch (error) {
+    throw error instanceof ShareError ? new UsageError(error.message) : error
+  }
 }
 
 async function demo(values: {
@@ -117,6 +152,8 @@ async function demo(values: {
   const config = parseConfig({
     http: { port, host: values.host ?? '127.0.0.1' },
     archives: [{ aeTitle: archive.aeTitle, host: '127.0.0.1', port: archive.port }],
+    // Who names an address to listen on means others to reach it; what there is to see is made up.
+    auth: values.host === undefined || isLoopback(values.host) ? null : 'open',
     log: { level: 'warn', format: 'pretty' },
   })
   const pages = viewer?.pages(config.http.basePath)

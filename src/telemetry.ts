@@ -10,6 +10,7 @@ import type { ImagingPool } from './imaging/pool/imaging-pool.ts'
 import { AssociationRejectedError } from './network/errors.ts'
 import type { Archive } from './pacs/archive.ts'
 import { habitSentences, type HabitEvent } from './pacs/habits.ts'
+import type { TlsRenewalEvent } from './tls-renewal.ts'
 import type { ListenerEvent, RefusedStoreEvent } from './pacs/delivery/events.ts'
 
 export interface Telemetry {
@@ -38,6 +39,7 @@ export function startTelemetry(
     logHabits(log),
     logRefusals(log, registry),
     logListener(log),
+    logRenewals(log),
   ]
   measurePools(registry, archives)
   measureCache(registry, cache)
@@ -127,6 +129,14 @@ function logRefusals(log: Logger, registry: Registry): () => void {
     const { reason, address, callingAeTitle, code } = message as RefusedStoreEvent
     refused.inc({ reason })
     log.warn({ reason, address, callingAeTitle, code }, 'refused store')
+  })
+}
+
+function logRenewals(log: Logger): () => void {
+  return listen('dimsegate:tls-renewal', (message) => {
+    const { path, error } = message as TlsRenewalEvent
+    if (error === undefined) log.info({ path }, 'certificates read anew')
+    else log.error({ path, ...errorFields(error) }, 'certificates not read anew')
   })
 }
 

@@ -11,7 +11,7 @@ import { describe, expect, test } from 'vitest'
 
 const FOLDERS: Readonly<Record<string, readonly string[]>> = {
   dicom: [],
-  config: ['dicom'],
+  config: ['dicom', 'network'],
   network: ['dicom'],
   dimse: ['dicom', 'network'],
   instance: ['dicom'],
@@ -51,14 +51,15 @@ const ROOMS: Readonly<Record<string, Readonly<Record<string, readonly string[]>>
     params: ['negotiate'],
   },
   http: {
-    '': ['body', 'ops', 'rendered', 'retrieve', 'search', 'store', 'uri'],
+    '': ['auth', 'body', 'ops', 'rendered', 'retrieve', 'search', 'store', 'uri'],
+    auth: [],
     body: [],
     ops: [],
     retrieve: ['body'],
     rendered: ['body', 'retrieve'],
-    uri: ['rendered', 'retrieve'],
-    search: ['body'],
-    store: ['body'],
+    uri: ['auth', 'rendered', 'retrieve'],
+    search: ['auth', 'body'],
+    store: ['auth', 'body'],
   },
 }
 

@@ -170,7 +170,12 @@ function checks(): void {
     test('ports of the container are those of the configuration', () => {
       const ports = (container.ports ?? []).map((port) => `${port.name!} ${port.containerPort}`)
       if (config.http.host === '127.0.0.1') expect(ports).toEqual([])
-      else expect(ports).toEqual([`http ${config.http.port}`, `dimse ${config.dimse.port}`])
+      else
+        expect(ports).toEqual([
+          `http ${config.http.port}`,
+          `dimse ${config.dimse.port}`,
+          `ops ${config.ops.listen!.port}`,
+        ])
     })
 
     test('Services, the disruption budget and network policies select the pods', () => {
@@ -191,10 +196,13 @@ function checks(): void {
       for (const port of used) expect(named).toContain(port)
     })
 
-    test('nothing goes out but to name servers and the archives of the configuration', () => {
+    test('nothing goes out but to name servers, the archives and the issuers of the configuration', () => {
       const policies = all(manifests, 'NetworkPolicy')
       const ports = policies.flatMap(({ spec }) => spec!.egress ?? []).flatMap((rule) => rule.ports ?? [])
-      expect(new Set(ports.map(({ port }) => port))).toEqual(new Set([53, ...config.archives.map(({ port }) => port)]))
+      const issuers = config.auth === null || config.auth === 'open' ? [] : config.auth.issuers
+      const https = issuers.map(({ issuer }) => Number(new URL(issuer).port || 443))
+      const archives = config.archives.map(({ port }) => port)
+      expect(new Set(ports.map(({ port }) => port))).toEqual(new Set([53, ...archives, ...https]))
     })
   })
 
@@ -202,7 +210,10 @@ function checks(): void {
     const openPorts = all(rendered.get('base')!, 'NetworkPolicy')
       .flatMap(({ spec }) => spec!.ingress!)
       .flatMap((rule) => rule.ports!.map(({ port }) => [port, rule.from!.every((peer) => peer.ipBlock)]))
-    expect(openPorts).toEqual([['http', false]])
+    expect(openPorts).toEqual([
+      ['http', false],
+      ['ops', false],
+    ])
   })
 
   test('overlays/deployment leaves the number of replicas to the autoscaler', () => {

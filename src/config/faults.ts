@@ -1,5 +1,5 @@
 import type { core } from 'zod'
-import { conflict } from './schema.ts'
+import { conflict } from './conflicts.ts'
 import type { ConfigPath } from './tree.ts'
 import { childOf, keysOf, nodeAt, pathText } from './tree.ts'
 import { closest } from './suggest.ts'
@@ -36,7 +36,7 @@ export function faultsOf(issues: readonly core.$ZodIssue[], value: unknown, loca
     const fault = { path: pathText(path), message: place === undefined ? message : `${message} (${place})` }
     if (!faults.has(fault.path)) faults.set(fault.path, fault)
   }
-  for (const issue of issues) {
+  for (const issue of issues.flatMap((one) => ofMeantBranch(one))) {
     if (issue.code === 'unrecognized_keys') {
       for (const key of issue.keys) add(...unknownKey(issue.path, key))
     } else if (issue.code === 'custom' && issue.params?.[conflict] === true) {
@@ -46,6 +46,17 @@ export function faultsOf(issues: readonly core.$ZodIssue[], value: unknown, loca
     }
   }
   return [...faults.values()]
+}
+
+/** Of alternatives, the faults of the one whose kind of value this is, where there is one. */
+function ofMeantBranch(issue: core.$ZodIssue): readonly core.$ZodIssue[] {
+  if (issue.code !== 'invalid_union') return [issue]
+  const isOtherKind = ({ path, code }: core.$ZodIssue): boolean =>
+    path.length === 0 && ['invalid_type', 'invalid_value'].includes(code)
+  const meant = issue.errors.filter((branch) => branch.length > 0 && !branch.some(isOtherKind))
+  const [only] = meant
+  if (meant.length !== 1 || !only) return [issue]
+  return only.flatMap((inner) => ofMeantBranch({ ...inner, path: [...issue.path, ...inner.path] }))
 }
 
 function unknownKey(parent: ConfigPath, key: string): [ConfigPath, string] {
@@ -88,7 +99,8 @@ function found(path: ConfigPath, root: unknown): string {
 }
 
 function isSecret(path: ConfigPath): boolean {
-  return path.includes('identity') || path.at(-1) === 'key'
+  const last = path.at(-1)
+  return path.includes('identity') || last === 'key' || last === 'clientSecret' || last === 'hash'
 }
 
 /** Text where a group or a list of groups should be may be a mistyped whole of it. */

@@ -1,4 +1,6 @@
 import { z } from 'zod'
+import { authOrOpen } from './auth-schema.ts'
+import { conflict, reportConflicts } from './conflicts.ts'
 import {
   addressBlock,
   aeTitle,
@@ -9,18 +11,18 @@ import {
   characterSet,
   duration,
   filePath,
-  filled,
   folderPath,
   group,
   host,
+  hostPattern,
   identityField,
   integer,
+  listenAddress,
   MAX_IDENTITY_BYTES,
   name,
   oneOf,
   optionalDuration,
   origin,
-  scope,
   privateSyntax,
   urlPath,
   webAddress,
@@ -31,8 +33,24 @@ import {
 /** Transfer syntaxes of an archive's own: each takes a presentation context for each class. */
 const MAX_OWN_SYNTAXES = 8
 
-/** Marks an issue between keys, whose message is a whole sentence and not what is expected of one value. */
-export const conflict = 'conflict'
+const tlsVersion = oneOf(['TLSv1.2', 'TLSv1.3']).default('TLSv1.2').describe('Oldest TLS version to agree to')
+
+const ownCertificate = {
+  cert: filePath.describe('PEM file of our certificate, with those between it and its authority'),
+  key: filePath.describe('PEM file of the private key that belongs to cert'),
+  minVersion: tlsVersion,
+}
+
+const httpTls = z.strictObject({
+  ...ownCertificate,
+  clientCa: filePath
+    .nullable()
+    .default(null)
+    .describe('PEM file of the authorities whose certificates clients show; null asks for none'),
+  clientCertificate: oneOf(['required', 'optional'])
+    .default('required')
+    .describe('With clientCa: whether those without a certificate are let in, to sign in otherwise'),
+})
 
 const http = z.strictObject({
   host: host.default('127.0.0.1').describe('Address to listen on; 0.0.0.0 or :: for every interface'),
@@ -43,6 +61,11 @@ const http = z.strictObject({
     .nullable()
     .prefault(null)
     .describe('Address clients use, without basePath; null takes it from the request'),
+  tls: httpTls.nullable().default(null).describe('HTTPS; null for plain HTTP'),
+  allowedHosts: z
+    .array(hostPattern, { error: 'a list of host names, *.example for every name below it' })
+    .default([])
+    .describe('Names clients may use for us, besides loopback, addresses and the host of publicUrl'),
   trustProxy: bool.default(false).describe('Believe Forwarded and X-Forwarded-* headers'),
   cors: group({
     origins: z
@@ -70,16 +93,12 @@ const http = z.strictObject({
   clientTimeout: duration('60s').describe('A web client that does not read or send'),
 })
 
-const tlsVersion = oneOf(['TLSv1.2', 'TLSv1.3']).default('TLSv1.2').describe('Oldest TLS version to agree to')
-
 const listenerTls = z.strictObject({
-  cert: filePath.describe('PEM file of our certificate, with those between it and its authority'),
-  key: filePath.describe('PEM file of the private key that belongs to cert'),
+  ...ownCertificate,
   ca: filePath
     .nullable()
     .default(null)
     .describe('PEM file of the authorities whose certificates archives have to show; null asks for none'),
-  minVersion: tlsVersion,
 })
 
 const dimse = z.strictObject({
@@ -224,16 +243,6 @@ const cacheDisk = z.strictObject({
   maxBytes: byteSize('8GiB').describe('Most bytes on disk'),
 })
 
-const auth = z.strictObject({
-  issuer: webAddress.describe('Issuer (iss) of the tokens to accept'),
-  audience: z
-    .union([filled, z.array(filled).min(1)], { error: 'text, or a list of text' })
-    .transform((value) => (typeof value === 'string' ? [value] : value))
-    .describe('Audience (aud) a token must name: one, or a list of which one is enough'),
-  jwks: webAddress.describe('Address of the JSON Web Key Set'),
-  scopes: z.array(scope, { error: 'a list of scopes' }).default([]).describe('Scopes a token must all have'),
-})
-
 export const configSchema = z
   .strictObject({
     http: http.prefault({}).describe('The web server'),
@@ -255,7 +264,13 @@ export const configSchema = z
         .describe('Threads that decode, encode and draw frames; null for one a processor but one'),
       timeout: duration('30s').describe('How long a frame may take to decode, encode or draw'),
     }).describe('Converting and drawing images'),
-    auth: auth.nullable().default(null).describe('Who may use the API, by JWT; null for everyone'),
+    auth: authOrOpen,
+    ops: group({
+      listen: listenAddress
+        .nullable()
+        .prefault(null)
+        .describe('Where probes, metrics and the doctor are served to whoever reaches it; null: beside DICOMweb'),
+    }).describe('What operators look at'),
     log: group({
       level: oneOf(['fatal', 'error', 'warn', 'info', 'debug', 'trace', 'silent'])
         .default('info')
@@ -292,42 +307,4 @@ export type ArchiveConfig = Config['archives'][number]
 /** The configuration file's JSON Schema (draft 7, which editors know best): what may be written, not what is read. */
 export function configJsonSchema(): object {
   return z.toJSONSchema(configSchema.meta({ title: 'Dimsegate configuration' }), { io: 'input', target: 'draft-7' })
-}
-
-type Path = (string | number)[]
-
-/** Checks of several keys against each other. Where `value` has other faults it may have any shape. */
-function reportConflicts(value: unknown, say: (path: Path, message: string) => void): void {
-  const { archives, dimse } = fields(value)
-  const titles = new Map<unknown, number>()
-  const names = new Map<unknown, number>()
-  for (const [index, entry] of Array.isArray(archives) ? archives.entries() : []) {
-    const { aeTitle, name, retrieve, tls } = fields(entry)
-    const sameTitle = typeof aeTitle === 'string' ? titles.get(aeTitle) : undefined
-    const sameName = typeof name === 'string' ? names.get(name) : undefined
-    if (sameTitle !== undefined) {
-      say(['archives', index, 'aeTitle'], `is that of archives[${sameTitle}] too; expected a title of its own`)
-    } else if (sameName !== undefined) {
-      say(['archives', index, 'name'], `is that of archives[${sameName}] too; expected a name of its own`)
-    }
-    if (!titles.has(aeTitle)) titles.set(aeTitle, index)
-    if (!names.has(name)) names.set(name, index)
-    if (retrieve === 'move' && fields(dimse).enabled === false) {
-      say(
-        ['archives', index, 'retrieve'],
-        'is move while dimse.enabled is false; expected get, or the listener that C-MOVE needs',
-      )
-    }
-    const { cert, key } = fields(tls)
-    if (typeof cert === 'string' && key === null) {
-      say(['archives', index, 'tls', 'key'], 'is missing; expected the key that belongs to cert')
-    }
-    if (typeof key === 'string' && cert === null) {
-      say(['archives', index, 'tls', 'cert'], 'is missing; expected the certificate that belongs to key')
-    }
-  }
-}
-
-function fields(value: unknown): Readonly<Record<string, unknown>> {
-  return typeof value === 'object' && value !== null ? (value as Record<string, unknown>) : {}
 }

@@ -2,6 +2,7 @@ import { isIP } from 'node:net'
 import { z } from 'zod'
 import { normaliseTerms } from '../dicom/charset-terms.ts'
 import { isUid } from '../dicom/uids.ts'
+import { isLoopback } from '../network/loopback.ts'
 import { byteSizePattern, durationPattern, parseBytes, parseDuration } from './units.ts'
 
 // The kinds of value there are. An `error` text says what is expected, and is read after that word:
@@ -30,6 +31,12 @@ export const archiveAeTitle = aeTitle.refine((value) => value !== '.' && value !
 
 export const host = text('a host name or an IP address, without scheme or port', isHost)
 
+/** Where to listen, as `host:port`. */
+export const listenAddress = text('an address and a port, such as 127.0.0.1:9090 or [::]:9090', (value) => {
+  const { host: at, port } = splitAddress(value)
+  return isHost(at) && isWithin(port, 0, 65_535)
+}).transform(splitAddress)
+
 /** One address, or a block of them in CIDR notation. */
 export const addressBlock = text('an IP address, or a block such as 192.0.2.0/24', isAddressBlock)
 
@@ -41,6 +48,12 @@ export const filePath = text(
 export const folderPath = text('a path to a folder', (value) => value.trim() !== '' && !/[\n\r\0]/.test(value))
 
 export const webAddress = text('an http or https URL without user name, query or fragment', isWebAddress)
+
+/** What is fetched from it is believed: nobody on the way may change it. */
+export const secureAddress = text(
+  'an https URL without user name, query or fragment; http on loopback only',
+  (value) => isWebAddress(value) && (value.startsWith('https:') || isLoopback(new URL(value).hostname)),
+)
 
 /** Without the trailing slash, so that `/` becomes empty. */
 export const urlPath = text('a path such as /dicomweb, or / for the root', (value) =>
@@ -66,6 +79,20 @@ export const privateSyntax = text(
 )
 
 export const filled = text('text that is not empty', (value) => value.trim() !== '')
+
+/** Secrets are never shown: see faults.ts. */
+export const secretText = text('text that is not empty', (value) => value.trim() !== '')
+
+/** RFC 9110 5.1, without what only proxies and browsers may mean. */
+export const headerName = text('the name of a header', (value) => /^[A-Za-z0-9][A-Za-z0-9-]{0,63}$/.test(value))
+
+export const uid = text('a UID of at most 64 digits and dots', isUid)
+
+/** With `*.` in front: every name below it. */
+export const hostPattern = text(
+  'a host name without scheme or port, *.example for every name below it',
+  (value) => value !== '*.' && isHost(value.replace(/^\*\./, '')),
+)
 
 export const identityField = (what: string) =>
   text(`${what}, 1 to ${MAX_IDENTITY_BYTES} bytes`, (value) =>
@@ -125,6 +152,11 @@ export function byteSize(byDefault: string, min: 0 | 1 = 1) {
 
 function isWithin(value: number | undefined, min: number, max: number): boolean {
   return value !== undefined && value >= min && value <= max
+}
+
+function splitAddress(value: string): { host: string; port: number } {
+  const [, at = '', port = ''] = /^(.*):(\d{1,5})$/.exec(value) ?? []
+  return { host: at.replace(/^\[(.*)\]$/, '$1'), port: port === '' ? NaN : Number(port) }
 }
 
 function isHost(value: string): boolean {

@@ -38,6 +38,7 @@ export const Attribute = {
   AvailableTransferSyntaxUID: 0x00083002,
   PatientName: 0x00100010,
   PatientID: 0x00100020,
+  IssuerOfPatientID: 0x00100021,
   PatientBirthDate: 0x00100030,
   PatientSex: 0x00100040,
   CineRate: 0x00180040,

@@ -1,6 +1,7 @@
 import { subscribe, unsubscribe } from 'node:diagnostics_channel'
 import { setTimeout as delay } from 'node:timers/promises'
 import { SopClass } from '../dicom/uids.ts'
+import { isLoopback } from '../network/loopback.ts'
 import { Scu, type RetrieveEnd } from '../dimse/scu.ts'
 import { Status, StatusError } from '../dimse/status.ts'
 import { contextOf, moveProposal } from '../pacs/contexts.ts'
@@ -87,10 +88,6 @@ async function moveTo(destination: MoveDestination, probe: Probe, sample: Sample
   } finally {
     unsubscribe('dimsegate:refused-store', note)
   }
-}
-
-function isLoopback(host: string): boolean {
-  return host === 'localhost' || host === '::1' || host.startsWith('127.')
 }
 
 /** What our listener saw meanwhile. */

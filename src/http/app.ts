@@ -1,21 +1,30 @@
 import { channel } from 'node:diagnostics_channel'
-import { Hono } from 'hono'
+import { Hono, type MiddlewareHandler } from 'hono'
 import { routePath } from 'hono/route'
 import type { InstanceCache } from '../cache/instance-cache.ts'
 import type { Config } from '../config/config.ts'
 import type { ImagingPool } from '../imaging/pool/imaging-pool.ts'
 import type { Archive } from '../pacs/archive.ts'
 import { publicOrigin } from './base-url.ts'
-import { crossOrigin, sameOriginStores } from './cors.ts'
+import { crossOrigin } from './cors.ts'
+import { AllowedHosts, ownNameOnly, ownPagesOnly } from './allowed-hosts.ts'
+import { Gate } from './auth/gate.ts'
+import type { Verb } from './auth/principal.ts'
+import { sharePage } from './auth/share-page.ts'
+import { StudyPatients } from './auth/study-patients.ts'
+import { checkStudy } from './auth/within-binding.ts'
 import { ClientGoneError, type HttpContext, type HttpEnv } from './context.ts'
 import { retrieveBulkData, retrieveBulkDataElement, retrievePixelData } from './retrieve/bulk-data.ts'
 import { retrieveFrames } from './retrieve/frames.ts'
 import { retrieveMetadata } from './retrieve/metadata.ts'
 import type { operations } from './openapi.d.ts'
 import { ERROR_PAGE, problemOf, RequestError } from './problem.ts'
+import { operatorRoutes, probes, type Metrics } from './ops/ops-routes.ts'
 import type { ReadinessCheck } from './ops/readiness.ts'
 import { renderFrames, renderOneInstance, renderSelection } from './rendered/rendered-resources.ts'
 import { RequestsAhead } from './requests-ahead.ts'
+import { securityHeaders } from './security-headers.ts'
+import { pathUid } from './path.ts'
 import { retrieveInstances } from './retrieve/retrieve.ts'
 import { Shortfalls } from './retrieve/shortfalls.ts'
 import { searchResource } from './search/search.ts'
@@ -32,8 +41,7 @@ export interface AppOptions {
   readonly contract: object
   /** What the codes of problems mean, as HTML. */
   readonly errorPage: string
-  /** The text of /metrics. */
-  readonly metrics: () => Promise<{ readonly type: string; readonly text: string }>
+  readonly metrics: Metrics
   /** Aborted when requests under way are to end at once. */
   readonly stop: AbortSignal
   /** Whatever else is served, at paths of its own; what it leaves unanswered is not found. */
@@ -112,27 +120,25 @@ export function createApp(options: AppOptions): Hono<HttpEnv> {
   const { config, archives, readiness, contract, errorPage, metrics } = options
   const app = new Hono<HttpEnv>()
   const ahead = new RequestsAhead()
-  const shortfalls = new Shortfalls()
-  app.use((c, next) => prepare(c, next, options, shortfalls))
-  if (config.http.cors.origins.length > 0) app.use(crossOrigin(config.http.cors.origins))
-  app.use(sameOriginStores(config.http.cors.origins))
-  app.get('/livez', (c) => c.text('ok'))
-  app.get('/readyz', async (c) => {
-    const verbose = c.req.query('verbose')
-    const isBrief = verbose === undefined || verbose === 'false'
-    const answer = await (isBrief ? readiness.ask() : readiness.askInDetail())
-    return c.json(answer, answer.status === 'ready' ? 200 : 503)
-  })
-  app.get('/metrics', async (c) => {
-    const { type, text } = await metrics()
-    return c.body(text, 200, { 'Content-Type': type })
-  })
+  const gate = new Gate(config.auth)
+  const { origins } = config.http.cors
+  app.use(preparing(options))
+  const hosts = new AllowedHosts(config.http)
+  app.use(ownNameOnly(hosts))
+  if (origins.length > 0) app.use(crossOrigin(origins))
+  app.use(ownPagesOnly(hosts, origins))
+  if (config.ops.listen) probes(app, readiness)
+  else operatorRoutes(app, { readiness, metrics, admit: (c) => gate.admit(c, 'admin') })
   app.get('/openapi.json', (c) => c.json(contract))
   app.get(ERROR_PAGE, (c) => c.html(errorPage))
-  mount(app, ahead, config.http.basePath, () => archives[0])
-  mount(app, ahead, `${config.http.basePath}/aets/:aeTitle`, (c) =>
+  const place = { app, ahead, gate }
+  mount(place, config.http.basePath, () => archives[0])
+  mount(place, `${config.http.basePath}/aets/:aeTitle`, (c) =>
     archives.find((archive) => archive.config.aeTitle === c.req.param('aeTitle')),
   )
+  if (config.auth !== null && config.auth !== 'open' && config.auth.links) {
+    sharePage(app, config.auth.links, archives)
+  }
   if (options.pages) app.route('/', options.pages)
   app.notFound((c) => {
     throw new RequestError(404, 'NO_SUCH_RESOURCE', `Nothing is served at ${c.req.path}.`)
@@ -148,20 +154,26 @@ export function createApp(options: AppOptions): Hono<HttpEnv> {
   return app
 }
 
-function mount(
-  app: Hono<HttpEnv>,
-  ahead: RequestsAhead,
-  root: string,
-  find: (c: HttpContext) => Archive | undefined,
-): void {
+interface Place {
+  readonly app: Hono<HttpEnv>
+  readonly ahead: RequestsAhead
+  readonly gate: Gate
+}
+
+function mount({ app, ahead, gate }: Place, root: string, find: (c: HttpContext) => Archive | undefined): void {
   const methods = new Map<string, string[]>()
-  for (const { method, path, handle } of Object.values(routes)) {
+  for (const [operation, { method, path, handle }] of Object.entries(routes)) {
+    const verb = verbOf(operation)
     methods.set(path, [...(methods.get(path) ?? []), method])
-    app.on(method, root + path, (c) => {
+    app.on(method, root + path, async (c) => {
       // Hono answers HEAD by GET: that would fetch a study to throw it away.
       if (c.req.method !== method) throw methodNotAllowed(methods.get(path)!)
-      select(c, root, find)
       ahead.enter(c.env)
+      const archive = find(c)
+      await gate.admit(c, verb, archive)
+      select(c, root, archive)
+      const study = pathUid(c, 'study')
+      if (study !== undefined && verb !== 'store') await checkStudy(c, study)
       return handle(c)
     })
   }
@@ -177,8 +189,11 @@ function methodNotAllowed(allowed: readonly string[]): RequestError {
   return new RequestError(405, 'METHOD_NOT_ALLOWED', `This resource takes: ${list}.`, { Allow: list })
 }
 
-function select(c: HttpContext, root: string, find: (c: HttpContext) => Archive | undefined): void {
-  const archive = find(c)
+function verbOf(operation: string): Verb {
+  return operation.startsWith('search') ? 'search' : operation.startsWith('store') ? 'store' : 'retrieve'
+}
+
+function select(c: HttpContext, root: string, archive: Archive | undefined): void {
   if (!archive) throw new RequestError(404, 'NO_SUCH_ARCHIVE', 'No archive of that AE title is configured.')
   const path = root.replace(':aeTitle', encodeURIComponent(archive.config.aeTitle))
   c.set('archive', archive)
@@ -186,11 +201,26 @@ function select(c: HttpContext, root: string, find: (c: HttpContext) => Archive 
 }
 
 /** Gives handlers their variables and reports the request when its response is over. */
+function preparing(options: AppOptions): MiddlewareHandler<HttpEnv> {
+  const shared = { shortfalls: new Shortfalls(), patients: new StudyPatients() }
+  const secure = securityHeaders(options.config.http)
+  return (c, next) => {
+    secure(c.env.outgoing)
+    return prepare(c, next, { ...options, ...shared })
+  }
+}
+
 async function prepare(
   c: HttpContext,
   next: () => Promise<void>,
-  { config, cache, imaging, stop }: AppOptions,
-  shortfalls: Shortfalls,
+  {
+    config,
+    cache,
+    imaging,
+    stop,
+    shortfalls,
+    patients,
+  }: AppOptions & Pick<HttpEnv['Variables'], 'shortfalls' | 'patients'>,
 ): Promise<void> {
   const started = performance.now()
   const { outgoing } = c.env
@@ -211,12 +241,11 @@ async function prepare(
     }
     requests.publish(event)
   })
-  // What a file says of its contents, a browser is not to guess at.
-  outgoing.setHeader('X-Content-Type-Options', 'nosniff')
   c.set('config', config)
   c.set('cache', cache)
   c.set('imaging', imaging)
   c.set('shortfalls', shortfalls)
+  c.set('patients', patients)
   c.set('signal', AbortSignal.any([gone.signal, stop]))
   await next()
 }

@@ -1,5 +1,6 @@
 import type { Config } from '../config/config.ts'
 import type { HttpContext } from './context.ts'
+import { isSecured } from './secured.ts'
 
 /**
  * The origin clients reach us by: what is configured; else, behind a trusted proxy, what it says (RFC 7239, or
@@ -11,15 +12,15 @@ export function publicOrigin(c: HttpContext, http: Config['http']): string {
   const header = (name: string): string | undefined => c.req.header(name)?.split(',')[0]?.trim()
   const forwarded = http.trustProxy ? forwardedPairs(header('forwarded')) : new Map<string, string>()
   const proxied = (name: string): string | undefined => (http.trustProxy ? header(name) : undefined)
-  const scheme = forwarded.get('proto') ?? proxied('x-forwarded-proto') ?? 'http'
+  const own = isSecured(c.env.incoming.socket) ? 'https' : 'http'
+  const scheme = forwarded.get('proto') ?? proxied('x-forwarded-proto') ?? own
   const host = forwarded.get('host') ?? proxied('x-forwarded-host') ?? header('host') ?? `${http.host}:${http.port}`
   const prefix = pathPrefix(proxied('x-forwarded-prefix') ?? '')
   const port = portSuffix(proxied('x-forwarded-port'), scheme, proxied('x-forwarded-host'))
-  const isDirect = !proxyHeaders.some((name) => c.req.header(name) !== undefined)
-  const own = isDirect ? portSuffix(String(c.env.incoming.socket.localPort ?? ''), scheme, host) : ''
+  const ownPort = !isProxied(c) ? portSuffix(String(c.env.incoming.socket.localPort ?? ''), scheme, host) : ''
   return isHost(host) && /^https?$/.test(scheme)
-    ? `${scheme}://${host}${own || port}${prefix}`
-    : `http://${http.host}:${http.port}`
+    ? `${scheme}://${host}${ownPort || port}${prefix}`
+    : `${own}://${http.host}:${http.port}`
 }
 
 const proxyHeaders = [
@@ -31,6 +32,11 @@ const proxyHeaders = [
   'x-forwarded-for',
   'x-real-ip',
 ]
+
+/** A proxy shows itself: the request is somebody else's than who sends it. */
+export function isProxied(c: HttpContext): boolean {
+  return proxyHeaders.some((name) => c.req.header(name) !== undefined)
+}
 
 function forwardedPairs(header: string | undefined): Map<string, string> {
   const pairs = (header ?? '').split(';').map((pair) => pair.split('='))

@@ -4,6 +4,8 @@ import type { InstanceCache } from '../cache/instance-cache.ts'
 import type { Config } from '../config/config.ts'
 import type { ImagingPool } from '../imaging/pool/imaging-pool.ts'
 import type { Archive } from '../pacs/archive.ts'
+import type { Principal } from './auth/principal.ts'
+import type { StudyPatients } from './auth/study-patients.ts'
 import type { Shortfalls } from './retrieve/shortfalls.ts'
 
 /** What every request handler can reach. */
@@ -20,6 +22,9 @@ export interface HttpEnv {
     readonly base: string
     /** Aborted when the client goes away or the service stops for good. */
     readonly signal: AbortSignal
+    /** Who asks. */
+    readonly principal: Principal
+    readonly patients: StudyPatients
   }
 }
 

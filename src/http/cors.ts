@@ -1,6 +1,5 @@
 import type { MiddlewareHandler } from 'hono'
 import type { HttpEnv } from './context.ts'
-import { RequestError } from './problem.ts'
 
 const METHODS = 'GET, POST, OPTIONS'
 const REQUEST_HEADERS = 'Accept, Authorization, Content-Type, Range'
@@ -16,7 +15,6 @@ export function crossOrigin(origins: '*' | readonly string[]): MiddlewareHandler
   return async (c, next) => {
     const origin = c.req.header('origin')
     const allowed = origins === '*' ? '*' : origins.find((one) => one === origin)
-    if (origins !== '*') c.header('Vary', 'Origin')
     if (allowed !== undefined) {
       c.header('Access-Control-Allow-Origin', allowed)
       c.header('Access-Control-Expose-Headers', EXPOSED_HEADERS)
@@ -28,26 +26,5 @@ export function crossOrigin(origins: '*' | readonly string[]): MiddlewareHandler
       c.header('Access-Control-Max-Age', MAX_AGE_S)
     }
     return c.body(null, 204)
-  }
-}
-
-/**
- * Refuses what a page of another origin sends without being asked first: a form is such a request, and stores.
- * Who is no browser sends no Origin. A proxy in front may have changed Host, but no page can set the headers that are
- * looked at besides.
- */
-export function sameOriginStores(origins: '*' | readonly string[]): MiddlewareHandler<HttpEnv> {
-  return async (c, next) => {
-    const origin = c.req.header('origin')
-    if (c.req.method !== 'POST' || origin === undefined || origins === '*' || origins.includes(origin)) return next()
-    if (c.req.header('sec-fetch-site') === 'same-origin') return next()
-    const { publicUrl } = c.var.config.http
-    const hosts = [c.req.header('host'), c.req.header('x-forwarded-host'), publicUrl && new URL(publicUrl).host]
-    if (URL.canParse(origin) && hosts.includes(new URL(origin).host)) return next()
-    throw new RequestError(
-      403,
-      'FOREIGN_ORIGIN',
-      'Pages of this origin may not store here. Name it in http.cors.origins if they are to.',
-    )
   }
 }

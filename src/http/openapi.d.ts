@@ -1980,7 +1980,10 @@ export interface components {
         'application/problem+json': components['schemas']['Problem']
       }
     }
-    /** @description No instance was stored, for the archive says that we are not authorised (0124H). */
+    /**
+     * @description No instance was stored: who asks may not store, or not these, or the archive says that we are not authorised
+     *     (0124H).
+     */
     StoreForbidden: {
       headers: {
         [name: string]: unknown
@@ -2376,8 +2379,40 @@ export interface components {
         'application/problem+json': components['schemas']['Problem']
       }
     }
-    /** @description The archive says that we are not authorised (0124H). */
+    /** @description Who asks may not do this, or the archive says that we are not authorised (0124H). */
     Forbidden: {
+      headers: {
+        [name: string]: unknown
+      }
+      content: {
+        'application/problem+json': components['schemas']['Problem']
+      }
+    }
+    /** @description Nobody says who asks, or a token, key or link is not good. Not where `auth` is null or open. */
+    Unauthenticated: {
+      headers: {
+        'WWW-Authenticate': components['headers']['WWWAuthenticate']
+        [name: string]: unknown
+      }
+      content: {
+        'application/problem+json': components['schemas']['Problem']
+      }
+    }
+    /** @description Who asks may not see this. */
+    NotPermitted: {
+      headers: {
+        'WWW-Authenticate': components['headers']['WWWAuthenticate']
+        [name: string]: unknown
+      }
+      content: {
+        'application/problem+json': components['schemas']['Problem']
+      }
+    }
+    /**
+     * @description The Host header has a name that the service does not go by: one of `http.allowedHosts`, that of
+     *     `http.publicUrl`, those of loopback, and addresses are its own.
+     */
+    Misdirected: {
       headers: {
         [name: string]: unknown
       }
@@ -2681,6 +2716,8 @@ export interface components {
     }
   }
   headers: {
+    /** @description How to sign in (RFC 6750 3). */
+    WWWAuthenticate: string
     /**
      * @description What the client should know of an answer that is otherwise than asked (PS3.18 8.3.4). Its form is
      *     `299 {service}: {text}`, where the service is the base URI. Several warnings repeat the header. In a 206 it says
@@ -2799,10 +2836,12 @@ export interface operations {
       200: components['responses']['Studies']
       204: components['responses']['NoResults']
       400: components['responses']['SearchBadRequest']
+      401: components['responses']['Unauthenticated']
       403: components['responses']['Forbidden']
       404: components['responses']['UnknownArchive']
       406: components['responses']['ModelNotAcceptable']
       413: components['responses']['SearchTooBroad']
+      421: components['responses']['Misdirected']
       501: components['responses']['SearchNotSupported']
       502: components['responses']['BadGateway']
       503: components['responses']['ServiceUnavailable']
@@ -2821,12 +2860,14 @@ export interface operations {
       200: components['responses']['AllStored']
       202: components['responses']['StoredWithFailuresOrWarnings']
       400: components['responses']['StoreBadRequest']
+      401: components['responses']['Unauthenticated']
       403: components['responses']['StoreForbidden']
       404: components['responses']['UnknownArchive']
       408: components['responses']['BodyStalled']
       409: components['responses']['NoneStored']
       413: components['responses']['StoreTooLarge']
       415: components['responses']['UnsupportedMediaType']
+      421: components['responses']['Misdirected']
       502: components['responses']['StoreBadGateway']
       503: components['responses']['StoreUnavailable']
       504: components['responses']['StoreTimeout']
@@ -2862,10 +2903,12 @@ export interface operations {
       200: components['responses']['Instances']
       206: components['responses']['SomeInstances']
       400: components['responses']['RetrieveBadRequest']
+      401: components['responses']['Unauthenticated']
       403: components['responses']['Forbidden']
       404: components['responses']['RetrieveNotFound']
       406: components['responses']['RetrieveNotAcceptable']
       413: components['responses']['RetrieveTooLarge']
+      421: components['responses']['Misdirected']
       501: components['responses']['RetrieveNotSupported']
       502: components['responses']['BadGateway']
       503: components['responses']['ServiceUnavailable']
@@ -2887,12 +2930,14 @@ export interface operations {
       200: components['responses']['AllStored']
       202: components['responses']['StoredWithFailuresOrWarnings']
       400: components['responses']['StoreBadRequest']
+      401: components['responses']['Unauthenticated']
       403: components['responses']['StoreForbidden']
       404: components['responses']['UnknownArchive']
       408: components['responses']['BodyStalled']
       409: components['responses']['NoneStored']
       413: components['responses']['StoreTooLarge']
       415: components['responses']['UnsupportedMediaType']
+      421: components['responses']['Misdirected']
       502: components['responses']['StoreBadGateway']
       503: components['responses']['StoreUnavailable']
       504: components['responses']['StoreTimeout']
@@ -2981,10 +3026,12 @@ export interface operations {
       200: components['responses']['StudySeries']
       204: components['responses']['NoResults']
       400: components['responses']['SearchBadRequest']
+      401: components['responses']['Unauthenticated']
       403: components['responses']['Forbidden']
       404: components['responses']['UnknownArchive']
       406: components['responses']['ModelNotAcceptable']
       413: components['responses']['SearchTooBroad']
+      421: components['responses']['Misdirected']
       501: components['responses']['SearchNotSupported']
       502: components['responses']['BadGateway']
       503: components['responses']['ServiceUnavailable']
@@ -3023,10 +3070,12 @@ export interface operations {
       200: components['responses']['Instances']
       206: components['responses']['SomeInstances']
       400: components['responses']['RetrieveBadRequest']
+      401: components['responses']['Unauthenticated']
       403: components['responses']['Forbidden']
       404: components['responses']['RetrieveNotFound']
       406: components['responses']['RetrieveNotAcceptable']
       413: components['responses']['RetrieveTooLarge']
+      421: components['responses']['Misdirected']
       501: components['responses']['RetrieveNotSupported']
       502: components['responses']['BadGateway']
       503: components['responses']['ServiceUnavailable']
@@ -3118,10 +3167,12 @@ export interface operations {
       200: components['responses']['SeriesInstances']
       204: components['responses']['NoResults']
       400: components['responses']['SearchBadRequest']
+      401: components['responses']['Unauthenticated']
       403: components['responses']['Forbidden']
       404: components['responses']['UnknownArchive']
       406: components['responses']['ModelNotAcceptable']
       413: components['responses']['SearchTooBroad']
+      421: components['responses']['Misdirected']
       501: components['responses']['SearchNotSupported']
       502: components['responses']['BadGateway']
       503: components['responses']['ServiceUnavailable']
@@ -3160,10 +3211,12 @@ export interface operations {
     responses: {
       200: components['responses']['Instance']
       400: components['responses']['RetrieveBadRequest']
+      401: components['responses']['Unauthenticated']
       403: components['responses']['Forbidden']
       404: components['responses']['RetrieveNotFound']
       406: components['responses']['RetrieveNotAcceptable']
       413: components['responses']['RetrieveTooLarge']
+      421: components['responses']['Misdirected']
       501: components['responses']['RetrieveNotSupported']
       502: components['responses']['BadGateway']
       503: components['responses']['ServiceUnavailable']
@@ -3253,10 +3306,12 @@ export interface operations {
       200: components['responses']['StudyInstances']
       204: components['responses']['NoResults']
       400: components['responses']['SearchBadRequest']
+      401: components['responses']['Unauthenticated']
       403: components['responses']['Forbidden']
       404: components['responses']['UnknownArchive']
       406: components['responses']['ModelNotAcceptable']
       413: components['responses']['SearchTooBroad']
+      421: components['responses']['Misdirected']
       501: components['responses']['SearchNotSupported']
       502: components['responses']['BadGateway']
       503: components['responses']['ServiceUnavailable']
@@ -3343,10 +3398,12 @@ export interface operations {
       200: components['responses']['AllSeries']
       204: components['responses']['NoResults']
       400: components['responses']['SearchBadRequest']
+      401: components['responses']['Unauthenticated']
       403: components['responses']['Forbidden']
       404: components['responses']['UnknownArchive']
       406: components['responses']['ModelNotAcceptable']
       413: components['responses']['SearchTooBroad']
+      421: components['responses']['Misdirected']
       501: components['responses']['SearchNotSupported']
       502: components['responses']['BadGateway']
       503: components['responses']['ServiceUnavailable']
@@ -3433,10 +3490,12 @@ export interface operations {
       200: components['responses']['AllInstances']
       204: components['responses']['NoResults']
       400: components['responses']['SearchBadRequest']
+      401: components['responses']['Unauthenticated']
       403: components['responses']['Forbidden']
       404: components['responses']['UnknownArchive']
       406: components['responses']['ModelNotAcceptable']
       413: components['responses']['SearchTooBroad']
+      421: components['responses']['Misdirected']
       501: components['responses']['SearchNotSupported']
       502: components['responses']['BadGateway']
       503: components['responses']['ServiceUnavailable']
@@ -3469,9 +3528,11 @@ export interface operations {
       200: components['responses']['Metadata']
       206: components['responses']['SomeMetadata']
       400: components['responses']['RetrieveBadRequest']
+      401: components['responses']['Unauthenticated']
       403: components['responses']['Forbidden']
       404: components['responses']['RetrieveNotFound']
       406: components['responses']['ModelNotAcceptable']
+      421: components['responses']['Misdirected']
       501: components['responses']['RetrieveNotSupported']
       502: components['responses']['BadGateway']
       503: components['responses']['ServiceUnavailable']
@@ -3506,9 +3567,11 @@ export interface operations {
       200: components['responses']['Metadata']
       206: components['responses']['SomeMetadata']
       400: components['responses']['RetrieveBadRequest']
+      401: components['responses']['Unauthenticated']
       403: components['responses']['Forbidden']
       404: components['responses']['RetrieveNotFound']
       406: components['responses']['ModelNotAcceptable']
+      421: components['responses']['Misdirected']
       501: components['responses']['RetrieveNotSupported']
       502: components['responses']['BadGateway']
       503: components['responses']['ServiceUnavailable']
@@ -3544,9 +3607,11 @@ export interface operations {
     responses: {
       200: components['responses']['Metadata']
       400: components['responses']['RetrieveBadRequest']
+      401: components['responses']['Unauthenticated']
       403: components['responses']['Forbidden']
       404: components['responses']['RetrieveNotFound']
       406: components['responses']['ModelNotAcceptable']
+      421: components['responses']['Misdirected']
       501: components['responses']['RetrieveNotSupported']
       502: components['responses']['BadGateway']
       503: components['responses']['ServiceUnavailable']
@@ -3605,10 +3670,12 @@ export interface operations {
       200: components['responses']['Frames']
       206: components['responses']['FrameRange']
       400: components['responses']['FramesBadRequest']
+      401: components['responses']['Unauthenticated']
       403: components['responses']['Forbidden']
       404: components['responses']['PixelDataNotFound']
       406: components['responses']['RetrieveNotAcceptable']
       416: components['responses']['RangeNotSatisfiable']
+      421: components['responses']['Misdirected']
       501: components['responses']['RetrieveNotSupported']
       502: components['responses']['BadGateway']
       503: components['responses']['ServiceUnavailable']
@@ -3648,9 +3715,11 @@ export interface operations {
       200: components['responses']['BulkData']
       206: components['responses']['SomeBulkData']
       400: components['responses']['RetrieveBadRequest']
+      401: components['responses']['Unauthenticated']
       403: components['responses']['Forbidden']
       404: components['responses']['BulkDataNotFound']
       406: components['responses']['RetrieveNotAcceptable']
+      421: components['responses']['Misdirected']
       501: components['responses']['RetrieveNotSupported']
       502: components['responses']['BadGateway']
       503: components['responses']['ServiceUnavailable']
@@ -3692,9 +3761,11 @@ export interface operations {
       200: components['responses']['BulkData']
       206: components['responses']['SomeBulkData']
       400: components['responses']['RetrieveBadRequest']
+      401: components['responses']['Unauthenticated']
       403: components['responses']['Forbidden']
       404: components['responses']['BulkDataNotFound']
       406: components['responses']['RetrieveNotAcceptable']
+      421: components['responses']['Misdirected']
       501: components['responses']['RetrieveNotSupported']
       502: components['responses']['BadGateway']
       503: components['responses']['ServiceUnavailable']
@@ -3737,9 +3808,11 @@ export interface operations {
     responses: {
       200: components['responses']['BulkData']
       400: components['responses']['RetrieveBadRequest']
+      401: components['responses']['Unauthenticated']
       403: components['responses']['Forbidden']
       404: components['responses']['BulkDataNotFound']
       406: components['responses']['RetrieveNotAcceptable']
+      421: components['responses']['Misdirected']
       501: components['responses']['RetrieveNotSupported']
       502: components['responses']['BadGateway']
       503: components['responses']['ServiceUnavailable']
@@ -3797,10 +3870,12 @@ export interface operations {
       200: components['responses']['BulkDataElement']
       206: components['responses']['BulkDataElementRange']
       400: components['responses']['RetrieveBadRequest']
+      401: components['responses']['Unauthenticated']
       403: components['responses']['Forbidden']
       404: components['responses']['BulkDataNotFound']
       406: components['responses']['RetrieveNotAcceptable']
       416: components['responses']['RangeNotSatisfiable']
+      421: components['responses']['Misdirected']
       501: components['responses']['RetrieveNotSupported']
       502: components['responses']['BadGateway']
       503: components['responses']['ServiceUnavailable']
@@ -3840,9 +3915,11 @@ export interface operations {
       200: components['responses']['PixelDataParts']
       206: components['responses']['SomePixelData']
       400: components['responses']['RetrieveBadRequest']
+      401: components['responses']['Unauthenticated']
       403: components['responses']['Forbidden']
       404: components['responses']['PixelDataNotFound']
       406: components['responses']['RetrieveNotAcceptable']
+      421: components['responses']['Misdirected']
       501: components['responses']['RetrieveNotSupported']
       502: components['responses']['BadGateway']
       503: components['responses']['ServiceUnavailable']
@@ -3884,9 +3961,11 @@ export interface operations {
       200: components['responses']['PixelDataParts']
       206: components['responses']['SomePixelData']
       400: components['responses']['RetrieveBadRequest']
+      401: components['responses']['Unauthenticated']
       403: components['responses']['Forbidden']
       404: components['responses']['PixelDataNotFound']
       406: components['responses']['RetrieveNotAcceptable']
+      421: components['responses']['Misdirected']
       501: components['responses']['RetrieveNotSupported']
       502: components['responses']['BadGateway']
       503: components['responses']['ServiceUnavailable']
@@ -3937,10 +4016,12 @@ export interface operations {
       200: components['responses']['PixelData']
       206: components['responses']['PixelDataRange']
       400: components['responses']['RetrieveBadRequest']
+      401: components['responses']['Unauthenticated']
       403: components['responses']['Forbidden']
       404: components['responses']['PixelDataNotFound']
       406: components['responses']['RetrieveNotAcceptable']
       416: components['responses']['RangeNotSatisfiable']
+      421: components['responses']['Misdirected']
       501: components['responses']['RetrieveNotSupported']
       502: components['responses']['BadGateway']
       503: components['responses']['ServiceUnavailable']
@@ -3992,11 +4073,13 @@ export interface operations {
       200: components['responses']['RenderedParts']
       206: components['responses']['SomeRenderedParts']
       400: components['responses']['RenderedBadRequest']
+      401: components['responses']['Unauthenticated']
       403: components['responses']['Forbidden']
       404: components['responses']['RenderedNotFound']
       406: components['responses']['RenderedNotAcceptable']
       413: components['responses']['RenderedTooLarge']
       416: components['responses']['RangeNotSatisfiable']
+      421: components['responses']['Misdirected']
       501: components['responses']['RetrieveNotSupported']
       502: components['responses']['BadGateway']
       503: components['responses']['ServiceUnavailable']
@@ -4050,11 +4133,13 @@ export interface operations {
       200: components['responses']['RenderedParts']
       206: components['responses']['SomeRenderedParts']
       400: components['responses']['RenderedBadRequest']
+      401: components['responses']['Unauthenticated']
       403: components['responses']['Forbidden']
       404: components['responses']['RenderedNotFound']
       406: components['responses']['RenderedNotAcceptable']
       413: components['responses']['RenderedTooLarge']
       416: components['responses']['RangeNotSatisfiable']
+      421: components['responses']['Misdirected']
       501: components['responses']['RetrieveNotSupported']
       502: components['responses']['BadGateway']
       503: components['responses']['ServiceUnavailable']
@@ -4110,11 +4195,13 @@ export interface operations {
       200: components['responses']['Rendered']
       206: components['responses']['RenderedRange']
       400: components['responses']['RenderedBadRequest']
+      401: components['responses']['Unauthenticated']
       403: components['responses']['Forbidden']
       404: components['responses']['RenderedNotFound']
       406: components['responses']['RenderedNotAcceptable']
       413: components['responses']['RenderedTooLarge']
       416: components['responses']['RangeNotSatisfiable']
+      421: components['responses']['Misdirected']
       501: components['responses']['RetrieveNotSupported']
       502: components['responses']['BadGateway']
       503: components['responses']['ServiceUnavailable']
@@ -4179,11 +4266,13 @@ export interface operations {
       200: components['responses']['Rendered']
       206: components['responses']['RenderedRange']
       400: components['responses']['RenderedBadRequest']
+      401: components['responses']['Unauthenticated']
       403: components['responses']['Forbidden']
       404: components['responses']['RenderedNotFound']
       406: components['responses']['RenderedNotAcceptable']
       413: components['responses']['RenderedTooLarge']
       416: components['responses']['RangeNotSatisfiable']
+      421: components['responses']['Misdirected']
       501: components['responses']['RetrieveNotSupported']
       502: components['responses']['BadGateway']
       503: components['responses']['ServiceUnavailable']
@@ -4231,10 +4320,12 @@ export interface operations {
       200: components['responses']['Thumbnail']
       206: components['responses']['RenderedRange']
       400: components['responses']['RenderedBadRequest']
+      401: components['responses']['Unauthenticated']
       403: components['responses']['Forbidden']
       404: components['responses']['RenderedNotFound']
       406: components['responses']['RenderedNotAcceptable']
       416: components['responses']['RangeNotSatisfiable']
+      421: components['responses']['Misdirected']
       501: components['responses']['RetrieveNotSupported']
       502: components['responses']['BadGateway']
       503: components['responses']['ServiceUnavailable']
@@ -4284,10 +4375,12 @@ export interface operations {
       200: components['responses']['Thumbnail']
       206: components['responses']['RenderedRange']
       400: components['responses']['RenderedBadRequest']
+      401: components['responses']['Unauthenticated']
       403: components['responses']['Forbidden']
       404: components['responses']['RenderedNotFound']
       406: components['responses']['RenderedNotAcceptable']
       416: components['responses']['RangeNotSatisfiable']
+      421: components['responses']['Misdirected']
       501: components['responses']['RetrieveNotSupported']
       502: components['responses']['BadGateway']
       503: components['responses']['ServiceUnavailable']
@@ -4339,10 +4432,12 @@ export interface operations {
       200: components['responses']['Thumbnail']
       206: components['responses']['RenderedRange']
       400: components['responses']['RenderedBadRequest']
+      401: components['responses']['Unauthenticated']
       403: components['responses']['Forbidden']
       404: components['responses']['RenderedNotFound']
       406: components['responses']['RenderedNotAcceptable']
       416: components['responses']['RangeNotSatisfiable']
+      421: components['responses']['Misdirected']
       501: components['responses']['RetrieveNotSupported']
       502: components['responses']['BadGateway']
       503: components['responses']['ServiceUnavailable']
@@ -4403,10 +4498,12 @@ export interface operations {
       200: components['responses']['Thumbnail']
       206: components['responses']['RenderedRange']
       400: components['responses']['RenderedBadRequest']
+      401: components['responses']['Unauthenticated']
       403: components['responses']['Forbidden']
       404: components['responses']['RenderedNotFound']
       406: components['responses']['RenderedNotAcceptable']
       416: components['responses']['RangeNotSatisfiable']
+      421: components['responses']['Misdirected']
       501: components['responses']['RetrieveNotSupported']
       502: components['responses']['BadGateway']
       503: components['responses']['ServiceUnavailable']
@@ -4466,11 +4563,13 @@ export interface operations {
       200: components['responses']['ByUri']
       206: components['responses']['RenderedRange']
       400: components['responses']['RenderedBadRequest']
+      401: components['responses']['Unauthenticated']
       403: components['responses']['Forbidden']
       404: components['responses']['RenderedNotFound']
       406: components['responses']['RenderedNotAcceptable']
       413: components['responses']['RenderedTooLarge']
       416: components['responses']['RangeNotSatisfiable']
+      421: components['responses']['Misdirected']
       501: components['responses']['UriNotSupported']
       502: components['responses']['BadGateway']
       503: components['responses']['ServiceUnavailable']
@@ -4530,6 +4629,9 @@ export interface operations {
           'application/json': components['schemas']['Readiness']
         }
       }
+      401: components['responses']['Unauthenticated']
+      403: components['responses']['NotPermitted']
+      421: components['responses']['Misdirected']
       /** @description The service takes no requests. It is starting or draining, or no archive can be reached. */
       503: {
         headers: {
@@ -4572,6 +4674,9 @@ export interface operations {
           'text/plain': string
         }
       }
+      401: components['responses']['Unauthenticated']
+      403: components['responses']['NotPermitted']
+      421: components['responses']['Misdirected']
     }
   }
   openapi: {
@@ -4592,6 +4697,7 @@ export interface operations {
           'application/json': components['schemas']['OpenApiDocument']
         }
       }
+      421: components['responses']['Misdirected']
     }
   }
   errors: {
@@ -4612,6 +4718,7 @@ export interface operations {
           'text/html': string
         }
       }
+      421: components['responses']['Misdirected']
     }
   }
 }

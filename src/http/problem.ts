@@ -7,7 +7,7 @@ export type Problem = components['schemas']['Problem']
 
 /** A request that cannot be served as it is; `status` is the HTTP status to say so. */
 export class RequestError extends Error {
-  readonly status: 400 | 403 | 404 | 405 | 406 | 408 | 413 | 415 | 416 | 501 | 503
+  readonly status: 400 | 401 | 403 | 404 | 405 | 406 | 408 | 413 | 415 | 416 | 421 | 501 | 503
   readonly code: string
   readonly headers: Readonly<Record<string, string>>
   constructor(
@@ -137,6 +137,7 @@ export function refusalOf(reasons: readonly number[]): { status: number; headers
 
 const titles: Readonly<Record<number, string>> = {
   400: 'Bad request',
+  401: 'Not signed in',
   403: 'Not authorized',
   404: 'Not found',
   405: 'Method not allowed',
@@ -145,6 +146,7 @@ const titles: Readonly<Record<number, string>> = {
   413: 'Too large',
   415: 'Unsupported media type',
   416: 'Range not satisfiable',
+  421: 'Misdirected request',
   501: 'Not supported',
   502: 'Archive failed',
   503: 'Archive unavailable',

@@ -1,8 +1,13 @@
 import { createServer, type Server, type ServerResponse } from 'node:http'
+import { createServer as createTlsServer, Server as TlsServer } from 'node:https'
 import type { AddressInfo, Socket } from 'node:net'
+import type { TlsOptions } from 'node:tls'
 import { getRequestListener } from '@hono/node-server'
 import type { Config } from '../config/config.ts'
+import type { ListenerTls } from '../network/listener.ts'
+import { readHttpTls } from '../pacs/tls-files.ts'
 import { createApp, type AppOptions } from './app.ts'
+import { createOpsApp } from './ops/ops-app.ts'
 import { readContract } from './contract.ts'
 import { readErrorPage } from './ops/error-page.ts'
 import { ReadinessCheck, type ReadinessOptions } from './ops/readiness.ts'
@@ -18,6 +23,10 @@ const READ_AHEAD_BYTES = 262_144
 
 export interface HttpServer extends AsyncDisposable {
   readonly port: number
+  /** Where `ops.listen` is served; undefined where it is not set. */
+  readonly opsPort: number | undefined
+  /** Reads the files of http.tls anew; connections that stand stay. @throws TlsFileError, and keeps what it has */
+  renewTls(): Promise<void>
   /** Takes no more connections, lets requests under way end within `grace` ms, then cuts what is left. */
   close(grace: number): Promise<void>
 }
@@ -26,30 +35,25 @@ export interface HttpServer extends AsyncDisposable {
 export type ServerOptions = Omit<AppOptions, 'readiness' | 'contract' | 'errorPage' | 'stop'> &
   Pick<ReadinessOptions, 'examine'>
 
-/** Starts the web server in front of the archives. @throws when the port is taken */
+/** Starts the web server in front of the archives. @throws TlsFileError; when the port is taken */
 export async function startServer(options: ServerOptions): Promise<HttpServer> {
   const { config, archives, examine } = options
   const stop = new AbortController()
   const readiness = new ReadinessCheck({ archives, cache: config.http.readyCache, examine })
   const [contract, errorPage] = await Promise.all([readContract(), readErrorPage()])
   const app = createApp({ ...options, readiness, contract, errorPage, stop: stop.signal })
-  const server = createServer(
-    // A study may take as long to upload as its client's line needs: there is no limit on a whole request.
-    {
-      requestTimeout: 0,
-      headersTimeout: HEADERS_TIMEOUT_MS,
-      keepAliveTimeout: KEEP_ALIVE_MS,
-      maxHeaderSize: MAX_HEADER_BYTES,
-      highWaterMark: READ_AHEAD_BYTES,
-    },
-    // The globals stay Node's own: nothing of ours is to depend on who starts a server.
-    getRequestListener(app.fetch as Parameters<typeof getRequestListener>[0], {
-      overrideGlobalObjects: false,
-    }) as never,
-  )
+  const { tls } = config.http
+  const server = serverOf(app, tls ? await tlsOptions(tls) : undefined)
   const unused = connectionsWithoutRequest(server)
   const running = runningResponses(server)
   await listening(server, config.http)
+  const ops = config.ops.listen ? serverOf(createOpsApp({ readiness, metrics: options.metrics }), undefined) : undefined
+  try {
+    if (ops) await listening(ops, config.ops.listen!)
+  } catch (error) {
+    server.close()
+    throw error
+  }
   const close = async (grace: number): Promise<void> => {
     readiness.stop()
     for (const response of running) {
@@ -66,8 +70,42 @@ export async function startServer(options: ServerOptions): Promise<HttpServer> {
     }, grace)
     await closed
     clearTimeout(timer)
+    // Last, so that probes see to the end that it is stopping.
+    ops?.close()
+    ops?.closeAllConnections()
   }
-  return { port: (server.address() as AddressInfo).port, close, [Symbol.asyncDispose]: () => close(0) }
+  const renewTls = async (): Promise<void> => {
+    if (tls && server instanceof TlsServer) server.setSecureContext(await tlsOptions(tls))
+  }
+  const opsPort = ops && portOf(ops)
+  return { port: portOf(server), opsPort, renewTls, close, [Symbol.asyncDispose]: () => close(0) }
+}
+
+type Fetch = Parameters<typeof getRequestListener>[0]
+
+function serverOf({ fetch }: { readonly fetch: unknown }, tls: ListenerTls | undefined): Server {
+  const options = {
+    // A study may take as long to upload as its client's line needs: there is no limit on a whole request.
+    requestTimeout: 0,
+    headersTimeout: HEADERS_TIMEOUT_MS,
+    keepAliveTimeout: KEEP_ALIVE_MS,
+    maxHeaderSize: MAX_HEADER_BYTES,
+    highWaterMark: READ_AHEAD_BYTES,
+  }
+  // The globals stay Node's own: nothing of ours is to depend on who starts a server.
+  const listener = getRequestListener(fetch as Fetch, { overrideGlobalObjects: false }) as never
+  if (!tls) return createServer(options, listener)
+  return createTlsServer({ ...options, ...tls, handshakeTimeout: HEADERS_TIMEOUT_MS }, listener)
+}
+
+/** Who shows no certificate, or not a good one, gets no further than the handshake, unless it is optional. */
+async function tlsOptions(tls: NonNullable<Config['http']['tls']>): Promise<ListenerTls & Partial<TlsOptions>> {
+  const files = await readHttpTls(tls)
+  return { ...files, requestCert: tls.clientCa !== null, rejectUnauthorized: tls.clientCertificate === 'required' }
+}
+
+function portOf(server: Server): number {
+  return (server.address() as AddressInfo).port
 }
 
 /** Opened ahead of need, as browsers and connection pools do. Node does not count them as idle: they would hold up a stop. */
@@ -90,7 +128,10 @@ function runningResponses(server: Server): ReadonlySet<ServerResponse> {
   return running
 }
 
-async function listening(server: Server, { host, port }: Config['http']): Promise<void> {
+async function listening(
+  server: Server,
+  { host, port }: { readonly host: string; readonly port: number },
+): Promise<void> {
   const { promise, resolve, reject } = Promise.withResolvers<undefined>()
   server.once('error', reject)
   server.listen(port, host, () => resolve(undefined))

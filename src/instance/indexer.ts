@@ -31,8 +31,12 @@ const IDENTITY: ReadonlyMap<Tag, keyof Identity> = new Map([
   [Attribute.SeriesInstanceUID, 'series'],
 ])
 const TABLES: readonly Tag[] = [Attribute.ExtendedOffsetTable, Attribute.ExtendedOffsetTableLengths]
+/** Who it is of: wanted as soon as it is read. */
+const PATIENT: readonly Tag[] = [Attribute.PatientID, Attribute.IssuerOfPatientID]
 const KEPT: ReadonlySet<Tag> = new Set([
   ...LAYOUT,
+  ...PATIENT,
+  Attribute.SpecificCharacterSet,
   Attribute.MIMETypeOfEncapsulatedDocument,
   Attribute.EncapsulatedDocumentLength,
 ])
@@ -66,6 +70,8 @@ export class Indexer {
   readonly #kept = new ElementWriter(EXPLICIT_VR_LITTLE_ENDIAN)
   readonly #keptTags = new Set<Tag>()
   #isPastIdentity = false
+  /** The element that was met last, not within a sequence. */
+  #last: Tag = -1
 
   /** Of a data set in a transfer syntax. */
   constructor(syntax: TransferSyntax) {
@@ -157,6 +163,8 @@ export class Indexer {
   }
 
   #pass(tag: Tag): void {
+    if (tag <= this.#last) this.index.ascends = false
+    this.#last = tag
     if (tag > Attribute.SeriesInstanceUID) this.#isPastIdentity = true
   }
 
@@ -175,6 +183,7 @@ export class Indexer {
     const value = concat(pieces)
     this.#keptTags.add(tag)
     this.#kept.element(tag, vr, bigEndian ? swapped(value, representation(vr).wordBytes) : value)
+    if (PATIENT.includes(tag)) this.#keep()
   }
 
   /** Copied: a view would keep the buffer alive that the socket was read into. */
@@ -198,6 +207,7 @@ export class Indexer {
   #encapsulated(header: ElementHeader, offset: number): void {
     const isOwn = this.#around.length === 0 && isPixelData(header.tag)
     if (isOwn) {
+      this.#pass(header.tag)
       this.#keep()
       this.index.reachPixels(header, offset)
     }

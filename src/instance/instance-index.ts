@@ -54,7 +54,9 @@ export interface InstanceIndex {
   readonly damage: Error | undefined
   /** All of it has been read, and followed to its end. */
   readonly complete: boolean
-  /** The attributes that are looked at for frames and documents; in any syntax Explicit VR Little Endian. */
+  /** Its elements have come each once, by ascending tags, as they have to (PS3.5 7.1). */
+  readonly ascends: boolean
+  /** The attributes that are looked at: for frames and documents, and of the patient; in any syntax Explicit VR Little Endian. */
   readonly attributes: Dataset
   /** Undefined where there is no pixel data, or it has not been reached. */
   readonly layout: PixelLayout | undefined
@@ -73,6 +75,7 @@ export class GrowingIndex implements InstanceIndex {
   fault: Error | undefined
   cutAt: number | undefined
   complete = false
+  ascends = true
   readonly #attributes: Bytes[] = []
   #pixels: { readonly header: ElementHeader; readonly offset: number } | undefined
   #layout: PixelLayout | undefined

@@ -7,7 +7,7 @@ export const ARTIM_MS = 30_000
 
 export interface RequestOptions extends Offer {
   readonly address: Address
-  readonly tls?: TlsOptions
+  readonly tls?: TlsOptions | undefined
   /** Milliseconds. */
   readonly timeouts: { readonly connect: number; readonly associate: number }
   /** Milliseconds; ARTIM_MS unless told. */

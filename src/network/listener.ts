@@ -1,5 +1,5 @@
 import { createServer, type AddressInfo, type Server, type Socket } from 'node:net'
-import { createServer as createTlsServer, type TlsOptions, type TLSSocket } from 'node:tls'
+import { createServer as createTlsServer, Server as TlsServer, type TlsOptions, type TLSSocket } from 'node:tls'
 import { ARTIM_MS } from './association-options.ts'
 import { plainAddress, Transport, type Address } from './transport.ts'
 
@@ -24,6 +24,8 @@ export interface Listening extends AsyncDisposable {
   readonly port: number
   /** Stops accepting; connections that are open stay. */
   close(): Promise<void>
+  /** Takes other certificates from the next connection on; nothing where it listens without TLS. */
+  renewTls(tls: ListenerTls): void
   /** Stops accepting; connections that are open in `grace` ms are cut. */
   end(grace: number): Promise<void>
 }
@@ -54,7 +56,10 @@ export async function listen(
     await close()
     clearTimeout(cut)
   }
-  return { port: (server.address() as AddressInfo).port, close, end, [Symbol.asyncDispose]: close }
+  const renewTls = (renewed: ListenerTls): void => {
+    if (server instanceof TlsServer) server.setSecureContext(renewed)
+  }
+  return { port: (server.address() as AddressInfo).port, close, end, renewTls, [Symbol.asyncDispose]: close }
 }
 
 function tlsServer(

@@ -50,13 +50,23 @@ export class Archive implements AsyncDisposable {
   readonly #retriever: Retriever
   readonly #habits: Habits
 
+  #tls: TlsOptions | undefined
+
   private constructor(config: ArchiveConfig, destination: MoveDestination, tls: TlsOptions | undefined) {
     this.config = config
+    this.#tls = tls
+    const currentTls = (): TlsOptions | undefined => this.#tls
     this.#pool = new AssociationPool({
       archive: config.name,
       maxAssociations: config.maxAssociations,
       timeouts: config.timeouts,
-      request: requestOptions(config, tls),
+      request: {
+        ...requestOptions(config, undefined),
+        // As it is when an association is opened.
+        get tls() {
+          return currentTls()
+        },
+      },
     })
     this.#find = queryProposal(config, false)
     this.#fuzzyFind = queryProposal(config, true)
@@ -87,6 +97,11 @@ export class Archive implements AsyncDisposable {
   /** Reads what TLS needs from its files. */
   static async open(config: ArchiveConfig, destination: MoveDestination): Promise<Archive> {
     return new Archive(config, destination, config.tls ? await readTls(config.tls) : undefined)
+  }
+
+  /** Reads the files of its TLS anew, for associations to come. @throws TlsFileError, and keeps what it has */
+  async renewTls(): Promise<void> {
+    if (this.config.tls) this.#tls = await readTls(this.config.tls)
   }
 
   /** What it has been found to do in its own way, in a sentence each. */

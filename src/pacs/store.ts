@@ -95,9 +95,14 @@ export class StoreBatch implements AsyncDisposable {
     return plain && recode(plain, EXPLICIT_VR_LITTLE_ENDIAN, target)
   }
 
-  async [Symbol.asyncDispose](): Promise<void> {
+  /** Gives its association back: the next instance waits for one again. */
+  pause(): void {
     this.#lease?.release()
     this.#lease = undefined
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    this.pause()
   }
 
   #drop(): void {
@@ -108,10 +113,7 @@ export class StoreBatch implements AsyncDisposable {
   /** The context to send an instance over, or the status that says why there is none (PS3.4 B.2.3). */
   async #contextFor({ sopClass, syntax }: Instance): Promise<AcceptedContext | number> {
     const pair = { sopClass, syntax: syntax.uid }
-    if (!this.#offered(pair)) {
-      this.#lease?.release()
-      this.#lease = undefined
-    }
+    if (!this.#offered(pair)) this.pause()
     this.#lease ??= await this.#open(pair)
     this.#scu ??= new Scu(this.#lease.association)
     const contexts = [...this.#lease.association.contexts.values()].filter((c) => c.abstractSyntax === sopClass)

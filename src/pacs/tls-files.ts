@@ -4,7 +4,7 @@ import type { ArchiveConfig, Config } from '../config/config.ts'
 import type { ListenerTls } from '../network/listener.ts'
 import { checkTls, type TlsOptions } from '../network/transport.ts'
 
-/** A file of archives[].tls or dimse.tls cannot be read, is not what it should be, or does not belong to another. */
+/** A file of archives[].tls, dimse.tls or http.tls cannot be read, is not what it should be, or does not belong to another. */
 export class TlsFileError extends Error {
   readonly code = 'TLS_FILE_UNUSABLE'
   constructor(problem: string, cause: unknown) {
@@ -24,6 +24,11 @@ export async function readTls(tls: NonNullable<ArchiveConfig['tls']>): Promise<T
 /** The TLS options of our DICOM listener, from its files. @throws TlsFileError */
 export function readListenerTls(tls: NonNullable<Config['dimse']['tls']>): Promise<ListenerTls> {
   return readFiles('dimse.tls', tls)
+}
+
+/** The TLS options of the web server, from its files. @throws TlsFileError */
+export function readHttpTls({ clientCa: ca, ...tls }: NonNullable<Config['http']['tls']>): Promise<ListenerTls> {
+  return readFiles('http.tls', { ...tls, ca })
 }
 
 type Files = Pick<NonNullable<ArchiveConfig['tls']>, 'ca' | 'cert' | 'key' | 'minVersion'>

@@ -6,7 +6,7 @@ import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { parse as parseYaml } from 'yaml'
 import { variableName } from '../../src/config/environment.ts'
 import { configJsonSchema } from '../../src/config/schema.ts'
-import { everyKey, keysOf, childOf, pathText } from '../../src/config/tree.ts'
+import { childOf, everyKey, keysOf, nodeAt, pathText } from '../../src/config/tree.ts'
 import type { ConfigFault } from '../../src/config/config.ts'
 import { ConfigError, loadConfig, parseConfig } from '../../src/config/config.ts'
 import { MAX_IDENTITY_BYTES } from '../../src/config/values.ts'
@@ -57,7 +57,11 @@ const ofArchive = (changes: object) => faultsOf(() => withArchive(changes))
 
 /** Keys that hold a value of their own, not other keys. */
 const leaves = [...everyKey()].filter(
-  ({ path, node }) => path.at(-1) !== 0 && keysOf(node).length === 0 && keysOf(childOf(node, 0) ?? {}).length === 0,
+  ({ path, node }) =>
+    path.at(-1) !== 0 &&
+    keysOf(node).length === 0 &&
+    keysOf(childOf(node, 0) ?? {}).length === 0 &&
+    path[1] !== 'issuers',
 )
 
 describe('durations', () => {
@@ -139,8 +143,10 @@ describe('defaults', () => {
       http: {
         host: '127.0.0.1',
         port: 8080,
+        allowedHosts: [],
         basePath: '/dicomweb',
         publicUrl: null,
+        tls: null,
         trustProxy: false,
         cors: { origins: [] },
         maxBodyBytes: 4 * 1024 ** 3,
@@ -189,6 +195,7 @@ describe('defaults', () => {
       cache: { maxBytes: 512 * 1024 ** 2, ttl: 600_000, backend: 'memory', disk: null },
       imaging: { threads: null, timeout: 30_000 },
       auth: null,
+      ops: { listen: null },
       log: { level: 'info', format: 'json' },
     })
   })
@@ -378,11 +385,26 @@ describe('values', () => {
     ['cache', { disk: { dir: ' ' } }],
     ['cache', { disk: { dir: '/tmp', maxBytes: 0 } }],
     ['dimse', { tls: { cert: 'c.pem', key: 'k.pem', minVersion: 'TLSv1.1' } }],
-    ['auth', { issuer: 'x', audience: 'a', jwks: 'https://a.example' }],
-    ['auth', { issuer: 'https://a.example', audience: [], jwks: 'https://a.example' }],
+    ['auth', 'closed'],
+    ['auth', { issuer: 'x', audience: 'a' }],
+    ['auth', { issuer: 'http://a.example', audience: 'a' }],
+    ['auth', { issuer: 'https://a.example', audience: [] }],
     ['auth', { issuer: 'https://a.example', audience: 'a', jwks: 'file:///etc/passwd' }],
-    ['auth', { issuer: 'https://a.example', audience: 'a', jwks: 'https://a.example', scopes: 'a' }],
-    ['auth', { issuer: 'https://a.example', audience: 'a', jwks: 'https://a.example', scopes: ['a b'] }],
+    ['auth', { issuer: 'https://a.example', audience: 'a', jwks: 'http://keys.example/jwks' }],
+    ['auth', { issuer: 'https://a.example', audience: 'a', scopes: { search: 'a' } }],
+    ['auth', { issuer: 'https://a.example', audience: 'a', scopes: { search: ['a b'] } }],
+    ['auth', { issuer: 'https://a.example', audience: 'a', algorithms: ['none'] }],
+    ['auth', { issuer: 'https://a.example', audience: 'a', algorithms: ['HS256'] }],
+    ['auth', { issuer: 'https://a.example', audience: 'a', algorithms: [] }],
+    ['auth', { keys: [{ name: 'a', hash: 'sha256:abc' }] }],
+    ['auth', { keys: [{ name: 'a', hash: `sha256:${'0'.repeat(64)}`, scopes: ['delete'] }] }],
+    ['auth', { proxy: { addresses: [] } }],
+    ['auth', { proxy: { addresses: ['proxy.example'] } }],
+    ['auth', { links: { key: 'short' } }],
+    ['ops', { listen: '9090' }],
+    ['ops', { listen: 'localhost:99999' }],
+    ['http', { allowedHosts: ['https://a.example'] }],
+    ['http', { tls: { cert: 'c.pem', key: 'k.pem', minVersion: 'TLSv1.1' } }],
     ['log', { level: 'verbose' }],
     ['log', { format: 'text' }],
   ])('%s may not be %j', async (key, value) => {
@@ -437,7 +459,12 @@ describe('values', () => {
         },
       ],
       cache: { maxBytes: 0 },
-      auth: { issuer: 'https://a.example', audience: 'me', jwks: 'http://a.example/keys' },
+      auth: {
+        issuer: 'https://a.example',
+        audience: 'me',
+        issuers: [{ issuer: 'http://localhost:1', audience: ['x'] }],
+      },
+      ops: { listen: '[::]:9090' },
     })
     expect(config).toMatchObject({
       http: {
@@ -458,7 +485,13 @@ describe('values', () => {
         },
       ],
       cache: { maxBytes: 0 },
-      auth: { audience: ['me'], scopes: [] },
+      auth: {
+        issuers: [
+          { issuer: 'https://a.example', audience: ['me'], scopes: { store: ['dicom.store'] } },
+          { issuer: 'http://localhost:1', audience: ['x'] },
+        ],
+      },
+      ops: { listen: { host: '::', port: 9090 } },
     })
   })
 
@@ -512,7 +545,7 @@ describe('faults', () => {
       '  http.port: is 99999; expected a whole number from 0 to 65535',
       '  http.basepath: is not a known key; did you mean basePath?',
       '  archives[0].port: is missing; expected a whole number from 1 to 65535',
-      '  colour: is not a known key; expected one of: http, dimse, archives, cache, imaging, auth, log',
+      '  colour: is not a known key; expected one of: http, dimse, archives, cache, imaging, auth, ops, log',
     ])
   })
 
@@ -680,14 +713,14 @@ describe('the environment', () => {
   })
 
   it('goes before the file, key by key', async () => {
-    const config = await load('http: { port: 1, host: a }\narchives: [{ aeTitle: A, host: h, port: 1 }]', {
+    const config = await load('http: { port: 1, basePath: /a }\narchives: [{ aeTitle: A, host: h, port: 1 }]', {
       DIMSEGATE_HTTP__PORT: '2',
       DIMSEGATE_ARCHIVES__0__HOST: 'other',
       DIMSEGATE_ARCHIVES__1__AETITLE: 'B',
       DIMSEGATE_ARCHIVES__1__HOST: 'b',
       DIMSEGATE_ARCHIVES__1__PORT: '2',
     })
-    expect(config.http).toMatchObject({ port: 2, host: 'a' })
+    expect(config.http).toMatchObject({ port: 2, basePath: '/a' })
     expect(config.archives.map(({ aeTitle, host }) => [aeTitle, host])).toEqual([
       ['A', 'other'],
       ['B', 'b'],
@@ -746,7 +779,7 @@ describe('the environment', () => {
       DIMSEGATE_ARCHIVES__0__TIMEOUTS: 'idle: 1s\nmove: 2s',
       DIMSEGATE_ARCHIVES__0__TLS: '{}',
       DIMSEGATE_AUTH: '{ issuer: "https://a.example", audience: [x, y], jwks: "https://a.example/keys" }',
-      DIMSEGATE_AUTH__SCOPES: 'read,write',
+      DIMSEGATE_AUTH__SCOPES__SEARCH: 'read,write',
     })
     expect(config.archives).toHaveLength(1)
     expect(config.archives[0]).toMatchObject({
@@ -756,7 +789,7 @@ describe('the environment', () => {
       timeouts: { idle: 1000, move: 2000, connect: 10_000 },
       tls: { minVersion: 'TLSv1.2' },
     })
-    expect(config.auth).toMatchObject({ audience: ['x', 'y'], scopes: ['read', 'write'] })
+    expect(config.auth).toMatchObject({ issuers: [{ audience: ['x', 'y'], scopes: { search: ['read', 'write'] } }] })
   })
 
   it('takes a list of archives as block YAML', async () => {
@@ -809,7 +842,10 @@ describe('the environment', () => {
     ['DIMSEGATE_ARCHIVES__FIRST__HOST', 'expected DIMSEGATE_ARCHIVES__ and an index from 0'],
     ['DIMSEGATE_ARCHIVES__99999__HOST', 'is not a known variable'],
     ['DIMSEGATE_LOG__LEVEL__OF__DETAIL', 'expected nothing after DIMSEGATE_LOG__LEVEL'],
-    ['DIMSEGATE_SOMETHING', 'expected DIMSEGATE_ and then one of: HTTP, DIMSE, ARCHIVES, CACHE, IMAGING, AUTH, LOG'],
+    [
+      'DIMSEGATE_SOMETHING',
+      'expected DIMSEGATE_ and then one of: HTTP, DIMSE, ARCHIVES, CACHE, IMAGING, AUTH, OPS, LOG',
+    ],
     ['DIMSEGATE_', 'is not a known variable'],
     ['DIMSEGATE___PROTO__', 'is not a known variable'],
     ['DIMSEGATE_CONFIG__X', 'is not a known variable'],
@@ -853,7 +889,7 @@ describe('the environment', () => {
   ])('%s=%s is faulted, naming key and variable', async (variable, text, message) => {
     const error = await errorOf(() => loadConfig({ env: { ...inEnvironment, [variable]: text } }))
     expect(error.message).toContain(message)
-    expect(error.message).toContain(variable === 'DIMSEGATE_AUTH__ISSUER' ? 'auth.jwks' : `(${variable})`)
+    expect(error.message).toContain(variable === 'DIMSEGATE_AUTH__ISSUER' ? 'tokens of the issuer' : `(${variable})`)
   })
 
   it('is reported together with the file, each fault with its place', async () => {
@@ -968,7 +1004,7 @@ describe('what is written about it', () => {
       tls: { cert: expect.any(String) as unknown },
       identity: { type: 'username' },
     })
-    expect(config.auth).toMatchObject({ audience: ['dimsegate'] })
+    expect(config.auth).toMatchObject({ issuers: [{ audience: ['dimsegate'] }] })
   })
 
   it('docs/config.schema.json is what scripts/generate-config-schema.ts makes', async () => {
@@ -989,6 +1025,8 @@ describe('what is written about it', () => {
       expect(row, pathText(path)).toMatchObject({ byDefault: `\`${byDefault}\`` })
     }
     expect(documented.size).toBe(leaves.length)
+    // Described once: the keys of one issuer are those of the others.
+    expect(keysOf(nodeAt(['auth'])!)).toEqual(expect.arrayContaining([...keysOf(nodeAt(['auth', 'issuers', 0])!)]))
   })
 
   it('the YAML in docs/configuration.md is right', async () => {

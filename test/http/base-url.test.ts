@@ -11,7 +11,8 @@ afterEach(async () => {
 })
 
 async function started(http: object = {}): Promise<Setup> {
-  const setup = await startSetup({ files: [instanceFile()], http })
+  const allowedHosts = ['*.example', 'inside', 'outside', 'p']
+  const setup = await startSetup({ files: [instanceFile()], http: { allowedHosts, ...http } })
   setups.push(setup)
   return setup
 }
@@ -34,7 +35,7 @@ const study = `/studies/${S}`
 describe('the base of links', () => {
   it('is what the Host header says', async () => {
     const setup = await started()
-    expect(await link(setup)).toBe(`http://gateway.test:8042/dicomweb${study}`)
+    expect(await link(setup)).toBe(`http://gateway.localhost:8042/dicomweb${study}`)
     expect(await link(setup, { Host: 'pacs.example:8443' })).toBe(`http://pacs.example:8443/dicomweb${study}`)
     expect(await link(setup, { Host: '[::1]:8080' })).toBe(`http://[::1]:8080/dicomweb${study}`)
   })
@@ -56,15 +57,15 @@ describe('the base of links', () => {
   it('is below the archive that the path names', async () => {
     const setup = await started()
     expect(await link(setup, {}, '/dicomweb/aets/DEMO/studies')).toBe(
-      `http://gateway.test:8042/dicomweb/aets/DEMO${study}`,
+      `http://gateway.localhost:8042/dicomweb/aets/DEMO${study}`,
     )
   })
 
   it('has the configured path, or none', async () => {
     expect(await link(await started({ basePath: '/pacs/dw' }), {}, '/pacs/dw/studies')).toBe(
-      `http://gateway.test:8042/pacs/dw${study}`,
+      `http://gateway.localhost:8042/pacs/dw${study}`,
     )
-    expect(await link(await started({ basePath: '/' }), {}, '/studies')).toBe(`http://gateway.test:8042${study}`)
+    expect(await link(await started({ basePath: '/' }), {}, '/studies')).toBe(`http://gateway.localhost:8042${study}`)
   })
 
   it('is the public URL where it is configured, whatever the headers', async () => {
@@ -84,7 +85,7 @@ describe('the base of links', () => {
     expect(await of({ 'X-Forwarded-Proto': 'https', 'X-Forwarded-Host': 'pacs.example' })).toBe(
       `https://pacs.example/dicomweb${study}`,
     )
-    expect(await of({ 'X-Forwarded-Proto': 'https' })).toBe(`https://gateway.test:8042/dicomweb${study}`)
+    expect(await of({ 'X-Forwarded-Proto': 'https' })).toBe(`https://gateway.localhost:8042/dicomweb${study}`)
     expect(await of({ 'X-Forwarded-Host': 'first.example, second.example' })).toBe(
       `http://first.example/dicomweb${study}`,
     )
@@ -107,7 +108,7 @@ describe('the base of links', () => {
       'X-Forwarded-Prefix': '/x',
       Forwarded: 'host=evil.example',
     }
-    expect(await link(setup, headers)).toBe(`http://gateway.test:8042/dicomweb${study}`)
+    expect(await link(setup, headers)).toBe(`http://gateway.localhost:8042/dicomweb${study}`)
   })
 
   it.each([

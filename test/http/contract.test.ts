@@ -1,9 +1,14 @@
+import { once } from 'node:events'
+import { request as httpRequest, type IncomingMessage, type OutgoingHttpHeaders } from 'node:http'
+import { buffer } from 'node:stream/consumers'
 import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest'
 import { contract, describedResponse, faults, type Operation } from '../support/contract.ts'
 import { DemoArchive } from '../../src/demo/demo-archive.ts'
 import { Attribute } from '../../src/dicom/attributes.ts'
 import type { Faults } from '../../src/demo/faults.ts'
-import type { Gateway } from '../../src/gateway.ts'
+import { parseConfig } from '../../src/config/config.ts'
+import { startGateway, type Gateway } from '../../src/gateway.ts'
+import { newApiKey } from '../../src/http/auth/api-keys.ts'
 import { E, I, instanceFile, MR, S, seriesFiles, Syntax, type InstanceOptions } from '../support/dicom-files.ts'
 import { startGatewayFor } from '../support/gateway.ts'
 import { readParts, type Part } from '../support/multipart.ts'
@@ -86,11 +91,18 @@ const pathOf = (kind: string): string =>
 class Service implements AsyncDisposable {
   readonly #opened: AsyncDisposable[]
   readonly gateway: Gateway
+  /** Lets in who has the key SEARCHER, to search. */
+  readonly guarded: Gateway
   /** The default archive; other archives have their names in paths. */
   readonly archive: DemoArchive
 
-  private constructor(gateway: Gateway, archive: DemoArchive, opened: AsyncDisposable[]) {
+  private constructor(
+    { gateway, guarded }: Record<'gateway' | 'guarded', Gateway>,
+    archive: DemoArchive,
+    opened: AsyncDisposable[],
+  ) {
     this.gateway = gateway
+    this.guarded = guarded
     this.archive = archive
     this.#opened = opened
   }
@@ -118,6 +130,15 @@ class Service implements AsyncDisposable {
     })
     const silent = await ScriptedArchive.start({ associate: () => 'silent' })
     const host = '127.0.0.1'
+    const guarded = await startGateway(
+      parseConfig({
+        http: { port: 0 },
+        dimse: { enabled: false },
+        archives: [{ aeTitle: 'DEMO', host, port: archive.port }],
+        auth: { keys: [{ name: 'searcher', hash: SEARCHER.hash, scopes: ['search'] }] },
+        log: { level: 'silent' },
+      }),
+    )
     const gateway = await startGatewayFor(
       [
         { aeTitle: 'DEMO', host, port: archive.port },
@@ -132,7 +153,7 @@ class Service implements AsyncDisposable {
       // Each probe has an archive that fails in its own way.
       { maxBytes: 0 },
     )
-    return new Service(gateway, archive, [gateway, archive, bare, silent])
+    return new Service({ gateway, guarded }, archive, [gateway, guarded, archive, bare, silent])
   }
 
   async get(path: string, options: { accept?: string; range?: string; faults?: Faults } = {}): Promise<Response> {
@@ -159,6 +180,39 @@ class Service implements AsyncDisposable {
 
   async [Symbol.asyncDispose](): Promise<void> {
     for (const one of this.#opened) await one[Symbol.asyncDispose]()
+  }
+}
+
+const SEARCHER = newApiKey()
+
+/** A request to a path of an operation, with headers that fetch does not let set. */
+async function request(gateway: Gateway, { path, method }: Place, headers: OutgoingHttpHeaders): Promise<Response> {
+  const values: Record<string, string> = { study: S, series: E, instance: I, frames: '1', path: '7FE00010' }
+  const filled = path.replace(/\{(\w+)\}/g, (_, name: string) => values[name]!)
+  const isService = ['/livez', '/readyz', '/metrics', '/openapi.json', '/errors'].includes(path)
+  const url = `http://127.0.0.1:${gateway.port}${isService ? '' : '/dicomweb'}${filled}${path === '/readyz' ? '?verbose' : ''}`
+  const sent = httpRequest(url, { method, headers, agent: false })
+  sent.end()
+  const [response] = (await once(sent, 'response')) as [IncomingMessage]
+  const body = await buffer(response)
+  const told = Object.entries(response.headers).map(([name, value]): [string, string] => [name, String(value)])
+  return new Response(new Uint8Array(body), { status: response.statusCode!, headers: told })
+}
+
+interface Place {
+  readonly path: string
+  readonly method: string
+}
+
+/** What is the same of every operation that describes it. */
+function commonProbes(place: Place): Record<number, Probe> {
+  const authorization = `Bearer ${SEARCHER.key}`
+  return {
+    401: (service) => request(service.guarded, place, {}),
+    ...(['/readyz', '/metrics'].includes(place.path) && {
+      403: (service: Service) => request(service.guarded, place, { authorization }),
+    }),
+    421: (service) => request(service.gateway, place, { host: 'rebound.example' }),
   }
 }
 
@@ -274,7 +328,7 @@ function storeProbes(path: string): Record<number, Probe> {
 async function stalled(service: Service, path: string): Promise<Response> {
   const { type, body } = related([instanceFile()])
   await using client = await RawClient.connect(service.gateway.port)
-  const head = `POST /dicomweb${path} HTTP/1.1\r\nHost: x\r\nContent-Type: ${type}\r\nContent-Length: ${body.length}\r\n\r\n`
+  const head = `POST /dicomweb${path} HTTP/1.1\r\nHost: localhost\r\nContent-Type: ${type}\r\nContent-Length: ${body.length}\r\n\r\n`
   await client.send(Buffer.concat([Buffer.from(head), body.subarray(0, 300)]))
   await client.closed()
   const [top = '', text = ''] = client.text.split('\r\n\r\n')
@@ -342,7 +396,7 @@ async function notReady(): Promise<Response> {
 const operations = Object.entries(contract().paths).flatMap(([path, item]) =>
   Object.entries(item)
     .filter(([method]) => method !== 'parameters' && method !== 'servers')
-    .map(([method, operation]) => ({ title: `${method.toUpperCase()} ${path}`, operation })),
+    .map(([method, operation]) => ({ title: `${method.toUpperCase()} ${path}`, operation, place: { method, path } })),
 )
 
 /** What is wrong with a response by the contract; nothing when it keeps to it. */
@@ -450,8 +504,10 @@ describe('the contract', () => {
     expect(Object.keys(probes).sort()).toEqual(operations.map(({ operation }) => operation.operationId).sort())
   })
 
-  describe.each(operations)('$title', ({ operation }) => {
-    const tested = probes[operation.operationId] ?? {}
+  describe.each(operations)('$title', ({ operation, place }) => {
+    const described = Object.keys(operation.responses)
+    const common = Object.entries(commonProbes(place)).filter(([status]) => described.includes(status))
+    const tested: Record<string, Probe> = { ...probes[operation.operationId], ...Object.fromEntries(common) }
 
     it('has a test for each status that it describes', () => {
       expect(Object.keys(tested)).toEqual(Object.keys(operation.responses))

@@ -162,7 +162,6 @@ describe('a store from a page', () => {
       { Origin: setup.origin },
       { Origin: 'https://viewer.example' },
       { Origin: 'https://pacs.example' },
-      { Origin: 'https://outside.example', 'X-Forwarded-Host': 'outside.example' },
       {},
     ] as Record<string, string>[]) {
       expect(await status(setup, headers)).toBe(200)

@@ -21,6 +21,7 @@ const CAUGHT: Readonly<Record<string, string>> = {
   DIMSE_STATUS: 'is described by its status',
   DISK_FAULT: 'has the instance fetched anew',
   DISK_FOLDER: 'ends the start',
+  ISSUER_UNAVAILABLE: 'becomes SIGN_IN_UNAVAILABLE',
   INVALID_COMMAND: 'becomes a ProtocolError',
   INVALID_PDU: 'becomes a ProtocolError',
   NO_ROOM: 'of the disk of the cache: the instance is not kept there',

@@ -7,7 +7,7 @@ import { RawClient } from '../support/raw-http.ts'
 
 failOnLeaks()
 
-const REQUEST = 'GET /dicomweb/studies HTTP/1.1\r\nHost: gateway.test\r\n\r\n'
+const REQUEST = 'GET /dicomweb/studies HTTP/1.1\r\nHost: gateway.localhost\r\n\r\n'
 const statuses = ({ text }: RawClient): string[] => [...text.matchAll(/HTTP\/1\.1 (\d{3}) /g)].map((match) => match[1]!)
 
 describe('a client that sends requests ahead of their answers', () => {

@@ -10,7 +10,7 @@ import { PeerConnection, type Script } from '../support/scripted-peer.ts'
 
 failOnLeaks()
 
-const [pacs, gateway] = [certificateFor('pacs.test'), certificateFor('gateway.test')]
+const [pacs, gateway] = [certificateFor('pacs.test'), certificateFor('gateway.localhost')]
 
 afterAll(() => {
   for (const one of [pacs, gateway]) one?.[Symbol.dispose]()

@@ -5,7 +5,7 @@ import { MoveDestination } from '../../src/pacs/delivery/move-destination.ts'
 import { readListenerTls, readTls, TlsFileError } from '../../src/pacs/tls-files.ts'
 import { certificateFor } from '../support/certificate.ts'
 
-const [gateway, pacs] = ['gateway.test', 'pacs.test'].map(certificateFor)
+const [gateway, pacs] = ['gateway.localhost', 'pacs.test'].map(certificateFor)
 
 afterAll(() => {
   for (const one of [gateway, pacs]) one?.[Symbol.dispose]()

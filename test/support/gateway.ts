@@ -19,6 +19,8 @@ export interface SetupOptions {
   /** As in the configuration file; they go over the defaults of the tests. */
   readonly http?: object
   readonly cache?: object
+  /** Of the whole configuration: auth, ops and others. */
+  readonly others?: object
   readonly pacs?: object
   readonly timeouts?: object
   readonly search?: object
@@ -34,6 +36,7 @@ export async function startSetup(options: SetupOptions = {}): Promise<Setup> {
       [{ aeTitle, host: '127.0.0.1', port, ...archiveConfig(options) }],
       options.http,
       options.cache,
+      options.others,
     )
     return {
       archive,
@@ -57,7 +60,13 @@ function archiveConfig({ pacs = {}, timeouts, search }: SetupOptions): object {
 }
 
 /** A gateway in front of archives that may not be there; it logs nothing, and has no DICOM listener. */
-export function startGatewayFor(archives: readonly object[], http: object = {}, cache: object = {}): Promise<Gateway> {
+export function startGatewayFor(
+  archives: readonly object[],
+  http: object = {},
+  cache: object = {},
+  others: object = {},
+): Promise<Gateway> {
   const dimse = { enabled: false }
-  return startGateway(parseConfig({ http: { port: 0, ...http }, dimse, archives, cache, log: { level: 'silent' } }))
+  const log = { level: 'silent' }
+  return startGateway(parseConfig({ http: { port: 0, ...http }, dimse, archives, cache, log, ...others }))
 }

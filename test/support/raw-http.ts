@@ -74,7 +74,7 @@ export class RawClient implements AsyncDisposable {
 
   /** A request with no body. */
   async request(method: string, target: string, headers: Readonly<Record<string, string>> = {}): Promise<void> {
-    const lines = Object.entries({ Host: 'gateway.test:8042', ...headers }).map(
+    const lines = Object.entries({ Host: 'gateway.localhost:8042', ...headers }).map(
       ([name, value]) => `${name}: ${value}\r\n`,
     )
     await this.send(`${method} ${target} HTTP/1.1\r\n${lines.join('')}\r\n`)

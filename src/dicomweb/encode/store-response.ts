@@ -24,6 +24,8 @@ export interface FailedInstance {
 /** Failure Reason values that we give ourselves (PS3.18 I.2.2). */
 export const FailureReason = {
   processingFailure: 0x0110,
+  /** Who stores may not store this. */
+  notAuthorized: 0x0124,
   /** The instance is of another study than the URL. */
   otherStudy: 0xa901,
   cannotUnderstand: 0xc000,

@@ -28,6 +28,7 @@ import { Status, StatusError } from '../../dimse/status.ts'
 import { sendStream } from '../body/send-stream.ts'
 import type { HttpContext } from '../context.ts'
 import { AnswerEnd } from './answer-end.ts'
+import { narrowed, visible } from '../auth/within-binding.ts'
 import { RequestError } from '../problem.ts'
 import { pathUid } from '../path.ts'
 
@@ -47,7 +48,9 @@ export async function searchResource(c: HttpContext, resource: SearchResource): 
   const { archive, signal, base } = c.var
   const call: Call = { signal }
   const params = parseSearchParams(new URL(c.req.url).searchParams)
-  const request = searchRequest(c, resource, params)
+  const wanted = searchRequest(c, resource, params)
+  const bound = narrowed(wanted, c.var.principal.binding)
+  const request = bound ?? wanted
   const options = await archive.queryOptions(params.fuzzyMatching, call)
   const { maxResults, countWindow, emptyStatus } = archive.config.search
   const limit = Math.min(params.limit ?? maxResults, maxResults)
@@ -55,9 +58,13 @@ export async function searchResource(c: HttpContext, resource: SearchResource): 
   const isWalk = request.level !== 'STUDY' && request.study === undefined && !archive.isRelational(options)
   const page = new Page(params.offset, limit, isWalk ? 1 : countWindow)
   const end = new AnswerEnd()
-  const searched = archive.search(request, options, call, () => end.cap())
+  const searched = visible(
+    c,
+    archive.search(request, options, call, () => end.cap()),
+    request.level,
+  )
   const found = fittingModalities(archive, searched, request, call)
-  const paged = page.limit === 0 ? nothing() : deriveCounts(archive, page.of(found), request, call)
+  const paged = page.limit === 0 || !bound ? nothing() : deriveCounts(archive, page.of(found), request, call)
   const results = end.checked(paged, page)
   const boundary = newBoundary()
   const isXml = type === 'application/dicom+xml'

@@ -9,6 +9,7 @@ import { Arrival, FROM_CLIENT } from '../../instance/arrival.ts'
 import { arriving, type Instance } from '../../pacs/instance.ts'
 import type { StoreBatch } from '../../pacs/store.ts'
 import type { HttpContext } from '../context.ts'
+import { mayStore, unambiguous } from '../auth/bound-store.ts'
 import { pathUid } from '../path.ts'
 import { problemOf, refusalOf, RequestError } from '../problem.ts'
 import { storeParts, type StorePart } from './store-parts.ts'
@@ -26,7 +27,7 @@ export async function storeInstances(c: HttpContext): Promise<Response> {
     const { maxInstances } = archive.config.store
     for await (const part of storeParts(c)) {
       if (maxInstances !== null && report.response.total >= maxInstances) throw tooMany(maxInstances)
-      await storePart(part, study, batch, report)
+      await storePart(part, { c, study, batch }, report)
     }
   } catch (error) {
     signal.throwIfAborted()
@@ -57,7 +58,14 @@ class Report {
   instances = 0
 }
 
-async function storePart(part: StorePart, study: Uid | undefined, batch: StoreBatch, report: Report): Promise<void> {
+interface Storing {
+  readonly c: HttpContext
+  /** The study that the URL names. */
+  readonly study: Uid | undefined
+  readonly batch: StoreBatch
+}
+
+async function storePart(part: StorePart, { c, study, batch }: Storing, report: Report): Promise<void> {
   const { response } = report
   if (part.type !== undefined && !fileTypes.has(part.type)) {
     await skip(part.body)
@@ -76,7 +84,13 @@ async function storePart(part: StorePart, study: Uid | undefined, batch: StoreBa
     response.addFailed({ sopClass, sopInstance, reason: FailureReason.otherStudy })
     return
   }
-  const outcome = await batch.store(instance)
+  // No association is waited for while another is held.
+  if (!(await mayStore(c, instance, () => batch.pause()))) {
+    await skip(instance.body)
+    response.addFailed({ sopClass, sopInstance, reason: FailureReason.notAuthorized })
+    return
+  }
+  const outcome = await batch.store(c.var.principal.binding ? unambiguous(instance) : instance)
   switch (outcome.kind) {
     case 'stored': {
       report.stored.push({ study: instance.study, series, sopInstance })

@@ -1,4 +1,5 @@
 import { notAcceptable } from '../accept.ts'
+import { checkStudy } from '../auth/within-binding.ts'
 import type { InstanceUids } from '../../instance/uids.ts'
 import type { CachedInstance } from '../../cache/cached-instance.ts'
 import { EXPLICIT_VR_LITTLE_ENDIAN, isWebSyntax, transferSyntax } from '../../dicom/transfer-syntax.ts'
@@ -24,6 +25,7 @@ export async function retrieveByUri(c: HttpContext): Promise<Response> {
   const query = new URL(c.req.url).searchParams
   const params = parseUriParams(query)
   const uids = uidsOf(query)
+  await checkStudy(c, uids.study)
   const accept = named(acceptOf(query.getAll('contentType'), c.req.header('accept')))
   if ([...accept.query, ...accept.header].some(({ parameters }) => parameters.has('transfer-syntax'))) {
     throw new RequestError(400, 'INVALID_PARAMETER', 'Here the transfer syntax is a parameter: transferSyntax.')

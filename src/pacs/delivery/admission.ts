@@ -1,4 +1,3 @@
-import { isIPv6, type BlockList } from 'node:net'
 import { isKnownTransferSyntax, isNative, transferSyntax } from '../../dicom/transfer-syntax.ts'
 import { SopClass, STORAGE_ROOT, type Uid } from '../../dicom/uids.ts'
 import type { AcceptorPolicy } from '../../network/negotiation.ts'
@@ -28,13 +27,9 @@ export class Callers {
     const title = callingAeTitle.trim()
     return [...this.#known.values()].filter(
       ({ aeTitle, aeTitles, addresses }) =>
-        (aeTitle === title || aeTitles.includes(title)) && (!addresses || isAmong(address, addresses)),
+        (aeTitle === title || aeTitles.includes(title)) && (!addresses || addresses.has(address)),
     )
   }
-}
-
-function isAmong(address: string | undefined, addresses: BlockList): boolean {
-  return address !== undefined && addresses.check(address, isIPv6(address) ? 'ipv6' : 'ipv4')
 }
 
 /** What is taken from an archive: verification always, storage where something is expected of it. */

@@ -1,6 +1,6 @@
-import { BlockList, isIPv6 } from 'node:net'
 import type { ArchiveConfig } from '../../config/config.ts'
 import type { Uid } from '../../dicom/uids.ts'
+import { AddressList } from '../../network/address-list.ts'
 
 /** How an archive calls us. */
 export interface Deliverer {
@@ -9,7 +9,7 @@ export interface Deliverer {
   /** AE titles that it may call with besides. */
   readonly aeTitles: readonly string[]
   /** Addresses it may call from; undefined for any. */
-  readonly addresses: BlockList | undefined
+  readonly addresses: AddressList | undefined
   /** Milliseconds it may be silent within an instance. */
   readonly timeout: number
   /** Transfer syntaxes that it stores instances in beside those of the standard. */
@@ -19,17 +19,10 @@ export interface Deliverer {
 /** How an archive of the configuration calls us. */
 export function delivererOf({ aeTitle, delivery, timeouts, quirks }: ArchiveConfig): Deliverer {
   const { aeTitles, addresses } = delivery
-  const blocks = new BlockList()
-  for (const block of addresses) {
-    const [address, prefix] = block.split('/')
-    const family = isIPv6(address!) ? 'ipv6' : 'ipv4'
-    if (prefix === undefined) blocks.addAddress(address!, family)
-    else blocks.addSubnet(address!, Number(prefix), family)
-  }
   return {
     aeTitle,
     aeTitles,
-    addresses: addresses.length > 0 ? blocks : undefined,
+    addresses: addresses.length > 0 ? new AddressList(addresses) : undefined,
     timeout: timeouts.response,
     ownSyntaxes: quirks.transferSyntaxes ?? [],
   }

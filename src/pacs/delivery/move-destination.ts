@@ -68,7 +68,7 @@ export class MoveDestination implements AsyncDisposable {
   readonly #associations = new Set<Association>()
   #listening: Promise<Listening> | undefined
   readonly #limits: DestinationLimits
-  readonly #tls: ListenerTls | undefined
+  #tls: ListenerTls | undefined
   #messageId = 0
 
   constructor(config: Config['dimse'], { limits = {}, tls }: DestinationOptions = {}) {
@@ -82,6 +82,14 @@ export class MoveDestination implements AsyncDisposable {
   static async open(config: Config['dimse']): Promise<MoveDestination> {
     const isSecured = config.tls !== null && config.enabled !== false
     return new MoveDestination(config, { tls: isSecured ? await readListenerTls(config.tls) : undefined })
+  }
+
+  /** Reads the files of its TLS anew; connections that stand stay. @throws TlsFileError, and keeps what it has */
+  async renewTls(): Promise<void> {
+    if (!this.#tls || !this.#config.tls) return
+    this.#tls = await readListenerTls(this.#config.tls)
+    const listening = await this.#listening?.catch(() => undefined)
+    listening?.renewTls(this.#tls)
   }
 
   /** See DestinationLimits. */

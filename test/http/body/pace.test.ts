@@ -23,7 +23,7 @@ async function asked(setup: Setup, version: '1.0' | '1.1', instance: string = I)
   await once(socket, 'connect')
   kept({ [Symbol.asyncDispose]: async () => void socket.destroy() })
   socket.write(
-    `GET /dicomweb/studies/${S}/series/${E}/instances/${instance} HTTP/${version}\r\nHost: x\r\nAccept: application/dicom\r\nConnection: close\r\n\r\n`,
+    `GET /dicomweb/studies/${S}/series/${E}/instances/${instance} HTTP/${version}\r\nHost: localhost\r\nAccept: application/dicom\r\nConnection: close\r\n\r\n`,
   )
   return socket
 }

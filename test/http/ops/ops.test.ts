@@ -269,7 +269,7 @@ describe('a client that does not send its request', () => {
       actual({ ...options, headersTimeout: 150, connectionsCheckingInterval: 30 }, listener)) as never)
     const hasty = await started()
     await using client = await RawClient.connect(hasty.port)
-    await client.send('GET /dicomweb/studies HTTP/1.1\r\nHost: x\r\nX-Slow: ')
+    await client.send('GET /dicomweb/studies HTTP/1.1\r\nHost: localhost\r\nX-Slow: ')
     await client.closed()
     expect(client.status).toBe(408)
     expect((await fetch(`${setup.origin}/livez`)).status).toBe(200)
@@ -278,7 +278,7 @@ describe('a client that does not send its request', () => {
   it.each([
     'nonsense\r\n\r\n',
     'GET / HTTP/9.9\r\n\r\n',
-    'GET /a b HTTP/1.1\r\nHost: x\r\n\r\n',
+    'GET /a b HTTP/1.1\r\nHost: localhost\r\n\r\n',
     '\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03',
   ])('but %j gets a 400, and others are served', async (bytes) => {
     const setup = await started()

@@ -211,7 +211,7 @@ describe('an image of one frame', () => {
     expect(headers.get('content-location')).toBe(`${setup.url}${PATH}/rendered`)
     expect(headers.get('content-length')).toBe(String(body.length))
     expect(headers.get('accept-ranges')).toBe('bytes')
-    expect(headers.get('content-security-policy')).toBeNull()
+    expect(headers.get('content-security-policy')).toMatch(/^default-src 'none'; img-src 'self';/)
     expect(headers.get('warning')).toBeNull()
   })
 

@@ -252,7 +252,8 @@ describe('an encapsulated document', () => {
     // Browsers show no PDF in a sandbox.
     const setup = await started(document(7))
     const { headers } = await get(setup.url + uri, 'application/pdf')
-    expect(headers.get('content-security-policy')).toBeNull()
+    expect(headers.get('content-security-policy')).toContain("object-src 'self'")
+    expect(headers.get('content-security-policy')).not.toContain('sandbox')
     expect(headers.get('x-content-type-options')).toBe('nosniff')
   })
 

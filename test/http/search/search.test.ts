@@ -468,7 +468,7 @@ describe('Warning', () => {
     await using client = await RawClient.connect(setup.port)
     await client.request('GET', `/dicomweb${path}`, { Connection: 'close' })
     await client.closed()
-    const base = 'http://gateway.test:8042/dicomweb'
+    const base = 'http://gateway.localhost:8042/dicomweb'
     expect([...client.text.matchAll(/^warning: (.*)\r$/gim)].map(([, text]) => text)).toEqual([
       `299 ${base}: ${literal}`,
       `299 ${base}: ${empty}`,

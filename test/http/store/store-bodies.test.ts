@@ -20,7 +20,7 @@ async function connected(setup: Setup): Promise<RawClient> {
 
 /** The head of a POST to /studies. */
 function head(type: string, headers: Readonly<Record<string, string | number>>): string {
-  const lines = Object.entries({ Host: 'gateway.test', 'Content-Type': type, ...headers })
+  const lines = Object.entries({ Host: 'gateway.localhost', 'Content-Type': type, ...headers })
   return `POST /dicomweb/studies HTTP/1.1\r\n${lines.map(([name, value]) => `${name}: ${value}\r\n`).join('')}\r\n`
 }
 

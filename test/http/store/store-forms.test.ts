@@ -94,7 +94,7 @@ describe('a form of files', () => {
       const setup = kept(await startSetup({ archive: { faults: { storeStatus: () => 0 } }, ...settings }))
       const client = kept(await RawClient.connect(setup.port))
       await client.send(
-        'POST /dicomweb/studies HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n' +
+        'POST /dicomweb/studies HTTP/1.1\r\nHost: localhost\r\nTransfer-Encoding: chunked\r\n' +
           'Content-Type: multipart/form-data; boundary=b\r\n\r\n',
       )
       for (const piece of pieces) await client.send(chunk(piece))

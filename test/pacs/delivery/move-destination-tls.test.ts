@@ -17,7 +17,7 @@ import { sliceUid } from '../../support/slices.ts'
 
 failOnLeaks()
 
-const [gateway, pacs, stranger] = ['gateway.test', 'pacs.test', 'stranger.test'].map(certificateFor)
+const [gateway, pacs, stranger] = ['gateway.localhost', 'pacs.test', 'stranger.test'].map(certificateFor)
 const haveOpenssl = gateway && pacs && stranger
 const kept = keeper()
 const refusals = published('dimsegate:refused-store')
@@ -56,7 +56,7 @@ interface Listener {
   readonly delivered: string[]
 }
 
-const trusting = (): ConnectionOptions => ({ ca: gateway!.cert, servername: 'gateway.test' })
+const trusting = (): ConnectionOptions => ({ ca: gateway!.cert, servername: 'gateway.localhost' })
 
 async function calling(port: number, tls?: ConnectionOptions): Promise<StorageCaller> {
   const caller = await StorageCaller.open(port, {}, tls)

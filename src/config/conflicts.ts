@@ -1,0 +1,74 @@
+import { isLoopback } from '../network/loopback.ts'
+
+/** Marks an issue between keys, whose message is a whole sentence and not what is expected of one value. */
+export const conflict = 'conflict'
+
+type Path = (string | number)[]
+
+/** Checks of several keys against each other. Where `value` has other faults it may have any shape. */
+export function reportConflicts(value: unknown, say: Say): void {
+  const { archives, dimse, http, auth } = fields(value)
+  reportTrust(fields(http), auth, archives, say)
+  const titles = new Map<unknown, number>()
+  const names = new Map<unknown, number>()
+  for (const [index, entry] of Array.isArray(archives) ? archives.entries() : []) {
+    const { aeTitle, name, retrieve, tls } = fields(entry)
+    const sameTitle = typeof aeTitle === 'string' ? titles.get(aeTitle) : undefined
+    const sameName = typeof name === 'string' ? names.get(name) : undefined
+    if (sameTitle !== undefined) {
+      say(['archives', index, 'aeTitle'], `is that of archives[${sameTitle}] too; expected a title of its own`)
+    } else if (sameName !== undefined) {
+      say(['archives', index, 'name'], `is that of archives[${sameName}] too; expected a name of its own`)
+    }
+    if (!titles.has(aeTitle)) titles.set(aeTitle, index)
+    if (!names.has(name)) names.set(name, index)
+    if (retrieve === 'move' && fields(dimse).enabled === false) {
+      say(
+        ['archives', index, 'retrieve'],
+        'is move while dimse.enabled is false; expected get, or the listener that C-MOVE needs',
+      )
+    }
+    const { cert, key } = fields(tls)
+    if (typeof cert === 'string' && key === null) {
+      say(['archives', index, 'tls', 'key'], 'is missing; expected the key that belongs to cert')
+    }
+    if (typeof key === 'string' && cert === null) {
+      say(['archives', index, 'tls', 'cert'], 'is missing; expected the certificate that belongs to key')
+    }
+  }
+}
+
+/** What keeps the service to those it is for. */
+function reportTrust(http: Fields, auth: unknown, archives: unknown, say: Say): void {
+  const { host, tls } = http
+  if (auth === null && typeof host === 'string' && !isLoopback(host)) {
+    say(
+      ['auth'],
+      `is empty while http.host lets others in (${host}); expected who may use the API, or open for everybody`,
+    )
+  }
+  const { certificates, keys } = fields(auth)
+  const asksForCertificates = typeof fields(tls).clientCa === 'string'
+  if (Array.isArray(certificates) && certificates.length > 0 && !asksForCertificates) {
+    say(['auth', 'certificates'], 'needs to know whose; expected http.tls.clientCa beside it')
+  }
+  const names = Array.isArray(archives)
+    ? archives.flatMap((one) => [fields(one).name, fields(one).aeTitle]).filter((one) => typeof one === 'string')
+    : []
+  for (const [list, entries] of Object.entries({ certificates, keys })) {
+    for (const [index, entry] of Array.isArray(entries) ? entries.entries() : []) {
+      const named: unknown = fields(entry).archives
+      for (const one of Array.isArray(named) ? (named as unknown[]) : []) {
+        if (names.includes(String(one))) continue
+        say(['auth', list, index, 'archives'], `names ${String(one)}, which is none; expected names of archives`)
+      }
+    }
+  }
+}
+
+type Fields = Readonly<Record<string, unknown>>
+type Say = (path: Path, message: string) => void
+
+function fields(value: unknown): Fields {
+  return typeof value === 'object' && value !== null ? (value as Record<string, unknown>) : {}
+}

@@ -1,0 +1,38 @@
+import { Attribute } from '../../dicom/attributes.ts'
+import type { Bytes, ByteStream } from '../../dicom/bytes.ts'
+import { MalformedDataSetError } from '../../dicom/element-reader.ts'
+import type { Instance } from '../../pacs/instance.ts'
+import type { HttpContext } from '../context.ts'
+import { isOf } from './within-binding.ts'
+
+/**
+ * Whether who is bound to a patient or a study may store an instance: it is of that, by its own attributes and, where its
+ * study is in the archive already, by what that says. `pause` is called before the archive is asked.
+ * @throws what a search throws
+ */
+export async function mayStore(c: HttpContext, { study, index }: Instance, pause: () => void): Promise<boolean> {
+  const { archive, patients, principal } = c.var
+  const { binding } = principal
+  if (!binding) return true
+  if (binding.study !== undefined && binding.study !== study) return false
+  if (binding.patient === undefined) return true
+  const { attributes } = index
+  const id = attributes.string(Attribute.PatientID)?.trim() ?? ''
+  const issuer = attributes.string(Attribute.IssuerOfPatientID)?.trim() ?? ''
+  if (!isOf({ id, issuer }, binding)) return false
+  if (!patients.isKnown(archive, study)) pause()
+  const known = await patients.of(archive, study)
+  return known === undefined || isOf(known, binding)
+}
+
+/** An instance that says nothing twice: which of the two another reader takes, nobody can tell. Fails where it does. */
+export function unambiguous(instance: Instance): Instance {
+  return { ...instance, body: ascending(instance) }
+}
+
+async function* ascending({ index, body }: { index: Instance['index']; body: ByteStream }): AsyncGenerator<Bytes> {
+  for await (const chunk of body) {
+    if (!index.ascends) throw new MalformedDataSetError('Elements that are not in the order of their tags', 0)
+    yield chunk
+  }
+}

@@ -1,0 +1,85 @@
+import { Attribute } from '../../dicom/attributes.ts'
+import type { Dataset } from '../../dicom/dataset.ts'
+import type { Uid } from '../../dicom/uids.ts'
+import type { Key } from '../../pacs/search/query.ts'
+import type { SearchRequest } from '../../pacs/search/search.ts'
+import type { HttpContext } from '../context.ts'
+import { RequestError } from '../problem.ts'
+import type { Binding } from './principal.ts'
+import type { StudyPatient } from './study-patients.ts'
+
+/**
+ * Whether somebody may see, and store, what is of a study: its patient is the one that he is bound to, as the archive says.
+ * @throws what a search throws
+ */
+export async function isWithin(c: HttpContext, study: Uid, binding: Binding | undefined): Promise<boolean> {
+  if (!binding) return true
+  if (binding.study !== undefined && binding.study !== study) return false
+  if (binding.patient === undefined) return true
+  const patient = await c.var.patients.of(c.var.archive, study)
+  return patient !== undefined && isOf(patient, binding)
+}
+
+/** @throws RequestError 404, whether there is such a study or not; what a search throws */
+export async function checkStudy(c: HttpContext, study: Uid): Promise<void> {
+  if (await isWithin(c, study, c.var.principal.binding)) return
+  throw new RequestError(404, 'NO_SUCH_STUDY', 'There is no such study, or this sign-in is not for it.')
+}
+
+/** A search that finds nothing but what somebody may see; undefined where it asks for other things. */
+export function narrowed(request: SearchRequest, binding: Binding | undefined): SearchRequest | undefined {
+  // Whether it is a study that he may see was looked at before.
+  if (!binding || request.study !== undefined) return request
+  const forced: Key[] = []
+  const force = (tag: number, vr: Key['vr'], value: string | undefined): void => {
+    if (value !== undefined) forced.push({ tag, vr, values: [value] })
+  }
+  force(Attribute.PatientID, 'LO', binding.patient)
+  force(Attribute.IssuerOfPatientID, 'LO', binding.patientIssuer)
+  force(Attribute.StudyInstanceUID, 'UI', binding.study)
+  const isForced = ({ tag }: Key): boolean => forced.some((one) => one.tag === tag)
+  const others = request.match.filter((key) => isForced(key) && !asksFor(key, forced))
+  if (others.length > 0) return undefined
+  return { ...request, match: [...request.match.filter((key) => !isForced(key)), ...forced] }
+}
+
+/** A key of the client that leaves what he is bound to within it. */
+function asksFor({ tag, values }: Key, forced: readonly Key[]): boolean {
+  const wanted = String(forced.find((one) => one.tag === tag)?.values[0])
+  return values.length === 0 || values.some((value) => value === wanted || /^\*+$/.test(String(value)))
+}
+
+/**
+ * The results of a search that somebody may see, whatever the archive made of the keys. @throws what a search throws
+ */
+export async function* visible(
+  c: HttpContext,
+  results: AsyncIterable<Dataset>,
+  level: SearchRequest['level'],
+): AsyncGenerator<Dataset> {
+  const { binding } = c.var.principal
+  for await (const result of results) {
+    if (!binding || (await isVisible(c, result, level, binding))) yield result
+  }
+}
+
+async function isVisible(
+  c: HttpContext,
+  result: Dataset,
+  level: SearchRequest['level'],
+  binding: Binding,
+): Promise<boolean> {
+  const study = result.string(Attribute.StudyInstanceUID)
+  if (study === undefined || (binding.study !== undefined && study !== binding.study)) return false
+  if (binding.patient === undefined) return true
+  // Below studies an archive need not say whose it is, and some repeat what they were asked.
+  if (level !== 'STUDY') return isWithin(c, study, binding)
+  const id = result.string(Attribute.PatientID)?.trim() ?? ''
+  const issuer = result.string(Attribute.IssuerOfPatientID)?.trim() ?? ''
+  return isOf({ id, issuer }, binding)
+}
+
+/** An archive that does not say who issued its ids has one issuer. */
+export function isOf({ id, issuer }: StudyPatient, { patient, patientIssuer }: Binding): boolean {
+  return id === patient && (patientIssuer === undefined || issuer === '' || issuer === patientIssuer)
+}
