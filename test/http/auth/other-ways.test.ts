@@ -1,0 +1,199 @@
+import { createHash } from 'node:crypto'
+import { afterEach, describe, expect, it } from 'vitest'
+import { alternativeNames, commonNames } from '../../../src/http/auth/client-certificate.ts'
+import { LINK_ISSUER, signLink } from '../../../src/http/auth/links.ts'
+import { shareLink } from '../../../src/share.ts'
+import { parseConfig, type Config } from '../../../src/config/config.ts'
+import { instanceFile, S } from '../../support/dicom-files.ts'
+import { startSetup, type Setup, type SetupOptions } from '../../support/gateway.ts'
+import { TokenIssuer } from '../../support/token-issuer.ts'
+
+const opened: AsyncDisposable[] = []
+
+afterEach(async () => {
+  for (const one of opened.splice(0).reverse()) await one[Symbol.asyncDispose]()
+})
+
+async function started(auth: unknown, options: SetupOptions = {}): Promise<Setup> {
+  const files = [instanceFile(), instanceFile({ study: '1.2.9', series: '1.2.9.1', instance: '1.2.9.1.1' })]
+  const setup = await startSetup({ files, ...options, others: { auth, ...options.others } })
+  opened.push(setup)
+  return setup
+}
+
+const ask = async (
+  url: string,
+  headers: Readonly<Record<string, string>> = {},
+  init: RequestInit = {},
+): Promise<number> => (await fetch(url, { ...init, headers })).status
+
+describe('headers of a proxy', () => {
+  const user = { 'X-Auth-Request-User': 'doctor', 'X-Auth-Request-Groups': 'radiology, admins' }
+
+  it('let in whom they name, from the addresses of the proxy', async () => {
+    const { url, origin } = await started({ proxy: { addresses: ['127.0.0.0/8'], scopes: { admin: ['admins'] } } })
+    expect(await ask(`${url}/studies`, user)).toBe(200)
+    expect(await ask(`${origin}/metrics`, user)).toBe(200)
+    expect(await ask(`${origin}/metrics`, { ...user, 'X-Auth-Request-Groups': 'radiology' })).toBe(403)
+    expect(await ask(`${url}/studies`, user, { method: 'POST' })).toBe(403)
+    expect(await ask(`${url}/studies`)).toBe(401)
+    expect(await ask(`${url}/studies`, { 'X-Auth-Request-User': ' ' })).toBe(401)
+  })
+
+  it('say nothing from anywhere else, whoever it was forwarded for', async () => {
+    const { url } = await started({ proxy: { addresses: ['192.0.2.1', '2001:db8::/32'] } })
+    for (const forwarded of [{}, { 'X-Forwarded-For': '192.0.2.1' }, { Forwarded: 'for=192.0.2.1' }]) {
+      expect(await ask(`${url}/studies`, { ...user, ...forwarded })).toBe(401)
+    }
+  })
+
+  it('may be others', async () => {
+    const { url } = await started({ proxy: { addresses: ['127.0.0.1'], userHeader: 'Remote-User' } })
+    expect([await ask(`${url}/studies`, { 'Remote-User': 'a' }), await ask(`${url}/studies`, user)]).toEqual([200, 401])
+  })
+})
+
+describe('auth: open', () => {
+  const behindProxy = { 'X-Forwarded-For': '192.0.2.1' }
+
+  it('lets everybody search, retrieve and store; who comes by a proxy sees no metrics', async () => {
+    const { url, origin } = await started('open')
+    expect(await ask(`${url}/studies`, behindProxy)).toBe(200)
+    expect(await ask(`${url}/studies/${S}`, { ...behindProxy, Authorization: 'Bearer None' })).toBe(200)
+    expect(await ask(`${origin}/metrics`)).toBe(200)
+    for (const path of ['/metrics', '/readyz?verbose']) expect(await ask(origin + path, behindProxy)).toBe(403)
+    expect(await ask(`${origin}/readyz`, behindProxy)).toBe(200)
+  })
+
+  it('takes a proxy that is trusted for somebody else in any case', async () => {
+    const { origin } = await started('open', { http: { trustProxy: true } })
+    expect(await ask(`${origin}/metrics`)).toBe(403)
+  })
+})
+
+describe('ops.listen', () => {
+  it('serves metrics and probes without a question, which are no longer beside DICOMweb', async () => {
+    const { gateway, origin } = await started(
+      { keys: [{ name: 'k', hash: `sha256:${'0'.repeat(64)}` }] },
+      {
+        others: { ops: { listen: '127.0.0.1:0' } },
+      },
+    )
+    const ops = `http://127.0.0.1:${gateway.opsPort}`
+    for (const path of ['/livez', '/readyz', '/readyz?verbose', '/metrics']) expect(await ask(ops + path)).toBe(200)
+    expect(await ask(`${ops}/dicomweb/studies`)).toBe(404)
+    expect([await ask(`${origin}/livez`), await ask(`${origin}/readyz`), await ask(`${origin}/metrics`)]).toEqual([
+      200, 200, 404,
+    ])
+    const verbose = await fetch(`${origin}/readyz?verbose`)
+    expect(await verbose.text()).not.toContain('examination')
+  })
+})
+
+describe('a link to a study', () => {
+  const key = 'a key of at least thirty-two bytes'
+  const links = { key, maxAge: 3_600_000, viewer: null }
+  const DAY = 86_400_000
+
+  it('lets see that study, and nothing else', async () => {
+    const { url, origin } = await started({ links: { key } })
+    const Authorization = `Bearer ${await signLink({ study: S, archive: 'demo' }, 60_000, links)}`
+    expect(await ask(`${url}/studies/${S}`, { Authorization })).toBe(200)
+    expect(await ask(`${url}/studies/1.2.9`, { Authorization })).toBe(404)
+    expect(await ask(`${url}/studies/${S}`, { Authorization }, { method: 'POST' })).toBe(403)
+    expect(await ask(`${origin}/metrics`, { Authorization })).toBe(403)
+    expect(await (await fetch(`${url}/studies`, { headers: { Authorization } })).json()).toHaveLength(1)
+  })
+
+  it.each([
+    ['has ended', 'demo', -1_000, key, 401],
+    ['is good', 'demo', 60_000, key, 200],
+    ['is signed by another key', 'demo', 60_000, `${key}!`, 401],
+    ['is of another archive', 'other', 60_000, key, 403],
+  ])('that %s', async (_, archive, ms, signed, status) => {
+    const { url } = await started({ links: { key } })
+    const Authorization = `Bearer ${await signLink({ study: S, archive }, ms, { ...links, key: signed })}`
+    expect(await ask(`${url}/studies/${S}`, { Authorization })).toBe(status)
+  })
+
+  it('is no longer good after maxAge, whatever its own end', async () => {
+    const { url } = await started({ links: { key, maxAge: '1s' } })
+    const Authorization = `Bearer ${await signLink({ study: S, archive: 'demo' }, DAY, links)}`
+    expect(await ask(`${url}/studies/${S}`, { Authorization })).toBe(200)
+    await new Promise((resolve) => setTimeout(resolve, 2_100))
+    expect(await ask(`${url}/studies/${S}`, { Authorization })).toBe(401)
+  })
+
+  it('is not a token of an issuer who calls himself as links do', async () => {
+    await using issuer = await TokenIssuer.start()
+    const { url } = await started({ ...issuer.config(), links: { key } })
+    const Authorization = `Bearer ${await issuer.token({ claims: { iss: LINK_ISSUER } })}`
+    expect(await ask(`${url}/studies/${S}`, { Authorization })).toBe(401)
+  })
+
+  it('opens a page that gives its token for a cookie, which no script and no other site has', async () => {
+    const { origin } = await started({ links: { key } })
+    const page = await fetch(`${origin}/share`)
+    const html = await page.text()
+    const policy = page.headers.get('content-security-policy')!
+    const script = /<script>([^]*)<\/script>/.exec(html)![1]!
+    expect(policy).toContain(`script-src 'sha256-${createHash('sha256').update(script).digest('base64')}'`)
+    expect(policy).not.toContain('unsafe')
+    const body = await signLink({ study: S, archive: 'demo' }, 60_000, links)
+    const answer = await fetch(`${origin}/share`, { method: 'POST', body })
+    expect(await answer.json()).toEqual({ study: `/dicomweb/aets/DEMO/studies/${S}` })
+    const cookie = answer.headers.get('set-cookie')!
+    expect(cookie).toMatch(/; Path=\/; HttpOnly; SameSite=Strict$/)
+    const Cookie = cookie.split(';')[0]!
+    expect(await ask(`${origin}/dicomweb/aets/DEMO/studies/${S}/series`, { Cookie })).toBe(200)
+    expect(await ask(`${origin}/dicomweb/studies/1.2.9`, { Cookie })).toBe(404)
+    for (const bad of ['', 'x', `${body}x`, 'a'.repeat(16_385)]) {
+      expect([401, 413]).toContain(await ask(`${origin}/share`, {}, { method: 'POST', body: bad }))
+    }
+  })
+
+  it('is none without a key', async () => {
+    const { origin } = await started('open')
+    expect(await ask(`${origin}/share`)).toBe(404)
+  })
+
+  const config = (auth: unknown, http: object = {}): Config =>
+    parseConfig({ http, auth, archives: [{ aeTitle: 'DEMO', host: 'h', port: 1 }] })
+
+  it('is made by `dimsegate share`, its token behind # alone', async () => {
+    const shared = config({ links: { key } }, { publicUrl: 'https://pacs.example/x' })
+    const text = await shareLink(shared, { study: S, time: '12h', archive: undefined })
+    const [, token] = /^https:\/\/pacs\.example\/x\/share#(\S+)$/m.exec(text)!
+    expect(text.split('\n')).toContain(token)
+    const { url } = await started({ links: { key } })
+    expect(await ask(`${url}/studies/${S}`, { Authorization: `Bearer ${token!}` })).toBe(200)
+  })
+
+  it.each([
+    [null, { study: S }, 'auth.links.key'],
+    [{ links: { key } }, {}, '--study'],
+    [{ links: { key } }, { study: 'x' }, '--study'],
+    [{ links: { key } }, { study: S, time: '7' }, '--for'],
+    [{ links: { key } }, { study: S, time: '8d' }, 'maxAge'],
+    [{ links: { key } }, { study: S, archive: 'x' }, '--archive'],
+  ])('is not made of %j and %j', async (auth, options: { study?: string; time?: string; archive?: string }, reason) => {
+    const { study, time, archive } = options
+    await expect(shareLink(config(auth), { study, time, archive })).rejects.toThrow(reason)
+  })
+})
+
+describe('the names of a certificate', () => {
+  it.each([
+    ['DNS:a.example, DNS:b.example', ['a.example', 'b.example']],
+    ['IP Address:192.0.2.1, URI:spiffe://x/y', ['192.0.2.1', 'spiffe://x/y']],
+    // CVE-2021-44532: a name with a comma in it is no second name.
+    ['URI:"http://x/\\u002c DNS:admin.example", DNS:a.example', ['http://x/, DNS:admin.example', 'a.example']],
+    [undefined, []],
+  ])('%s are %j', (text, names) => {
+    expect(alternativeNames(text)).toEqual(names)
+  })
+
+  it('are those of CN in its subject, each line an attribute', () => {
+    expect(commonNames('C=DE\nO=CN=admin\nCN=viewer\\, inc')).toEqual(['viewer, inc'])
+  })
+})
