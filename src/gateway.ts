@@ -23,6 +23,8 @@ export interface Gateway extends AsyncDisposable {
   /** Where archives deliver what C-MOVE asks for. */
   readonly destination: MoveDestination
   readonly telemetry: Telemetry
+  /** Reads the files of certificates anew, as is done when they change. @throws TlsFileError */
+  renewTls(): Promise<void>
   /** Ends in order: requests under way have `http.shutdownGrace`, then every association is released. */
   stop(): Promise<void>
 }
@@ -35,13 +37,11 @@ export async function startGateway(config: Config, { pages }: Pick<ServerOptions
   const cache = new InstanceCache(config.cache, await diskOf(config.cache))
   const imaging = new ImagingPool(config.imaging)
   const telemetry = startTelemetry(config.log, () => archives, cache, imaging)
-  let endRenewal = (): void => undefined
   const release = async (): Promise<void> => {
     await cache[Symbol.asyncDispose]()
     await imaging[Symbol.asyncDispose]()
     await Promise.all(archives.map((archive) => archive[Symbol.asyncDispose]()))
     await destination[Symbol.asyncDispose]()
-    endRenewal()
     telemetry.stop()
   }
   let server: HttpServer
@@ -61,7 +61,7 @@ export async function startGateway(config: Config, { pages }: Pick<ServerOptions
     await release()
     throw error
   }
-  endRenewal = renewWhenChanged([
+  const renewal = renewWhenChanged([
     { path: 'http.tls', tls: config.http.tls, renew: () => server.renewTls() },
     { path: 'dimse.tls', tls: config.dimse.tls, renew: () => destination.renewTls() },
     ...archives.map((archive) => ({
@@ -71,6 +71,7 @@ export async function startGateway(config: Config, { pages }: Pick<ServerOptions
     })),
   ])
   const stop = async (grace: number): Promise<void> => {
+    renewal.stop()
     await server.close(grace)
     await release()
   }
@@ -83,6 +84,7 @@ export async function startGateway(config: Config, { pages }: Pick<ServerOptions
     cache,
     destination,
     telemetry,
+    renewTls: () => renewal.now(),
     stop: () => stop(config.http.shutdownGrace),
     [Symbol.asyncDispose]: () => stop(0),
   }

@@ -112,6 +112,8 @@ async function serve(file: string | undefined): Promise<void> {
   for (const { name, aeTitle, host, port } of config.archives) {
     log.info({ name, aeTitle, host, port }, 'archive')
   }
+  // As daemons do it; what is wrong with a file is logged.
+  process.on('SIGHUP', () => void gateway.renewTls().catch(() => undefined))
   log.info({ url: gateway.url, version: await version() }, 'listening')
   await stop
   log.info('stopping')

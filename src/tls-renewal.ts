@@ -18,8 +18,14 @@ export interface Renewable {
   readonly renew: () => Promise<void>
 }
 
-/** Renews what has certificates when their files change. What is returned ends it. */
-export function renewWhenChanged(all: readonly Renewable[], every?: number): () => void {
+export interface Renewal {
+  /** Renews all at once. @throws TlsFileError for the first that cannot be */
+  now(): Promise<void>
+  stop(): void
+}
+
+/** Renews what has certificates when their files change, which are looked at every so many ms. */
+export function renewWhenChanged(all: readonly Renewable[], every?: number): Renewal {
   const stops = all.map(({ path, tls, renew }) => {
     const files = Object.entries(tls ?? {}).flatMap(([key, value]) =>
       FILES.includes(key) && typeof value === 'string' ? [value] : [],
@@ -27,7 +33,12 @@ export function renewWhenChanged(all: readonly Renewable[], every?: number): () 
     if (files.length === 0) return () => undefined
     return watchFiles(files, () => renewed(path, renew), every)
   })
-  return () => stops.forEach((stop) => stop())
+  return {
+    now: async () => {
+      for (const { path, tls, renew } of all) if (tls) await renewed(path, renew)
+    },
+    stop: () => stops.forEach((stop) => stop()),
+  }
 }
 
 const FILES: readonly string[] = ['cert', 'key', 'ca', 'clientCa'] satisfies (
