@@ -7,6 +7,7 @@ import type { ImagingPool } from '../imaging/pool/imaging-pool.ts'
 import type { Archive } from '../pacs/archive.ts'
 import { publicOrigin } from './base-url.ts'
 import { crossOrigin, sameOriginStores } from './cors.ts'
+import { clientOf } from './client.ts'
 import { ClientGoneError, type HttpContext, type HttpEnv } from './context.ts'
 import { retrieveBulkData, retrieveBulkDataElement, retrievePixelData } from './retrieve/bulk-data.ts'
 import { retrieveFrames } from './retrieve/frames.ts'
@@ -215,7 +216,7 @@ async function prepare(
   outgoing.setHeader('X-Content-Type-Options', 'nosniff')
   c.set('config', config)
   c.set('cache', cache)
-  c.set('imaging', imaging)
+  c.set('imaging', imaging.of(clientOf(c)))
   c.set('shortfalls', shortfalls)
   c.set('signal', AbortSignal.any([gone.signal, stop]))
   await next()

@@ -98,7 +98,7 @@ const faults = {
   IMAGING_BUSY: {
     status: 503,
     title: 'Too many images at once',
-    detail: 'Too many frames wait to be decoded, encoded or drawn. Try again later.',
+    detail: 'Too many frames wait to be decoded, encoded or drawn, or this one has waited too long. Try again later.',
   },
   PEER_TIMEOUT: { status: 504, title: 'Archive timeout', detail: 'The archive did not answer in time.' },
   POOL_BUSY: {

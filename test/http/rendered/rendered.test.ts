@@ -5,6 +5,7 @@ import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest'
 import { Attribute } from '../../../src/dicom/attributes.ts'
 import { Dataset } from '../../../src/dicom/dataset.ts'
 import { MAX_DRAWING_HEADER_BYTES } from '../../../src/http/rendered/drawn-frame.ts'
+import { MAX_ENLARGED_PIXELS } from '../../../src/dicomweb/params/rendered-params.ts'
 import { code, even, get, imageFile, madeImage, parts, pixelsOf, realFile, type Got } from '../../support/conversion.ts'
 import { E, I, instanceFile, S, Syntax, type InstanceOptions } from '../../support/dicom-files.ts'
 import { startSetup, type Setup } from '../../support/gateway.ts'
@@ -396,6 +397,19 @@ describe('the viewport', () => {
     await holds(greyFile(RAMP))
     expect(code(await rendered('?viewport=16384,16384'))).toBe('413 PICTURE_TOO_LARGE')
   })
+
+  it.each(['image/jpeg', 'image/gif'])(
+    'is a 413 where it would be enlarged too much, whatever it is: %s',
+    async (type) => {
+      await holds(greyFile(RAMP))
+      const side = Math.sqrt(MAX_ENLARGED_PIXELS)
+      const larger = await rendered(`?viewport=${side + 1},${side + 1}`, type)
+      expect(code(larger)).toBe('413 PICTURE_TOO_LARGE')
+      expect(larger.body.toString()).toContain('smaller viewport')
+      const { width, height } = await sharp((await rendered(`?viewport=${side},${side}`, type)).body).metadata()
+      expect([width, height]).toEqual([side, side])
+    },
+  )
 
   it('of 256,256 is how OHIF asks for pictures', async () => {
     expect((await picture(await rendered('?viewport=256,256', 'image/jpeg'), 'image/jpeg')).size).toEqual([256, 128])
