@@ -49,6 +49,8 @@ export interface RenderRequest {
 
 /** Of the content of a report: a longer one is given as DICOM only. */
 export const MAX_REPORT_BYTES = 8 * 1024 * 1024
+/** Elements and items of a report; those of a CAD of hundreds of findings are some 10,000. */
+export const MAX_REPORT_ELEMENTS = 50_000
 /** What a report is shown as, its default first. */
 export const REPORT_TYPES: readonly RenderedType[] = ['text/html', 'text/plain']
 const REPORT_ROOT = `${STORAGE_ROOT}88.`
@@ -177,8 +179,15 @@ async function renderReport(instance: CachedInstance, media: RenderedType): Prom
 
 async function readReport(instance: CachedInstance): Promise<Dataset> {
   const error = (): Error =>
-    new RequestError(413, 'REPORT_TOO_LARGE', `A report of over ${MAX_REPORT_BYTES} bytes is not rendered.`)
-  return headAttributes(instance, { omit: () => false, bound: { bytes: MAX_REPORT_BYTES, error } })
+    new RequestError(
+      413,
+      'REPORT_TOO_LARGE',
+      `A report of over ${MAX_REPORT_BYTES} bytes or ${MAX_REPORT_ELEMENTS} elements is not rendered. Retrieve it as DICOM.`,
+    )
+  return headAttributes(instance, {
+    omit: () => false,
+    bound: { bytes: MAX_REPORT_BYTES, elements: MAX_REPORT_ELEMENTS, error },
+  })
 }
 
 async function pdfOf(instance: CachedInstance): Promise<SizedBytes> {

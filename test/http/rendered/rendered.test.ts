@@ -6,6 +6,7 @@ import { Attribute } from '../../../src/dicom/attributes.ts'
 import { Dataset } from '../../../src/dicom/dataset.ts'
 import { MAX_DRAWING_HEADER_BYTES } from '../../../src/http/rendered/drawn-frame.ts'
 import { MAX_ENLARGED_PIXELS } from '../../../src/dicomweb/params/rendered-params.ts'
+import { MAX_REPORT_ELEMENTS } from '../../../src/http/rendered/rendering.ts'
 import { code, even, get, imageFile, madeImage, parts, pixelsOf, realFile, type Got } from '../../support/conversion.ts'
 import { E, I, instanceFile, S, Syntax, type InstanceOptions } from '../../support/dicom-files.ts'
 import { startSetup, type Setup } from '../../support/gateway.ts'
@@ -642,6 +643,13 @@ describe('an image of several frames', () => {
 
 describe('a report', () => {
   beforeEach(() => holds(reportFile()))
+
+  it('of more elements and items than any has is not shown', async () => {
+    const item = new Dataset().set(Attribute.ValueType, 'TEXT')
+    const items = Array.from({ length: MAX_REPORT_ELEMENTS / 2 }, () => item)
+    await holds(reportFile({ change: (dataset) => void dataset.setItems(Attribute.ContentSequence, items) }))
+    expect(code(await rendered())).toBe('413 REPORT_TOO_LARGE')
+  })
 
   it.each([undefined, '*/*', 'text/*', 'text/html', 'image/jpeg, text/html;q=0.1'])(
     'is HTML for who accepts %s, which may do nothing but be looked at',
