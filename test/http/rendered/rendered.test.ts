@@ -1,11 +1,12 @@
 import { HOLD_BYTES } from '../../../src/http/body/primed.ts'
 import { randomBytes } from 'node:crypto'
 import sharp from 'sharp'
-import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest'
+import { afterAll, beforeAll, beforeEach, describe, expect, it, vi } from 'vitest'
 import { Attribute } from '../../../src/dicom/attributes.ts'
 import { Dataset } from '../../../src/dicom/dataset.ts'
 import { MAX_DRAWING_HEADER_BYTES } from '../../../src/http/rendered/drawn-frame.ts'
 import { MAX_ENLARGED_PIXELS } from '../../../src/dicomweb/params/rendered-params.ts'
+import { ImagingPool } from '../../../src/imaging/pool/imaging-pool.ts'
 import { MAX_REPORT_ELEMENTS } from '../../../src/http/rendered/rendering.ts'
 import { code, even, get, imageFile, madeImage, parts, pixelsOf, realFile, type Got } from '../../support/conversion.ts'
 import { E, I, instanceFile, S, Syntax, type InstanceOptions } from '../../support/dicom-files.ts'
@@ -638,6 +639,19 @@ describe('an image of several frames', () => {
 
   it.each(['0', 'x', '1,,2', '-1', '1.5'])('is a 400 for what is no list of frames: %s', async (frames) => {
     expect((await rendered('', undefined, `${PATH}/frames/${frames}`)).status).toBe(400)
+  })
+})
+
+describe('the threads that draw', () => {
+  it('are told whose request it is, by the address it comes from', async () => {
+    await holds(greyFile(RAMP))
+    const of = vi.spyOn(ImagingPool.prototype, 'of')
+    try {
+      expect((await rendered()).status).toBe(200)
+      expect(of.mock.calls).toEqual([[expect.stringMatching(/127\.0\.0\.1$/)]])
+    } finally {
+      of.mockRestore()
+    }
   })
 })
 
