@@ -30,16 +30,17 @@ function* object(
   for (const [t, element] of dataset.entries()) {
     if (isOmitted(t)) continue
     const { vr, value } = element
-    text.add(before)
-    before = ','
-    const key = formatTag(t)
-    if (value instanceof Uint8Array && !element.omitted && repeats) {
-      const write = (): string => joined(member(dataset, key, element, options, path))
-      if (value.length <= MAX_REPEATED_BYTES) text.add(repeats.text(t, vr, value, dataset.characterSet, write))
+    const isRepeatable = repeats && value instanceof Uint8Array && value.length <= MAX_REPEATED_BYTES
+    if (isRepeatable && !element.omitted) {
+      const write = (): string => joined(member(dataset, formatTag(t), element, options, path))
+      text.add(before + repeats.text(t, vr, value, dataset.characterSet, write))
+    } else {
+      text.add(before)
+      const key = formatTag(t)
+      if (isSequence(value)) yield* items(text, value, options, { key, vr, path: path + key }, repeats?.within(t))
       else yield* written(text, member(dataset, key, element, options, path))
-    } else if (isSequence(value)) {
-      yield* items(text, value, options, { key, vr, path: path + key }, repeats?.within(t))
-    } else yield* written(text, member(dataset, key, element, options, path))
+    }
+    before = ','
     if (text.isFull) yield
   }
   text.add(before === '{' ? '{}' : '}')
