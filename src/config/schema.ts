@@ -263,6 +263,7 @@ export const configSchema = z
         .default(null)
         .describe('Threads that decode, encode and draw frames; null for one a processor but one'),
       timeout: duration('30s').describe('How long a frame may take to decode, encode or draw'),
+      queue: duration('60s').describe('How long a frame may wait for a thread'),
     }).describe('Converting and drawing images'),
     auth: authOrOpen,
     ops: group({

@@ -32,6 +32,20 @@ export interface ReadOptions {
   readonly only?: ReadonlySet<Tag>
   /** Elements, at any depth, of whose value nothing is kept. */
   readonly omit?: (header: ElementHeader) => boolean
+  /** Elements and items that are read, at any depth: one more is a TooManyElementsError. */
+  readonly most?: number
+}
+
+/** Elements and items of a sequence that is written as UN: one of more is given as it is, as one value. */
+export const MAX_UNKNOWN_ELEMENTS = 20_000
+
+/** A data set has more elements and items than are read of one like it. */
+export class TooManyElementsError extends Error {
+  readonly code = 'TOO_MANY_ELEMENTS'
+  constructor(most: number) {
+    super(`The archive sent a data set of over ${most} elements and items where so many are not read`)
+    this.name = 'TooManyElementsError'
+  }
 }
 
 /** Of items that are read by themselves: how deep they are, and the character set around them. */
@@ -60,6 +74,9 @@ export class DatasetReader {
   stoppedAt: { readonly header: ElementHeader; readonly offset: number } | undefined
   /** Bytes of values that are kept. */
   keptBytes = 0
+  /** Elements and items that are kept. */
+  keptElements = 0
+  readonly #most: number
 
   constructor(syntax: TransferSyntax, options: ReadOptions & Partial<NestedOptions> = {}) {
     this.dataset = new Dataset(options.characterSet)
@@ -70,6 +87,7 @@ export class DatasetReader {
     this.#until = typeof until === 'number' ? (t) => t >= until : until
     this.#only = options.only
     this.#omit = options.omit ?? (() => false)
+    this.#most = options.most ?? Infinity
   }
 
   /** True once everything before `until` has been read. */
@@ -77,14 +95,14 @@ export class DatasetReader {
     return this.#stopped || this.#reader.done
   }
 
-  /** @throws MalformedDataSetError */
+  /** @throws MalformedDataSetError, TooManyElementsError */
   push(chunk: Bytes): void {
     if (this.#stopped) return
     this.#reader.push(chunk)
     this.#drain()
   }
 
-  /** @throws MalformedDataSetError when the data set is cut short */
+  /** @throws MalformedDataSetError when the data set is cut short; TooManyElementsError */
   end(): Dataset {
     if (!this.#stopped) {
       this.#reader.end()
@@ -103,6 +121,7 @@ export class DatasetReader {
       switch (token.kind) {
         case 'element':
           if (this.#past(token.header)) return
+          this.#count(1)
           this.#omitting = this.#omit(token.header)
           if (this.#omitting) this.#putOmitted(token.header)
           else this.#element = { header: token.header, bigEndian: token.bigEndian, pieces: [] }
@@ -121,9 +140,11 @@ export class DatasetReader {
           break
         case 'sequence-start':
           if (this.#past(token.header)) return
+          this.#count(1)
           level.sequence = { tag: token.header.tag, items: [] }
           break
         case 'item-start': {
+          this.#count(1)
           const dataset = new Dataset(level.dataset.characterSet)
           level.sequence!.items.push(dataset)
           this.#levels.push({ dataset })
@@ -138,6 +159,7 @@ export class DatasetReader {
           this.#fragments = { header: token.header, list: [], pieces: [] }
           break
         case 'fragment':
+          this.#count(1)
           if (token.length === 0 && !this.#omitting) this.#fragments!.list.push(new Uint8Array(0))
           break
         case 'sequence-end':
@@ -162,6 +184,11 @@ export class DatasetReader {
       if (this.#passing && this.#past(token.header)) return true
     }
     return this.#passing
+  }
+
+  #count(elements: number): void {
+    this.keptElements += elements
+    if (this.keptElements > this.#most) throw new TooManyElementsError(this.#most)
   }
 
   #past(header: ElementHeader): boolean {
@@ -192,30 +219,35 @@ export class DatasetReader {
    */
   #unknownItems(t: Tag, value: Bytes, { characterSet }: Dataset): readonly Dataset[] | undefined {
     if (dictionaryVr(t) !== 'SQ' || this.#nesting >= MAX_NESTING) return undefined
-    return readItems(value, { characterSet, nesting: this.#nesting + this.#levels.length })
+    const read = readItems(value, { characterSet, nesting: this.#nesting + this.#levels.length })
+    if (read) this.#count(read.elements)
+    return read?.items
   }
 }
 
 /** The value of a sequence is read behind the header of one. Undefined where it is none. */
-function readItems(value: Bytes, options: NestedOptions): readonly Dataset[] | undefined {
+function readItems(
+  value: Bytes,
+  options: NestedOptions,
+): { readonly items: readonly Dataset[]; readonly elements: number } | undefined {
   const header = Buffer.alloc(8)
   header.writeUInt16LE(Attribute.ReferencedSOPSequence >>> 16, 0)
   header.writeUInt16LE(Attribute.ReferencedSOPSequence & 0xffff, 2)
   header.writeUInt32LE(value.length, 4)
-  const reader = new DatasetReader(IMPLICIT_VR_LITTLE_ENDIAN, options)
+  const reader = new DatasetReader(IMPLICIT_VR_LITTLE_ENDIAN, { ...options, most: MAX_UNKNOWN_ELEMENTS })
   try {
     reader.push(header)
     reader.push(value)
-    return reader.end().items(Attribute.ReferencedSOPSequence)
+    return { items: reader.end().items(Attribute.ReferencedSOPSequence), elements: reader.keptElements }
   } catch (error) {
-    if (error instanceof MalformedDataSetError) return undefined
+    if (error instanceof MalformedDataSetError || error instanceof TooManyElementsError) return undefined
     throw error
   }
 }
 
 /**
  * Reads a whole small data set, or its part before `until`. Not for deflated bytes.
- * @throws MalformedDataSetError
+ * @throws MalformedDataSetError, TooManyElementsError
  */
 export function parseDataset(bytes: Bytes, syntax: TransferSyntax, options: ReadOptions = {}): Dataset {
   const reader = new DatasetReader(syntax, options)

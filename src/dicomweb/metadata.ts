@@ -1,19 +1,31 @@
 import { Attribute } from '../dicom/attributes.ts'
 import type { ByteStream } from '../dicom/bytes.ts'
 import type { Dataset } from '../dicom/dataset.ts'
+import type { ElementHeader } from '../dicom/element-reader.ts'
 import type { TransferSyntax } from '../dicom/transfer-syntax.ts'
+import { representation } from '../dicom/vr.ts'
 import type { DamagedInstanceError } from '../instance/damage.ts'
-import { readHead } from '../instance/head.ts'
+import { isBulkData } from '../instance/bulk-attributes.ts'
+import { MAX_HEAD_ELEMENTS, readHead } from '../instance/head.ts'
 
 /** What metadata of one instance may take in memory: functional groups of thousands of frames are some 30 MB. */
 export const MAX_METADATA_BYTES = 128 * 1024 * 1024
 
+/** Bytes of one list of values, of which each is written by itself: numbers, short strings. */
+export const MAX_INLINE_VALUE_BYTES = 8 * 1024 * 1024
+
 export class MetadataTooLargeError extends Error {
   readonly code = 'METADATA_TOO_LARGE'
   constructor() {
-    super(`The metadata of an instance is larger than ${MAX_METADATA_BYTES} bytes`)
+    super(
+      `The metadata of an instance has over ${MAX_METADATA_BYTES} bytes, ${MAX_HEAD_ELEMENTS} elements and items, or a list of over ${MAX_INLINE_VALUE_BYTES} bytes. Retrieve the instance itself.`,
+    )
     this.name = 'MetadataTooLargeError'
   }
+}
+
+function isList({ vr, length }: ElementHeader): boolean {
+  return length !== undefined && ['number', 'tag', 'string'].includes(representation(vr).kind)
 }
 
 /** Tables of frames in encapsulated pixel data: of no use without it. */
@@ -36,6 +48,11 @@ export async function readMetadata(
   onFault?: (fault: DamagedInstanceError) => void,
 ): Promise<Dataset> {
   const reader = await readHead(body, syntax, {
+    omit(header) {
+      if (isBulkData(header)) return true
+      if (isList(header) && header.length! > MAX_INLINE_VALUE_BYTES) throw new MetadataTooLargeError()
+      return false
+    },
     ...(onFault && { onFault }),
     bound: { bytes: MAX_METADATA_BYTES, error: () => new MetadataTooLargeError() },
   })

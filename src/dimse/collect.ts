@@ -1,8 +1,19 @@
 import type { Bytes, ByteStream } from '../dicom/bytes.ts'
+import type { Dataset } from '../dicom/dataset.ts'
+import { parseDataset } from '../dicom/dataset-codec.ts'
+import type { TransferSyntax } from '../dicom/transfer-syntax.ts'
 import { ProtocolError } from '../network/errors.ts'
 
 /** Far above any identifier of a query or list of failed instances. */
 export const MAX_IDENTIFIER_BYTES = 4 * 1024 * 1024
+
+/** Elements and items of an identifier: an answer to a query has some hundred. */
+export const MAX_IDENTIFIER_ELEMENTS = 10_000
+
+/** An identifier. @throws ProtocolError above MAX_IDENTIFIER_BYTES, TooManyElementsError, MalformedDataSetError */
+export async function readIdentifier(data: ByteStream, syntax: TransferSyntax): Promise<Dataset> {
+  return parseDataset(await collect(data), syntax, { most: MAX_IDENTIFIER_ELEMENTS })
+}
 
 /** A small data set whole. @throws ProtocolError above MAX_IDENTIFIER_BYTES */
 export async function collect(data: ByteStream): Promise<Bytes> {

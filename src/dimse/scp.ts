@@ -1,6 +1,6 @@
 import type { ByteStream } from '../dicom/bytes.ts'
 import { Dataset } from '../dicom/dataset.ts'
-import { encodeDataset, parseDataset } from '../dicom/dataset-codec.ts'
+import { encodeDataset } from '../dicom/dataset-codec.ts'
 import { transferSyntax, type TransferSyntax } from '../dicom/transfer-syntax.ts'
 import type { Uid } from '../dicom/uids.ts'
 import type { Association } from '../network/association.ts'
@@ -8,7 +8,7 @@ import { ProtocolError } from '../network/errors.ts'
 import type { AcceptedContext } from '../network/negotiation.ts'
 import type { Wait } from '../network/waiters.ts'
 import type { Command, CommandOf } from './command.ts'
-import { collect } from './collect.ts'
+import { readIdentifier } from './collect.ts'
 import { MessageReader, type DataStream, type Message } from './message.ts'
 import { Scu } from './scu.ts'
 import { sendMessage } from './send-message.ts'
@@ -178,7 +178,7 @@ class Server {
   }
 
   async #identifier(message: Message): Promise<Dataset> {
-    return message.data ? parseDataset(await collect(message.data), this.#syntax(message)) : new Dataset()
+    return message.data ? await readIdentifier(message.data, this.#syntax(message)) : new Dataset()
   }
 
   async #find(message: Message, command: CommandOf<'C-FIND-RQ'>): Promise<void> {

@@ -1,13 +1,14 @@
 import type { Bytes, ByteStream } from '../dicom/bytes.ts'
 import type { Dataset } from '../dicom/dataset.ts'
-import { encodeDataset, parseDataset } from '../dicom/dataset-codec.ts'
+import { Breather } from '../dicom/breather.ts'
+import { encodeDataset } from '../dicom/dataset-codec.ts'
 import { transferSyntax, type TransferSyntax } from '../dicom/transfer-syntax.ts'
 import type { Uid } from '../dicom/uids.ts'
 import type { Association } from '../network/association.ts'
 import { ConnectionLostError, PeerTimeoutError, ProtocolError } from '../network/errors.ts'
 import type { AcceptedContext } from '../network/negotiation.ts'
 import type { Wait } from '../network/waiters.ts'
-import { collect } from './collect.ts'
+import { readIdentifier } from './collect.ts'
 import { Priority, type Command, type CommandOf } from './command.ts'
 import { MessageReader, type DataStream, type Message } from './message.ts'
 import { retrieveEnd, subOperationsOf, type RetrieveEnd } from './retrieve-end.ts'
@@ -84,12 +85,13 @@ export class Scu {
 
   /**
    * Matches of a C-FIND as they arrive; ending the iteration early sends a C-CANCEL and waits for the final response.
-   * @throws StatusError when it does not end in success, TooManyMatchesError, MalformedDataSetError, and whatever ends the association
+   * @throws StatusError when it does not end in success, TooManyMatchesError, TooManyElementsError, MalformedDataSetError, and whatever ends the association
    */
   async *find(context: AcceptedContext, identifier: Dataset, operation: Operation): AsyncGenerator<Dataset> {
     const wait = waitFor('C-FIND response', operation)
     const messageId = await this.#ask('C-FIND-RQ', context, identifier, operation, wait)
     let over = false
+    const breather = new Breather()
     try {
       for (let matches = 0; ; matches++) {
         const { message, command } = await this.#response('C-FIND-RSP', wait)
@@ -108,7 +110,9 @@ export class Scu {
         }
         // A Pending response without identifier is no match: some archives send one. Others do not say that it follows.
         const data = message.data ?? (await this.#reader.unannounced(message, wait))
-        if (data) yield parseDataset(await collect(data), this.#syntax(message))
+        if (data) yield await readIdentifier(data, this.#syntax(message))
+        // Matches that are here already come without a wait between them.
+        if (breather.isDue) await breather.breathe()
       }
     } finally {
       if (!over) await this.#cancel(context, messageId, 'C-FIND-RSP')

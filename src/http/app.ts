@@ -13,6 +13,7 @@ import type { Verb } from './auth/principal.ts'
 import { sharePage } from './auth/share-page.ts'
 import { StudyPatients } from './auth/study-patients.ts'
 import { checkStudy } from './auth/within-binding.ts'
+import { clientOf } from './client.ts'
 import { ClientGoneError, type HttpContext, type HttpEnv } from './context.ts'
 import { retrieveBulkData, retrieveBulkDataElement, retrievePixelData } from './retrieve/bulk-data.ts'
 import { retrieveFrames } from './retrieve/frames.ts'
@@ -243,7 +244,7 @@ async function prepare(
   })
   c.set('config', config)
   c.set('cache', cache)
-  c.set('imaging', imaging)
+  c.set('imaging', imaging.of(clientOf(c)))
   c.set('shortfalls', shortfalls)
   c.set('patients', patients)
   c.set('signal', AbortSignal.any([gone.signal, stop]))

@@ -2,7 +2,7 @@ import type { HttpBindings } from '@hono/node-server'
 import type { Context } from 'hono'
 import type { InstanceCache } from '../cache/instance-cache.ts'
 import type { Config } from '../config/config.ts'
-import type { ImagingPool } from '../imaging/pool/imaging-pool.ts'
+import type { Imaging } from '../imaging/pool/imaging.ts'
 import type { Archive } from '../pacs/archive.ts'
 import type { Principal } from './auth/principal.ts'
 import type { StudyPatients } from './auth/study-patients.ts'
@@ -14,7 +14,8 @@ export interface HttpEnv {
   Variables: {
     readonly config: Config
     readonly cache: InstanceCache
-    readonly imaging: ImagingPool
+    /** As the client has it. */
+    readonly imaging: Imaging
     readonly shortfalls: Shortfalls
     /** The archive that the path names. */
     readonly archive: Archive

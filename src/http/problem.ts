@@ -54,6 +54,7 @@ const faults = {
   DAMAGED_INSTANCE: { status: 502, title: 'Damaged instance' },
   CORRUPT_FRAGMENTS: { status: 502, title: 'Malformed pixel data' },
   LENGTH_MISMATCH: { status: 502, title: 'Malformed data set', detail: 'The archive sent a malformed data set.' },
+  TOO_MANY_ELEMENTS: { status: 502, title: 'Data set too large' },
   METADATA_TOO_LARGE: { status: 502, title: 'Metadata too large' },
   NO_LONGER_HELD: { status: 503, title: 'Read too slowly', detail: 'The instance is no longer in memory. Try again.' },
   SEARCH_TOO_BROAD: { status: 413, title: 'Search too broad' },
@@ -98,7 +99,7 @@ const faults = {
   IMAGING_BUSY: {
     status: 503,
     title: 'Too many images at once',
-    detail: 'Too many frames wait to be decoded, encoded or drawn. Try again later.',
+    detail: 'Too many frames wait to be decoded, encoded or drawn, or this one has waited too long. Try again later.',
   },
   PEER_TIMEOUT: { status: 504, title: 'Archive timeout', detail: 'The archive did not answer in time.' },
   POOL_BUSY: {

@@ -27,6 +27,11 @@ export const MAX_FRAMES = 1_000_000
 /** The Basic Offset Table among them: more is no image. */
 export const MAX_FRAGMENTS = MAX_FRAMES + 1
 
+/** Fragments without bytes, besides one for each frame: a few writers have some. */
+export const MAX_EMPTY_FRAGMENTS = 1_000
+/** Fragments of one frame: as many as the largest there may be has in pieces of 4 KiB. */
+export const MAX_FRAME_FRAGMENTS = 65_536
+
 export const ITEM_HEADER_BYTES = 8
 
 /** The bytes of the Basic Offset Table of so many frames; of another length it is of no use (PS3.5 A.4). */
@@ -99,6 +104,10 @@ export class FrameTable {
   /** The next fragment; whether its bytes begin a bitstream, and end one. @throws CorruptFragmentsError */
   add(offset: number, length: number, begins: boolean, ends: boolean): void {
     if (this.#offsets.length + 1 >= MAX_FRAGMENTS) throw new CorruptFragmentsError('there is no end to the fragments')
+    const empty = this.#offsets.length - this.#filled.length
+    if (length === 0 && empty >= this.#frames + MAX_EMPTY_FRAGMENTS) {
+      throw new CorruptFragmentsError('there is no end to fragments without bytes')
+    }
     if (begins) this.#starts.push(this.#offsets.length)
     if (length > 0) {
       this.#filled.push(this.#offsets.length)
@@ -301,6 +310,9 @@ export class FrameTable {
   }
 
   #slice(from: number, to = this.#offsets.length): readonly Fragment[] {
+    if (to - from > MAX_FRAME_FRAGMENTS) {
+      throw new CorruptFragmentsError(`a frame has over ${MAX_FRAME_FRAGMENTS} of them`)
+    }
     const fragments: Fragment[] = []
     for (let n = from; n < to; n++) fragments.push({ offset: this.#offsets[n]!, length: this.#lengths[n]! })
     return fragments

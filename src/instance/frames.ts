@@ -86,7 +86,7 @@ async function fragmentsOf(source: ReadableDataSet, frame: number): Promise<read
     ({ frames }) => (found = frames?.located(frame)) !== undefined,
     () => source.index.frames?.startOf(frame),
   )
-  if (found === undefined) throw endsTooEarly()
+  if (found === undefined) throw endsTooEarly(source)
   return found
 }
 
@@ -110,11 +110,12 @@ export async function wholePixelData(source: ReadableDataSet, layout: PixelLayou
     () => layout.offset,
   )
   const { frames } = source.index
-  if (frames?.ended !== true) throw endsTooEarly()
+  if (frames?.ended !== true) throw endsTooEarly(source)
   return joined(source, frames.fragments)
 }
 
-function endsTooEarly(): CorruptFragmentsError {
+function endsTooEarly({ index: { fault } }: ReadableDataSet): CorruptFragmentsError {
+  if (fault instanceof CorruptFragmentsError) return fault
   return new CorruptFragmentsError('they end in the middle of an item, or there is something else between them')
 }
 

@@ -193,7 +193,7 @@ describe('defaults', () => {
         },
       ],
       cache: { maxBytes: 512 * 1024 ** 2, ttl: 600_000, backend: 'memory', disk: null },
-      imaging: { threads: null, timeout: 30_000 },
+      imaging: { threads: null, timeout: 30_000, queue: 60_000 },
       auth: null,
       ops: { listen: null },
       log: { level: 'info', format: 'json' },

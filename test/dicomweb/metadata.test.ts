@@ -10,7 +10,13 @@ import {
   transferSyntax,
   type TransferSyntax,
 } from '../../src/dicom/transfer-syntax.ts'
-import { MAX_METADATA_BYTES, MetadataTooLargeError, readMetadata } from '../../src/dicomweb/metadata.ts'
+import {
+  MAX_INLINE_VALUE_BYTES,
+  MAX_METADATA_BYTES,
+  MetadataTooLargeError,
+  readMetadata,
+} from '../../src/dicomweb/metadata.ts'
+import { MAX_HEAD_ELEMENTS } from '../../src/instance/head.ts'
 import { streamOf } from '../support/byte-stream.ts'
 import { byteByByte, chunksOf } from '../support/chunking.ts'
 import {
@@ -22,6 +28,7 @@ import {
   pixelSequence,
   sequence,
 } from '../support/dicom-bytes.ts'
+import { turnsDuring } from '../support/turns-during.ts'
 import { encapsulatedImage, nativeImage, nativeSyntaxes } from '../support/images.ts'
 
 const JPEG = transferSyntax('1.2.840.10008.1.2.4.70')
@@ -141,5 +148,33 @@ describe('metadata', () => {
     await expect(readMetadata(stream, EXPLICIT_VR_LITTLE_ENDIAN)).rejects.toThrow(MetadataTooLargeError)
     expect(stream.closed).toBe(true)
     expect(stream.taken).toBeLessThan(135)
+  })
+
+  it('has so many elements and items at most: more is an error, not a part of it', async () => {
+    const items = (count: number): Promise<Dataset> => {
+      const all = Buffer.alloc(8 * count, item(explicitLittle, 'defined'))
+      const bytes = sequence(explicitLittle, 0x00081140, 'defined', all)
+      return readMetadata(streamOf(chunksOf(bytes, 1024 * 1024)), EXPLICIT_VR_LITTLE_ENDIAN, undefined, () => {
+        throw new Error('It is not damaged')
+      })
+    }
+    // The sequence is an element too.
+    expect((await items(MAX_HEAD_ELEMENTS - 1)).items(0x00081140)).toHaveLength(MAX_HEAD_ELEMENTS - 1)
+    await expect(items(MAX_HEAD_ELEMENTS)).rejects.toThrow(MetadataTooLargeError)
+  })
+
+  it('has lists of so many bytes at most; a text may be longer', async () => {
+    const read = (vr: string, size: number): Promise<Dataset> =>
+      metadata(element(explicitLittle, 0x00420010, vr, Buffer.alloc(size, 0x20)), EXPLICIT_VR_LITTLE_ENDIAN, 1 << 20)
+    expect((await read('UC', MAX_INLINE_VALUE_BYTES)).size).toBe(2)
+    await expect(read('UC', MAX_INLINE_VALUE_BYTES + 2)).rejects.toThrow(MetadataTooLargeError)
+    expect((await read('UT', MAX_INLINE_VALUE_BYTES + 2)).size).toBe(2)
+  })
+
+  it('is read while others have their turns', async () => {
+    const all = Buffer.alloc(8 * 200_000, item(explicitLittle, 'defined'))
+    const bytes = sequence(explicitLittle, 0x00081140, 'defined', all)
+    // Also where it comes in one piece.
+    expect(await turnsDuring(() => metadata(bytes, EXPLICIT_VR_LITTLE_ENDIAN, bytes.length))).toBeGreaterThan(3)
   })
 })

@@ -1,7 +1,9 @@
 import sharp from 'sharp'
 import { expect } from 'vitest'
+import { gifImage } from '../../src/imaging/picture/gif.ts'
 import type { Picture } from '../../src/imaging/picture/picture.ts'
 import { placePicture, WHOLE, type Placement, type Viewport } from '../../src/imaging/picture/place-picture.ts'
+import type { Turn } from '../../src/imaging/picture/turn.ts'
 
 /** Of a slope. */
 export const [WIDTH, HEIGHT] = [48, 32]
@@ -25,6 +27,21 @@ export const place = (picture: Picture, viewport?: Partial<Viewport>): Placement
       ...viewport,
     },
   )
+
+/** A turn that begins now, with no thread behind it. */
+export function turnOf(limit: number): Turn {
+  const started = performance.now()
+  return {
+    limit,
+    get spent() {
+      return performance.now() - started
+    },
+    get left() {
+      return Math.max(1, limit - this.spent)
+    },
+    gif: async (picture) => gifImage(picture),
+  }
+}
 
 export interface Decoded {
   readonly width: number

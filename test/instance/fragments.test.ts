@@ -3,7 +3,12 @@ import { describe, expect, it } from 'vitest'
 import type { Bytes } from '../../src/dicom/bytes.ts'
 import type { DataSetSource } from '../../src/dicom/data-set-source.ts'
 import { EXPLICIT_VR_LITTLE_ENDIAN } from '../../src/dicom/transfer-syntax.ts'
-import { CorruptFragmentsError, MAX_FRAGMENTS } from '../../src/instance/frame-table.ts'
+import {
+  CorruptFragmentsError,
+  MAX_EMPTY_FRAGMENTS,
+  MAX_FRAGMENTS,
+  MAX_FRAME_FRAGMENTS,
+} from '../../src/instance/frame-table.ts'
 import { frameOf, layoutOf, wholePixelData } from '../../src/instance/frames.ts'
 import { collect } from '../support/byte-stream.ts'
 import { hex } from '../support/dicom-bytes.ts'
@@ -292,6 +297,35 @@ describe('fragments without end', () => {
     const lengths = [1, 2].map(async (n) => (await frameOf(data, layout, n)).length)
     expect(await Promise.all(lengths)).toEqual([8, 0])
     expect(source.given).toBeLessThan(1_000_000)
+  })
+})
+
+describe('fragments', () => {
+  const lookUp = async (image: Bytes): Promise<unknown> => {
+    const data = readable(sourceOf(image, EXPLICIT_VR_LITTLE_ENDIAN, 100_000))
+    const layout = (await layoutOf(data))!
+    return (await frameOf(data, layout, layout.frames)).length
+  }
+  const empty = (count: number): Buffer[] => Array.from({ length: count }, () => Buffer.alloc(0))
+
+  it('without bytes are a few besides one for each frame: more are no image', async () => {
+    const image = (frames: number, count: number): Buffer =>
+      encapsulatedImage({ frames }, [], [...Array.from({ length: frames }, () => J1), ...empty(count)])
+    for (const frames of [1, 500]) {
+      expect(await lookUp(image(frames, frames + MAX_EMPTY_FRAGMENTS))).toBe(8)
+      await expect(lookUp(image(frames, frames + MAX_EMPTY_FRAGMENTS + 1))).rejects.toThrow('without bytes')
+    }
+  })
+
+  it('of one frame are so many', async () => {
+    const image = (count: number): Buffer =>
+      encapsulatedImage(
+        {},
+        [],
+        Array.from({ length: count }, () => Buffer.of(1, 2)),
+      )
+    expect(await lookUp(image(MAX_FRAME_FRAGMENTS))).toBe(2 * MAX_FRAME_FRAGMENTS)
+    await expect(lookUp(image(MAX_FRAME_FRAGMENTS + 1))).rejects.toThrow(CorruptFragmentsError)
   })
 })
 

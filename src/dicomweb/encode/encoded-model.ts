@@ -26,10 +26,7 @@ const NONE: Content = { kind: 'none' }
 /** The content of an element of `dataset` at `path`; values and items are never an empty list. */
 export function contentOf(dataset: Dataset, element: Element, options: EncodeOptions, path: string): Content {
   const { vr, value } = element
-  if (Array.isArray(value)) {
-    const items = value as readonly Dataset[]
-    return items.length === 0 ? NONE : { kind: 'items', items }
-  }
+  if (isSequence(value)) return value.length === 0 ? NONE : { kind: 'items', items: value }
   const uri = options.bulkDataUri?.(path, element)
   if (uri !== undefined) return { kind: 'bulkData', uri }
   if (element.omitted || !(value instanceof Uint8Array) || value.length === 0) return NONE
@@ -39,6 +36,11 @@ export function contentOf(dataset: Dataset, element: Element, options: EncodeOpt
   }
   const values = decodeValues(vr, value, dataset.characterSet)
   return values.length === 0 ? NONE : { kind: 'values', values }
+}
+
+/** A value is the items of a sequence. */
+export function isSequence(value: Element['value']): value is readonly Dataset[] {
+  return Array.isArray(value)
 }
 
 /** The prefix of the paths of an item's elements; `index` is from 0. */

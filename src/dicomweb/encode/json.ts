@@ -1,58 +1,111 @@
 import type { Dataset, Element } from '../../dicom/dataset.ts'
-import { formatTag, type Tag } from '../../dicom/tag.ts'
+import { formatTag } from '../../dicom/tag.ts'
 import type { Value } from '../../dicom/value.ts'
 import type { Vr } from '../../dicom/vr.ts'
-import { contentOf, isOmitted, itemPath, nameGroups, type EncodeOptions } from './encoded-model.ts'
-import type { Repeats } from './repeats.ts'
+import { contentOf, isOmitted, isSequence, itemPath, nameGroups, type EncodeOptions } from './encoded-model.ts'
+import { MAX_REPEATED_BYTES, type Repeats } from './repeats.ts'
+import { textPieces, type GrowingText } from './text-pieces.ts'
 
 /**
  * A data set as a DICOM JSON object (PS3.18 F.2), its text in UTF-8 whatever its character set. What it repeats of the
  * last one that was written with the same `repeats` is not made again; then no value that is here may have a URI.
  */
 export function encodeJson(dataset: Dataset, options: EncodeOptions = {}, repeats?: Repeats): string {
-  return object(dataset, options, '', repeats)
+  return [...jsonPieces(dataset, options, repeats)].join('')
 }
 
-function object(dataset: Dataset, options: EncodeOptions, path: string, repeats: Repeats | undefined): string {
-  const members: string[] = []
-  for (const [t, element] of dataset.entries()) {
-    if (isOmitted(t)) continue
-    const { vr, value } = element
-    const write = (): string => member(dataset, t, element, options, path, repeats)
-    const isRepeatable = repeats !== undefined && value instanceof Uint8Array && !element.omitted
-    members.push(isRepeatable ? repeats.text(t, vr, value, dataset.characterSet, write) : write())
-  }
-  return `{${members.join(',')}}`
+/** The same in pieces: a data set may have a million items. */
+export function jsonPieces(dataset: Dataset, options: EncodeOptions = {}, repeats?: Repeats): Generator<string> {
+  return textPieces((text) => object(text, dataset, options, '', repeats))
 }
 
-function member(
+function* object(
+  text: GrowingText,
   dataset: Dataset,
-  t: Tag,
-  element: Element,
   options: EncodeOptions,
   path: string,
   repeats: Repeats | undefined,
-): string {
-  const key = formatTag(t)
+): Generator<undefined> {
+  let before = '{'
+  for (const [t, element] of dataset.entries()) {
+    if (isOmitted(t)) continue
+    const { vr, value } = element
+    const isRepeatable = repeats && value instanceof Uint8Array && value.length <= MAX_REPEATED_BYTES
+    if (isRepeatable && !element.omitted) {
+      const write = (): string => joined(member(dataset, formatTag(t), element, options, path))
+      text.add(before + repeats.text(t, vr, value, dataset.characterSet, write))
+    } else {
+      text.add(before)
+      const key = formatTag(t)
+      if (isSequence(value)) yield* items(text, value, options, { key, vr, path: path + key }, repeats?.within(t))
+      else yield* written(text, member(dataset, key, element, options, path))
+    }
+    before = ','
+    if (text.isFull) yield
+  }
+  text.add(before === '{' ? '{}' : '}')
+}
+
+function* items(
+  text: GrowingText,
+  all: readonly Dataset[],
+  options: EncodeOptions,
+  { key, vr, path }: { readonly key: string; readonly vr: Vr; readonly path: string },
+  repeats: Repeats | undefined,
+): Generator<undefined> {
+  text.add(`"${key}":{"vr":"${vr}"`)
+  for (const [index, item] of all.entries()) {
+    text.add(index === 0 ? ',"Value":[' : ',')
+    yield* object(text, item, options, itemPath(path, index), repeats)
+    if (text.isFull) yield
+  }
+  text.add(all.length === 0 ? '}' : ']}')
+}
+
+function* written(text: GrowingText, pieces: Iterable<string>): Generator<undefined> {
+  for (const piece of pieces) {
+    text.add(piece)
+    if (text.isFull) yield
+  }
+}
+
+function joined(pieces: Iterable<string>): string {
+  let text = ''
+  for (const piece of pieces) text += piece
+  return text
+}
+
+function* member(
+  dataset: Dataset,
+  key: string,
+  element: Element,
+  options: EncodeOptions,
+  path: string,
+): Generator<string> {
   const head = `"${key}":{"vr":"${element.vr}"`
   const content = contentOf(dataset, element, options, path + key)
   switch (content.kind) {
     case 'none':
-      return `${head}}`
-    case 'items': {
-      const within = repeats?.within(t)
-      const items = content.items.map((item, index) => object(item, options, itemPath(path + key, index), within))
-      return `${head},"Value":[${items.join(',')}]}`
-    }
+    case 'items':
+      yield `${head}}`
+      return
     case 'bulkData':
-      return `${head},"BulkDataURI":${JSON.stringify(content.uri)}}`
+      yield `${head},"BulkDataURI":${JSON.stringify(content.uri)}}`
+      return
     case 'binary':
-      return `${head},"InlineBinary":"${content.base64}"}`
+      yield `${head},"InlineBinary":"${content.base64}"}`
+      return
     case 'values': {
-      const values = content.values.map((one) => jsonValue(element.vr, one))
+      const { values } = content
+      const first = jsonValue(element.vr, values[0])
       // A name of empty component groups alone is no value (PS3.18 F.2.5).
-      const isEmpty = values.length === 1 && values[0] === 'null'
-      return isEmpty ? `${head}}` : `${head},"Value":[${values.join(',')}]}`
+      if (values.length === 1 && first === 'null') {
+        yield `${head}}`
+        return
+      }
+      yield `${head},"Value":[${first}`
+      for (let n = 1; n < values.length; n++) yield `,${jsonValue(element.vr, values[n])}`
+      yield ']}'
     }
   }
 }

@@ -3,26 +3,52 @@ import { keywordOf } from '../../dicom/dictionary.ts'
 import { elementOf, formatTag, groupOf, isPrivate, tag, type Tag } from '../../dicom/tag.ts'
 import type { Value } from '../../dicom/value.ts'
 import type { Vr } from '../../dicom/vr.ts'
-import { contentOf, isOmitted, itemPath, nameGroups, type EncodeOptions } from './encoded-model.ts'
+import { contentOf, isOmitted, isSequence, itemPath, nameGroups, type EncodeOptions } from './encoded-model.ts'
+import { textPieces, type GrowingText } from './text-pieces.ts'
 
 const NAMESPACE = 'http://dicom.nema.org/PS3.19/models/NativeDICOM'
 
 /** A data set as a Native DICOM Model document (PS3.19 A.1), to be sent in UTF-8 whatever its character set. */
 export function encodeXml(dataset: Dataset, options: EncodeOptions = {}): string {
-  // PS3.19 Table A.1.5-1: xml:space shall be there. No space is written between elements.
-  const root = `<NativeDicomModel xmlns="${NAMESPACE}" xml:space="preserve">`
-  return `<?xml version="1.0" encoding="UTF-8"?>\n${root}${attributes(dataset, options, '')}</NativeDicomModel>`
+  return [...xmlPieces(dataset, options)].join('')
 }
 
-function attributes(dataset: Dataset, options: EncodeOptions, path: string): string {
-  let xml = ''
+/** The same in pieces: a data set may have a million items. */
+export function xmlPieces(dataset: Dataset, options: EncodeOptions = {}): Generator<string> {
+  return textPieces(function* (text) {
+    // PS3.19 Table A.1.5-1: xml:space shall be there. No space is written between elements.
+    const root = `<NativeDicomModel xmlns="${NAMESPACE}" xml:space="preserve">`
+    text.add(`<?xml version="1.0" encoding="UTF-8"?>\n${root}`)
+    yield* attributes(text, dataset, options, '')
+    text.add('</NativeDicomModel>')
+  })
+}
+
+function* attributes(text: GrowingText, dataset: Dataset, options: EncodeOptions, path: string): Generator<undefined> {
   for (const [t, element] of dataset.entries()) {
     if (isOmitted(t)) continue
     const start = `<DicomAttribute ${identity(dataset, t, element.vr)}`
-    const children = childrenOf(dataset, element, options, path + formatTag(t))
-    xml += children === '' ? `${start}/>` : `${start}>${children}</DicomAttribute>`
+    const at = path + formatTag(t)
+    if (isSequence(element.value) && element.value.length > 0) {
+      text.add(`${start}>`)
+      for (const [index, item] of element.value.entries()) {
+        text.add(`<Item number="${index + 1}">`)
+        yield* attributes(text, item, options, itemPath(at, index))
+        text.add('</Item>')
+        if (text.isFull) yield
+      }
+      text.add('</DicomAttribute>')
+    } else {
+      let isOpen = false
+      for (const child of childrenOf(dataset, element, options, at)) {
+        text.add(isOpen ? child : `${start}>${child}`)
+        isOpen = true
+        if (text.isFull) yield
+      }
+      text.add(isOpen ? '</DicomAttribute>' : `${start}/>`)
+    }
+    if (text.isFull) yield
   }
-  return xml
 }
 
 function identity(dataset: Dataset, t: Tag, vr: Vr): string {
@@ -41,22 +67,30 @@ function privateCreator(dataset: Dataset, t: Tag): string | undefined {
   return isPrivate(t) && block >= 0x10 ? dataset.string(tag(groupOf(t), block)) : undefined
 }
 
-function childrenOf(dataset: Dataset, element: Element, options: EncodeOptions, path: string): string {
+function* childrenOf(dataset: Dataset, element: Element, options: EncodeOptions, path: string): Generator<string> {
   const content = contentOf(dataset, element, options, path)
   switch (content.kind) {
     case 'none':
-      return ''
     case 'items':
-      return content.items
-        .map((item, index) => `<Item number="${index + 1}">${attributes(item, options, itemPath(path, index))}</Item>`)
-        .join('')
+      return
     case 'bulkData':
-      return `<BulkData uri="${escapeAttribute(content.uri)}"/>`
+      yield `<BulkData uri="${escapeAttribute(content.uri)}"/>`
+      return
     case 'binary':
-      return `<InlineBinary>${content.base64}</InlineBinary>`
+      yield `<InlineBinary>${content.base64}</InlineBinary>`
+      return
     case 'values': {
-      const values = content.values.map((value, index) => valueElement(element.vr, value, index + 1))
-      return values.every(isEmpty) ? '' : values.join('')
+      const { vr } = element
+      let empty: string | undefined = ''
+      for (const [index, value] of content.values.entries()) {
+        const child = valueElement(vr, value, index + 1)
+        // Until one that is not empty comes.
+        if (empty !== undefined && isEmpty(child)) empty += child
+        else {
+          yield (empty ?? '') + child
+          empty = undefined
+        }
+      }
     }
   }
 }

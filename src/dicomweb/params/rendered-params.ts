@@ -37,6 +37,8 @@ export interface RenderedParams {
 export const MAX_SIDE = 16_384
 /** Pixels of a picture: what is drawn is at most so much, whatever is asked for. */
 export const MAX_PIXELS = 64 * 1024 * 1024
+/** Pixels of a picture that is larger than what it shows of the image: a screen of 5120 x 2880 has less. */
+export const MAX_ENLARGED_PIXELS = 16 * 1024 * 1024
 
 /**
  * Reads the query parameters of a rendered resource, or of a thumbnail, whose viewport has a size only.

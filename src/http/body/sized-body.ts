@@ -24,6 +24,22 @@ export function sizedBytes(bytes: Bytes): SizedBytes {
   }
 }
 
+/** Pieces that are there, one behind the other. */
+export function sizedPieces(pieces: readonly Bytes[]): SizedBytes {
+  const length = pieces.reduce((sum, piece) => sum + piece.length, 0)
+  return {
+    length,
+    async *bytes(from = 0, to = length) {
+      let at = 0
+      for (const piece of pieces) {
+        const part = piece.subarray(Math.max(0, from - at), Math.max(0, to - at))
+        if (part.length > 0) yield part
+        at += piece.length
+      }
+    },
+  }
+}
+
 /** A single body of known length, or the range of it that the client asks for (RFC 9110 14). */
 export async function sendSized(
   c: HttpContext,

@@ -5,6 +5,7 @@ import { frameOf } from '../../instance/frames.ts'
 import type { PixelLayout } from '../../instance/pixel-layout.ts'
 import type { WindowParam } from '../../dicomweb/params/rendered-params.ts'
 import type { Picture } from '../../imaging/picture/picture.ts'
+import type { Turn } from '../../imaging/picture/turn.ts'
 import { DRAWING_ATTRIBUTES, planDrawing, type DrawingPlan } from '../../imaging/draw/drawing-plan.ts'
 import { UnusableImageError } from '../../imaging/image-description.ts'
 import { ANNOTATED } from './annotation.ts'
@@ -43,7 +44,7 @@ export interface DrawRequest {
 }
 
 /**
- * Draws one frame; what `finish` makes of it, see ImagingPool.
+ * Draws one frame; what `finish` makes of it, see Imaging.
  * @throws NoSuchFrameError, UnusableImageError, CodestreamError, CodecStoppedError, ImagingBusyError, and what reading it
  *   and `finish` throw
  */
@@ -51,7 +52,7 @@ export async function drawInstance<T>(
   c: HttpContext,
   instance: CachedInstance,
   { layout, frame, window }: DrawRequest,
-  finish: (picture: Picture, timeout: number) => Promise<T>,
+  finish: (picture: Picture, turn: Turn) => Promise<T>,
 ): Promise<T> {
   const stored = await frameOf(instance, layout, frame)
   const header = await drawingHeader(instance)

@@ -16,7 +16,7 @@ import {
   type RenderedType,
 } from '../../dicomweb/negotiate/negotiate-rendered.ts'
 import type { PixelLayout } from '../../instance/pixel-layout.ts'
-import { MAX_PIXELS, type RenderedParams } from '../../dicomweb/params/rendered-params.ts'
+import { MAX_ENLARGED_PIXELS, MAX_PIXELS, type RenderedParams } from '../../dicomweb/params/rendered-params.ts'
 import { reportHtml, reportText } from '../../dicomweb/encode/report.ts'
 import { formatTag } from '../../dicom/tag.ts'
 import { isDecodable } from '../../imaging/codecs/decode-frame.ts'
@@ -30,7 +30,7 @@ import { encapsulatedDocument } from '../retrieve/encapsulated-document.ts'
 import type { HttpContext } from '../context.ts'
 import { requiredLayout } from '../retrieve/pixel-source.ts'
 import { RequestError } from '../problem.ts'
-import { sizedBytes } from '../body/sized-body.ts'
+import { sizedBytes, sizedPieces } from '../body/sized-body.ts'
 
 /** Something as it is shown to people. */
 export interface Rendering {
@@ -47,10 +47,10 @@ export interface RenderRequest {
   readonly frames?: readonly number[]
 }
 
-/** Times a frame that encoding an animation may take. */
-const ANIMATION_TURNS = 4
 /** Of the content of a report: a longer one is given as DICOM only. */
 export const MAX_REPORT_BYTES = 8 * 1024 * 1024
+/** Elements and items of a report; those of a CAD of hundreds of findings are some 10,000. */
+export const MAX_REPORT_ELEMENTS = 50_000
 /** What a report is shown as, its default first. */
 export const REPORT_TYPES: readonly RenderedType[] = ['text/html', 'text/plain']
 const REPORT_ROOT = `${STORAGE_ROOT}88.`
@@ -128,14 +128,12 @@ async function renderImage(
   const annotation = annotationOf(header, params)
   return imaging.animate(async () => {
     const overlay =
-      annotation && (await imaging.inTurn((timeout) => annotationOverlay(annotation, placement, timeout), signal))
+      annotation && (await imaging.inTurn(({ left }) => annotationOverlay(annotation, placement, left), signal))
     const animation = new Animation(frames.length, placement, overlay)
     for (const frame of frames) {
       await drawInstance(c, instance, { layout, frame, window }, (...drawn) => animation.add(...drawn))
     }
-    const encode = (timeout: number): Promise<Uint8Array> =>
-      animation.encode({ delay, timeout: timeout * ANIMATION_TURNS })
-    return sizedBytes(await imaging.inTurn(encode, signal))
+    return sizedPieces(animation.pieces(delay))
   }, signal)
 }
 
@@ -150,16 +148,28 @@ export async function drawPicture(
 ): Promise<Uint8Array> {
   const { window, viewport, quality, iccProfile } = params
   const annotation = annotationOf(await drawingHeader(instance), params)
-  return drawInstance(c, instance, { layout, frame, window }, async (picture, timeout) => {
+  // Before it is drawn, where it is known how large it is.
+  if (layout.columns > 0 && layout.rows > 0) within(placePicture(layout.columns, layout.rows, viewport))
+  return drawInstance(c, instance, { layout, frame, window }, async (picture, turn) => {
     const placement = within(placePicture(picture.width, picture.height, viewport))
-    const overlay = annotation && (await annotationOverlay(annotation, placement, timeout))
-    return encodePicture(picture, placement, { type, quality, profile: iccProfile !== 'no', overlay, timeout })
+    const overlay = annotation && (await annotationOverlay(annotation, placement, turn.left))
+    return encodePicture(picture, placement, { type, quality, profile: iccProfile !== 'no', overlay, turn })
   })
 }
 
+/** @throws RequestError 413 for a picture that is too large, or enlarged too much */
 function within(placement: Placement): Placement {
-  if (placement.width * placement.height <= MAX_PIXELS) return placement
-  throw new RequestError(413, 'PICTURE_TOO_LARGE', `A picture has at most ${MAX_PIXELS} pixels. Ask for a viewport.`)
+  const { width, height, region } = placement
+  const pixels = width * height
+  if (pixels > MAX_PIXELS) throw tooLarge(`A picture has at most ${MAX_PIXELS} pixels. Ask for a viewport.`)
+  if (pixels <= MAX_ENLARGED_PIXELS || pixels <= region.width * region.height) return placement
+  throw tooLarge(
+    `An image is enlarged to at most ${MAX_ENLARGED_PIXELS} pixels. Ask for a smaller viewport, or for none.`,
+  )
+}
+
+function tooLarge(detail: string): RequestError {
+  return new RequestError(413, 'PICTURE_TOO_LARGE', detail)
 }
 
 async function renderReport(instance: CachedInstance, media: RenderedType): Promise<string> {
@@ -169,8 +179,15 @@ async function renderReport(instance: CachedInstance, media: RenderedType): Prom
 
 async function readReport(instance: CachedInstance): Promise<Dataset> {
   const error = (): Error =>
-    new RequestError(413, 'REPORT_TOO_LARGE', `A report of over ${MAX_REPORT_BYTES} bytes is not rendered.`)
-  return headAttributes(instance, { omit: () => false, bound: { bytes: MAX_REPORT_BYTES, error } })
+    new RequestError(
+      413,
+      'REPORT_TOO_LARGE',
+      `A report of over ${MAX_REPORT_BYTES} bytes or ${MAX_REPORT_ELEMENTS} elements is not rendered. Retrieve it as DICOM.`,
+    )
+  return headAttributes(instance, {
+    omit: () => false,
+    bound: { bytes: MAX_REPORT_BYTES, elements: MAX_REPORT_ELEMENTS, error },
+  })
 }
 
 async function pdfOf(instance: CachedInstance): Promise<SizedBytes> {

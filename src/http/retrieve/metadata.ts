@@ -2,13 +2,14 @@ import { modelType } from '../accept.ts'
 import type { Bytes } from '../../dicom/bytes.ts'
 import type { Dataset, Element } from '../../dicom/dataset.ts'
 import type { EncodeOptions } from '../../dicomweb/encode/encoded-model.ts'
-import { encodeJson } from '../../dicomweb/encode/json.ts'
+import { jsonPieces } from '../../dicomweb/encode/json.ts'
 import { Repeats } from '../../dicomweb/encode/repeats.ts'
 import { readMetadata } from '../../dicomweb/metadata.ts'
 import type { DamagedInstanceError } from '../../instance/damage.ts'
 import { resourceUrl } from '../../dicomweb/resource.ts'
-import { encodeXml } from '../../dicomweb/encode/xml.ts'
+import { xmlPieces } from '../../dicomweb/encode/xml.ts'
 import type { CachedInstance } from '../../cache/cached-instance.ts'
+import { encodedText } from '../body/encoded-text.ts'
 import { Delivery, type Part } from './delivery.ts'
 import type { HttpContext } from '../context.ts'
 import { FOUND_ONLY, foundMetadata } from './found-metadata.ts'
@@ -28,7 +29,7 @@ export async function retrieveMetadata(c: HttpContext): Promise<Response> {
   }
   const repeats = new Repeats()
   const partOf: PartOf = (metadata, options) =>
-    part(isXml ? encodeXml(metadata, options) : encodeJson(metadata, options, repeats))
+    part(isXml ? xmlPieces(metadata, options) : jsonPieces(metadata, options, repeats))
   const parts = found
     ? delivery.parts(foundMetadata(archive, selection, { signal }), async function* (metadata) {
         yield partOf(metadata, {})
@@ -61,12 +62,8 @@ async function* first<T>(items: AsyncIterable<T>): AsyncGenerator<T> {
   }
 }
 
-function part(text: string): Part {
-  return { headers: { 'Content-Type': 'application/dicom+xml' }, body: once(Buffer.from(text)) }
-}
-
-async function* once(bytes: Bytes): AsyncGenerator<Bytes> {
-  yield bytes
+function part(pieces: Iterable<string>): Part {
+  return { headers: { 'Content-Type': 'application/dicom+xml' }, body: encodedText(pieces) }
 }
 
 /** A JSON array of what the parts hold. */

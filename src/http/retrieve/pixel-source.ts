@@ -18,7 +18,7 @@ import { CodestreamError } from '../../imaging/codecs/codec-error.ts'
 import { frameBits, MAX_FRAME_BYTES } from '../../imaging/image-description.ts'
 import { isDecodable } from '../../imaging/codecs/decode-frame.ts'
 import { convertFrame } from '../../imaging/transcode/convert-frame.ts'
-import { planTranscoding, type Transcoding } from '../../imaging/transcode/plan-transcoding.ts'
+import { checkWhole, planTranscoding, type Transcoding } from '../../imaging/transcode/plan-transcoding.ts'
 import { IncompleteRetrieveError } from '../../pacs/retrieve/errors.ts'
 import type { HttpContext } from '../context.ts'
 import { RequestError } from '../problem.ts'
@@ -29,7 +29,10 @@ export interface GivenPixels {
   readonly representation: Representation
   /** One frame, counted from 1. @throws NoSuchFrameError, and what reading and converting it throw */
   frame(number: number): Promise<SizedBytes>
-  /** All of it as one value; undefined where its frames are bitstreams of their own. */
+  /**
+   * All of it as one value; undefined where its frames are bitstreams of their own.
+   * @throws UnusableImageError, CodestreamError where all of it is not converted
+   */
   value(): Promise<SizedBytes> | undefined
   /** Sees to it that there is something to give: resolves when the first frame is converted. @throws as `frame` */
   ready(): Promise<void>
@@ -175,6 +178,7 @@ function convertedPixels(
     representation,
     frame,
     value() {
+      checkWhole(plan, layout.length)
       if (!plan.to.encapsulated) return Promise.resolve(joinedFrames(plan, converted))
       return plan.frames === 1 ? frame(1) : undefined
     },

@@ -12,7 +12,7 @@ import {
 } from '../../dicom/transfer-syntax.ts'
 import { negotiateInstances, type InstanceOffer } from '../../dicomweb/negotiate/negotiate.ts'
 import { resourceUrl } from '../../dicomweb/resource.ts'
-import { isStreamable, planTranscoding } from '../../imaging/transcode/plan-transcoding.ts'
+import { checkWhole, isStreamable, planTranscoding } from '../../imaging/transcode/plan-transcoding.ts'
 import { converted } from '../converted.ts'
 import { isUndrawable } from './instance-fault.ts'
 import { Delivery, type Part } from './delivery.ts'
@@ -119,6 +119,7 @@ async function convertedFile(
   const target = syntax.deflated ? EXPLICIT_VR_LITTLE_ENDIAN : syntax
   const plan = planTranscoding(layout, instance.syntax, target)
   if (!plan || !isStreamable(plan)) return undefined
+  checkWhole(plan, layout.length)
   const body = await converted(c, instance.bytes(), plan)
   return { syntax, body: recode(body, target, syntax) }
 }

@@ -1,15 +1,16 @@
 import { modelType } from '../accept.ts'
+import { encodedText } from '../body/encoded-text.ts'
 import { primed } from '../body/primed.ts'
 import type { Bytes } from '../../dicom/bytes.ts'
 import { Attribute } from '../../dicom/attributes.ts'
 import { vrFor, type Dataset } from '../../dicom/dataset.ts'
 import { formatTag } from '../../dicom/tag.ts'
 import { representation } from '../../dicom/vr.ts'
-import { encodeJson } from '../../dicomweb/encode/json.ts'
+import { jsonPieces } from '../../dicomweb/encode/json.ts'
 import { Repeats } from '../../dicomweb/encode/repeats.ts'
 import { closing, newBoundary, partHeader, relatedType } from '../../dicomweb/multipart/writer.ts'
 import { retrieveUrl } from '../../dicomweb/resource.ts'
-import { encodeXml } from '../../dicomweb/encode/xml.ts'
+import { xmlPieces } from '../../dicomweb/encode/xml.ts'
 import { parseSearchParams, type SearchParams } from '../../dicomweb/params/search-params.ts'
 import {
   conditionalAttributes,
@@ -222,7 +223,7 @@ async function* inXml(
   let first = true
   for await (const result of results) {
     yield partHeader(boundary, { 'Content-Type': 'application/dicom+xml' }, first)
-    yield Buffer.from(encodeXml(complete(result, request, base)))
+    yield* encodedText(xmlPieces(complete(result, request, base)))
     first = false
   }
   // Without results there is no part to close: RFC 2046 has no form for that, readers take the last boundary alone.
@@ -233,7 +234,8 @@ async function* inJson(results: AsyncIterable<Dataset>, request: SearchRequest, 
   const repeats = new Repeats()
   let separator = '['
   for await (const result of results) {
-    yield Buffer.from(separator + encodeJson(complete(result, request, base), {}, repeats))
+    yield Buffer.from(separator)
+    yield* encodedText(jsonPieces(complete(result, request, base), {}, repeats))
     separator = ','
   }
   yield Buffer.from(separator === '[' ? '[]' : ']')

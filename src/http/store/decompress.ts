@@ -1,7 +1,7 @@
 import type { Bytes, ByteStream } from '../../dicom/bytes.ts'
 import { replay } from '../../dicom/part10.ts'
 import { EXPLICIT_VR_LITTLE_ENDIAN } from '../../dicom/transfer-syntax.ts'
-import { planTranscoding } from '../../imaging/transcode/plan-transcoding.ts'
+import { MAX_CONVERTED_FRAMES, planTranscoding } from '../../imaging/transcode/plan-transcoding.ts'
 import { hasHead } from '../../instance/head.ts'
 import type { Instance } from '../../pacs/instance.ts'
 import type { HttpContext } from '../context.ts'
@@ -18,7 +18,7 @@ export async function decompressed(c: HttpContext, instance: Instance): Promise<
   const body = await readToPixels(instance)
   const { layout } = instance.index
   const plan = body && layout && planTranscoding(layout, syntax, EXPLICIT_VR_LITTLE_ENDIAN)
-  return plan && (await converted(c, body, plan))
+  return plan && plan.frames <= MAX_CONVERTED_FRAMES ? await converted(c, body, plan) : undefined
 }
 
 /** The data set from its start, read as far as its pixel data; undefined where that is too far. @throws what its body throws */

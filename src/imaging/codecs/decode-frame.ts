@@ -8,8 +8,9 @@ import { allocated } from './allocated-samples.ts'
 import { CodestreamError } from './codec-error.ts'
 import { checkHeader } from './codestream-header.ts'
 import { withEndOfImage } from './end-of-image.ts'
-import { hasAllScans, jpegHeader, withColorTransform } from './jpeg-codestream.ts'
-import { isWholeJpeg2000, jpeg2000Header, withoutSign } from './jpeg2000-codestream.ts'
+import { jpegHeader, jpegScans, MAX_SCANS, withColorTransform } from './jpeg-codestream.ts'
+import { bareJpeg2000, isWholeJpeg2000, jpeg2000Header, withoutSign } from './jpeg2000-codestream.ts'
+import { checkJpeg2000Coding } from './jpeg2000-coding.ts'
 import { charls, ijg, openjpeg, openjph, turbo } from './libraries.ts'
 import { decodeRle } from './rle.ts'
 import type { Samples } from './wasm-codec.ts'
@@ -97,9 +98,11 @@ async function decodeHtj2k(frame: Bytes, image: ImageDescription): Promise<Bytes
   return allocated(clamped(await decodeWavelets(openjph, frame, image)), image)
 }
 
-/** @throws CodestreamError where a scan is missing: decoders draw an incomplete stream in silence */
+/** @throws CodestreamError where a scan is missing, which decoders draw in silence, or there are too many */
 function wholeJpeg(frame: Bytes): Bytes {
-  if (!hasAllScans(frame)) throw new CodestreamError('it ends too early')
+  const { isWhole, scans } = jpegScans(frame)
+  if (scans > MAX_SCANS) throw new CodestreamError(`it has over ${MAX_SCANS} scans`)
+  if (!isWhole) throw new CodestreamError('it ends too early')
   return frame
 }
 
@@ -107,8 +110,10 @@ function wholeJpeg(frame: Bytes): Bytes {
  * Decodes JPEG 2000 and HTJ2K. For signed samples of 8 bits or less both decoders give 0 in place of negative values:
  * the stream is made an unsigned one, and the sign put back.
  */
-async function decodeWavelets(codec: typeof openjpeg, frame: Bytes, image: ImageDescription): Promise<Samples> {
-  const header = checkHeader(jpeg2000Header(frame), image)
+async function decodeWavelets(codec: typeof openjpeg, stored: Bytes, image: ImageDescription): Promise<Samples> {
+  const header = checkHeader(jpeg2000Header(stored), image)
+  const frame = bareJpeg2000(stored)
+  checkJpeg2000Coding(frame)
   if (!isWholeJpeg2000(frame)) throw new CodestreamError('it ends too early')
   if (!header.signed || header.bits > 8) return codec.decode(frame, image)
   const samples = await codec.decode(withoutSign(frame), image)

@@ -34,15 +34,18 @@ function isFrameMarker(marker: number): boolean {
   return isSof || marker === 0xf7
 }
 
+/** Scans of a JPEG stream: progressive ones have some 10, and each is a pass over the whole image. */
+export const MAX_SCANS = 100
+
 /**
- * Whether a JPEG stream has a scan for each component, and a progressive one its EOI too. Nothing else shows that a
- * stream is whole (ITU-T T.81 B.2.3, G.1.1.1.1).
+ * The scans of a JPEG stream, counted up to one more than MAX_SCANS, and whether it has one for each component, and a
+ * progressive one its EOI too. Nothing else shows that a stream is whole (ITU-T T.81 B.2.3, G.1.1.1.1).
  */
-export function hasAllScans(bytes: Bytes): boolean {
+export function jpegScans(bytes: Bytes): { readonly scans: number; readonly isWhole: boolean } {
   const components = jpegHeader(bytes)?.components
-  if (components === undefined) return false
+  if (components === undefined) return { scans: 0, isWhole: false }
   const scanned = new Set<number>()
-  let [isProgressive, isInterleaved] = [false, false]
+  let [isProgressive, isInterleaved, scans] = [false, false, 0]
   for (let at = 2; at + 4 < bytes.length;) {
     const marker = bytes[at + 1]!
     if (bytes[at] !== 0xff || marker === 0 || marker === 0xff || (marker >= 0xd0 && marker <= 0xd8)) {
@@ -53,13 +56,15 @@ export function hasAllScans(bytes: Bytes): boolean {
     if (marker === 0xd9) break
     if (marker === 0xc2 || marker === 0xca) isProgressive = true
     if (marker === 0xda) {
+      if (++scans > MAX_SCANS) break
       const count = bytes[at + 4]!
       isInterleaved ||= count >= components
       for (let n = 0; n < count; n++) scanned.add(bytes[at + 5 + 2 * n]!)
     }
     at += 2 + ((bytes[at + 2]! << 8) | bytes[at + 3]!)
   }
-  return (isInterleaved || scanned.size >= components) && (!isProgressive || hasEndOfImage(bytes))
+  const isWhole = (isInterleaved || scanned.size >= components) && (!isProgressive || hasEndOfImage(bytes))
+  return { scans, isWhole }
 }
 
 /**

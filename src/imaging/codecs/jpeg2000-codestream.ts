@@ -2,6 +2,7 @@ import type { Bytes } from '../../dicom/bytes.ts'
 import type { CodestreamHeader } from './codestream-header.ts'
 import { hasEndOfImage } from './end-of-image.ts'
 
+/** Their numbers have 16 bits. */
 const MAX_TILES = 65_535
 
 /** The SIZ segment (ITU-T T.800 A.5.1) of a codestream, bare or within a JP2 file. */
@@ -11,16 +12,25 @@ export function jpeg2000Header(bytes: Bytes): CodestreamHeader | undefined {
   const view = new DataView(bytes.buffer, bytes.byteOffset + start, bytes.length - start)
   const [width, height, left, top] = [8, 12, 16, 20].map((at) => view.getUint32(at))
   const tiles = tilesOf(view)
-  // Components of other sizes than the image's have no place in a frame.
-  const isSubsampled = view.getUint8(43) !== 1 || view.getUint8(44) !== 1
-  if (!(tiles <= MAX_TILES) || isSubsampled) return undefined
+  const components = view.getUint16(40)
+  if (!(tiles <= MAX_TILES) || !hasEqualComponents(view, components)) return undefined
   return {
     columns: width! - left!,
     rows: height! - top!,
-    components: view.getUint16(40),
+    components,
     bits: (view.getUint8(42) & 0x7f) + 1,
     signed: view.getUint8(42) > 0x7f,
   }
+}
+
+/** Components of other sizes than the image's have no place in a frame; of another precision neither. */
+function hasEqualComponents(view: DataView, components: number): boolean {
+  if (view.byteLength < 42 + 3 * components) return false
+  for (let n = 0, at = 42; n < components; n++, at += 3) {
+    const isOther = view.getUint8(at) !== view.getUint8(42)
+    if (isOther || view.getUint8(at + 1) !== 1 || view.getUint8(at + 2) !== 1) return false
+  }
+  return true
 }
 
 /** How many tiles a codestream has, seen from its SOC marker on (ITU-T T.800 B.3). */
@@ -50,6 +60,11 @@ function jpeg2000Start(bytes: Bytes): number | undefined {
 
 /** `jp2c`, the type of the codestream box. */
 const JP2C = 0x6a703263
+
+/** The codestream alone: what a file around it says (palettes, channels) is not the image's (PS3.5 A.4.4). */
+export function bareJpeg2000(bytes: Bytes): Bytes {
+  return bytes.subarray(jpeg2000Start(bytes) ?? 0)
+}
 
 /** A JPEG 2000 codestream that says its samples have no sign: bit 7 of Ssiz of each component (ITU-T T.800 A.5.1). */
 export function withoutSign(bytes: Bytes): Bytes {

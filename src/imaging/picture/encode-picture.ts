@@ -1,8 +1,10 @@
 import sharp, { type Sharp } from 'sharp'
 import type { Bytes } from '../../dicom/bytes.ts'
 import { CodecStoppedError } from '../codecs/codec-error.ts'
+import { gifPieces } from './gif.ts'
 import type { Picture } from './picture.ts'
 import type { Placement } from './place-picture.ts'
+import type { Turn } from './turn.ts'
 
 // libvips works in threads of its own: the event loop goes on. One at a time for each picture, and nothing kept.
 sharp.concurrency(1)
@@ -18,8 +20,8 @@ export interface PictureOptions {
   readonly profile?: boolean
   /** An image with transparency, of the size of the placed picture, laid over it. */
   readonly overlay?: Bytes | undefined
-  /** Milliseconds it may take, rounded up to seconds; for GIF it is not looked at while colours are chosen. */
-  readonly timeout: number
+  /** The turn of the frame that it is made of: what is left of its time is rounded up to seconds, but for GIF. */
+  readonly turn: Pick<Turn, 'left' | 'gif'>
 }
 
 /** Quality of JPEG by default. */
@@ -27,18 +29,18 @@ export const QUALITY = 90
 
 /** Writes the placed picture as a file of a type. @throws CodecStoppedError */
 export async function encodePicture(picture: Picture, placement: Placement, options: PictureOptions): Promise<Bytes> {
-  const placed = placePixels(picture, placement)
-  const { type, quality = QUALITY, profile = false, overlay, timeout } = options
-  const shown = laidOver(placed, overlay)
-  const coloured = picture.channels === 1 ? shown.toColourspace('b-w') : shown.toColourspace('srgb')
+  const { type, quality = QUALITY, profile = false, overlay, turn } = options
+  if (type === 'image/gif') {
+    const image = await turn.gif(await placedPicture(picture, placement, overlay, turn.left))
+    return Buffer.concat(gifPieces([image], placement))
+  }
+  const coloured = placePixels(picture, placement, overlay)
   const tagged = profile && picture.channels === 3 ? coloured.withIccProfile('srgb') : coloured
   switch (type) {
     case 'image/jpeg':
-      return inTime(tagged.jpeg({ quality, chromaSubsampling: quality >= QUALITY ? '4:4:4' : '4:2:0' }), timeout)
+      return inTime(tagged.jpeg({ quality, chromaSubsampling: quality >= QUALITY ? '4:4:4' : '4:2:0' }), turn.left)
     case 'image/png':
-      return inTime(tagged.png({ compressionLevel: 6 }), timeout)
-    case 'image/gif':
-      return inTime(tagged.gif({ dither: 0 }), timeout)
+      return inTime(tagged.png({ compressionLevel: 6 }), turn.left)
   }
 }
 
@@ -55,18 +57,28 @@ export async function inTime(picture: Sharp, timeout: number): Promise<Bytes> {
   }
 }
 
-/** A picture with an overlay on it; sharp lays it on after scaling, in whatever order it is told. */
-export function laidOver(picture: Sharp, overlay: Bytes | undefined): Sharp {
-  return overlay ? picture.composite([{ input: Buffer.from(overlay) }]).removeAlpha() : picture
+/** The region of a picture that is shown, flipped and scaled, with its overlay. @throws CodecStoppedError */
+export async function placedPicture(
+  picture: Picture,
+  placement: Placement,
+  overlay: Bytes | undefined,
+  timeout: number,
+): Promise<Picture> {
+  const { width, height } = placement
+  const data = await inTime(placePixels(picture, placement, overlay).raw(), timeout)
+  return { width, height, channels: data.length === width * height ? 1 : 3, data }
 }
 
-/** The region of a picture that is shown, flipped and scaled. */
-export function placePixels({ data, width, height, channels }: Picture, placement: Placement): Sharp {
+/** sharp lays the overlay on after scaling, in whatever order it is told. */
+function placePixels({ data, ...picture }: Picture, placement: Placement, overlay: Bytes | undefined): Sharp {
   const { region, flipHorizontally, flipVertically } = placement
+  const { width, height, channels } = picture
   const isScaled = placement.width !== region.width || placement.height !== region.height
-  return sharp(data, { raw: { width, height, channels }, limitInputPixels: false })
+  const placed = sharp(data, { raw: { width, height, channels }, limitInputPixels: false })
     .extract(region)
     .flop(flipHorizontally)
     .flip(flipVertically)
     .resize(isScaled ? { width: placement.width, height: placement.height, fit: 'fill' } : undefined)
+  const shown = overlay ? placed.composite([{ input: Buffer.from(overlay) }]).removeAlpha() : placed
+  return shown.toColourspace(channels === 1 ? 'b-w' : 'srgb')
 }

@@ -4,6 +4,7 @@ import type { Uid } from '../../dicom/uids.ts'
 import { CodestreamError } from '../codecs/codec-error.ts'
 import { decodedDescription, decodeFrame } from '../codecs/decode-frame.ts'
 import { drawFrame } from '../draw/draw-frame.ts'
+import { gifImage } from '../picture/gif.ts'
 import type { Picture } from '../picture/picture.ts'
 import type { DrawingPlan } from '../draw/drawing-plan.ts'
 import { encodeFrame, FrameNotEncodedError } from '../codecs/encode-frame.ts'
@@ -17,6 +18,7 @@ export type Task =
   | { readonly kind: 'encode'; readonly frame: Bytes; readonly image: ImageDescription; readonly syntax: Uid }
   /** `syntax` of an encapsulated frame; undefined for a native one. */
   | { readonly kind: 'draw'; readonly frame: Bytes; readonly plan: DrawingPlan; readonly syntax: Uid | undefined }
+  | { readonly kind: 'gif'; readonly picture: Picture }
 
 export type Outcome<T> =
   { readonly result: T } | { readonly fault: 'codestream' | 'image' | 'encoding'; readonly problem: string }
@@ -39,6 +41,8 @@ async function done(task: Task): Promise<Bytes | Picture> {
       return decodeFrame(task.frame, task.image, task.syntax)
     case 'encode':
       return encodeFrame(task.frame, task.image, task.syntax)
+    case 'gif':
+      return gifImage(task.picture)
     case 'draw': {
       const { frame, plan, syntax } = task
       if (syntax === undefined) return drawFrame(frame, plan)

@@ -1,6 +1,12 @@
 import { concat, type Bytes } from '../../dicom/bytes.ts'
 import { beginsBitstream, type TransferSyntax } from '../../dicom/transfer-syntax.ts'
-import { CorruptFragmentsError, FrameTable, ITEM_HEADER_BYTES, type Fragment } from '../../instance/frame-table.ts'
+import {
+  CorruptFragmentsError,
+  FrameTable,
+  ITEM_HEADER_BYTES,
+  MAX_FRAME_FRAGMENTS,
+  type Fragment,
+} from '../../instance/frame-table.ts'
 import { CodestreamError } from '../codecs/codec-error.ts'
 import { MAX_FRAME_BYTES } from '../image-description.ts'
 
@@ -46,6 +52,9 @@ export class FrameAssembler {
     const ended = this.#given.length < this.#frames ? this.#next() : undefined
     // Of several, a frame is held with the fragment that shows where it ends.
     if (this.#held > (this.#frames === 1 ? MAX_FRAME_BYTES : 2 * MAX_FRAME_BYTES)) throw tooLarge()
+    if (this.#pieces.length > 2 * MAX_FRAME_FRAGMENTS + this.#frames) {
+      throw new CodestreamError(`a frame has over ${MAX_FRAME_FRAGMENTS} fragments`)
+    }
     return ended
   }
 

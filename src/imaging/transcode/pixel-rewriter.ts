@@ -7,7 +7,7 @@ import { CodestreamError } from '../codecs/codec-error.ts'
 import { convertFrame } from './convert-frame.ts'
 import { FrameAssembler } from './frame-assembler.ts'
 import { frameBits, MAX_FRAME_BYTES } from '../image-description.ts'
-import type { ImagingPool } from '../pool/imaging-pool.ts'
+import type { Imaging } from '../pool/imaging.ts'
 import type { Transcoding } from './plan-transcoding.ts'
 
 /** Frames that are in work at once: one is read while another is decoded. */
@@ -21,7 +21,7 @@ export class PixelRewriter {
   hasFrame = false
   readonly #plan: Transcoding
   readonly #writer: ElementWriter
-  readonly #pool: ImagingPool
+  readonly #pool: Imaging
   readonly #signal: AbortSignal
   readonly #assembler: FrameAssembler
   readonly #working: Promise<Bytes>[] = []
@@ -32,7 +32,7 @@ export class PixelRewriter {
   #read = 0
   #written = 0
 
-  constructor(plan: Transcoding, writer: ElementWriter, pool: ImagingPool, signal: AbortSignal) {
+  constructor(plan: Transcoding, writer: ElementWriter, pool: Imaging, signal: AbortSignal) {
     this.#plan = plan
     this.#writer = writer
     this.#pool = pool

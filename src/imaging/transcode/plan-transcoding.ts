@@ -1,6 +1,7 @@
 import type { Dataset } from '../../dicom/dataset.ts'
 import { sharesChrominance } from '../../dicom/photometric-interpretation.ts'
 import type { TransferSyntax } from '../../dicom/transfer-syntax.ts'
+import { CodestreamError } from '../codecs/codec-error.ts'
 import { decodedDescription, isDecodable } from '../codecs/decode-frame.ts'
 import { encodedDescription, isEncodable } from '../codecs/encode-frame.ts'
 import { describeImage, frameBits, UnusableImageError, type ImageDescription } from '../image-description.ts'
@@ -15,6 +16,12 @@ export interface Transcoding {
   readonly native: ImageDescription
   readonly given: ImageDescription
 }
+
+/**
+ * Frames of an instance that is converted whole: each is a piece of work by itself, however small. Of more, single frames
+ * are converted.
+ */
+export const MAX_CONVERTED_FRAMES = 200_000
 
 /** Length of an element: 32 bits, of which FFFFFFFF stands for undefined length (PS3.5 7.1.1). */
 const MAX_VALUE_BYTES = 0xfffffffe
@@ -51,6 +58,22 @@ export function planTranscoding(
   }
   if ((frameBits(native) * frames) / 8 > MAX_VALUE_BYTES) return undefined
   return { from, to, frames, stored, native, given: native }
+}
+
+/**
+ * Looks, before the first frame, whether all of an instance can be converted; `length` is that of native pixel data.
+ * @throws UnusableImageError where it has too many frames, CodestreamError where it has not as many as it says
+ */
+export function checkWhole({ frames, from, native }: Transcoding, length: number | undefined): void {
+  if (frames > MAX_CONVERTED_FRAMES) {
+    throw new UnusableImageError(
+      `it has over ${MAX_CONVERTED_FRAMES} frames, more than are converted; take it as it is stored, or single frames`,
+    )
+  }
+  const bytes = Math.ceil((frameBits(native) * frames) / 8)
+  if (!from.encapsulated && length !== undefined && length < bytes) {
+    throw new CodestreamError(`the pixel data has ${length} bytes, its ${frames} frames take ${bytes}`)
+  }
 }
 
 /** Whether frames can be cut apart while they stream: native ones that begin within a byte cannot. */

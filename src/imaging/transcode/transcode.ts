@@ -5,7 +5,7 @@ import { ElementWriter } from '../../dicom/element-writer.ts'
 import { tokenRuns } from '../../dicom/token-runs.ts'
 import { AttributeRewriter } from './attribute-rewriter.ts'
 import { CodestreamError } from '../codecs/codec-error.ts'
-import type { ImagingPool } from '../pool/imaging-pool.ts'
+import type { Imaging } from '../pool/imaging.ts'
 import { PixelRewriter } from './pixel-rewriter.ts'
 import type { Transcoding } from './plan-transcoding.ts'
 
@@ -20,7 +20,7 @@ const PIECE_BYTES = 65_536
 export async function* transcode(
   body: ByteStream,
   plan: Transcoding,
-  pool: ImagingPool,
+  pool: Imaging,
   signal: AbortSignal,
 ): AsyncGenerator<Bytes> {
   const reader = new ElementReader(plan.from)

@@ -1,10 +1,13 @@
 import { HOLD_BYTES } from '../../../src/http/body/primed.ts'
 import { randomBytes } from 'node:crypto'
 import sharp from 'sharp'
-import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest'
+import { afterAll, beforeAll, beforeEach, describe, expect, it, vi } from 'vitest'
 import { Attribute } from '../../../src/dicom/attributes.ts'
 import { Dataset } from '../../../src/dicom/dataset.ts'
 import { MAX_DRAWING_HEADER_BYTES } from '../../../src/http/rendered/drawn-frame.ts'
+import { MAX_ENLARGED_PIXELS } from '../../../src/dicomweb/params/rendered-params.ts'
+import { ImagingPool } from '../../../src/imaging/pool/imaging-pool.ts'
+import { MAX_REPORT_ELEMENTS } from '../../../src/http/rendered/rendering.ts'
 import { code, even, get, imageFile, madeImage, parts, pixelsOf, realFile, type Got } from '../../support/conversion.ts'
 import { E, I, instanceFile, S, Syntax, type InstanceOptions } from '../../support/dicom-files.ts'
 import { startSetup, type Setup } from '../../support/gateway.ts'
@@ -397,6 +400,19 @@ describe('the viewport', () => {
     expect(code(await rendered('?viewport=16384,16384'))).toBe('413 PICTURE_TOO_LARGE')
   })
 
+  it.each(['image/jpeg', 'image/gif'])(
+    'is a 413 where it would be enlarged too much, whatever it is: %s',
+    async (type) => {
+      await holds(greyFile(RAMP))
+      const side = Math.sqrt(MAX_ENLARGED_PIXELS)
+      const larger = await rendered(`?viewport=${side + 1},${side + 1}`, type)
+      expect(code(larger)).toBe('413 PICTURE_TOO_LARGE')
+      expect(larger.body.toString()).toContain('smaller viewport')
+      const { width, height } = await sharp((await rendered(`?viewport=${side},${side}`, type)).body).metadata()
+      expect([width, height]).toEqual([side, side])
+    },
+  )
+
   it('of 256,256 is how OHIF asks for pictures', async () => {
     expect((await picture(await rendered('?viewport=256,256', 'image/jpeg'), 'image/jpeg')).size).toEqual([256, 128])
     // Of a series it is the one that stands for all.
@@ -626,8 +642,28 @@ describe('an image of several frames', () => {
   })
 })
 
+describe('the threads that draw', () => {
+  it('are told whose request it is, by the address it comes from', async () => {
+    await holds(greyFile(RAMP))
+    const of = vi.spyOn(ImagingPool.prototype, 'of')
+    try {
+      expect((await rendered()).status).toBe(200)
+      expect(of.mock.calls).toEqual([[expect.stringMatching(/127\.0\.0\.1$/)]])
+    } finally {
+      of.mockRestore()
+    }
+  })
+})
+
 describe('a report', () => {
   beforeEach(() => holds(reportFile()))
+
+  it('of more elements and items than any has is not shown', async () => {
+    const item = new Dataset().set(Attribute.ValueType, 'TEXT')
+    const items = Array.from({ length: MAX_REPORT_ELEMENTS / 2 }, () => item)
+    await holds(reportFile({ change: (dataset) => void dataset.setItems(Attribute.ContentSequence, items) }))
+    expect(code(await rendered())).toBe('413 REPORT_TOO_LARGE')
+  })
 
   it.each([undefined, '*/*', 'text/*', 'text/html', 'image/jpeg, text/html;q=0.1'])(
     'is HTML for who accepts %s, which may do nothing but be looked at',

@@ -19,7 +19,8 @@ import {
   realFile,
   type RealFile,
 } from '../../support/conversion.ts'
-import { E, I, S, Syntax } from '../../support/dicom-files.ts'
+import { MAX_CONVERTED_FRAMES } from '../../../src/imaging/transcode/plan-transcoding.ts'
+import { E, I, instanceFile, S, Syntax } from '../../support/dicom-files.ts'
 import { eventually } from '../../support/eventually.ts'
 import { startSetup, type Setup } from '../../support/gateway.ts'
 import { splitPart10 } from '../../support/part10.ts'
@@ -255,5 +256,53 @@ describe('while a large image is decoded', () => {
     expect(state.isGiven).toBe(false)
     const [file] = files(await retrieved)
     expect(pixelsOf(file!.dataset).equals(Buffer.concat(made.frames))).toBe(true)
+  })
+})
+
+describe('an image of more frames than are converted', () => {
+  const holdsFrames = (frames: number): Promise<void> =>
+    holds(
+      instanceFile({
+        change(dataset) {
+          dataset.set(Attribute.SamplesPerPixel, 1).set(Attribute.PhotometricInterpretation, 'MONOCHROME2')
+          for (const tag of [Attribute.Rows, Attribute.Columns]) dataset.set(tag, 1)
+          for (const tag of [Attribute.BitsAllocated, Attribute.BitsStored]) dataset.set(tag, 8)
+          dataset.set(Attribute.HighBit, 7).set(Attribute.NumberOfFrames, String(frames))
+          dataset.put(Attribute.PixelData, { vr: 'OB', value: Buffer.alloc(300_000, 9) })
+        },
+      }),
+    )
+
+  it('is refused at once, and says what can be had', async () => {
+    await holdsFrames(50_000_000)
+    const start = performance.now()
+    for (const form of [MULTIPART, 'multipart/related; type="image/jls"']) {
+      const target = form === MULTIPART ? '' : '/pixeldata'
+      const got = await get(`${setup.url}${PATH}${target}`, `${form}; transfer-syntax=${Syntax.jpegLs}`)
+      expect(code(got)).toBe('406 UNUSABLE_IMAGE')
+      expect(got.body.toString()).toContain('as it is stored')
+    }
+    expect(performance.now() - start).toBeLessThan(5_000)
+    expect((await get(`${setup.url}${PATH}`, STORED)).status).toBe(200)
+    const one = await get(`${setup.url}${PATH}/frames/200000`, `image/jls; transfer-syntax=${Syntax.jpegLs}`)
+    expect(one.status).toBe(200)
+  })
+
+  it('or of fewer bytes than its frames take is refused before the first is converted', async () => {
+    await holdsFrames(MAX_CONVERTED_FRAMES)
+    expect((await get(`${setup.url}${PATH}/frames/1`, `image/jls; transfer-syntax=${Syntax.jpegLs}`)).status).toBe(200)
+    await holds(
+      instanceFile({
+        change(dataset) {
+          dataset.set(Attribute.SamplesPerPixel, 1).set(Attribute.PhotometricInterpretation, 'MONOCHROME2')
+          for (const tag of [Attribute.Rows, Attribute.Columns]) dataset.set(tag, 4)
+          for (const tag of [Attribute.BitsAllocated, Attribute.BitsStored]) dataset.set(tag, 8)
+          dataset.set(Attribute.HighBit, 7).set(Attribute.NumberOfFrames, '3')
+          dataset.put(Attribute.PixelData, { vr: 'OB', value: Buffer.alloc(40) })
+        },
+      }),
+    )
+    const got = await get(`${setup.url}${PATH}`, `${MULTIPART}; transfer-syntax=${Syntax.jpegLs}`)
+    expect(code(got)).toBe('502 CORRUPT_CODESTREAM')
   })
 })

@@ -1,9 +1,11 @@
+import sharp from 'sharp'
 import { describe, expect, it } from 'vitest'
 import type { Bytes } from '../../../src/dicom/bytes.ts'
 import { CodestreamError } from '../../../src/imaging/codecs/codec-error.ts'
 import { decodeFrame } from '../../../src/imaging/codecs/decode-frame.ts'
+import { jpegScans, MAX_SCANS } from '../../../src/imaging/codecs/jpeg-codestream.ts'
 import { codestreams, type Codestream } from '../codestreams.ts'
-import { noise } from '../made-images.ts'
+import { description, noise } from '../made-images.ts'
 
 /** No frame of these, whole or damaged, has any reason to take so long, in ms; the slowest takes 60. */
 const MOST_TIME = 5_000
@@ -127,6 +129,29 @@ describe('a codestream of another size than its image', () => {
   )
 })
 
+describe('a progressive JPEG', () => {
+  it('of more scans than any has is refused before it is decoded', async () => {
+    const image = description({ rows: 1024, columns: 1024 })
+    const raw = { width: 1024, height: 1024, channels: 1 } as const
+    const frame = await sharp(noise(1024 * 1024), { raw })
+      .toColourspace('b-w')
+      .jpeg({ progressive: true })
+      .toBuffer()
+    const codestream = { frame, image, syntax: '1.2.840.10008.1.2.4.50' }
+    const scans = jpegScans(frame)
+    expect(scans.isWhole).toBe(true)
+    expect((await attempt(codestream, frame)) !== undefined).toBe(true)
+    const last = frame.lastIndexOf(Buffer.of(0xff, 0xda))
+    const repeated = (count: number): Buffer =>
+      Buffer.concat([frame.subarray(0, -2), ...Array.from({ length: count }, () => frame.subarray(last, -2)), EOI])
+    const start = performance.now()
+    await expect(decoded({ ...codestream, frame: repeated(MAX_SCANS - scans.scans + 1) })).rejects.toThrow('scans')
+    expect(performance.now() - start).toBeLessThan(500)
+    await expect(decoded({ ...codestream, frame: repeated(MAX_SCANS - scans.scans) })).rejects.not.toThrow('scans')
+  })
+})
+
+const EOI = Buffer.of(0xff, 0xd9)
 /** SOC and SIZ. */
 const SIZ = Buffer.of(0xff, 0x4f, 0xff, 0x51)
 

@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest'
-import { hasAllScans, jpegHeader, withColorTransform } from '../../../src/imaging/codecs/jpeg-codestream.ts'
+import { jpegHeader, jpegScans, MAX_SCANS, withColorTransform } from '../../../src/imaging/codecs/jpeg-codestream.ts'
 import { hex } from '../../support/dicom-bytes.ts'
 
 const SOI = 'ffd8'
@@ -50,8 +50,8 @@ describe('the scans of JPEG', () => {
     ['two, with tables between', sof('ffc1') + scan('01') + 'ffc40005aabbcc' + scan('02', '03')],
     ['progressive ones to the end', sof('ffc2') + scan('01', '02', '03') + scan('01') + EOI],
   ])('are all there: %s', (_, stream) => {
-    expect(hasAllScans(hex(SOI + stream))).toBe(true)
-    expect(hasAllScans(hex(SOI + stream + (stream.endsWith(EOI) ? '' : EOI) + '00'))).toBe(true)
+    expect(jpegScans(hex(SOI + stream)).isWhole).toBe(true)
+    expect(jpegScans(hex(SOI + stream + (stream.endsWith(EOI) ? '' : EOI) + '00')).isWhole).toBe(true)
   })
 
   it.each([
@@ -62,7 +62,13 @@ describe('the scans of JPEG', () => {
     ['progressive ones without an end', sof('ffc2') + scan('01', '02', '03') + scan('01')],
     ['no frame', scan('01', '02', '03')],
   ])('are not all there: %s', (_, stream) => {
-    expect(hasAllScans(hex(SOI + stream))).toBe(false)
+    expect(jpegScans(hex(SOI + stream)).isWhole).toBe(false)
+  })
+
+  it('are counted up to one more than are decoded', () => {
+    const progressive = (count: number): Buffer => hex(SOI + sof('ffc2') + scan('01').repeat(count) + EOI)
+    expect(jpegScans(progressive(MAX_SCANS)).scans).toBe(MAX_SCANS)
+    expect(jpegScans(progressive(20 * MAX_SCANS)).scans).toBe(MAX_SCANS + 1)
   })
 })
 

@@ -13,6 +13,10 @@ function siz(change: (bytes: Buffer) => void = () => undefined): Buffer {
   return bytes
 }
 
+/** The same of three components. */
+const colours = (components: Buffer): Buffer =>
+  Buffer.concat([siz((bytes) => bytes.writeUInt16BE(3, 40)).subarray(0, 42), components])
+
 describe('the header of JPEG 2000', () => {
   const expected = { columns: 20, rows: 30, components: 1, bits: 12, signed: true }
 
@@ -40,6 +44,9 @@ describe('the header of JPEG 2000', () => {
     ['it is cut', siz().subarray(0, 44)],
     ['there is none', Buffer.alloc(100)],
     ['a component has another size', siz((bytes) => bytes.writeUInt8(2, 43))],
+    ['the components differ in size', colours(hex('070101' + '070201' + '070101'))],
+    ['the components differ in precision', colours(hex('070101' + '0b0101' + '070101'))],
+    ['the components are not all there', colours(hex('070101' + '070101'))],
     ['tiles have no size', siz((bytes) => bytes.writeUInt32BE(0, 24))],
     [
       'there are too many tiles',

@@ -4,9 +4,17 @@ import { afterEach, describe, expect, it, vi } from 'vitest'
 import { CodecStoppedError, CodestreamError } from '../../../src/imaging/codecs/codec-error.ts'
 import { encodeFrame } from '../../../src/imaging/codecs/encode-frame.ts'
 import { UnusableImageError } from '../../../src/imaging/image-description.ts'
-import { ImagingBusyError, ImagingPool, MAX_WAITING_BYTES } from '../../../src/imaging/pool/imaging-pool.ts'
+import {
+  CLIENT_SHARE,
+  ImagingBusyError,
+  ImagingPool,
+  MAX_WAITING_BYTES,
+  MAX_WAITING_FRAMES,
+} from '../../../src/imaging/pool/imaging-pool.ts'
+import { GONE_MS } from '../../../src/imaging/pool/threads.ts'
 import { planDrawing } from '../../../src/imaging/draw/drawing-plan.ts'
 import type { Picture } from '../../../src/imaging/picture/picture.ts'
+import type { Turn } from '../../../src/imaging/picture/turn.ts'
 import { imageOf } from '../real-images.ts'
 import { fileOf } from '../dcmtk.ts'
 import { description, noise, picture } from '../made-images.ts'
@@ -66,7 +74,7 @@ describe('a pool of threads', () => {
 
   it('has as many at work as threads, and the others wait', async () => {
     const threads = open(2)
-    const work = Array.from({ length: 9 }, () => threads.encode(frame, image, RLE, never))
+    const work = Array.from({ length: 9 }, (_, n) => threads.of(String(n)).encode(frame, image, RLE, never))
     expect(threads.stats).toEqual({ running: 2, waiting: 7 })
     const all = await Promise.all(work)
     expect(new Set(all.map((one) => Buffer.from(one).toString('latin1'))).size).toBe(1)
@@ -96,12 +104,17 @@ describe('a pool of threads', () => {
 describe('frames that wait', () => {
   const third = Buffer.alloc(Math.floor(MAX_WAITING_BYTES / 3))
   const small = Buffer.alloc(1)
+  /** Each is another, unless told. */
+  let clients = 0
   /** How it ends: it is no frame, but what counts is that it waits. */
-  const waits = (threads: ImagingPool, bytes: Buffer, signal = never): Promise<unknown> =>
-    threads.encode(bytes, image, RLE, signal).then(
-      () => 'done',
-      (error: unknown) => error,
-    )
+  const waits = (threads: ImagingPool, bytes: Buffer, signal = never, client = String(clients++)): Promise<unknown> =>
+    threads
+      .of(client)
+      .encode(bytes, image, RLE, signal)
+      .then(
+        () => 'done',
+        (error: unknown) => error,
+      )
 
   /** A pool whose only thread is taken until `release` is called. */
   function busy(): { threads: ImagingPool; release: () => void; first: Promise<undefined> } {
@@ -159,8 +172,48 @@ describe('frames that wait', () => {
     await first
   })
 
+  it('of one client hold half of that', async () => {
+    const { threads, release, first } = busy()
+    const gone = new AbortController()
+    const half = Buffer.alloc(MAX_WAITING_BYTES / CLIENT_SHARE)
+    const own = [small, half.subarray(1)].map((bytes) => waits(threads, bytes, gone.signal, 'one'))
+    expect(await waits(threads, small, never, 'one')).toBeInstanceOf(ImagingBusyError)
+    const others = waits(threads, half, gone.signal, 'another')
+    expect(threads.stats).toEqual({ running: 1, waiting: 3 })
+    gone.abort(new Error('gone'))
+    release()
+    await Promise.all([...own, others, first])
+  })
+
+  it('are so many, and of one client half of these', async () => {
+    const { threads, release, first } = busy()
+    const gone = new AbortController()
+    const fill = (client: string): Promise<unknown>[] =>
+      Array.from({ length: MAX_WAITING_FRAMES / CLIENT_SHARE }, () => waits(threads, small, gone.signal, client))
+    const waiting = fill('one')
+    expect(await waits(threads, small, never, 'one')).toBeInstanceOf(ImagingBusyError)
+    waiting.push(...fill('another'))
+    expect(threads.stats).toEqual({ running: 1, waiting: MAX_WAITING_FRAMES })
+    expect(await waits(threads, small, never, 'a third')).toBeInstanceOf(ImagingBusyError)
+    gone.abort(new Error('gone'))
+    release()
+    await Promise.all([...waiting, first])
+  })
+
+  it('wait no longer than they may', async () => {
+    const threads = (pool = new ImagingPool({ threads: 1, timeout: 20_000, queue: 50 }))
+    const { promise, resolve } = Promise.withResolvers<undefined>()
+    const first = threads.inTurn(() => promise, never)
+    const start = performance.now()
+    expect(await waits(threads, small)).toBeInstanceOf(ImagingBusyError)
+    expect(performance.now() - start).toBeGreaterThanOrEqual(49)
+    resolve(undefined)
+    await first
+    expect(threads.stats).toEqual({ running: 0, waiting: 0 })
+  })
+
   it('are not refused where there is a thread for each', async () => {
-    const threads = open(2)
+    const threads = open(3)
     const both = [third, third, third].slice(0, 2).map((bytes) => waits(threads, Buffer.concat([bytes, bytes])))
     expect(await Promise.all(both)).not.toContainEqual(expect.any(ImagingBusyError))
   })
@@ -173,7 +226,10 @@ describe('frames that wait', () => {
     const overlays = [{ rows: 1, columns: 1, top: 0, left: 0, plane }]
     const drawing = { ...planDrawing(dataset, 1, undefined), overlays }
     const draws = (): Promise<unknown> =>
-      threads.draw(small, drawing, undefined, itself, gone.signal).catch((error: unknown) => error)
+      threads
+        .of(String(clients++))
+        .draw(small, drawing, undefined, itself, gone.signal)
+        .catch((error: unknown) => error)
     const waiting = draws()
     expect(await draws()).toBeInstanceOf(ImagingBusyError)
     gone.abort(new Error('gone'))
@@ -189,11 +245,12 @@ describe('a picture', () => {
     const drawing = planDrawing(dataset, 1, undefined)
     let pictures = 0
     let most = 0
-    const finish = async (_: Picture, timeout: number): Promise<number> => {
+    const finish = async (_: Picture, { limit, left }: Turn): Promise<number> => {
       most = Math.max(most, ++pictures)
       await sleep(20)
       pictures--
-      return timeout
+      expect(left).toBeLessThan(limit)
+      return limit
     }
     const all = Array.from({ length: 5 }, () => threads.draw(frame, drawing, undefined, finish, never))
     expect(await Promise.all(all)).toEqual([12_345, 12_345, 12_345, 12_345, 12_345])
@@ -208,7 +265,7 @@ describe('a picture', () => {
       await threads.inTurn(() => sleep(10), never)
       running--
     }
-    await Promise.all(Array.from({ length: 7 }, () => threads.animate(work, never)))
+    await Promise.all(Array.from({ length: 7 }, (_, n) => threads.of(String(n)).animate(work, never)))
     expect(most).toBe(2)
   })
 })
@@ -242,7 +299,50 @@ describe('a frame that is not wanted any more', () => {
     const gone = new AbortController()
     const work = threads.encode(frame, image, RLE, gone.signal)
     gone.abort()
-    expect((await work).length).toBeGreaterThan(0)
+    // It is for nobody, and ends all the same: that is cheaper than another thread.
+    await expect(work).rejects.toBe(gone.signal.reason)
+    expect((await threads.encode(frame, image, RLE, never)).length).toBeGreaterThan(0)
+  })
+})
+
+describe('work of a client that has left', () => {
+  it('is ended with its thread when it goes on', async () => {
+    const threads = open(1)
+    const gone = new AbortController()
+    const reason = new Error('gone')
+    const slow = threads.encode(noise(32_000_000), large, J2K, gone.signal)
+    // Until it is in its thread.
+    await sleep(300)
+    const start = performance.now()
+    gone.abort(reason)
+    await expect(slow).rejects.toBe(reason)
+    const took = performance.now() - start
+    expect(took).toBeGreaterThanOrEqual(GONE_MS - 1)
+    expect(took).toBeLessThan(GONE_MS + 1000)
+    expect((await threads.encode(frame, image, RLE, never)).length).toBeGreaterThan(0)
+  })
+
+  it('does not go on to a picture', async () => {
+    const threads = open(1)
+    const gone = new AbortController()
+    const { dataset } = await imageOf(fileOf(image, `${PREFIX}.1`, frame), 'made')
+    const finish = vi.fn(itself)
+    const drawn = threads.draw(frame, planDrawing(dataset, 1, undefined), undefined, finish, gone.signal)
+    gone.abort(new Error('gone'))
+    await expect(drawn).rejects.toBe(gone.signal.reason)
+    expect(finish).not.toHaveBeenCalled()
+  })
+})
+
+describe('an image of a GIF', () => {
+  const side = 8192
+  const picture: Picture = { width: side, height: side, channels: 3, data: noise(side * side * 3) }
+
+  it('is made in the time of its frame, and no longer: its thread is ended', async () => {
+    const threads = open(1, 2000)
+    const start = performance.now()
+    await expect(threads.inTurn((turn) => turn.gif(picture), never)).rejects.toThrow(CodecStoppedError)
+    expect(performance.now() - start).toBeLessThan(3_500)
     expect((await threads.encode(frame, image, RLE, never)).length).toBeGreaterThan(0)
   })
 })

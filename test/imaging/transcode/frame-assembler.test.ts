@@ -4,6 +4,7 @@ import { transferSyntax } from '../../../src/dicom/transfer-syntax.ts'
 import { CodestreamError } from '../../../src/imaging/codecs/codec-error.ts'
 import { MAX_FRAME_BYTES } from '../../../src/imaging/image-description.ts'
 import { FrameAssembler } from '../../../src/imaging/transcode/frame-assembler.ts'
+import { MAX_FRAME_FRAGMENTS } from '../../../src/instance/frame-table.ts'
 import { itemOffsets, words32 } from '../../support/images.ts'
 
 const JPEG = '.4.50'
@@ -141,5 +142,15 @@ describe('a frame in fragments', () => {
     assembler.push(half)
     assembler.push(half)
     expect(() => assembler.push(Buffer.alloc(1))).toThrow(CodestreamError)
+  })
+})
+
+describe('fragments that make no frame', () => {
+  it('are not held without end', () => {
+    const assembler = new FrameAssembler(transferSyntax(`1.2.840.10008.1.2${J2K}`), 1)
+    assembler.push(NONE)
+    const most = 2 * MAX_FRAME_FRAGMENTS + 1
+    for (let n = 0; n < most; n++) assembler.push(more('ab'))
+    expect(() => assembler.push(more('ab'))).toThrow(CodestreamError)
   })
 })

@@ -8,11 +8,13 @@ import { recode } from '../../../src/dicom/recode.ts'
 import { EXPLICIT_VR_LITTLE_ENDIAN, transferSyntax, type TransferSyntax } from '../../../src/dicom/transfer-syntax.ts'
 import { CodestreamError } from '../../../src/imaging/codecs/codec-error.ts'
 import { encodeFrame } from '../../../src/imaging/codecs/encode-frame.ts'
-import { describeImage, type ImageDescription } from '../../../src/imaging/image-description.ts'
+import { describeImage, UnusableImageError, type ImageDescription } from '../../../src/imaging/image-description.ts'
 import { ImagingPool } from '../../../src/imaging/pool/imaging-pool.ts'
 import { frameCount } from '../../../src/instance/pixel-layout.ts'
 import {
   isStreamable,
+  checkWhole,
+  MAX_CONVERTED_FRAMES,
   planTranscoding,
   type StoredPixels,
   type Transcoding,
@@ -548,5 +550,20 @@ describe('a data set that is not what it should be', () => {
     expect(planTranscoding(pixelsOf(dataset.set(Attribute.NumberOfFrames, 33)), RLE, EXPLICIT)).toBeDefined()
     expect(planTranscoding(pixelsOf(dataset.set(Attribute.NumberOfFrames, 34)), RLE, EXPLICIT)).toBeUndefined()
     expect(planTranscoding(pixelsOf(dataset), RLE, J2K)).toBeDefined()
+  })
+})
+
+describe('an instance that is to be converted whole', () => {
+  const tiny = nativeDataset({ rows: 1, columns: 1, bitsAllocated: 8 }, [])
+  const plan = (frames: number) => planTranscoding({ header: tiny, frames }, EXPLICIT, JPEG_LS)!
+
+  it('has so many frames at most', () => {
+    expect(() => checkWhole(plan(MAX_CONVERTED_FRAMES), MAX_CONVERTED_FRAMES)).not.toThrow()
+    expect(() => checkWhole(plan(MAX_CONVERTED_FRAMES + 1), MAX_CONVERTED_FRAMES + 1)).toThrow(UnusableImageError)
+  })
+
+  it('has as many bytes as its frames take', () => {
+    expect(() => checkWhole(plan(100), 100)).not.toThrow()
+    expect(() => checkWhole(plan(101), 100)).toThrow(CodestreamError)
   })
 })
