@@ -132,7 +132,7 @@ export function createApp(options: AppOptions): Hono<HttpEnv> {
   else operatorRoutes(app, { readiness, metrics, admit: (c) => gate.admit(c, 'admin') })
   app.get('/openapi.json', (c) => c.json(contract))
   app.get(ERROR_PAGE, (c) => c.html(errorPage))
-  const place = { app, ahead, gate }
+  const place = { app, ahead, gate, imaging: options.imaging }
   mount(place, config.http.basePath, () => archives[0])
   mount(place, `${config.http.basePath}/aets/:aeTitle`, (c) =>
     archives.find((archive) => archive.config.aeTitle === c.req.param('aeTitle')),
@@ -159,9 +159,14 @@ interface Place {
   readonly app: Hono<HttpEnv>
   readonly ahead: RequestsAhead
   readonly gate: Gate
+  readonly imaging: ImagingPool
 }
 
-function mount({ app, ahead, gate }: Place, root: string, find: (c: HttpContext) => Archive | undefined): void {
+function mount(
+  { app, ahead, gate, imaging }: Place,
+  root: string,
+  find: (c: HttpContext) => Archive | undefined,
+): void {
   const methods = new Map<string, string[]>()
   for (const [operation, { method, path, handle }] of Object.entries(routes)) {
     const verb = verbOf(operation)
@@ -172,6 +177,7 @@ function mount({ app, ahead, gate }: Place, root: string, find: (c: HttpContext)
       ahead.enter(c.env)
       const archive = find(c)
       await gate.admit(c, verb, archive)
+      c.set('imaging', imaging.of(clientOf(c)))
       select(c, root, archive)
       const study = pathUid(c, 'study')
       if (study !== undefined && verb !== 'store') await checkStudy(c, study)
@@ -214,14 +220,7 @@ function preparing(options: AppOptions): MiddlewareHandler<HttpEnv> {
 async function prepare(
   c: HttpContext,
   next: () => Promise<void>,
-  {
-    config,
-    cache,
-    imaging,
-    stop,
-    shortfalls,
-    patients,
-  }: AppOptions & Pick<HttpEnv['Variables'], 'shortfalls' | 'patients'>,
+  { config, cache, stop, shortfalls, patients }: AppOptions & Pick<HttpEnv['Variables'], 'shortfalls' | 'patients'>,
 ): Promise<void> {
   const started = performance.now()
   const { outgoing } = c.env
@@ -244,7 +243,6 @@ async function prepare(
   })
   c.set('config', config)
   c.set('cache', cache)
-  c.set('imaging', imaging.of(clientOf(c)))
   c.set('shortfalls', shortfalls)
   c.set('patients', patients)
   c.set('signal', AbortSignal.any([gone.signal, stop]))
