@@ -16,6 +16,19 @@ export class InflateError extends Error {
   }
 }
 
+/** A deflated data set grows beyond what it may. */
+export class InflatedTooLargeError extends InflateError {
+  /** Bytes that were inflated by then, and those that they were made of. */
+  readonly inflated: number
+  readonly deflated: number
+  constructor(limit: number, inflated: number, deflated: number) {
+    super(`it grows beyond ${limit} bytes`)
+    this.name = 'InflatedTooLargeError'
+    this.inflated = inflated
+    this.deflated = deflated
+  }
+}
+
 /**
  * Inflates a raw RFC 1951 stream (PS3.5 A.5), pushed chunk by chunk. Bytes behind its end, such as the pad, are dropped.
  * To be destroyed in the end, whatever happened.
@@ -31,9 +44,11 @@ export class Inflater {
     this.#zlib.on('data', (piece: Bytes) => {
       this.#total += piece.length
       if (this.#total <= limit) this.#pieces.push(piece)
-      else this.#zlib.destroy(new Error(`it grows beyond ${limit} bytes`))
+      else this.#zlib.destroy(new InflatedTooLargeError(limit, this.#total, this.#zlib.bytesWritten))
     })
-    this.#zlib.on('error', (error) => (this.#failure ??= new InflateError(error.message, { cause: error })))
+    this.#zlib.on('error', (error) => {
+      this.#failure ??= error instanceof InflateError ? error : new InflateError(error.message, { cause: error })
+    })
     this.#zlib.on('close', () => this.#settle())
   }
 

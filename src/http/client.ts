@@ -1,4 +1,4 @@
-import { isIPv6 } from 'node:net'
+import { isIP, isIPv6 } from 'node:net'
 import { plainAddress } from '../network/transport.ts'
 import type { HttpContext } from './context.ts'
 
@@ -9,10 +9,18 @@ const OWN_GROUPS = 4
  * Who asks, as a word that is the same for all requests of one client: those who share what is scarce have their turns by
  * it. Who has signed in, else the address at the other end of the connection.
  */
-export function clientOf({ env, var: { principal } }: HttpContext): string {
+export function clientOf(c: HttpContext): string {
+  const { principal } = c.var
   const { kind, authority = '', name } = principal
   if (kind !== 'anonymous') return [kind, authority, name].join(' ')
-  return networkOf(plainAddress(env.incoming.socket.remoteAddress) ?? '')
+  return networkOf(addressOf(c))
+}
+
+/** A proxy that is trusted says for whom it asks; what others wrote in front of that is not believed. */
+function addressOf(c: HttpContext): string {
+  const { trustProxy } = c.var.config.http
+  const told = trustProxy ? c.req.header('x-forwarded-for')?.split(',').at(-1)?.trim() : undefined
+  return plainAddress(told !== undefined && isIP(told) !== 0 ? told : c.env.incoming.socket.remoteAddress) ?? ''
 }
 
 /** An address of IPv4, or what is in front of those that one client of IPv6 chooses among. */

@@ -4,19 +4,54 @@ import { RequestError } from './problem.ts'
 
 /** Requests of one connection that may be under way at once: those sent ahead of their answers (RFC 9112 9.3.2). */
 export const MAX_REQUESTS_AHEAD = 64
+/** Of one client, over all its connections. A proxy that does not say for whom it asks is one client. */
+export const MAX_REQUESTS_OF_CLIENT = 256
+/** Of all clients together. */
+export const MAX_REQUESTS = 2_048
 
-/** How many requests of each connection are under way: one client must not fill the queues that all share. */
+/** How many requests are under way: one client must not fill the queues that all share. */
 export class RequestsAhead {
-  readonly #counts = new WeakMap<Socket, number>()
+  readonly #ofConnection = new Map<Socket, number>()
+  readonly #ofClient = new Map<string, number>()
+  #all = 0
 
   /** Counts a request until its answer is over. @throws RequestError 503 for one too many */
   enter({ incoming: { socket }, outgoing }: HttpContext['env']): void {
-    const count = this.#counts.get(socket) ?? 0
-    if (count >= MAX_REQUESTS_AHEAD) {
+    if ((this.#ofConnection.get(socket) ?? 0) >= MAX_REQUESTS_AHEAD) {
       const detail = `More than ${MAX_REQUESTS_AHEAD} requests of this connection are under way: wait for answers.`
-      throw new RequestError(503, 'TOO_MANY_REQUESTS_AHEAD', detail, { 'Retry-After': '1' })
+      throw tooMany('TOO_MANY_REQUESTS_AHEAD', detail)
     }
-    this.#counts.set(socket, count + 1)
-    outgoing.once('close', () => this.#counts.set(socket, this.#counts.get(socket)! - 1))
+    if (this.#all >= MAX_REQUESTS) {
+      throw tooMany('TOO_MANY_REQUESTS', `The service has ${MAX_REQUESTS} requests under way. Try again later.`)
+    }
+    this.#all++
+    const leave = counted(this.#ofConnection, socket)
+    outgoing.once('close', () => {
+      this.#all--
+      leave()
+    })
   }
+
+  /** The same for one of a client that is known by now. @throws RequestError 503 */
+  enterAs(client: string, { outgoing }: HttpContext['env']): void {
+    if ((this.#ofClient.get(client) ?? 0) >= MAX_REQUESTS_OF_CLIENT) {
+      const detail = `More than ${MAX_REQUESTS_OF_CLIENT} requests of this client are under way: wait for answers.`
+      throw tooMany('TOO_MANY_REQUESTS', detail)
+    }
+    outgoing.once('close', counted(this.#ofClient, client))
+  }
+}
+
+/** Counts one more; what is returned counts it off. */
+function counted<K>(counts: Map<K, number>, key: K): () => void {
+  counts.set(key, (counts.get(key) ?? 0) + 1)
+  return () => {
+    const left = counts.get(key)! - 1
+    if (left > 0) counts.set(key, left)
+    else counts.delete(key)
+  }
+}
+
+function tooMany(code: string, detail: string): RequestError {
+  return new RequestError(503, code, detail, { 'Retry-After': '1' })
 }

@@ -1,4 +1,4 @@
-import { createServer, type Server, type ServerResponse } from 'node:http'
+import { createServer, type RequestListener, type Server, type ServerResponse } from 'node:http'
 import { createServer as createTlsServer, Server as TlsServer } from 'node:https'
 import type { AddressInfo, Socket } from 'node:net'
 import type { TlsOptions } from 'node:tls'
@@ -6,6 +6,7 @@ import { getRequestListener } from '@hono/node-server'
 import type { Config } from '../config/config.ts'
 import type { ListenerTls } from '../network/listener.ts'
 import { readHttpTls } from '../pacs/tls-files.ts'
+import { withFewAnswersWaiting } from './answers-waiting.ts'
 import { createApp, type AppOptions } from './app.ts'
 import { createOpsApp } from './ops/ops-app.ts'
 import { readContract } from './contract.ts'
@@ -93,7 +94,8 @@ function serverOf({ fetch }: { readonly fetch: unknown }, tls: ListenerTls | und
     highWaterMark: READ_AHEAD_BYTES,
   }
   // The globals stay Node's own: nothing of ours is to depend on who starts a server.
-  const listener = getRequestListener(fetch as Fetch, { overrideGlobalObjects: false }) as never
+  const answer = getRequestListener(fetch as Fetch, { overrideGlobalObjects: false }) as RequestListener
+  const listener = withFewAnswersWaiting(answer)
   if (!tls) return createServer(options, listener)
   return createTlsServer({ ...options, ...tls, handshakeTimeout: HEADERS_TIMEOUT_MS }, listener)
 }

@@ -74,6 +74,11 @@ export class Arrival implements AsyncIterableIterator<Bytes> {
     }
   }
 
+  /** What a deflated data set has grown to so far, in bytes; 0 of others. */
+  get inflatedBytes(): number {
+    return this.#inflater ? this.#read : 0
+  }
+
   get index(): InstanceIndex {
     return this.#reader.index
   }

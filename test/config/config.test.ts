@@ -150,6 +150,7 @@ describe('defaults', () => {
         trustProxy: false,
         cors: { origins: [] },
         maxBodyBytes: 4 * 1024 ** 3,
+        maxInflatedBytes: 1024 ** 3,
         shutdownGrace: 30_000,
         readyCache: 5000,
         clientTimeout: 60_000,

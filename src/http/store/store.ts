@@ -1,5 +1,7 @@
 import type { InstanceUids } from '../../instance/uids.ts'
+import { InflatedTooLargeError } from '../../dicom/inflater.ts'
 import { decompressed } from './decompress.ts'
+import { Growth } from './growth.ts'
 import { Attribute } from '../../dicom/attributes.ts'
 import { readPart10 } from '../../dicom/part10.ts'
 import { isUid, type Uid } from '../../dicom/uids.ts'
@@ -22,12 +24,13 @@ export async function storeInstances(c: HttpContext): Promise<Response> {
   const study = pathUid(c, 'study')
   const { archive, cache, signal, base } = c.var
   const report = new Report()
-  await using batch = archive.storeBatch({ signal, priority: 'bulk' }, (instance) => decompressed(c, instance))
+  const growth = new Growth(c.var.config.http.maxInflatedBytes)
+  await using batch = archive.storeBatch({ signal, priority: 'bulk' }, (instance) => decompressed(c, instance, growth))
   try {
     const { maxInstances } = archive.config.store
     for await (const part of storeParts(c)) {
       if (maxInstances !== null && report.response.total >= maxInstances) throw tooMany(maxInstances)
-      await storePart(part, { c, study, batch }, report)
+      await storePart(part, { c, study, batch, growth }, report)
     }
   } catch (error) {
     signal.throwIfAborted()
@@ -63,16 +66,17 @@ interface Storing {
   /** The study that the URL names. */
   readonly study: Uid | undefined
   readonly batch: StoreBatch
+  readonly growth: Growth
 }
 
-async function storePart(part: StorePart, { c, study, batch }: Storing, report: Report): Promise<void> {
+async function storePart(part: StorePart, { c, study, batch, growth }: Storing, report: Report): Promise<void> {
   const { response } = report
   if (part.type !== undefined && !fileTypes.has(part.type)) {
     await skip(part.body)
     response.addOther(FailureReason.cannotUnderstand)
     return
   }
-  const instance = await readInstance(part)
+  const instance = await readInstance(part, growth)
   if (!instance) {
     response.addOther(FailureReason.cannotUnderstand)
     return
@@ -109,6 +113,10 @@ async function storePart(part: StorePart, { c, study, batch }: Storing, report: 
       response.addFailed({ sopClass, sopInstance, reason: outcome.status })
       return
     case 'failed':
+      if (outcome.error instanceof RequestError) {
+        response.addFailed({ sopClass, sopInstance, reason: FailureReason.cannotUnderstand })
+        throw outcome.error
+      }
       report.failure ??= outcome.error
       // Not the instance's own body: what sent it has closed that.
       await skip(part.body)
@@ -116,6 +124,7 @@ async function storePart(part: StorePart, { c, study, batch }: Storing, report: 
       return
     case 'broken':
       response.addFailed({ sopClass, sopInstance, reason: FailureReason.cannotUnderstand })
+      if (outcome.error instanceof InflatedTooLargeError) throw growth.tooMuch(outcome.error)
       await skip(part.body)
       return
   }
@@ -130,10 +139,11 @@ async function skip(body: AsyncIterable<unknown>): Promise<void> {
   }
 }
 
-async function readInstance(part: StorePart): Promise<Instance | undefined> {
+async function readInstance(part: StorePart, growth: Growth): Promise<Instance | undefined> {
   try {
     const { meta, syntax, body: data } = await readPart10(part.body)
-    const arrival = await Arrival.begin(data, syntax, FROM_CLIENT)
+    const arrival = await Arrival.begin(data, syntax, { ...FROM_CLIENT, inflatedLimit: growth.left })
+    growth.watch(arrival)
     const { identity } = arrival.index
     const sopClass = identity.sopClass ?? meta.string(Attribute.MediaStorageSOPClassUID)
     const sopInstance = identity.sopInstance ?? meta.string(Attribute.MediaStorageSOPInstanceUID)
@@ -146,6 +156,7 @@ async function readInstance(part: StorePart): Promise<Instance | undefined> {
   } catch (error) {
     // Of the body as a whole: it stalled, or is too large.
     if (error instanceof RequestError) throw error
+    if (error instanceof InflatedTooLargeError) throw growth.tooMuch(error)
     await skip(part.body)
     return undefined
   }

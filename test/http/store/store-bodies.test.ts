@@ -339,3 +339,52 @@ describe('a body that does not come to its end', () => {
     expect((await store(`${setup.url}/studies`, seriesFiles(3))).status).toBe(200)
   })
 })
+
+describe('a body that grows', () => {
+  const MiB = 1024 ** 2
+  /** Deflated to about a thousandth. */
+  const bomb = (instance: string, bytes: number): Buffer => {
+    const options = { instance, pixelBytes: bytes, change: (dataset: Dataset) => zeros(dataset, bytes) }
+    const header = part10Header(CT, instance, transferSyntax(Syntax.deflated))
+    return Buffer.concat([header, deflate(encodeDataset(instanceDataset(options), EXPLICIT_VR_LITTLE_ENDIAN))])
+  }
+  const zeros = (dataset: Dataset, bytes: number): unknown =>
+    dataset.put(Attribute.PixelData, { vr: 'OW', value: Buffer.alloc(bytes) })
+
+  it('by deflation is taken up to its limit, and refused beyond with the ratio', async () => {
+    const setup = await started({ http: { maxInflatedBytes: '4MiB' } })
+    expect((await store(setup.url, [bomb(I, 3 * MiB)])).status).toBe(200)
+    const refused = await store(setup.url, [bomb(`${I}.2`, 8 * MiB)])
+    expect(refused).toMatchObject({ status: 413, body: { code: 'GROWS_TOO_MUCH' } })
+    expect(refused.body.detail).toMatch(/grows to \d{3,4} times its size: \d+ bytes of \d+ so far\. .* 4194304 /)
+    await isFree(setup)
+    expect(setup.archive.catalog.size).toBe(1)
+  })
+
+  it('is one with all its parts', async () => {
+    const setup = await started({ http: { maxInflatedBytes: '4MiB' } })
+    const answer = await store(setup.url, [bomb(I, 3 * MiB), bomb(`${I}.2`, 3 * MiB), bomb(`${I}.3`, 3 * MiB)])
+    expect(answer.status).toBe(202)
+    expect(setup.archive.catalog.size).toBe(1)
+  })
+
+  it('is inflated no further where nobody reads on', async () => {
+    const setup = await started({ http: { maxInflatedBytes: '1MiB' } })
+    const before = process.memoryUsage().rss
+    for (let n = 0; n < 3; n++) expect((await store(setup.url, [bomb(I, 200 * MiB)])).status).toBe(413)
+    expect(process.memoryUsage().rss - before).toBeLessThan(600 * MiB)
+    await isFree(setup)
+  })
+
+  it('by decompression for the archive is refused as well', async () => {
+    const setup = await started({
+      http: { maxInflatedBytes: '1MiB' },
+      archive: { faults: { acceptsSyntax: (uid) => !uid.startsWith('1.2.840.10008.1.2.5') } },
+    })
+    const change = (dataset: Dataset): unknown => dataset.set(Attribute.Rows, 4096).set(Attribute.Columns, 4096)
+    const rle = instanceFile({ syntax: Syntax.rle, fragments: [Buffer.alloc(0), Buffer.alloc(64)], change })
+    const answer = await store(setup.url, [rle])
+    expect(answer).toMatchObject({ status: 413, body: { code: 'GROWS_TOO_MUCH' } })
+    expect(answer.body.detail).toContain('33554432 bytes')
+  })
+})
