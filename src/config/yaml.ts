@@ -18,6 +18,17 @@ export interface YamlFault {
 
 /** Reads YAML 1.2, so also JSON. What the faults say never quotes the text: it may hold secrets. */
 export function readYaml(text: string): YamlText {
+  try {
+    return read(text)
+  } catch (error) {
+    // The parser calls itself for what is in something else.
+    if (!(error instanceof RangeError)) throw error
+    const fault: YamlFault = { line: 1, column: 1, message: 'groups or lists that are nested too deeply' }
+    return { value: undefined, faults: [fault], lineOf: () => undefined }
+  }
+}
+
+function read(text: string): YamlText {
   const lines = new LineCounter()
   const document = parseDocument(text, { lineCounter: lines, prettyErrors: false, merge: true })
   const fault = (offset: number, message: string): YamlFault => {
