@@ -4,6 +4,7 @@ import { codestream } from './targets/codestream.ts'
 import { command } from './targets/command.ts'
 import { config } from './targets/config.ts'
 import { dataSet } from './targets/data-set.ts'
+import { draw } from './targets/draw.ts'
 import { instance } from './targets/instance.ts'
 import { media } from './targets/media.ts'
 import { model } from './targets/model.ts'
@@ -19,5 +20,5 @@ import { wildcard } from './targets/wildcard.ts'
 /** All that takes bytes or text from outside. */
 export const targets: readonly Target[] = [
   ...[pdu, command, dataSet, model, part10, recoding, instance, charset],
-  ...[multipart, media, search, pictureParams, wildcard, config, codestream, rle],
+  ...[multipart, media, search, pictureParams, wildcard, config, codestream, rle, draw],
 ]

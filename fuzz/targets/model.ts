@@ -4,6 +4,7 @@ import { MalformedDataSetError } from '../../src/dicom/element-reader.ts'
 import { EXPLICIT_VR_LITTLE_ENDIAN } from '../../src/dicom/transfer-syntax.ts'
 import { encodeJson } from '../../src/dicomweb/encode/json.ts'
 import { Repeats } from '../../src/dicomweb/encode/repeats.ts'
+import { reportHtml, reportText } from '../../src/dicomweb/encode/report.ts'
 import { encodeXml } from '../../src/dicomweb/encode/xml.ts'
 import { Dataset } from '../../src/dicom/dataset.ts'
 import { dataSetTokens } from '../seeds.ts'
@@ -13,7 +14,7 @@ import { chosen, dataSetIn, dataSetSeeds } from './data-set.ts'
 /** Characters that an XML document may have (XML 1.0, 2.2), and no tag among text. */
 const LEGAL = /^[\t\n\r\x20-\uD7FF\uE000-\uFFFD\u{10000}-\u{10FFFF}]*$/u
 
-/** Values of data sets as DICOM JSON (PS3.18 F.2) and as Native DICOM Model (PS3.19 A.1). */
+/** Values of data sets as DICOM JSON (PS3.18 F.2) as Native DICOM Model (PS3.19 A.1), and as a report. */
 export const model: Target = {
   name: 'model',
   errors: [MalformedDataSetError],
@@ -40,6 +41,8 @@ export const model: Target = {
     same('What it repeats makes another JSON of it', json, encodeJson(dataset, {}, repeats))
     const xml = encodeXml(dataset)
     if (!LEGAL.test(xml)) throw new BrokenPropertyError('It is no XML')
+    if (!LEGAL.test(reportHtml(dataset))) throw new BrokenPropertyError('It is no HTML')
+    reportText(dataset)
   },
 }
 
