@@ -1,9 +1,10 @@
 import { readFileSync } from 'node:fs'
 import { join } from 'node:path'
-import { ConfigError, parseConfig } from '../../src/config/config.ts'
+import { ConfigError, loadConfig, parseConfig } from '../../src/config/config.ts'
 import { layEnvironment, variableName } from '../../src/config/environment.ts'
 import { everyKey } from '../../src/config/tree.ts'
 import { readYaml } from '../../src/config/yaml.ts'
+import { outcome } from '../outcome.ts'
 import { BrokenPropertyError, tokens, type Target } from '../target.ts'
 
 /** Between the file and the variables. */
@@ -67,12 +68,14 @@ export const config: Target = {
         archive,
         `${archive}${MARK}DIMSEGATE_ARCHIVES__0__PORT=11112\nDIMSEGATE_ARCHIVES__1__HOST=other`,
         `a: &a {x: 1}\nb: [*a, *a]\n<<: *a\n`,
+        `${archive}    name: a\n    retrieve: move\n    tls: {ca: a, cert: b}\n  - {aeTitle: PACS, host: b, port: 1, name: a}\ndimse: {enabled: false}\n`,
+        `${archive}    delivery: {from: [192.0.2.0/24, '::1']}\nhttp: {publicUrl: 'https://a.example/b', cors: {origins: ['https://c.example']}}\n`,
         `{"archives": [{"aeTitle": "A", "host": "h", "port": 1}]}`,
         `${MARK}DIMSEGATE_ARCHIVES=[{aeTitle: A, host: h, port: 1}]`,
       ),
     ]
   },
-  run(input) {
+  async run(input) {
     const [text = '', lines = ''] = input.toString('utf8').split(MARK)
     const yaml = readYaml(text)
     const env = Object.fromEntries(
@@ -84,7 +87,8 @@ export const config: Target = {
     }
     yaml.lineOf(['archives', 0, 'port'])
     try {
-      parseConfig(overlay.value)
+      outcome([ConfigError], () => JSON.stringify(parseConfig(overlay.value)))
+      await loadConfig({ env: { ...env, DIMSEGATE_CONFIG: '' } })
     } finally {
       if (Object.keys(Object.prototype).length > 0) throw new BrokenPropertyError('All objects have been given a key')
     }

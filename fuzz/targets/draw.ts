@@ -34,6 +34,17 @@ export const draw: Target = {
       withTable(image('MONOCHROME2', 16), Attribute.VOILUTSequence),
       withPalette(image('PALETTE COLOR', 8), false),
       withPalette(image('PALETTE COLOR', 8), true),
+      image('MONOCHROME2', 32)
+        .set(Attribute.VOILUTFunction, 'LINEAR_EXACT')
+        .set(Attribute.WindowCenter, '9')
+        .set(Attribute.WindowWidth, '0.5'),
+      image('MONOCHROME2', 16)
+        .set(Attribute.VOILUTFunction, 'SIGMOID')
+        .set(Attribute.WindowCenter, '9')
+        .set(Attribute.WindowWidth, '8'),
+      withOverlay(image('MONOCHROME2', 16).set(Attribute.BitsStored, 12), true),
+      ofFloats(Attribute.FloatPixelData, 'OF', 4),
+      ofFloats(Attribute.DoubleFloatPixelData, 'OD', 8),
       ...['RGB', 'YBR_FULL', 'YBR_FULL_422', 'YBR_PARTIAL_422'].map((kind) => image(kind, 8, 3)),
     ].map((dataset) => encodeDataset(dataset, EXPLICIT_VR_LITTLE_ENDIAN))
   },
@@ -65,13 +76,20 @@ function image(kind: string, bits: number, samples = 1): Dataset {
     .put(Attribute.PixelData, { vr: 'OW', value: Buffer.from(Array.from({ length: 3 * bits * samples }, (_, n) => n)) })
 }
 
-function withOverlay(dataset: Dataset): Dataset {
+function ofFloats(tag: number, vr: 'OF' | 'OD', bytes: number): Dataset {
+  const dataset = image('MONOCHROME2', 8 * bytes).put(tag, { vr, value: Buffer.alloc(4 * 6 * bytes, 0x3f) })
+  dataset.delete(Attribute.PixelData)
   return dataset
+}
+
+function withOverlay(dataset: Dataset, inSamples = false): Dataset {
+  dataset
     .set(Attribute.OverlayRows, 2)
     .set(Attribute.OverlayColumns, 3)
     .set(Attribute.OverlayType, 'G')
     .set(Attribute.OverlayOrigin, [1, 2])
-    .put(Attribute.OverlayData, { vr: 'OW', value: Buffer.of(0x2a, 0) })
+  if (inSamples) return dataset.set(Attribute.OverlayBitsAllocated, 16).set(Attribute.OverlayBitPosition, 15)
+  return dataset.put(Attribute.OverlayData, { vr: 'OW', value: Buffer.of(0x2a, 0) })
 }
 
 function withTable(dataset: Dataset, sequence: number): Dataset {

@@ -24,9 +24,10 @@ import { collect } from '../../test/support/byte-stream.ts'
 import { deflate } from '../../test/support/deflated.ts'
 import { instanceDataset } from '../../test/support/dicom-files.ts'
 import { splitPart10 } from '../../test/support/part10.ts'
+import { Dataset } from '../../src/dicom/dataset.ts'
 import { encodeDataset } from '../../src/dicom/dataset-codec.ts'
 import { Attribute } from '../../src/dicom/attributes.ts'
-import { brief, dump, failure, outcomeOf } from '../outcome.ts'
+import { brief, dump, failure, outcome, outcomeOf } from '../outcome.ts'
 import { inPieces, streamed } from '../pieces.ts'
 import { dataSetTokens, files } from '../seeds.ts'
 import { BrokenPropertyError, same, type Target } from '../target.ts'
@@ -66,7 +67,7 @@ export const instance: Target = {
     const whole = await arrived([data], syntax, options)
     const pieces = await arrived(inPieces(data), syntax, options)
     // How much zlib gives in front of a fault is told by the pieces.
-    if (!whole.isUninflatable || !pieces.isUninflatable) {
+    if (!whole.isUninflatable && !pieces.isUninflatable) {
       same('An instance that comes in pieces is another', whole.text, pieces.text)
     }
     if (whole.readable) await readAll(whole.readable)
@@ -87,12 +88,27 @@ function madeInstances(): Buffer[] {
     instanceDataset({ fragments: [Buffer.alloc(0), ...fragments.slice(1)], change: ofFrames('2') }),
     EXPLICIT_VR_LITTLE_ENDIAN,
   )
+  const words = (...numbers: number[]): Buffer => Buffer.from(BigUint64Array.from(numbers.map(BigInt)).buffer)
+  const extended = encodeDataset(
+    instanceDataset({
+      fragments: [Buffer.alloc(0), ...fragments.slice(1)],
+      change: (dataset) => {
+        ofFrames('2')(dataset)
+        dataset.put(Attribute.ExtendedOffsetTable, { vr: 'OV', value: words(0, 12) })
+        dataset.put(Attribute.ExtendedOffsetTableLengths, { vr: 'OV', value: words(4, 4) })
+        const icon = new Dataset().put(Attribute.PixelData, { vr: 'OB', value: { fragments } })
+        dataset.setItems(Attribute.ReferencedSOPSequence, [icon])
+      },
+    }),
+    EXPLICIT_VR_LITTLE_ENDIAN,
+  )
   const chosen = (choice: number, data: Bytes): Buffer => Buffer.concat([Buffer.of(choice), data])
   return [
     ...[0, 0x80, 7].map((choice) => chosen(choice, native)),
     ...[3, 0x83].map((choice) => chosen(choice, deflate(native))),
     ...[4, 5, 6, 0x85].map((choice) => chosen(choice, jpeg)),
     ...[4, 5, 6, 7].map((choice) => chosen(choice, noTable)),
+    ...[4, 5].map((choice) => chosen(choice, extended)),
     chosen(1, encodeDataset(instanceDataset(), IMPLICIT_VR_LITTLE_ENDIAN)),
     chosen(2, encodeDataset(instanceDataset(), EXPLICIT_VR_BIG_ENDIAN)),
   ]
@@ -184,11 +200,29 @@ async function readAll(source: ReadableDataSet): Promise<void> {
 async function readFrames(source: ReadableDataSet): Promise<string> {
   const layout = await layoutOf(source)
   if (!layout) return ''
+  checkFragments(source.index)
   const frames = Array.from({ length: Math.min(layout.frames, MOST_FRAMES) }, (_, n) => n + 1)
   for (const n of new Set([...frames, layout.frames])) {
     await outcomeOf(errors, async () => sized(`Frame ${n}`, await frameOf(source, layout, n)))
   }
   return ''
+}
+
+/** What is likely of a frame while it arrives is what is certain in the end. */
+function checkFragments({ frames, complete }: InstanceIndex): void {
+  if (!frames || !complete) return
+  for (const fragment of frames.fragments) {
+    const found = frames.around(fragment.offset)
+    if (fragment.length > 0) same('A fragment is not found', JSON.stringify(fragment), JSON.stringify(found))
+  }
+  for (let n = 1; n <= MOST_FRAMES; n++) {
+    const certain = outcome(errors, () => JSON.stringify(frames.located(n) ?? 'none'))
+    same(
+      'Another frame is expected',
+      certain,
+      outcome(errors, () => JSON.stringify(frames.expected(n) ?? 'none')),
+    )
+  }
 }
 
 async function readBulkData(source: ReadableDataSet): Promise<string> {
