@@ -1,5 +1,5 @@
-import type { YAMLError } from 'yaml'
-import { LineCounter, isNode, parseDocument, visit } from 'yaml'
+import type { Node, YAMLError } from 'yaml'
+import { LineCounter, isAlias, isCollection, isNode, parseDocument, visit } from 'yaml'
 import type { ConfigPath } from './tree.ts'
 
 export interface YamlText {
@@ -18,6 +18,17 @@ export interface YamlFault {
 
 /** Reads YAML 1.2, so also JSON. What the faults say never quotes the text: it may hold secrets. */
 export function readYaml(text: string): YamlText {
+  try {
+    return read(text)
+  } catch (error) {
+    // The parser calls itself for what is in something else.
+    if (!(error instanceof RangeError)) throw error
+    const fault: YamlFault = { line: 1, column: 1, message: 'groups or lists that are nested too deeply' }
+    return { value: undefined, faults: [fault], lineOf: () => undefined }
+  }
+}
+
+function read(text: string): YamlText {
   const lines = new LineCounter()
   const document = parseDocument(text, { lineCounter: lines, prettyErrors: false, merge: true })
   const fault = (offset: number, message: string): YamlFault => {
@@ -26,9 +37,18 @@ export function readYaml(text: string): YamlText {
   }
   // The parser warns of tags and directives that it ignores: the value is then another than was written.
   const faults = [...document.errors, ...document.warnings].map((error) => fault(error.pos[0], described(error)))
+  const anchored = new Map<string, Node>()
   visit(document, {
-    Alias(_, alias) {
-      if (!alias.resolve(document)) faults.push(fault(alias.range?.[0] ?? 0, 'an alias (*) without its anchor (&)'))
+    Pair(_, { key }) {
+      const meant = isAlias(key) ? anchored.get(key.source) : key
+      // The parser would make text of it, and quote that in a warning.
+      if (isCollection(meant)) faults.push(fault(startOf(key), 'a group or a list where a key should be'))
+    },
+    Node(_, node) {
+      // Not by the alias itself, which goes through the whole document for it.
+      if (isAlias(node)) {
+        if (!anchored.has(node.source)) faults.push(fault(startOf(node), 'an alias (*) without its anchor (&)'))
+      } else if (node.anchor !== undefined) anchored.set(node.anchor, node)
     },
   })
   let value: unknown
@@ -45,6 +65,10 @@ export function readYaml(text: string): YamlText {
       return isNode(node) && node.range ? lines.linePos(node.range[0]).line : undefined
     },
   }
+}
+
+function startOf(node: unknown): number {
+  return isNode(node) ? (node.range?.[0] ?? 0) : 0
 }
 
 /** The messages of these codes quote what they found. */

@@ -203,8 +203,9 @@ export class ElementReader {
 
   #skipTail(): void {
     const left = this.#buffer.subarray(this.#position)
-    if (left.some((byte) => byte !== 0)) this.#fail('Data follows the zero-filled tail')
-    this.#advance(left.length)
+    const data = left.findIndex((byte) => byte !== 0)
+    this.#advance(data < 0 ? left.length : data)
+    if (data >= 0) this.#fail('Data follows the zero-filled tail')
     if (this.#ended) this.#done = true
   }
 

@@ -179,7 +179,7 @@ export class InvalidCommandError extends Error {
 
 /**
  * A command set: Implicit VR Little Endian whatever the context, group length first (PS3.7 6.3.1).
- * @throws InvalidValueError
+ * @throws InvalidValueError, UnencodableTextError
  */
 export function encodeCommand(command: Command): Bytes {
   const elements: (readonly [Tag, Bytes])[] = []

@@ -2,7 +2,7 @@ import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import fc from 'fast-check'
-import { afterAll, beforeAll, describe, expect, it } from 'vitest'
+import { afterAll, beforeAll, describe, expect, it, vi } from 'vitest'
 import { parse as parseYaml } from 'yaml'
 import { variableName } from '../../src/config/environment.ts'
 import { configJsonSchema } from '../../src/config/schema.ts'
@@ -648,6 +648,9 @@ describe('the file', () => {
     ['bad indentation', 'http:\n  port: 1\n host: a\n', 3, 1],
     ['an alias without its anchor', 'http: *x\n', 1, 7],
     ['an unknown tag', 'http: !x {}\n', 1, 7],
+    ['a group for a key', 'http:\n  port: {{ PORT }}\n', 2, 10],
+    ['a list for a key', 'http:\n  ? [port]\n  : 1\n', 2, 5],
+    ['an alias of a group for a key', 'a: &a {}\n*a : 1\n', 2, 1],
   ])('with %s is faulted at line and column', async (_, yaml, line, column) => {
     const file = await fileWith(yaml)
     const { faults } = await errorOf(() => loadConfig({ file, env: {} }))
@@ -665,6 +668,22 @@ describe('the file', () => {
   it('that makes billions of values from aliases is refused at once', async () => {
     const levels = Array.from({ length: 30 }, (_, i) => `a${i + 1}: &a${i + 1} [${Array(9).fill(`*a${i}`).join(', ')}]`)
     await expect(load(`a0: &a0 [x]\n${levels.join('\n')}\n`)).rejects.toThrow(ConfigError)
+  })
+
+  it('with a secret where a key should be is not quoted in a warning of the parser', async () => {
+    const warned = vi.spyOn(process, 'emitWarning').mockImplementation(() => undefined)
+    const { message } = await errorOf(() => load(`archives:\n  - identity: { passcode: {{ ${secret} }} }\n`))
+    expect(message).not.toContain(secret)
+    expect(warned).not.toHaveBeenCalled()
+  })
+
+  it.each([
+    ['keys in keys', '? '.repeat(500)],
+    ['aliases in groups in groups', `x: &a 1\n${'<<: a { : \nb: [*a, *a]\n'.repeat(500)}`],
+  ])('of %s is refused at once', async (_, yaml) => {
+    const start = performance.now()
+    await expect(load(yaml)).rejects.toThrow(ConfigError)
+    expect(performance.now() - start).toBeLessThan(5_000)
   })
 
   it('has the line of each fault', async () => {

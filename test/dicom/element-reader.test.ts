@@ -560,7 +560,9 @@ describe('what follows the last element', () => {
     expect(failure([zeros, name(explicitLittle)], explicitLittle).message).toContain(
       'Data follows the zero-filled tail',
     )
-    expect(failure([zeros, Buffer.of(1)], explicitLittle).offset).toBe(zeros.length)
+    for (const pieces of [[zeros, Buffer.of(0, 1)], [Buffer.concat([zeros, Buffer.of(0, 1)])]]) {
+      expect(failure(pieces, explicitLittle).offset).toBe(zeros.length + 1)
+    }
     expect(failure([name(explicitLittle), Buffer.of(0, 0, 1)], explicitLittle).message).toContain(
       'inside an element header',
     )

@@ -1,7 +1,12 @@
 import { once } from 'node:events'
 import { describe, expect, it, vi } from 'vitest'
 import { Attribute } from '../../../src/dicom/attributes.ts'
-import { E, I, instanceFile, S, seriesFiles } from '../../support/dicom-files.ts'
+import type { Dataset } from '../../../src/dicom/dataset.ts'
+import { encodeDataset } from '../../../src/dicom/dataset-codec.ts'
+import { part10Header } from '../../../src/dicom/part10.ts'
+import { EXPLICIT_VR_LITTLE_ENDIAN, transferSyntax } from '../../../src/dicom/transfer-syntax.ts'
+import { deflate } from '../../support/deflated.ts'
+import { CT, E, I, instanceDataset, instanceFile, S, seriesFiles, Syntax } from '../../support/dicom-files.ts'
 import { startSetup, type Setup, type SetupOptions } from '../../support/gateway.ts'
 import { keeper } from '../../support/kept.ts'
 import { splitPart10 } from '../../support/part10.ts'
@@ -353,17 +358,19 @@ describe('a body that grows', () => {
 
   it('by deflation is taken up to its limit, and refused beyond with the ratio', async () => {
     const setup = await started({ http: { maxInflatedBytes: '4MiB' } })
-    expect((await store(setup.url, [bomb(I, 3 * MiB)])).status).toBe(200)
-    const refused = await store(setup.url, [bomb(`${I}.2`, 8 * MiB)])
-    expect(refused).toMatchObject({ status: 413, body: { code: 'GROWS_TOO_MUCH' } })
-    expect(refused.body.detail).toMatch(/grows to \d{3,4} times its size: \d+ bytes of \d+ so far\. .* 4194304 /)
+    expect((await store(`${setup.url}/studies`, [bomb(I, 3 * MiB)])).status).toBe(200)
+    const refused = await store(`${setup.url}/studies`, [bomb(`${I}.2`, 8 * MiB)])
+    expect(refused).toMatchObject({ status: 413, json: { code: 'GROWS_TOO_MUCH' } })
+    expect(String(refused.json['detail'])).toMatch(
+      /grows to \d{3,4} times its size: \d+ bytes of \d+ so far\. .* 4194304 /,
+    )
     await isFree(setup)
     expect(setup.archive.catalog.size).toBe(1)
   })
 
   it('is one with all its parts', async () => {
     const setup = await started({ http: { maxInflatedBytes: '4MiB' } })
-    const answer = await store(setup.url, [bomb(I, 3 * MiB), bomb(`${I}.2`, 3 * MiB), bomb(`${I}.3`, 3 * MiB)])
+    const answer = await store(`${setup.url}/studies`, [bomb(I, 3 * MiB), bomb(`${I}.2`, 3 * MiB), bomb(`${I}.3`, 3 * MiB)])
     expect(answer.status).toBe(202)
     expect(setup.archive.catalog.size).toBe(1)
   })
@@ -371,7 +378,7 @@ describe('a body that grows', () => {
   it('is inflated no further where nobody reads on', async () => {
     const setup = await started({ http: { maxInflatedBytes: '1MiB' } })
     const before = process.memoryUsage().rss
-    for (let n = 0; n < 3; n++) expect((await store(setup.url, [bomb(I, 200 * MiB)])).status).toBe(413)
+    for (let n = 0; n < 3; n++) expect((await store(`${setup.url}/studies`, [bomb(I, 200 * MiB)])).status).toBe(413)
     expect(process.memoryUsage().rss - before).toBeLessThan(600 * MiB)
     await isFree(setup)
   })
@@ -383,8 +390,8 @@ describe('a body that grows', () => {
     })
     const change = (dataset: Dataset): unknown => dataset.set(Attribute.Rows, 4096).set(Attribute.Columns, 4096)
     const rle = instanceFile({ syntax: Syntax.rle, fragments: [Buffer.alloc(0), Buffer.alloc(64)], change })
-    const answer = await store(setup.url, [rle])
-    expect(answer).toMatchObject({ status: 413, body: { code: 'GROWS_TOO_MUCH' } })
-    expect(answer.body.detail).toContain('33554432 bytes')
+    const answer = await store(`${setup.url}/studies`, [rle])
+    expect(answer).toMatchObject({ status: 413, json: { code: 'GROWS_TOO_MUCH' } })
+    expect(String(answer.json['detail'])).toContain('33554432 bytes')
   })
 })
