@@ -1,5 +1,12 @@
+import { EventEmitter } from 'node:events'
 import { describe, expect, it } from 'vitest'
-import { MAX_REQUESTS_AHEAD } from '../../src/http/requests-ahead.ts'
+import {
+  MAX_REQUESTS,
+  MAX_REQUESTS_AHEAD,
+  MAX_REQUESTS_OF_CLIENT,
+  RequestsAhead,
+} from '../../src/http/requests-ahead.ts'
+import type { HttpContext } from '../../src/http/context.ts'
 import { instanceFile } from '../support/dicom-files.ts'
 import { startSetup } from '../support/gateway.ts'
 import { failOnLeaks } from '../support/leaks.ts'
@@ -31,5 +38,59 @@ describe('a client that sends requests ahead of their answers', () => {
       await client.until((one) => statuses(one).length === round * MAX_REQUESTS_AHEAD)
     }
     expect(new Set(statuses(client))).toEqual(new Set(['200']))
+  })
+})
+
+describe('requests under way', () => {
+  interface Pending {
+    readonly env: HttpContext['env']
+    readonly end: () => void
+  }
+  /** A request of a connection; of one of its own unless told. */
+  const pending = (socket = new EventEmitter()): Pending => {
+    const outgoing = new EventEmitter()
+    const env = { incoming: { socket }, outgoing } as unknown as HttpContext['env']
+    return { env, end: () => void outgoing.emit('close') }
+  }
+
+  it('are as many as one client may have, over all its connections', () => {
+    const ahead = new RequestsAhead()
+    const all = Array.from({ length: MAX_REQUESTS_OF_CLIENT }, () => pending())
+    for (const { env } of all) ahead.enterAs('one', env)
+    expect(() => ahead.enterAs('one', pending().env)).toThrow(/of this client/)
+    ahead.enterAs('other', pending().env)
+    all[0]!.end()
+    ahead.enterAs('one', pending().env)
+    expect(() => ahead.enterAs('one', pending().env)).toThrow(/of this client/)
+  })
+
+  it('are as many as all clients may have together', () => {
+    const ahead = new RequestsAhead()
+    const all = Array.from({ length: MAX_REQUESTS }, () => pending())
+    for (const { env } of all) ahead.enter(env)
+    expect(() => ahead.enter(pending().env)).toThrow(
+      expect.objectContaining({ status: 503, code: 'TOO_MANY_REQUESTS' }),
+    )
+    for (const { end } of all) end()
+    for (let round = 0; round < 2; round++) {
+      const again = Array.from({ length: MAX_REQUESTS }, () => pending())
+      for (const { env } of again) ahead.enter(env)
+      for (const { end } of again) end()
+    }
+  })
+
+  it('that are refused do not count', () => {
+    const ahead = new RequestsAhead()
+    const socket = new EventEmitter()
+    const all = Array.from({ length: MAX_REQUESTS_AHEAD }, () => pending(socket))
+    for (const { env } of all) ahead.enter(env)
+    for (let n = 0; n < 10; n++) {
+      const refused = pending(socket)
+      expect(() => ahead.enter(refused.env)).toThrow(/of this connection/)
+      refused.end()
+    }
+    all[0]!.end()
+    ahead.enter(pending(socket).env)
+    expect(() => ahead.enter(pending(socket).env)).toThrow(/of this connection/)
   })
 })
