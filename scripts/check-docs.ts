@@ -12,7 +12,15 @@ import { frequentStorageClasses } from '../src/dicom/uids.ts'
 const ROOT = resolve(import.meta.dirname, '..')
 const DOCUMENTS = ['README.md', 'CONTRIBUTING.md', 'CHANGELOG.md', 'docs/**/*.md']
 /** Where what is named in capitals may be defined. */
-const SOURCES = ['src/**/*.ts', 'scripts/*.ts', 'test/support/*.ts', 'k8s/**/*.yaml', '.ci/run', 'Dockerfile']
+const SOURCES = [
+  'src/**/*.ts',
+  'scripts/*.ts',
+  'soak/*.ts',
+  'test/support/*.ts',
+  'k8s/**/*.yaml',
+  '.ci/run',
+  'Dockerfile',
+]
 /** Variables that docs/configuration.md says are not ours. */
 const FOREIGN_VARIABLES = ['DIMSEGATE_SERVICE_HOST', 'DIMSEGATE_PORT']
 
