@@ -16,6 +16,7 @@ const SOURCES = [
   'src/**/*.ts',
   'scripts/*.ts',
   'fuzz/*.ts',
+  'soak/*.ts',
   'test/support/*.ts',
   'k8s/**/*.yaml',
   '.ci/run',
@@ -127,7 +128,7 @@ function spanFault(span: string, facts: Facts, root: string): string[] {
     const key = span.replace(/\[\d+\]/g, '[]')
     return facts.configKeys.has(key) ? [] : [`no configuration key is called ${span}`]
   }
-  if (/^(src|test|scripts|docs|openapi|k8s|bench|\.ci|\.github)\/[\w./-]+$/.test(span)) {
+  if (/^(src|test|scripts|docs|openapi|k8s|bench|soak|\.ci|\.github)\/[\w./-]+$/.test(span)) {
     return existsSync(join(root, span)) ? [] : [`there is no ${span}`]
   }
   if (/^[A-Z][A-Z0-9]*(_[A-Z0-9]+)+$/.test(span) && !span.startsWith('DIMSEGATE_')) {

@@ -9,6 +9,7 @@ import { eventually } from '../support/eventually.ts'
 import { gatewayTo } from '../support/gateway-to.ts'
 import { failOnLeaks } from '../support/leaks.ts'
 import { readParts } from '../support/multipart.ts'
+import { random } from '../support/random.ts'
 import { sliceFile, SERIES, STUDY } from '../support/slices.ts'
 
 // A thousand requests of every kind, a third of them left by their client in the middle: everything is given back.
@@ -31,17 +32,6 @@ const HEAP_SLACK_BYTES = 3 * 1024 * 1024
 
 setFlagsFromString('--expose-gc')
 const collectGarbage = runInNewContext('gc') as () => void
-
-/** The same numbers each time: 0 to 1 (mulberry32). */
-function random(seed: number): () => number {
-  let state = seed
-  return () => {
-    state = (state + 0x6d2b79f5) | 0
-    let n = Math.imul(state ^ (state >>> 15), 1 | state)
-    n = (n + Math.imul(n ^ (n >>> 7), 61 | n)) ^ n
-    return ((n ^ (n >>> 14)) >>> 0) / 0x1_0000_0000
-  }
-}
 
 interface Visit {
   readonly path: string

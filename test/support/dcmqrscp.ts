@@ -6,6 +6,7 @@ import { promisify } from 'node:util'
 import { type PeerAddress, type RealPeer, type RefusedFile, requireProgram } from './peers.ts'
 import { freePort } from './ports.ts'
 import { startProcess } from './process.ts'
+import { Restartable } from './restartable.ts'
 
 export interface DcmqrscpOptions {
   /** DCMQRSCP unless told. Any calling AE title is let in; another called one is rejected. */
@@ -53,9 +54,11 @@ export interface DcmqrscpOptions {
  *   has been rejected for it.
  * - A connection that sends no A-ASSOCIATE-RQ blocks all others for 30 s (--acse-timeout).
  */
-export async function startDcmqrscp(options: DcmqrscpOptions = {}): Promise<RealPeer & { readonly folder: string }> {
+export async function startDcmqrscp(
+  options: DcmqrscpOptions = {},
+): Promise<RealPeer & { readonly folder: string; readonly program: Restartable }> {
   const { aeTitle = 'DCMQRSCP', files = [], association = 'uncompressed', tcpNoDelay = true } = options
-  const program = requireProgram('dcmqrscp')
+  const path = requireProgram('dcmqrscp')
   const root = await mkdtemp(join(tmpdir(), 'dimsegate-dcmqrscp-'))
   const removeRoot = () => rm(root, { recursive: true, force: true })
   try {
@@ -71,25 +74,28 @@ export async function startDcmqrscp(options: DcmqrscpOptions = {}): Promise<Real
     const args = ['--config', configuration, '--log-config', logging]
     if (options.storesOneAtATime === true) args.push('--no-parallel-store')
     if (association === 'all') {
-      const path = join(root, 'association.cfg')
+      const associations = join(root, 'association.cfg')
       const metas: (FileMeta | undefined)[] = []
       for (const chunk of chunks(files, 16)) metas.push(...(await Promise.all(chunk.map(readFileMeta))))
-      await writeFile(path, associationConfiguration(metas))
-      args.push('--assoc-config-file', path, 'Incoming', 'Outgoing')
+      await writeFile(associations, associationConfiguration(metas))
+      args.push('--assoc-config-file', associations, 'Incoming', 'Outgoing')
     }
     const env = tcpNoDelay ? { TCP_NODELAY: '1' } : { TCP_NODELAY: '0' }
-    const running = await startProcess(program, { args: [...args, String(port)], env, ports: [port] })
+    const program = await Restartable.start(() =>
+      startProcess(path, { args: [...args, String(port)], env, ports: [port] }),
+    )
     return {
       name: 'dcmqrscp',
       aeTitle,
       host: '127.0.0.1',
       port,
-      pid: running.pid,
+      pid: program.pid,
       folder,
+      program,
       refused,
-      log: () => running.log(),
+      log: () => program.log(),
       [Symbol.asyncDispose]: async () => {
-        await running.stop()
+        await program[Symbol.asyncDispose]()
         await removeRoot()
       },
     }

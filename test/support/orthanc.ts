@@ -5,6 +5,7 @@ import { join } from 'node:path'
 import { type PeerAddress, type RealPeer, type RefusedFile, requireProgram } from './peers.ts'
 import { freePort } from './ports.ts'
 import { startProcess } from './process.ts'
+import { Restartable } from './restartable.ts'
 
 export interface OrthancOptions {
   /** ORTHANC unless told. Any calling and called AE title is let in. */
@@ -22,6 +23,8 @@ export interface OrthancOptions {
   readonly tls?: { readonly key: string; readonly cert: string; readonly trusted: string }
   /** Most instances that a C-FIND answers; behind them it ends by FE00. All unless told. */
   readonly limitFindInstances?: number
+  /** Associations served at a time, its own 4 unless told; one more waits, without an answer. */
+  readonly threads?: number
   /** False answers a C-MOVE when it has been queued. */
   readonly synchronousMove?: boolean
   /** Log associations and messages too. */
@@ -44,9 +47,9 @@ export interface OrthancOptions {
  */
 export async function startOrthanc(
   options: OrthancOptions = {},
-): Promise<RealPeer & { readonly folder: string; readonly httpPort: number }> {
+): Promise<RealPeer & { readonly folder: string; readonly httpPort: number; readonly program: Restartable }> {
   const { aeTitle = 'ORTHANC', files = [], tcpNoDelay = true } = options
-  const program = requireProgram('Orthanc')
+  const executable = requireProgram('Orthanc')
   const root = await mkdtemp(join(tmpdir(), 'dimsegate-orthanc-'))
   const removeRoot = () => rm(root, { recursive: true, force: true })
   try {
@@ -56,19 +59,21 @@ export async function startOrthanc(
     const path = join(root, 'orthanc.json')
     await writeFile(path, JSON.stringify(configuration({ ...options, aeTitle, folder, port, httpPort }), null, 2))
 
-    const running = await startProcess(program, {
-      args: [...(options.debug === true ? ['--verbose'] : []), path],
-      env: { TCP_NODELAY: tcpNoDelay ? '1' : '0' },
-      ports: [port, httpPort],
-      patience: 0, // It takes over 3 s to end by itself, and nothing is to be saved.
-    })
+    const program = await Restartable.start(() =>
+      startProcess(executable, {
+        args: [...(options.debug === true ? ['--verbose'] : []), path],
+        env: { TCP_NODELAY: tcpNoDelay ? '1' : '0' },
+        ports: [port, httpPort],
+        patience: 0, // It takes over 3 s to end by itself, and nothing is to be saved.
+      }),
+    )
     const dispose = async () => {
-      await running.stop()
+      await program[Symbol.asyncDispose]()
       await removeRoot()
     }
     const refused = await load(files, httpPort).catch(async (error: unknown) => {
       await dispose()
-      throw new Error(`Orthanc could not be loaded. Its last output:\n${running.log().slice(-2000)}`, { cause: error })
+      throw new Error(`Orthanc could not be loaded. Its last output:\n${program.log().slice(-2000)}`, { cause: error })
     })
     return {
       name: 'Orthanc',
@@ -76,10 +81,11 @@ export async function startOrthanc(
       host: '127.0.0.1',
       port,
       httpPort,
-      pid: running.pid,
+      pid: program.pid,
       folder,
+      program,
       refused,
-      log: () => running.log(),
+      log: () => program.log(),
       [Symbol.asyncDispose]: dispose,
     }
   } catch (error) {
@@ -100,6 +106,7 @@ function configuration({
   strangers = true,
   limitFindInstances = 0,
   synchronousMove = true,
+  threads = 4,
   tls,
 }: Settings): object {
   const modality = ({ aeTitle: AET, host: Host, port: Port }: PeerAddress) => ({ AET, Host, Port, UseDicomTls: !!tls })
@@ -120,6 +127,7 @@ function configuration({
     AuthenticationEnabled: false,
     DicomPort: port,
     DicomAet: aeTitle,
+    DicomThreadsCount: threads,
     DicomCheckCalledAet: false,
     DicomCheckModalityHost: false,
     DicomAlwaysAllowEcho: true,

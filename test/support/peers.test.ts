@@ -1,8 +1,11 @@
 import { execFile } from 'node:child_process'
+import { once } from 'node:events'
 import { existsSync } from 'node:fs'
 import { mkdtemp, readdir, rm } from 'node:fs/promises'
+import { connect } from 'node:net'
 import { tmpdir } from 'node:os'
 import { basename, join, relative, sep } from 'node:path'
+import { setTimeout as delay } from 'node:timers/promises'
 import { promisify } from 'node:util'
 import { describe, expect, it } from 'vitest'
 import { startDcmqrscp } from './dcmqrscp.ts'
@@ -10,6 +13,7 @@ import { startOrthanc } from './orthanc.ts'
 import { type RealPeer, requireProgram, skipWithoutPeers } from './peers.ts'
 import { freePort } from './ports.ts'
 import { isGroupAlive, startProcess } from './process.ts'
+import { Restartable } from './restartable.ts'
 import { daikonFiles } from './testdata.ts'
 
 const RLE_STUDY = '1.3.6.1.4.1.5962.1.2.1.20031208063649.855'
@@ -180,6 +184,48 @@ describe('startProcess', () => {
     await expect(startProcess('/no/such/program', { ports: [await freePort()] })).rejects.toThrow('/no/such/program')
   })
 })
+
+describe('Restartable', () => {
+  const ECHO = 'require("node:net").createServer((socket) => socket.on("error", () => {}).pipe(socket))'
+
+  it('kills a program, and starts it again on the same port', async () => {
+    const port = await freePort()
+    const args = ['-e', `process.on("SIGTERM", () => {}); ${ECHO}.listen(${port})`]
+    await using program = await Restartable.start(() => startProcess(process.execPath, { args, ports: [port] }))
+    const { pid } = program
+    await program.kill()
+    expect(isGroupAlive(pid)).toBe(false)
+    await program.restart()
+    expect(program.pid).not.toBe(pid)
+    expect(await echo(port, 'again')).toBe('again')
+  })
+
+  it('freezes a program, and ends it while it is frozen', { timeout: 10_000 }, async () => {
+    const port = await freePort()
+    const args = ['-e', `${ECHO}.listen(${port})`]
+    const program = await Restartable.start(() => startProcess(process.execPath, { args, ports: [port] }))
+    program.freeze()
+    const answer = echo(port, 'late')
+    expect(await Promise.race([answer, delay(200, 'nothing yet')])).toBe('nothing yet')
+    program.thaw()
+    expect(await answer).toBe('late')
+    program.freeze()
+    await program[Symbol.asyncDispose]()
+    expect(isGroupAlive(program.pid)).toBe(false)
+  })
+})
+
+/** What comes back first for a text that is sent to a port. */
+async function echo(port: number, text: string): Promise<string> {
+  const socket = connect({ port, host: '127.0.0.1' })
+  try {
+    socket.write(text)
+    const [chunk] = (await once(socket, 'data')) as [Buffer]
+    return chunk.toString()
+  } finally {
+    socket.destroy()
+  }
+}
 
 async function tool(name: string, ...args: string[]): Promise<string> {
   const { stdout, stderr } = await promisify(execFile)(requireProgram(name), args)

@@ -7,6 +7,10 @@ export interface RunningProcess extends AsyncDisposable {
   readonly pid: number
   /** The last 64 Ki characters of standard output and error, as they came. */
   log(): string
+  /** How it ended, once it has: `exit code 0`, `SIGKILL`. */
+  readonly ended: Promise<string>
+  /** Sends a signal to the process and what it forked. False if none of them is there. */
+  signal(name: NodeJS.Signals): boolean
   /** Ends the process and what it forked: SIGTERM, then SIGKILL. Resolves when they are gone; may be called again. */
   stop(): Promise<void>
 }
@@ -20,6 +24,8 @@ export interface StartOptions {
   readonly deadline?: number
   /** Milliseconds between SIGTERM and SIGKILL when it is stopped; 3,000 unless told. */
   readonly patience?: number
+  /** Is given all it writes, where the end of it in `log` is not enough. */
+  readonly onOutput?: (text: string) => void
 }
 
 /**
@@ -27,7 +33,7 @@ export interface StartOptions {
  * takes longer than the deadline; nothing is left running then.
  */
 export async function startProcess(program: string, options: StartOptions): Promise<RunningProcess> {
-  const { args = [], env = {}, ports, deadline = 20_000, patience = 3000 } = options
+  const { args = [], env = {}, ports, deadline = 20_000, patience = 3000, onOutput } = options
   const command = withParentDeathSignal([program, ...args])
   // A process group of its own: dcmqrscp forks a process per association and does not end them when it is ended.
   const child = spawn(command[0], command.slice(1), {
@@ -36,8 +42,12 @@ export async function startProcess(program: string, options: StartOptions): Prom
     env: { ...process.env, ...env },
   })
   const tail = new Tail()
-  child.stdout.setEncoding('utf8').on('data', (text: string) => tail.add(text))
-  child.stderr.setEncoding('utf8').on('data', (text: string) => tail.add(text))
+  for (const stream of [child.stdout, child.stderr]) {
+    stream.setEncoding('utf8').on('data', (text: string) => {
+      tail.add(text)
+      onOutput?.(text)
+    })
+  }
   const ended = new Promise<string>((resolve) => {
     child.once('error', (error) => resolve(error.message))
     child.once('exit', (code, signal) => resolve(signal === null ? `exit code ${String(code)}` : signal))
@@ -47,7 +57,14 @@ export async function startProcess(program: string, options: StartOptions): Prom
 
   let stopped: Promise<void> | undefined
   const stop = () => (stopped ??= stopGroup(child, pid, patience))
-  const running: RunningProcess = { pid, log: () => tail.text, stop, [Symbol.asyncDispose]: stop }
+  const running: RunningProcess = {
+    pid,
+    ended,
+    log: () => tail.text,
+    signal: (name) => signal(-pid, name),
+    stop,
+    [Symbol.asyncDispose]: stop,
+  }
 
   const giveUp = new AbortController()
   const failed = await Promise.race([
