@@ -14,6 +14,8 @@ export const OTHER_RESOURCE = 'https://other.example/'
 /** Who signs in at the pages of the provider. */
 export const [PERSON, PASSWORD] = ['somebody', 'the password']
 
+/** Client id of the viewer. */
+export const VIEWER = 'viewer'
 /** Asks about tokens. */
 export const GATEWAY = { clientId: 'gateway', clientSecret: 'secret of the gateway' }
 const MACHINE_SECRET = 'secret of the machine'
@@ -111,6 +113,11 @@ export class OidcProvider implements AsyncDisposable {
         devInteractions: { enabled: false },
         clientCredentials: { enabled: true },
         introspection: { enabled: true, allowedPolicy: (_, { clientId }) => clientId === GATEWAY.clientId },
+        rpInitiatedLogout: {
+          logoutSource: (c, form) => {
+            c.body = SIGN_OUT.replace('{form}', form)
+          },
+        },
         revocation: { enabled: true, allowedPolicy: (_, client, token) => client.clientId === token.clientId },
         resourceIndicators: {
           enabled: true,
@@ -125,7 +132,6 @@ export class OidcProvider implements AsyncDisposable {
   }
 }
 
-const VIEWER = 'viewer'
 /** Longer than any test, in seconds. */
 const KEPT_S = 600
 
@@ -171,6 +177,10 @@ async function interact(provider: Provider, request: IncomingMessage, response: 
   await provider.interactionFinished(request, response, { consent }, { mergeWithLastSubmission: true })
 }
 
-const LOGIN = `<!doctype html><title>Sign in</title><form method="post">
-<input name="name"><input name="password" type="password"><button>Sign in</button></form>`
-const CONSENT = `<!doctype html><title>Consent</title><form method="post"><button>Allow</button></form>`
+const page = (title: string, form: string): string =>
+  `<!doctype html><title>${title}</title><link rel="icon" href="data:,"><form method="post">${form}</form>`
+const LOGIN = page('Sign in', '<input name="name"><input name="password" type="password"><button>Sign in</button>')
+const CONSENT = page('Consent', '<button>Allow</button>')
+const SIGN_OUT =
+  '<!doctype html><title>Sign out</title><link rel="icon" href="data:,">{form}' +
+  '<button form="op.logoutForm" name="logout" value="yes">Sign out</button>'
