@@ -72,11 +72,10 @@ describe('the pages of the viewer', () => {
     expect(response.headers.get('content-type')).toBe('text/javascript; charset=utf-8')
     const script = await response.text()
     expect(script).not.toContain('http')
-    const window: { config?: { routerBasename: string; dataSources: { configuration: object }[] } } = {}
-    // eslint-disable-next-line @typescript-eslint/no-implied-eval, @typescript-eslint/no-unsafe-call -- it is a script
-    new Function('window', script)(window)
-    expect(window.config?.routerBasename).toBe('/viewer')
-    expect(window.config?.dataSources[0]?.configuration).toMatchObject({
+    const config = settings(script)
+    expect(config.oidc).toBeUndefined()
+    expect(config.routerBasename).toBe('/viewer')
+    expect(config.dataSources[0]?.configuration).toMatchObject({
       qidoRoot: '/dicomweb',
       wadoRoot: '/dicomweb',
       wadoUriRoot: '/dicomweb',
@@ -87,7 +86,19 @@ describe('the pages of the viewer', () => {
   it('keeps the browser on this server', async () => {
     const { headers } = await fetch(`${origin}/viewer`)
     expect(headers.get('content-security-policy')).toMatch(/^default-src 'self' data: blob:;/)
+    expect(headers.get('content-security-policy')).not.toMatch(/connect-src|http/)
     expect(headers.get('referrer-policy')).toBe('no-referrer')
+  })
+
+  it('lets it reach where people sign in, and no more, where that is told', async () => {
+    const signIn = { authority: 'https://idp.example/realms/one', client_id: 'viewer', scope: 'openid' }
+    const pages = viewerPages(join(home, 'ohif'), '/dicomweb', signIn)
+    const policy = (await pages.request('/viewer')).headers.get('content-security-policy')
+    expect(policy).toMatch(/; connect-src 'self' data: blob: https:\/\/idp\.example$/)
+    expect(policy!.match(/idp/g)).toHaveLength(1)
+    expect(settings(await (await pages.request('/viewer/app-config.js')).text()).oidc).toEqual([
+      expect.objectContaining({ ...signIn, response_type: 'code' }),
+    ])
   })
 
   it('lets the browser keep what is named by its content, and nothing else', async () => {
@@ -145,3 +156,17 @@ describe('the pages of the viewer', () => {
     expect((await fetch(`${gateway.url}/nothing`)).status).toBe(404)
   })
 })
+
+interface Settings {
+  readonly routerBasename: string
+  readonly dataSources: readonly { readonly configuration: object }[]
+  readonly oidc?: readonly object[]
+}
+
+/** What the application finds. */
+function settings(script: string): Settings {
+  const window: { config?: Settings } = {}
+  // eslint-disable-next-line @typescript-eslint/no-implied-eval, @typescript-eslint/no-unsafe-call -- it is a script
+  new Function('window', script)(window)
+  return window.config!
+}

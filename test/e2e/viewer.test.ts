@@ -4,14 +4,12 @@ import { parseConfig } from '../../src/config/config.ts'
 import { DemoArchive } from '../../src/demo/demo-archive.ts'
 import { loadSamples } from '../../src/demo/samples.ts'
 import { syntheticFiles } from '../../src/demo/synthetic.ts'
-import { prepareViewer, type Viewer } from '../../src/demo/viewer.ts'
+import type { Viewer } from '../../src/demo/viewer.ts'
 import { startGateway, type Gateway } from '../../src/gateway.ts'
-import { findChromium, launchChromium, Ohif } from '../support/ohif.ts'
+import { launchChromium, Ohif } from '../support/ohif.ts'
 import { freePort } from '../support/ports.ts'
 import { testdataFiles } from '../support/testdata.ts'
-
-/** Opening the viewer takes seconds, with two tests at a time on two cores; so does each of the longer series. */
-const TIMEOUT_MS = 90_000
+import { VIEWER_TIMEOUT_MS, whatViewersNeed } from './viewer-needs.ts'
 
 /** Levels of 255; text and frames are not part of the picture. */
 const [NOT_BLANK, COLOURED] = [10, 50]
@@ -21,9 +19,9 @@ const XA = '1.3.12.2.1107.5.4.3.123456789012345.19950922.121803.6'
 const US = '1.3.46.670589.14.1000.210.4.199999.20110525182825.1.0'
 const palette = testdataFiles('pydicom').filter((file) => file.endsWith('examples_palette.dcm'))
 
-const needed = await whatIsNeeded()
+const needed = await whatViewersNeed()
 
-describe.skipIf(!needed)('OHIF', { timeout: TIMEOUT_MS }, () => {
+describe.skipIf(!needed)('OHIF', { timeout: VIEWER_TIMEOUT_MS }, () => {
   let archive: DemoArchive
   let gateway: Gateway
   let browser: Browser
@@ -107,7 +105,7 @@ describe.skipIf(!needed)('OHIF', { timeout: TIMEOUT_MS }, () => {
   })
 
   it.for(['rendered', 'thumbnail'] as const)('has thumbnails made by us, as resource %s', async (thumbnails) => {
-    await using ohif = await Ohif.open(browser, needed!.viewer.link(new URL(gateway.url).origin, MR), thumbnails)
+    await using ohif = await Ohif.open(browser, needed!.viewer.link(new URL(gateway.url).origin, MR), { thumbnails })
     const widths = await ohif.thumbnails(1)
     await ohif.screenshot(`thumbnails-${thumbnails}`)
     await ohif.idle()
@@ -130,16 +128,3 @@ describe.skipIf(!needed)('OHIF', { timeout: TIMEOUT_MS }, () => {
     expect(ohif.faults).toEqual([])
   })
 })
-
-/** Undefined when something cannot be had; under CI=true that is a failure. */
-async function whatIsNeeded(): Promise<{ viewer: Viewer; chromium: string } | undefined> {
-  try {
-    const chromium = findChromium()
-    if (chromium === undefined) throw new Error('Chromium is not installed')
-    return { chromium, viewer: await prepareViewer({ report: () => undefined }) }
-  } catch (error) {
-    if (process.env['CI'] === 'true') throw error
-    console.warn(`The tests with the OHIF viewer are skipped. ${error instanceof Error ? error.message : ''}`)
-    return undefined
-  }
-}

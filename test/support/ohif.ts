@@ -35,23 +35,35 @@ export interface Picture {
   readonly colour: number
 }
 
+/** A request of the browser. */
+export interface Asked {
+  readonly url: string
+  readonly authorization: string | undefined
+}
+
+export interface OpenOptions {
+  /** How the viewer has thumbnails made, if not as it is configured. */
+  readonly thumbnails?: 'rendered' | 'thumbnail'
+  /** Where people sign in: the one other origin that it may go to. */
+  readonly provider?: string
+}
+
 /** A tab with the OHIF viewer in it, and what a person does there. */
 export class Ohif implements AsyncDisposable {
   /** Requests that failed or went elsewhere, errors in the page. */
   readonly faults: string[] = []
   /** Paths with their queries that were answered by 200. */
   readonly answered: string[] = []
+  /** All that was asked of the viewer's own server. */
+  readonly asked: Asked[] = []
   readonly #page: Page
 
   private constructor(page: Page) {
     this.#page = page
   }
 
-  /**
-   * Opens a page of the viewer; it has been seen before, so that it greets nobody with a dialog or a tour. `thumbnails`:
-   * how it has those made, if not as it is configured.
-   */
-  static async open(browser: Browser, url: string, thumbnails?: 'rendered' | 'thumbnail'): Promise<Ohif> {
+  /** Opens a page of the viewer; it has been seen before, so that it greets nobody with a dialog or a tour. */
+  static async open(browser: Browser, url: string, { thumbnails, provider }: OpenOptions = {}): Promise<Ohif> {
     const page = await browser.newPage({ viewport: { width: 1280, height: 800 } })
     if (thumbnails) {
       await page.route('**/app-config.js', async (route) => {
@@ -67,16 +79,20 @@ export class Ohif implements AsyncDisposable {
       localStorage.setItem('shownTours', '["basicViewerTour"]')
     `)
     const ohif = new Ohif(page)
-    ohif.#watch(new URL(url).origin)
+    ohif.#watch(new URL(url).origin, provider)
     await page.goto(url)
     return ohif
   }
 
-  #watch(origin: string): void {
+  #watch(origin: string, provider: string | undefined): void {
     const page = this.#page
     page.on('request', (request) => {
       const url = new URL(request.url())
-      if (/^https?:$/.test(url.protocol) && url.origin !== origin) this.faults.push(`request to ${url.href}`)
+      if (url.origin === origin) {
+        this.asked.push({ url: url.href, authorization: request.headers()['authorization'] })
+      } else if (/^https?:$/.test(url.protocol) && url.origin !== provider) {
+        this.faults.push(`request to ${url.href}`)
+      }
     })
     page.on('response', (response) => {
       if (response.status() >= 400) this.faults.push(`${response.status()} for ${response.url()}`)
@@ -84,12 +100,36 @@ export class Ohif implements AsyncDisposable {
       if (response.status() === 200) this.answered.push(pathname + search)
     })
     page.on('requestfailed', (request) => {
-      this.faults.push(`${request.failure()?.errorText ?? 'failed'} for ${request.url()}`)
+      const reason = request.failure()?.errorText ?? 'failed'
+      // Given up by the page, as when it leaves for the provider. Chromium says so too of a response that it may not store
+      // where the page lets go of it just when it has ended.
+      if (reason !== 'net::ERR_ABORTED') this.faults.push(`${reason} for ${request.url()}`)
     })
     page.on('pageerror', (error) => this.faults.push(`exception: ${error.message}`))
     page.on('console', (message) => {
       if (message.type() === 'error') this.faults.push(`console: ${message.text()}`)
     })
+  }
+
+  /** Says who somebody is on the pages of the test's OpenID provider, and lets the viewer have what it asks for. */
+  async signIn(name: string, password: string): Promise<void> {
+    await this.#page.locator('input[name=name]').fill(name)
+    await this.#page.locator('input[name=password]').fill(password)
+    await this.#page.getByRole('button', { name: 'Sign in' }).click()
+    await this.#page.getByRole('button', { name: 'Allow' }).click()
+  }
+
+  /** Signs out by the menu of the study list and the provider's page; resolves when that asks who is there again. */
+  async signOut(): Promise<void> {
+    await this.#page.getByRole('button', { name: 'Open settings' }).click()
+    await this.#page.getByText('Logout').click()
+    await this.#page.getByRole('button', { name: 'Sign out' }).click()
+    await this.#page.getByRole('button', { name: 'Sign in' }).waitFor()
+  }
+
+  /** Selects the study of a patient in the list, which shows what series it has. */
+  async select(patient: string): Promise<void> {
+    await this.#page.locator('tbody tr:not(:has(input))').filter({ hasText: patient }).first().click()
   }
 
   /** The texts of the rows of the study list, once the patient is among them; the list has pages of some ten rows. */

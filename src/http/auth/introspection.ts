@@ -72,7 +72,7 @@ export class Introspection {
     })
     const { exp } = claims
     const until = typeof exp === 'number' ? exp * 1000 : Date.now() + ANSWER_MS
-    return { claims: claims['active'] === true ? claims : undefined, until }
+    return { claims: claims['active'] === true ? named(claims) : undefined, until }
   }
 
   #check({ iss, aud, nbf }: Claims): void {
@@ -86,4 +86,9 @@ export class Introspection {
       throw tokenRefused('The token is not good for us (nbf).')
     }
   }
+}
+
+/** RFC 7662 2.2: `sub` may be left out, as it is where a client asks for itself. RFC 9068 2.2 puts its id there. */
+function named(claims: Claims): Claims {
+  return { sub: claims['client_id'], ...claims }
 }

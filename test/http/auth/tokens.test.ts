@@ -5,7 +5,7 @@ import type { Gateway } from '../../../src/gateway.ts'
 import { instanceFile, S } from '../../support/dicom-files.ts'
 import { startGatewayFor } from '../../support/gateway.ts'
 import { published } from '../../support/published.ts'
-import { related } from '../../support/related.ts'
+import { askAs, deeds, type Answer, type Init } from '../../support/signed-in.ts'
 import { TokenIssuer, type TokenOptions } from '../../support/token-issuer.ts'
 
 let issuer: TokenIssuer
@@ -40,30 +40,8 @@ async function started(settings: object = {}): Promise<Gateway> {
   return gateway
 }
 
-interface Answer {
-  readonly status: number
-  readonly code: string | undefined
-  readonly detail: string | undefined
-  readonly headers: { get(name: string): string | null }
-}
-
-interface Init {
-  readonly method?: string
-  readonly body?: Uint8Array<ArrayBuffer>
-  readonly headers?: Readonly<Record<string, string>>
-}
-
-async function ask(authorization: string | undefined, path = '/studies', init: Init = {}): Promise<Answer> {
-  const headers = { ...(authorization !== undefined && { Authorization: authorization }), ...init.headers }
-  const response = await fetch((path.startsWith('/studies') ? gateway!.url : new URL(gateway!.url).origin) + path, {
-    ...init,
-    headers,
-  })
-  const type = response.headers.get('content-type') ?? ''
-  const text = await response.text()
-  const { code, detail } = (type === 'application/problem+json' ? JSON.parse(text) : {}) as Partial<Answer>
-  return { status: response.status, code, detail, headers: response.headers }
-}
+const ask = (authorization: string | undefined, path?: string, init?: Init): Promise<Answer> =>
+  askAs(authorization, gateway!.url, path, init)
 
 const bearer = async (options?: TokenOptions): Promise<string> => `Bearer ${await issuer.token(options)}`
 const in1 = (seconds: number): number => Math.floor(Date.now() / 1000) + seconds
@@ -195,22 +173,11 @@ describe('the keys of the issuer', () => {
 })
 
 describe('the scopes of a token', () => {
-  const file = (): Init => {
-    const { type, body } = related([instanceFile({ instance: '1.2.3.4.9' })])
-    return { method: 'POST', body: new Uint8Array(body), headers: { 'Content-Type': type } }
-  }
-  const deeds: Readonly<Record<string, (authorization: string) => Promise<Answer>>> = {
-    search: (authorization) => ask(authorization),
-    retrieve: (authorization) => ask(authorization, `/studies/${S}/metadata`),
-    store: (authorization) => ask(authorization, '/studies', file()),
-    admin: (authorization) => ask(authorization, '/metrics'),
-  }
-
   it.each(Object.keys(deeds))('let %s and nothing else', async (verb) => {
     await started()
     const authorization = await bearer({ claims: { scope: `openid dicom.${verb}` } })
     for (const [other, deed] of Object.entries(deeds)) {
-      const { status, code } = await deed(authorization)
+      const { status, code } = await deed(authorization, gateway!.url)
       expect([other, status, code]).toEqual(other === verb ? [other, 200, undefined] : [other, 403, 'NOT_PERMITTED'])
     }
   })
@@ -248,7 +215,7 @@ describe('the scopes of a token', () => {
 
 describe('a token that only its issuer can read', () => {
   const introspection = { clientId: 'gateway', clientSecret: 'secret' }
-  const good = (others: object = {}): object => ({
+  const good = (others: object = {}): Readonly<Record<string, unknown>> => ({
     active: true,
     sub: 'somebody',
     aud: 'dimsegate',
@@ -259,7 +226,7 @@ describe('a token that only its issuer can read', () => {
 
   it('is asked about once, and lets do what the issuer says', async () => {
     await started({ introspection })
-    issuer.active.set('opaque', good() as never)
+    issuer.active.set('opaque', good())
     const answers = await Promise.all(Array.from({ length: 10 }, () => ask('Bearer opaque')))
     expect(answers.map(({ status }) => status)).toEqual(Array(10).fill(200))
     expect((await ask('Bearer opaque', `/studies/${S}`)).status).toBe(403)
@@ -279,9 +246,17 @@ describe('a token that only its issuer can read', () => {
     expect(await ask('Bearer opaque')).toMatchObject({ status: 401, code: 'TOKEN_REFUSED' })
   })
 
+  it('is of the client where it does not say who it is for', async () => {
+    await started({ introspection })
+    issuer.active.set('of-a-client', good({ sub: undefined, client_id: 'machine' }))
+    issuer.active.set('of-nobody', good({ sub: undefined }))
+    expect((await ask('Bearer of-a-client')).status).toBe(200)
+    expect(await ask('Bearer of-nobody')).toMatchObject({ status: 401, code: 'TOKEN_REFUSED' })
+  })
+
   it('is forgotten when it ends', async () => {
     await started({ introspection, clockSkew: '0s' })
-    issuer.active.set('short', good({ exp: in1(2) }) as never)
+    issuer.active.set('short', good({ exp: in1(2) }))
     expect((await ask('Bearer short')).status).toBe(200)
     await new Promise((resolve) => setTimeout(resolve, 2_100))
     expect((await ask('Bearer short')).status).toBe(401)
@@ -289,7 +264,7 @@ describe('a token that only its issuer can read', () => {
 
   it('is refused without introspection, and 503 where the issuer does not answer', async () => {
     await started()
-    issuer.active.set('opaque', good() as never)
+    issuer.active.set('opaque', good())
     expect((await ask('Bearer opaque')).status).toBe(401)
     await gateway![Symbol.asyncDispose]()
     await started({ introspection })
