@@ -8,6 +8,10 @@ import { Archive } from './pacs/archive.ts'
 import { ImagingPool } from './imaging/pool/imaging-pool.ts'
 import type { Call } from './pacs/call.ts'
 import { MoveDestination } from './pacs/delivery/move-destination.ts'
+import { subscribe, unsubscribe } from 'node:diagnostics_channel'
+import type { Audit } from './audit/audit.ts'
+import { openAudit } from './audit/open.ts'
+import type { RefusedStoreEvent } from './pacs/delivery/events.ts'
 import { startTelemetry, type Telemetry } from './telemetry.ts'
 import { renewWhenChanged } from './tls-renewal.ts'
 
@@ -23,6 +27,8 @@ export interface Gateway extends AsyncDisposable {
   /** Where archives deliver what C-MOVE asks for. */
   readonly destination: MoveDestination
   readonly telemetry: Telemetry
+  /** The audit trail. */
+  readonly audit: Audit
   /** Reads the files of certificates anew, as is done when they change. @throws TlsFileError */
   renewTls(): Promise<void>
   /** Ends in order: requests under way have `http.shutdownGrace`, then every association is released. */
@@ -36,12 +42,17 @@ export async function startGateway(config: Config, { pages }: Pick<ServerOptions
   const archives = await Promise.all(config.archives.map((archive) => Archive.open(archive, destination)))
   const cache = new InstanceCache(config.cache, await diskOf(config.cache))
   const imaging = new ImagingPool(config.imaging)
-  const telemetry = startTelemetry(config.log, () => archives, cache, imaging)
+  const audit = await openAudit(config.audit, config.dimse.aeTitle)
+  const telemetry = startTelemetry(config.log, { archives: () => archives, cache, imaging, audit })
+  const endRefusals = auditRefusals(audit)
   const release = async (): Promise<void> => {
     await cache[Symbol.asyncDispose]()
     await imaging[Symbol.asyncDispose]()
     await Promise.all(archives.map((archive) => archive[Symbol.asyncDispose]()))
     await destination[Symbol.asyncDispose]()
+    endRefusals()
+    audit.write({ kind: 'application-stop', outcome: 'success' })
+    await audit.close()
     telemetry.stop()
   }
   let server: HttpServer
@@ -53,6 +64,7 @@ export async function startGateway(config: Config, { pages }: Pick<ServerOptions
       archives,
       cache,
       imaging,
+      audit,
       metrics: () => telemetry.metrics(),
       examine: (archive, signal) => examined(archive, { config, destination, signal }),
       pages,
@@ -61,6 +73,7 @@ export async function startGateway(config: Config, { pages }: Pick<ServerOptions
     await release()
     throw error
   }
+  audit.write({ kind: 'application-start', outcome: 'success' })
   const renewal = renewWhenChanged([
     { path: 'http.tls', tls: config.http.tls, renew: () => server.renewTls() },
     { path: 'dimse.tls', tls: config.dimse.tls, renew: () => destination.renewTls() },
@@ -84,6 +97,7 @@ export async function startGateway(config: Config, { pages }: Pick<ServerOptions
     cache,
     destination,
     telemetry,
+    audit,
     renewTls: () => renewal.now(),
     stop: () => stop(config.http.shutdownGrace),
     [Symbol.asyncDispose]: () => stop(0),
@@ -113,6 +127,18 @@ async function examined(
   const report = await examine({ config: archive.config, dimse: config.dimse, signal, service })
   const { name: _, aeTitle: __, findings, ...rest } = report
   return { examinedAt, ...rest, findings: findings as Examination['findings'] }
+}
+
+/** What our DICOM listener refuses is an alert. What is returned ends it. */
+function auditRefusals(audit: Audit): () => void {
+  const note = (message: unknown): void => {
+    const { reason, address, callingAeTitle } = message as RefusedStoreEvent
+    const user = callingAeTitle === undefined ? undefined : { kind: 'dicom', name: callingAeTitle }
+    audit.alert({ reason, address, user, resource: 'dimse' })
+  }
+  if (audit.isOff) return () => undefined
+  subscribe('dimsegate:refused-store', note)
+  return () => void unsubscribe('dimsegate:refused-store', note)
 }
 
 /** What the configuration knows and this version does not do: taken in silence it would be a promise. */

@@ -10,6 +10,8 @@ import type { ImagingPool } from './imaging/pool/imaging-pool.ts'
 import { AssociationRejectedError } from './network/errors.ts'
 import type { Archive } from './pacs/archive.ts'
 import { habitSentences, type HabitEvent } from './pacs/habits.ts'
+import type { Audit } from './audit/audit.ts'
+import type { AuditSinkEvent } from './audit/queue.ts'
 import type { TlsRenewalEvent } from './tls-renewal.ts'
 import type { ListenerEvent, RefusedStoreEvent } from './pacs/delivery/events.ts'
 
@@ -20,16 +22,19 @@ export interface Telemetry {
   stop(): void
 }
 
+/** What metrics are taken of. */
+export interface Measured {
+  readonly archives: () => readonly Archive[]
+  readonly cache: InstanceCache
+  readonly imaging: Pick<ImagingPool, 'stats'>
+  readonly audit?: Pick<Audit, 'stats'>
+}
+
 /**
  * Logs and metrics of what the layers below publish. Neither ever holds key values, names, UIDs or what an archive
  * wrote into an Error Comment: of an error only its code and kind are told, and the status of a DIMSE response.
  */
-export function startTelemetry(
-  config: Config['log'],
-  archives: () => readonly Archive[],
-  cache: InstanceCache,
-  imaging: Pick<ImagingPool, 'stats'>,
-): Telemetry {
+export function startTelemetry(config: Config['log'], { archives, cache, imaging, audit }: Measured): Telemetry {
   const log = pino({ level: config.level, base: null }, destination(config.format))
   const registry = new Registry()
   collectDefaultMetrics({ register: registry })
@@ -40,11 +45,13 @@ export function startTelemetry(
     logRefusals(log, registry),
     logListener(log),
     logRenewals(log),
+    logAudit(log),
   ]
   measurePools(registry, archives)
   measureCache(registry, cache)
   measureDisk(registry, cache)
   measureImaging(registry, imaging)
+  if (audit && audit.stats.length > 0) measureAudit(registry, audit)
   return {
     log,
     metrics: async () => ({ type: registry.contentType, text: await registry.metrics() }),
@@ -137,6 +144,36 @@ function logRenewals(log: Logger): () => void {
     const { path, error } = message as TlsRenewalEvent
     if (error === undefined) log.info({ path }, 'certificates read anew')
     else log.error({ path, ...errorFields(error) }, 'certificates not read anew')
+  })
+}
+
+function logAudit(log: Logger): () => void {
+  return listen('dimsegate:audit', (message) => {
+    const { sink, what, error } = message as AuditSinkEvent
+    if (what === 'recovered') log.info({ sink }, 'audit trail is written again')
+    else log.error({ sink, what, ...errorFields(error) }, 'audit trail is not written')
+  })
+}
+
+function measureAudit(registry: Registry, audit: Pick<Audit, 'stats'>): void {
+  new Gauge({
+    name: 'dimsegate_audit_waiting_events',
+    help: 'Audit events that wait to be written',
+    labelNames: ['sink'],
+    registers: [registry],
+    collect() {
+      for (const { sink, waiting } of audit.stats) this.set({ sink }, waiting)
+    },
+  })
+  new Counter({
+    name: 'dimsegate_audit_dropped_events_total',
+    help: 'Audit events that were lost, since they could not be written',
+    labelNames: ['sink'],
+    registers: [registry],
+    collect() {
+      this.reset()
+      for (const { sink, dropped } of audit.stats) this.inc({ sink }, dropped)
+    },
   })
 }
 

@@ -19,8 +19,9 @@ const FOLDERS: Readonly<Record<string, readonly string[]>> = {
   cache: ['dicom', 'instance', 'network', 'dimse', 'pacs'],
   dicomweb: ['dicom', 'instance'],
   imaging: ['dicom', 'instance'],
+  audit: [],
   console: [],
-  http: ['dicom', 'instance', 'network', 'dimse', 'pacs', 'cache', 'dicomweb', 'imaging', 'console'],
+  http: ['dicom', 'instance', 'network', 'dimse', 'pacs', 'cache', 'dicomweb', 'imaging', 'audit', 'console'],
   demo: ['dicom', 'network', 'dimse'],
   doctor: ['dicom', 'network', 'dimse', 'pacs'],
 }
@@ -51,8 +52,9 @@ const ROOMS: Readonly<Record<string, Readonly<Record<string, readonly string[]>>
     params: ['negotiate'],
   },
   http: {
-    '': ['auth', 'body', 'ops', 'rendered', 'retrieve', 'search', 'store', 'uri'],
+    '': ['audit', 'auth', 'body', 'ops', 'rendered', 'retrieve', 'search', 'store', 'uri'],
     auth: [],
+    audit: ['auth'],
     body: [],
     ops: [],
     retrieve: ['body'],
@@ -64,15 +66,21 @@ const ROOMS: Readonly<Record<string, Readonly<Record<string, readonly string[]>>
 }
 
 /** Of config/: `import type` from these folders; values reach them as arguments. */
-const MAY_IMPORT_CONFIG_TYPES = ['pacs', 'http', 'doctor']
+const MAY_IMPORT_CONFIG_TYPES = ['audit', 'pacs', 'http', 'doctor']
 
 /** Facts about addresses, which open nothing. */
 const HARMLESS_OF_NODE_NET = ['isIP', 'isIPv4', 'isIPv6', 'BlockList', 'SocketAddress']
 /** A socket in the file system that nothing is ever said over. */
 const SIGN_OF_LIFE = 'cache/disk/sign-of-life.ts'
 const MAY_OPEN_SOCKETS = (file: string) =>
-  ['main.ts', 'network/transport.ts', 'network/listener.ts', 'http/server.ts', SIGN_OF_LIFE].includes(file) ||
-  file.startsWith('demo/')
+  [
+    'main.ts',
+    'audit/syslog-sink.ts',
+    'network/transport.ts',
+    'network/listener.ts',
+    'http/server.ts',
+    SIGN_OF_LIFE,
+  ].includes(file) || file.startsWith('demo/')
 
 const FORBIDDEN_NAMES = ['util', 'utils', 'helper', 'helpers', 'misc']
 const MAX_LINES = 400

@@ -32,9 +32,10 @@ afterEach(() => {
 })
 
 function logged(format: 'json' | 'pretty', ...events: Partial<RequestEvent>[]): string[] {
-  const telemetry: Telemetry = startTelemetry({ level: 'trace', format }, () => [], cache, {
-    stats: { running: 0, waiting: 0 },
-  })
+  const telemetry: Telemetry = startTelemetry(
+    { level: 'trace', format },
+    { archives: () => [], cache, imaging: { stats: { running: 0, waiting: 0 } } },
+  )
   lines = []
   for (const one of events) channel('dimsegate:request').publish({ ...event, ...one })
   telemetry.stop()
@@ -43,9 +44,10 @@ function logged(format: 'json' | 'pretty', ...events: Partial<RequestEvent>[]): 
 
 describe('the log', () => {
   it('says what an archive does in its own way', () => {
-    const telemetry = startTelemetry({ level: 'info', format: 'json' }, () => [], cache, {
-      stats: { running: 0, waiting: 0 },
-    })
+    const telemetry = startTelemetry(
+      { level: 'info', format: 'json' },
+      { archives: () => [], cache, imaging: { stats: { running: 0, waiting: 0 } } },
+    )
     lines = []
     new Habits('main').learn('single-uids')
     telemetry.stop()
@@ -120,9 +122,10 @@ describe('the log', () => {
 
 describe('telemetry that has ended', () => {
   it('hears nothing any more', async () => {
-    const ended = startTelemetry({ level: 'trace', format: 'json' }, () => [], cache, {
-      stats: { running: 0, waiting: 0 },
-    })
+    const ended = startTelemetry(
+      { level: 'trace', format: 'json' },
+      { archives: () => [], cache, imaging: { stats: { running: 0, waiting: 0 } } },
+    )
     ended.stop()
     lines = []
     channel('dimsegate:request').publish(event)

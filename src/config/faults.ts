@@ -100,7 +100,7 @@ function found(path: ConfigPath, root: unknown): string {
 
 function isSecret(path: ConfigPath): boolean {
   const last = path.at(-1)
-  return path.includes('identity') || last === 'key' || last === 'clientSecret' || last === 'hash'
+  return path.includes('identity') || last === 'key' || last === 'clientSecret' || last === 'token' || last === 'hash'
 }
 
 /** Text where a group or a list of groups should be may be a mistyped whole of it. */

@@ -1,4 +1,5 @@
 import { z } from 'zod'
+import { audit } from './audit-schema.ts'
 import { authOrOpen } from './auth-schema.ts'
 import { conflict, reportConflicts } from './conflicts.ts'
 import {
@@ -267,6 +268,7 @@ export const configSchema = z
       queue: duration('60s').describe('How long a frame may wait for a thread'),
     }).describe('Converting and drawing images'),
     auth: authOrOpen,
+    audit,
     ops: group({
       listen: listenAddress
         .nullable()

@@ -45,6 +45,8 @@ export const filePath = text(
   (value) => value.trim() !== '' && !/[\n\r\0]|-----BEGIN/.test(value),
 )
 
+export const outputPath = text('a path to a file', (value) => value.trim() !== '' && !/[\n\r\0]/.test(value))
+
 export const folderPath = text('a path to a folder', (value) => value.trim() !== '' && !/[\n\r\0]/.test(value))
 
 export const webAddress = text('an http or https URL without user name, query or fragment', isWebAddress)

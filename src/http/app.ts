@@ -13,7 +13,10 @@ import type { Verb } from './auth/principal.ts'
 import { sharePage } from './auth/share-page.ts'
 import { StudyPatients } from './auth/study-patients.ts'
 import { checkStudy } from './auth/within-binding.ts'
-import { clientOf } from './client.ts'
+import type { Audit } from '../audit/audit.ts'
+import { noting } from './audit/noting-cache.ts'
+import { Trail } from './audit/trail.ts'
+import { addressOf, clientOf } from './client.ts'
 import { ClientGoneError, type HttpContext, type HttpEnv } from './context.ts'
 import { retrieveBulkData, retrieveBulkDataElement, retrievePixelData } from './retrieve/bulk-data.ts'
 import { retrieveFrames } from './retrieve/frames.ts'
@@ -43,6 +46,7 @@ export interface AppOptions {
   /** What the codes of problems mean, as HTML. */
   readonly errorPage: string
   readonly metrics: Metrics
+  readonly audit: Audit
   /** Aborted when requests under way are to end at once. */
   readonly stop: AbortSignal
   /** Whatever else is served, at paths of its own; what it leaves unanswered is not found. */
@@ -132,7 +136,8 @@ export function createApp(options: AppOptions): Hono<HttpEnv> {
   else operatorRoutes(app, { readiness, metrics, admit: (c) => gate.admit(c, 'admin') })
   app.get('/openapi.json', (c) => c.json(contract))
   app.get(ERROR_PAGE, (c) => c.html(errorPage))
-  const place = { app, ahead, gate, imaging: options.imaging }
+  const { imaging, cache, audit } = options
+  const place = { app, ahead, gate, imaging, cache, audit }
   mount(place, config.http.basePath, () => archives[0])
   mount(place, `${config.http.basePath}/aets/:aeTitle`, (c) =>
     archives.find((archive) => archive.config.aeTitle === c.req.param('aeTitle')),
@@ -147,6 +152,7 @@ export function createApp(options: AppOptions): Hono<HttpEnv> {
   app.onError((error, c) => {
     c.error = error
     const { problem, headers } = problemOf(error, c.req.path, publicOrigin(c, config.http))
+    if (ALERTS.includes(problem.code)) alert(c, audit, problem.code)
     return c.body(JSON.stringify(problem), problem.status as 500, {
       ...headers,
       'Content-Type': 'application/problem+json',
@@ -155,18 +161,30 @@ export function createApp(options: AppOptions): Hono<HttpEnv> {
   return app
 }
 
+/** Refusals that somebody may want to know of. */
+const ALERTS: readonly string[] = ['TOKEN_REFUSED', 'NOT_PERMITTED', 'HOST_NOT_ALLOWED', 'FOREIGN_ORIGIN']
+
+function alert(c: HttpContext, audit: Audit, reason: string): void {
+  const { principal, archive } = c.var as Partial<HttpEnv['Variables']>
+  const user = principal && { kind: principal.kind, name: principal.name, authority: principal.authority }
+  const { name, aeTitle, host } = archive?.config ?? {}
+  audit.alert({
+    ...{ reason, user, address: addressOf(c), resource: c.req.path },
+    ...(name !== undefined && aeTitle !== undefined && host !== undefined && { archive: { name, aeTitle, host } }),
+  })
+}
+
 interface Place {
   readonly app: Hono<HttpEnv>
   readonly ahead: RequestsAhead
   readonly gate: Gate
   readonly imaging: ImagingPool
+  readonly cache: InstanceCache
+  readonly audit: Audit
 }
 
-function mount(
-  { app, ahead, gate, imaging }: Place,
-  root: string,
-  find: (c: HttpContext) => Archive | undefined,
-): void {
+function mount(place: Place, root: string, find: (c: HttpContext) => Archive | undefined): void {
+  const { app, ahead, gate, imaging } = place
   const methods = new Map<string, string[]>()
   for (const [operation, { method, path, handle }] of Object.entries(routes)) {
     const verb = verbOf(operation)
@@ -182,6 +200,7 @@ function mount(
       c.set('imaging', imaging.of(client))
       select(c, root, archive)
       const study = pathUid(c, 'study')
+      trace(c, place, { verb, operation, study })
       if (study !== undefined && verb !== 'store') await checkStudy(c, study)
       return handle(c)
     })
@@ -196,6 +215,32 @@ function mount(
 function methodNotAllowed(allowed: readonly string[]): RequestError {
   const list = allowed.join(', ')
   return new RequestError(405, 'METHOD_NOT_ALLOWED', `This resource takes: ${list}.`, { Allow: list })
+}
+
+/** Sets of instances, whose transfer is told when it begins as well. */
+const SETS: readonly string[] = ['retrieveStudy', 'retrieveSeries', 'storeStudyInstances']
+
+/** Begins what the request leaves in the audit trail. @throws RequestError 503 where that cannot be written */
+function trace(
+  c: HttpContext,
+  { audit, cache }: Place,
+  { verb, operation, study }: { verb: Verb; operation: string; study: string | undefined },
+): void {
+  if (audit.isOff) return
+  if (audit.isBlocked) {
+    const detail = 'What is done here is written down, and that cannot be done at present. Try again later.'
+    throw new RequestError(503, 'AUDIT_UNAVAILABLE', detail)
+  }
+  const { pathname: resource, search } = new URL(c.req.url)
+  const trail = new Trail(audit, {
+    ...{ principal: c.var.principal, archive: c.var.archive.config, address: addressOf(c), verb, resource },
+    // WADO-URI names its study in the query.
+    study: study ?? (verb === 'retrieve' ? (new URLSearchParams(search).get('studyUID') ?? undefined) : undefined),
+    query: search.slice(1),
+  })
+  c.set('trail', trail)
+  c.set('cache', noting(cache, trail))
+  if (SETS.includes(operation)) trail.begin()
 }
 
 function verbOf(operation: string): Verb {
@@ -227,9 +272,18 @@ async function prepare(
   const started = performance.now()
   const { outgoing } = c.env
   const gone = new AbortController()
+  const { socket } = outgoing
+  const [received, sent] = [socket?.bytesRead ?? 0, socket?.bytesWritten ?? 0]
   outgoing.once('close', () => {
     const cut = !outgoing.writableFinished
     if (cut) gone.abort(new ClientGoneError())
+    const { trail } = c.var as Partial<HttpEnv['Variables']>
+    trail?.end({
+      status: outgoing.headersSent ? outgoing.statusCode : CLIENT_CLOSED_REQUEST,
+      cut,
+      code: c.error ? problemOf(c.error, '').problem.code : cut ? 'CLIENT_GONE' : undefined,
+      bytes: (socket?.bytesRead ?? 0) - received + (socket?.bytesWritten ?? 0) - sent,
+    })
     if (!requests.hasSubscribers) return
     const event: RequestEvent = {
       method: c.req.method,

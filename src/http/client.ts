@@ -17,7 +17,7 @@ export function clientOf(c: HttpContext): string {
 }
 
 /** A proxy that is trusted says for whom it asks; what others wrote in front of that is not believed. */
-function addressOf(c: HttpContext): string {
+export function addressOf(c: HttpContext): string {
   const { trustProxy } = c.var.config.http
   const told = trustProxy ? c.req.header('x-forwarded-for')?.split(',').at(-1)?.trim() : undefined
   return plainAddress(told !== undefined && isIP(told) !== 0 ? told : c.env.incoming.socket.remoteAddress) ?? ''

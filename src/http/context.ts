@@ -1,9 +1,10 @@
 import type { HttpBindings } from '@hono/node-server'
 import type { Context } from 'hono'
-import type { InstanceCache } from '../cache/instance-cache.ts'
 import type { Config } from '../config/config.ts'
 import type { Imaging } from '../imaging/pool/imaging.ts'
 import type { Archive } from '../pacs/archive.ts'
+import type { Instances } from './audit/noting-cache.ts'
+import type { Trail } from './audit/trail.ts'
 import type { Principal } from './auth/principal.ts'
 import type { StudyPatients } from './auth/study-patients.ts'
 import type { Shortfalls } from './retrieve/shortfalls.ts'
@@ -13,7 +14,7 @@ export interface HttpEnv {
   Bindings: HttpBindings
   Variables: {
     readonly config: Config
-    readonly cache: InstanceCache
+    readonly cache: Instances
     /** As the client has it. */
     readonly imaging: Imaging
     readonly shortfalls: Shortfalls
@@ -26,6 +27,8 @@ export interface HttpEnv {
     /** Who asks. */
     readonly principal: Principal
     readonly patients: StudyPatients
+    /** What the request leaves in the audit trail; undefined where there is none. */
+    readonly trail: Trail | undefined
   }
 }
 

@@ -196,6 +196,7 @@ describe('defaults', () => {
       cache: { maxBytes: 512 * 1024 ** 2, ttl: 600_000, backend: 'memory', disk: null },
       imaging: { threads: null, timeout: 30_000, queue: 60_000 },
       auth: null,
+      audit: null,
       ops: { listen: null },
       log: { level: 'info', format: 'json' },
     })
@@ -546,7 +547,7 @@ describe('faults', () => {
       '  http.port: is 99999; expected a whole number from 0 to 65535',
       '  http.basepath: is not a known key; did you mean basePath?',
       '  archives[0].port: is missing; expected a whole number from 1 to 65535',
-      '  colour: is not a known key; expected one of: http, dimse, archives, cache, imaging, auth, ops, log',
+      '  colour: is not a known key; expected one of: http, dimse, archives, cache, imaging, auth, audit, ops, log',
     ])
   })
 
@@ -864,7 +865,7 @@ describe('the environment', () => {
     ['DIMSEGATE_LOG__LEVEL__OF__DETAIL', 'expected nothing after DIMSEGATE_LOG__LEVEL'],
     [
       'DIMSEGATE_SOMETHING',
-      'expected DIMSEGATE_ and then one of: HTTP, DIMSE, ARCHIVES, CACHE, IMAGING, AUTH, OPS, LOG',
+      'expected DIMSEGATE_ and then one of: HTTP, DIMSE, ARCHIVES, CACHE, IMAGING, AUTH, AUDIT, OPS, LOG',
     ],
     ['DIMSEGATE_', 'is not a known variable'],
     ['DIMSEGATE___PROTO__', 'is not a known variable'],

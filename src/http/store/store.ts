@@ -98,6 +98,7 @@ async function storePart(part: StorePart, { c, study, batch, growth }: Storing, 
   switch (outcome.kind) {
     case 'stored': {
       report.stored.push({ study: instance.study, series, sopInstance })
+      c.var.trail?.note(instance)
       const told = statusClass(outcome.status) === 'warning' ? outcome.status : undefined
       // Taken, and against PS3.5 9.1: others may not.
       const isOdd = ![sopInstance, instance.study, series].every(isUid)

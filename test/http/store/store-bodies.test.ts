@@ -370,7 +370,11 @@ describe('a body that grows', () => {
 
   it('is one with all its parts', async () => {
     const setup = await started({ http: { maxInflatedBytes: '4MiB' } })
-    const answer = await store(`${setup.url}/studies`, [bomb(I, 3 * MiB), bomb(`${I}.2`, 3 * MiB), bomb(`${I}.3`, 3 * MiB)])
+    const answer = await store(`${setup.url}/studies`, [
+      bomb(I, 3 * MiB),
+      bomb(`${I}.2`, 3 * MiB),
+      bomb(`${I}.3`, 3 * MiB),
+    ])
     expect(answer.status).toBe(202)
     expect(setup.archive.catalog.size).toBe(1)
   })

@@ -1,0 +1,49 @@
+import type { AuditEvent, AuditSink } from './event.ts'
+import { AuditQueue } from './queue.ts'
+
+/** How long events may take to be written when the service stops, in ms. */
+export const CLOSE_MS = 5_000
+
+/** What happens when events cannot be written. */
+export type OnFailure = 'block' | 'drop'
+
+/** The audit trail: who did what, to each sink that is configured. */
+export class Audit {
+  readonly #queues: readonly AuditQueue[]
+  readonly #onFailure: OnFailure
+
+  constructor(sinks: readonly AuditSink[], onFailure: OnFailure) {
+    this.#onFailure = onFailure
+    this.#queues = sinks.map((sink) => new AuditQueue(sink, { keepsAll: onFailure === 'block' }))
+  }
+
+  /** There is nowhere to write to: nobody need gather anything. */
+  get isOff(): boolean {
+    return this.#queues.length === 0
+  }
+
+  /** Nothing may be done that could not be written down. */
+  get isBlocked(): boolean {
+    return this.#onFailure === 'block' && this.#queues.some(({ isFull }) => isFull)
+  }
+
+  get stats(): readonly AuditQueue['stats'][] {
+    return this.#queues.map(({ stats }) => stats)
+  }
+
+  write(event: Omit<AuditEvent, 'at'>): void {
+    if (this.isOff) return
+    const dated: AuditEvent = { at: new Date().toISOString(), ...event }
+    for (const queue of this.#queues) queue.add(dated)
+  }
+
+  /** An alert, which costs others nothing: where there is no room it is dropped, so that nobody fills the trail by them. */
+  alert(event: Omit<AuditEvent, 'at' | 'kind' | 'outcome'>): void {
+    if (this.#queues.some(({ isFull }) => isFull)) return
+    this.write({ kind: 'security-alert', outcome: 'serious-failure', ...event })
+  }
+
+  async close(): Promise<void> {
+    await Promise.all(this.#queues.map((queue) => queue.close(CLOSE_MS)))
+  }
+}

@@ -1,0 +1,94 @@
+import { once } from 'node:events'
+import { connect, type ConnectionOptions, type TLSSocket } from 'node:tls'
+import { auditMessage } from './audit-message.ts'
+import type { AuditEvent, AuditSink, AuditSource } from './event.ts'
+
+/** Milliseconds to connect, and for what is written to leave. */
+const WAIT_MS = 10_000
+/** RFC 5424 6.2.1: facility 10 (security), severity 5 (notice). */
+const PRIORITY = 10 * 8 + 5
+/** PS3.15 A.6.1: what the message is. */
+const MESSAGE_ID = 'DICOM+RFC3881'
+
+export interface SyslogSinkOptions {
+  readonly host: string
+  readonly port: number
+  readonly tls: Pick<ConnectionOptions, 'ca' | 'cert' | 'key' | 'servername'>
+  readonly source: AuditSource
+}
+
+/** A syslog server by TLS (RFC 5424, 5425; PS3.15 A.6): it takes what comes, and does not say that it has it. */
+export class SyslogSink implements AuditSink {
+  readonly name = 'syslog'
+  readonly #options: SyslogSinkOptions
+  #socket: TLSSocket | undefined
+
+  constructor(options: SyslogSinkOptions) {
+    this.#options = options
+  }
+
+  async write(events: readonly AuditEvent[]): Promise<void> {
+    const { source } = this.#options
+    const frames = events.map((event) => syslogFrame(event, source))
+    const socket = this.#socket?.writable ? this.#socket : await this.#connected()
+    try {
+      await within(
+        new Promise<void>((resolve, reject) => {
+          socket.write(Buffer.concat(frames), (error) => (error ? reject(error) : resolve()))
+        }),
+      )
+    } catch (error) {
+      socket.destroy()
+      throw error
+    }
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    const socket = this.#socket
+    if (!socket || socket.destroyed) return
+    // What was written goes out before the end.
+    socket.end()
+    await within(once(socket, 'close')).catch(() => socket.destroy())
+  }
+
+  async #connected(): Promise<TLSSocket> {
+    this.#socket?.destroy()
+    const { host, port, tls } = this.#options
+    const socket = connect({ host, port, minVersion: 'TLSv1.2', ...tls })
+    // Told where it is waited for; in between the next write finds out.
+    socket.on('error', () => undefined)
+    // A server that says anything says nothing to us; its end is noticed by reading.
+    socket.resume()
+    socket.on('end', () => socket.destroy())
+    this.#socket = socket
+    try {
+      await within(once(socket, 'secureConnect'))
+    } catch (error) {
+      socket.destroy()
+      throw error
+    }
+    return socket
+  }
+}
+
+/** One message: its length, a space, and it (RFC 5425 4.3). */
+export function syslogFrame(event: AuditEvent, source: AuditSource): Buffer {
+  const header = `<${PRIORITY}>1 ${event.at} ${word(source.host)} dimsegate ${process.pid} ${MESSAGE_ID} -`
+  const message = Buffer.from(`${header} \ufeff${auditMessage(event, source)}`, 'utf8')
+  return Buffer.concat([Buffer.from(`${message.length} `), message])
+}
+
+/** RFC 5424 6: printable, without spaces. */
+function word(text: string): string {
+  return text.replace(/[^!-~]/g, '').slice(0, 255) || '-'
+}
+
+async function within<T>(work: Promise<T>): Promise<T> {
+  const { promise, reject } = Promise.withResolvers<never>()
+  const timer = setTimeout(() => reject(new Error('The syslog server does not take it in time')), WAIT_MS)
+  try {
+    return await Promise.race([work, promise])
+  } finally {
+    clearTimeout(timer)
+  }
+}

@@ -1,0 +1,276 @@
+import { once } from 'node:events'
+import { mkdtemp, readFile, rename, rm } from 'node:fs/promises'
+import { createServer as createHttpServer } from 'node:http'
+import type { AddressInfo } from 'node:net'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { text } from 'node:stream/consumers'
+import { createServer } from 'node:tls'
+import { afterEach, describe, expect, it } from 'vitest'
+import { Audit } from '../../src/audit/audit.ts'
+import { PartlyWrittenError, type AuditEvent, type AuditSink } from '../../src/audit/event.ts'
+import { FhirSink } from '../../src/audit/fhir-sink.ts'
+import { FileSink } from '../../src/audit/file-sink.ts'
+import { MAX_WAITING } from '../../src/audit/queue.ts'
+import { SyslogSink } from '../../src/audit/syslog-sink.ts'
+import { certificateFor } from '../support/certificate.ts'
+import { eventually } from '../support/eventually.ts'
+import { EVENTS, SOURCE } from './events.ts'
+
+const opened: (() => Promise<unknown>)[] = []
+
+afterEach(async () => {
+  for (const close of opened.splice(0).reverse()) await close()
+})
+
+/** A sink that fails as often as it is told. */
+class Scripted implements AuditSink {
+  readonly name = 'scripted'
+  readonly written: AuditEvent[] = []
+  failures = 0
+  partly: number | undefined
+
+  async write(events: readonly AuditEvent[]): Promise<void> {
+    if (this.partly !== undefined && events.length > 1) {
+      const count = Math.min(this.partly, events.length - 1)
+      this.partly = undefined
+      this.written.push(...events.slice(0, count))
+      throw new PartlyWrittenError(count, {})
+    }
+    if (this.failures-- > 0) throw new Error('down')
+    this.written.push(...events)
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    // Nothing is open.
+  }
+}
+
+const numbered = (count: number): Omit<AuditEvent, 'at'>[] =>
+  Array.from({ length: count }, (_, at) => ({ kind: 'query', outcome: 'success', query: String(at) }))
+
+describe('the audit trail', () => {
+  it('is written in order, each event once, whatever fails in between', async () => {
+    const sink = new Scripted()
+    sink.failures = 1
+    const audit = new Audit([sink], 'drop')
+    for (const event of numbered(250)) audit.write(event)
+    await eventually(() => expect(sink.written).toHaveLength(250))
+    sink.partly = 3
+    for (const event of numbered(10)) audit.write(event)
+    await eventually(() => expect(sink.written).toHaveLength(260))
+    expect(sink.written.map(({ query }) => query)).toEqual(
+      [...numbered(250), ...numbered(10)].map(({ query }) => query),
+    )
+    await audit.close()
+  })
+
+  it('with drop loses what comes when it is full, and counts it', async () => {
+    const sink = new Scripted()
+    sink.failures = Infinity
+    const audit = new Audit([sink], 'drop')
+    for (const event of numbered(MAX_WAITING + 5)) audit.write(event)
+    expect(audit.stats).toEqual([{ sink: 'scripted', waiting: MAX_WAITING, dropped: 5 }])
+    expect(audit.isBlocked).toBe(false)
+    sink.failures = 0
+    await eventually(() => expect(sink.written).toHaveLength(MAX_WAITING))
+    await audit.close()
+  })
+
+  it('with block lets nobody in when it is full, loses nothing, and takes no alerts then', async () => {
+    const sink = new Scripted()
+    sink.failures = Infinity
+    const audit = new Audit([sink], 'block')
+    for (const event of numbered(MAX_WAITING - 1)) audit.write(event)
+    expect(audit.isBlocked).toBe(false)
+    for (const event of numbered(3)) audit.write(event)
+    expect(audit.isBlocked).toBe(true)
+    audit.alert({ reason: 'TOKEN_REFUSED' })
+    expect(audit.stats).toEqual([{ sink: 'scripted', waiting: MAX_WAITING + 2, dropped: 0 }])
+    sink.failures = 0
+    await eventually(() => expect(audit.isBlocked).toBe(false))
+    await audit.close()
+    expect(sink.written).toHaveLength(MAX_WAITING + 2)
+  })
+
+  it('of one sink does not wait for another', async () => {
+    const [dead, living] = [new Scripted(), new Scripted()]
+    dead.failures = Infinity
+    const audit = new Audit([dead, living], 'drop')
+    for (const event of numbered(3)) audit.write(event)
+    await eventually(() => expect(living.written).toHaveLength(3))
+    dead.failures = 0
+    await audit.close()
+    expect(dead.written).toHaveLength(3)
+  })
+})
+
+describe('a file', () => {
+  it('gets one JSON object a line, also when it was moved away', async () => {
+    const folder = await mkdtemp(join(tmpdir(), 'dimsegate-audit-'))
+    opened.push(() => rm(folder, { recursive: true }))
+    const path = join(folder, 'audit.jsonl')
+    const sink = new FileSink(path)
+    await sink.write(EVENTS.slice(0, 2))
+    await rename(path, `${path}.1`)
+    await sink.write(EVENTS.slice(2, 5))
+    const lines = async (file: string): Promise<unknown[]> =>
+      (await readFile(file, 'utf8'))
+        .trimEnd()
+        .split('\n')
+        .map((line) => JSON.parse(line) as unknown)
+    expect(await lines(`${path}.1`)).toEqual(EVENTS.slice(0, 2))
+    expect(await lines(path)).toEqual(EVENTS.slice(2, 5))
+  })
+})
+
+describe('a FHIR repository', () => {
+  interface Repository {
+    readonly url: string
+    readonly bodies: Record<string, unknown>[]
+    readonly headers: Record<string, unknown>[]
+    statuses: number[]
+  }
+  async function repository(): Promise<Repository> {
+    const state: Omit<Repository, 'url'> = { bodies: [], headers: [], statuses: [] }
+    const server = createHttpServer((request, response) => {
+      void text(request).then((body) => {
+        const status = state.statuses.shift() ?? 201
+        if (status === 201) {
+          state.bodies.push(JSON.parse(body) as Record<string, unknown>)
+          state.headers.push({ url: request.url, ...request.headers })
+        }
+        response.writeHead(status).end()
+      })
+    })
+    server.listen(0, '127.0.0.1')
+    await once(server, 'listening')
+    opened.push(async () => {
+      server.closeAllConnections()
+      await new Promise((resolve) => server.close(resolve))
+    })
+    return Object.assign(state, { url: `http://127.0.0.1:${(server.address() as AddressInfo).port}/fhir` })
+  }
+
+  it('gets an AuditEvent for each, in the patterns of BALP', async () => {
+    const fhir = await repository()
+    await new FhirSink({ url: fhir.url, token: 'secret', source: SOURCE }).write(EVENTS)
+    expect(fhir.headers[0]).toMatchObject({
+      url: '/fhir/AuditEvent',
+      'content-type': 'application/fhir+json',
+      authorization: 'Bearer secret',
+    })
+    const profile = (name: string): object => ({
+      meta: { profile: [`https://profiles.ihe.net/ITI/BALP/StructureDefinition/IHE.BasicAudit.${name}`] },
+    })
+    expect(fhir.bodies).toHaveLength(EVENTS.length)
+    expect(fhir.bodies[2]).toMatchObject({ ...profile('Query'), action: 'E', subtype: [{ code: 'search' }] })
+    expect(fhir.bodies[4]).toMatchObject({
+      ...profile('PatientRead'),
+      resourceType: 'AuditEvent',
+      type: { code: 'rest' },
+      action: 'R',
+      recorded: EVENTS[4]!.at,
+      outcome: '0',
+      agent: [
+        { type: { coding: [{ code: '110152' }] }, requestor: true, network: { address: '2001:db8::1', type: '2' } },
+        { type: { coding: [{ code: '110153' }] }, requestor: false },
+        { who: { display: 'PACS' }, requestor: false },
+      ],
+      entity: [
+        { what: { identifier: { value: 'P-1', assigner: { display: 'HOSPITAL' } } }, role: { code: '1' } },
+        { what: { identifier: { system: 'urn:dicom:uid', value: 'urn:oid:1.2.3' } } },
+      ],
+    })
+    // What failed in part is of no pattern.
+    expect(fhir.bodies[5]).not.toHaveProperty('meta')
+    expect(fhir.bodies[5]).toMatchObject({ action: 'C', outcome: '4', outcomeDesc: 'CLIENT_GONE' })
+  })
+
+  it('that fails in the middle gets each once', async () => {
+    const fhir = await repository()
+    fhir.statuses = [201, 201, 503]
+    const audit = new Audit([new FhirSink({ url: fhir.url, token: null, source: SOURCE })], 'drop')
+    for (const event of numbered(5)) audit.write(event)
+    await eventually(() => expect(fhir.bodies).toHaveLength(5))
+    await audit.close()
+    const queries = fhir.bodies.map((body) => (body['entity'] as { query: string }[])[0]!.query)
+    expect(new Set(queries).size).toBe(5)
+  })
+})
+
+const certificate = certificateFor('syslog.test')
+
+describe.skipIf(!certificate)('a syslog server', () => {
+  const { cert, key } = certificate!
+
+  async function listening(): Promise<{ port: number; received: () => string; cut: () => void }> {
+    const chunks: Buffer[] = []
+    const sockets = new Set<{ destroy(): void }>()
+    const server = createServer({ cert, key }, (socket) => {
+      sockets.add(socket)
+      socket.on('error', () => undefined)
+      socket.on('data', (chunk: Buffer) => chunks.push(chunk))
+    })
+    server.listen(0, '127.0.0.1')
+    await once(server, 'listening')
+    opened.push(async () => {
+      for (const socket of sockets) socket.destroy()
+      await new Promise((resolve) => server.close(resolve))
+    })
+    return {
+      port: (server.address() as AddressInfo).port,
+      received: () => Buffer.concat(chunks).toString(),
+      cut: () => sockets.forEach((socket) => socket.destroy()),
+    }
+  }
+
+  const sinkTo = (port: number, ca = cert): SyslogSink =>
+    new SyslogSink({ host: '127.0.0.1', port, tls: { ca, servername: 'syslog.test' }, source: SOURCE })
+
+  /** RFC 5425 4.3. */
+  function frames(text: string): string[] {
+    const bytes = Buffer.from(text)
+    const found: string[] = []
+    for (let at = 0; at < bytes.length;) {
+      const space = bytes.indexOf(' ', at)
+      const length = Number(bytes.toString('latin1', at, space))
+      found.push(bytes.toString('utf8', space + 1, space + 1 + length))
+      at = space + 1 + length
+    }
+    return found
+  }
+
+  it('gets each by TLS, framed by its length', async () => {
+    const server = await listening()
+    const sink = sinkTo(server.port)
+    await sink.write(EVENTS)
+    await sink[Symbol.asyncDispose]()
+    await eventually(() => expect(frames(server.received())).toHaveLength(EVENTS.length))
+    for (const frame of frames(server.received())) {
+      expect(frame).toMatch(
+        /^<85>1 2026-02-03T04:05:06\.789Z gateway\.test dimsegate \d+ DICOM\+RFC3881 - \ufeff<\?xml .*<\/AuditMessage>$/,
+      )
+    }
+  })
+
+  it('is connected to again when it was away', async () => {
+    const server = await listening()
+    const sink = sinkTo(server.port)
+    await sink.write(EVENTS.slice(0, 1))
+    await eventually(() => expect(frames(server.received())).toHaveLength(1))
+    server.cut()
+    await eventually(async () => {
+      await sink.write(EVENTS.slice(1, 2))
+      expect(frames(server.received()).length).toBeGreaterThan(1)
+    })
+    await sink[Symbol.asyncDispose]()
+  })
+
+  it('that shows another certificate gets nothing', async () => {
+    using other = certificateFor('other.test')!
+    const server = await listening()
+    await expect(sinkTo(server.port, other.cert).write(EVENTS)).rejects.toThrow()
+    expect(server.received()).toBe('')
+  })
+})

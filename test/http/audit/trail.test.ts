@@ -1,0 +1,191 @@
+import { mkdtemp, readFile, rm } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { afterEach, describe, expect, it } from 'vitest'
+import type { AuditEvent } from '../../../src/audit/event.ts'
+import { Attribute } from '../../../src/dicom/attributes.ts'
+import { newApiKey } from '../../../src/http/auth/api-keys.ts'
+import { CT, E, I, instanceFile, S, seriesFiles } from '../../support/dicom-files.ts'
+import { eventually } from '../../support/eventually.ts'
+import { startSetup, type Setup } from '../../support/gateway.ts'
+import { related } from '../../support/related.ts'
+
+const { key, hash } = newApiKey()
+
+const opened: (() => Promise<unknown>)[] = []
+
+afterEach(async () => {
+  for (const close of opened.splice(0).reverse()) await close()
+})
+
+interface Audited {
+  readonly setup: Setup
+  /** Events so far, without those of the start. */
+  readonly events: () => Promise<AuditEvent[]>
+}
+
+async function audited(others: object = {}): Promise<Audited> {
+  const folder = await mkdtemp(join(tmpdir(), 'dimsegate-trail-'))
+  opened.push(() => rm(folder, { recursive: true }))
+  const file = join(folder, 'audit.jsonl')
+  const auth = { keys: [{ name: 'robot', hash, scopes: ['search', 'retrieve', 'store'] }] }
+  const setup = await startSetup({
+    files: [
+      ...seriesFiles(3),
+      instanceFile({
+        ...{ study: '1.2.9', series: '1.2.9.1', instance: '1.2.9.1.1' },
+        change: (dataset) => dataset.set(Attribute.PatientID, 'P-9').set(Attribute.IssuerOfPatientID, 'HOSPITAL'),
+      }),
+    ],
+    others: { auth, audit: { file }, ...others },
+  })
+  opened.push(() => setup[Symbol.asyncDispose]() as Promise<void>)
+  const events = async (): Promise<AuditEvent[]> =>
+    (await readFile(file, 'utf8'))
+      .trimEnd()
+      .split('\n')
+      .map((line) => JSON.parse(line) as AuditEvent)
+      .filter(({ kind }) => kind !== 'application-start')
+  return { setup, events }
+}
+
+interface Init {
+  readonly method?: string
+  readonly body?: Uint8Array<ArrayBuffer>
+  readonly headers?: Readonly<Record<string, string>>
+}
+
+const ask = async (url: string, init: Init = {}, token = key): Promise<number> => {
+  const response = await fetch(url, { ...init, headers: { Authorization: `Bearer ${token}`, ...init.headers } })
+  await response.arrayBuffer()
+  return response.status
+}
+
+const who = {
+  user: { kind: 'key', name: 'robot' },
+  address: '127.0.0.1',
+  archive: { name: 'demo', aeTitle: 'DEMO', host: '127.0.0.1' },
+}
+
+describe('the audit trail', () => {
+  it('says who searched for what', async () => {
+    const { setup, events } = await audited()
+    expect(await ask(`${setup.url}/studies?PatientName=Sample*&limit=5`)).toBe(200)
+    await eventually(async () => {
+      expect(await events()).toMatchObject([
+        {
+          ...who,
+          ...{ kind: 'query', outcome: 'success', verb: 'search', resource: '/dicomweb/studies' },
+          query: 'PatientName=Sample*&limit=5',
+        },
+      ])
+    })
+  })
+
+  it('says which instances of whom were given, when it begins and at the end', async () => {
+    const { setup, events } = await audited()
+    expect(await ask(`${setup.url}/studies/${S}`)).toBe(200)
+    await eventually(async () => {
+      const [begin, end, ...more] = await events()
+      expect(more).toEqual([])
+      expect(begin).toMatchObject({ ...who, kind: 'begin-transferring', verb: 'retrieve', study: { uid: S } })
+      expect(end).toMatchObject({
+        ...who,
+        ...{ kind: 'instances-transferred', outcome: 'success', verb: 'retrieve' },
+        patient: { id: '123' },
+        study: { uid: S, instances: { [CT]: 3 } },
+      })
+      expect(end!.bytes).toBeGreaterThan(1000)
+    })
+  })
+
+  it.each([
+    `/studies/1.2.9/series/1.2.9.1/instances/1.2.9.1.1/frames/1`,
+    `/studies/1.2.9/series/1.2.9.1/instances/1.2.9.1.1/rendered`,
+    `/studies/1.2.9/series/1.2.9.1/instances/1.2.9.1.1/bulkdata/7FE00010`,
+    `/studies/1.2.9/metadata`,
+    `/studies/1.2.9/thumbnail`,
+    `/wado?requestType=WADO&studyUID=1.2.9&seriesUID=1.2.9.1&objectUID=1.2.9.1.1`,
+  ])('has the patient of %s', async (path) => {
+    const { setup, events } = await audited()
+    expect(await ask(setup.url + path)).toBe(200)
+    await eventually(async () => {
+      expect(await events()).toMatchObject([
+        {
+          ...{ kind: 'instances-transferred', outcome: 'success', patient: { id: 'P-9', issuer: 'HOSPITAL' } },
+          study: { uid: '1.2.9', instances: { [CT]: 1 } },
+        },
+      ])
+    })
+  })
+
+  it('says what was stored, of each study', async () => {
+    const { setup, events } = await audited()
+    const files = ['1.2.77', '1.2.78'].map((study) =>
+      instanceFile({ study, series: `${study}.1`, instance: `${study}.1.1` }),
+    )
+    const { type, body } = related([...files, Buffer.from('garbage')])
+    const init = { method: 'POST', body: new Uint8Array(body), headers: { 'Content-Type': type } }
+    expect(await ask(`${setup.url}/studies`, init)).toBe(202)
+    await eventually(async () => {
+      const of = (uid: string): object => ({
+        ...{ ...who, kind: 'instances-transferred', verb: 'store', outcome: 'minor-failure', patient: { id: '123' } },
+        study: { uid, instances: { [CT]: 1 } },
+      })
+      expect(await events()).toMatchObject([of('1.2.77'), of('1.2.78')])
+    })
+  })
+
+  it('says what failed, and why', async () => {
+    const { setup, events } = await audited()
+    expect(await ask(`${setup.url}/studies/9.9`)).toBe(404)
+    setup.archive.faults = { findStatus: 0xa700 }
+    expect(await ask(`${setup.url}/studies?PatientID=1`)).toBe(503)
+    await eventually(async () => {
+      expect((await events()).filter(({ kind }) => kind !== 'begin-transferring')).toMatchObject([
+        {
+          kind: 'instances-transferred',
+          outcome: 'serious-failure',
+          reason: 'NO_SUCH_INSTANCE',
+          study: { uid: '9.9' },
+        },
+        { kind: 'query', outcome: 'serious-failure', reason: 'DIMSE_STATUS' },
+      ])
+    })
+  })
+
+  it('has an alert for who is not let in, and for what he may not do', async () => {
+    const { setup, events } = await audited()
+    expect(await ask(`${setup.url}/studies`, {}, newApiKey().key)).toBe(401)
+    expect(await ask(`${setup.origin}/metrics`)).toBe(403)
+    // Who has not signed in yet is none.
+    expect((await fetch(`${setup.url}/studies`)).status).toBe(401)
+    await eventually(async () => {
+      expect(await events()).toMatchObject([
+        { kind: 'security-alert', reason: 'TOKEN_REFUSED', address: '127.0.0.1', resource: '/dicomweb/studies' },
+        { kind: 'security-alert', reason: 'NOT_PERMITTED', user: who.user, resource: '/metrics' },
+      ])
+    })
+  })
+
+  it('begins and ends with the service', async () => {
+    const { setup, events } = await audited()
+    await setup.gateway.stop()
+    expect(await events()).toMatchObject([{ kind: 'application-stop' }])
+  })
+
+  it('that cannot be written lets nobody in, where that is asked for', async () => {
+    const { setup } = await audited({ audit: { file: '/nowhere/at/all.jsonl', onFailure: 'block' } })
+    const ahead = Array.from({ length: 10_000 }, () => setup.gateway.audit.write({ kind: 'query', outcome: 'success' }))
+    expect(ahead).toHaveLength(10_000)
+    const response = await fetch(`${setup.url}/studies`, { headers: { Authorization: `Bearer ${key}` } })
+    expect([response.status, await response.json()]).toMatchObject([503, { code: 'AUDIT_UNAVAILABLE' }])
+    expect((await fetch(`${setup.origin}/livez`)).status).toBe(200)
+  })
+
+  it('is not there unless it is asked for', async () => {
+    const { setup } = await audited({ audit: null })
+    expect(await ask(`${setup.url}/studies/${S}/series/${E}/instances/${I}`)).toBe(404)
+    expect(setup.gateway.audit.isOff).toBe(true)
+  })
+})
