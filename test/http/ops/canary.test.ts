@@ -1,4 +1,4 @@
-import { mkdtemp, rm, writeFile } from 'node:fs/promises'
+import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
@@ -6,6 +6,7 @@ import { afterAll, beforeAll, expect, it, vi } from 'vitest'
 import { Attribute } from '../../../src/dicom/attributes.ts'
 import type { Dataset } from '../../../src/dicom/dataset.ts'
 import { DemoArchive } from '../../../src/demo/demo-archive.ts'
+import { newApiKey } from '../../../src/http/auth/api-keys.ts'
 import { instanceFile } from '../../support/dicom-files.ts'
 import { commandSet, message, STUDY_ROOT_FIND } from '../../support/golden.ts'
 import { freePort } from '../../support/ports.ts'
@@ -25,6 +26,9 @@ let scripted: ScriptedArchive
 let gateway: RunningProcess
 let folder: string
 let port: number
+let audit: string
+/** Keys of who may do everything, and of who may see one patient. */
+const [all, one] = [newApiKey(), newApiKey()]
 let url: string
 /** Bodies of errors. */
 const errors: string[] = []
@@ -56,6 +60,7 @@ beforeAll(async () => {
   })
   folder = await mkdtemp(join(tmpdir(), 'dimsegate-canary-'))
   port = await freePort()
+  audit = join(folder, 'audit.jsonl')
   const config = join(folder, 'config.yaml')
   const settings = {
     http: { host: '127.0.0.1', port, maxBodyBytes: 1_000_000 },
@@ -68,6 +73,13 @@ beforeAll(async () => {
     // Each retrieve is to meet the archive's faults.
     cache: { maxBytes: 0 },
     log: { level: 'trace', format: 'json' },
+    audit: { file: audit },
+    auth: {
+      keys: [
+        { name: 'all', hash: all.hash, scopes: ['search', 'retrieve', 'store', 'admin'] },
+        { name: 'one', hash: one.hash, scopes: ['search', 'retrieve', 'store'], patient: `${CANARY}-ID` },
+      ],
+    },
   }
   await writeFile(config, JSON.stringify(settings))
   const main = fileURLToPath(new URL('../../../src/main.ts', import.meta.url))
@@ -82,8 +94,10 @@ afterAll(async () => {
   await rm(folder, { recursive: true, force: true })
 })
 
-async function ask(path: string, init: RequestInit = {}): Promise<number> {
-  const response = await fetch(url + path, init).catch(() => undefined)
+async function ask(path: string, init: RequestInit = {}, { key }: { readonly key: string } = all): Promise<number> {
+  const headers = new Headers(init.headers)
+  headers.set('Authorization', `Bearer ${key}`)
+  const response = await fetch(url + path, { ...init, headers }).catch(() => undefined)
   const text = await response?.text().catch(() => '')
   if (response && response.status >= 400) errors.push(text ?? '')
   return response?.status ?? 0
@@ -148,7 +162,7 @@ it('a patient is in no log, no metric and no error, whatever happens to the requ
   expect(await ask(`/studies/${STUDY}.9`)).toBe(404)
   expect(await ask(`/studies/${STUDY}`, { headers: { accept: 'image/jpeg' } })).toBe(406)
   await using leaving = await RawClient.connect(port)
-  await leaving.request('GET', `/dicomweb/studies/${STUDY}`)
+  await leaving.request('GET', `/dicomweb/studies/${STUDY}`, { Authorization: `Bearer ${all.key}` })
   await leaving.until(({ size }) => size > 0)
   leaving.socket.destroy()
 
@@ -164,6 +178,14 @@ it('a patient is in no log, no metric and no error, whatever happens to the requ
   for (const query of [`window=${CANARY}`, `viewport=${CANARY}`, `iccprofile=${CANARY}`, `quality=${CANARY}`]) {
     expect(await ask(`${strange}/rendered?${query}`), query).toBe(400)
   }
+
+  // Of who may see one patient, and of who is let in to nothing.
+  expect(await ask(`/studies?PatientName=${CANARY}*`, {}, one)).toBe(200)
+  expect(await ask(`/studies?PatientID=${CANARY}-ID`, {}, one)).toBe(200)
+  expect(await ask(`/studies/${STUDY}/metadata`, {}, one)).toBe(200)
+  expect(await ask(`/studies/${STUDY}.9`, {}, one)).toBe(404)
+  expect(await ask(`/studies?PatientName=${CANARY}`, {}, { key: `${CANARY}.${CANARY}.${CANARY}` })).toBe(401)
+  expect(await ask(`/studies?PatientName=${CANARY}`, {}, { key: `dsg_${CANARY}` })).toBe(401)
 
   // Stores, whole, broken and refused.
   const file = canaryFile('5')
@@ -203,12 +225,13 @@ it('a patient is in no log, no metric and no error, whatever happens to the requ
     headers: { 'User-Agent': CANARY, Referer: `http://${CANARY}/`, Cookie: CANARY, Authorization: `Bearer ${CANARY}` },
   })
   // The errors of these name the path that was asked for.
-  await fetch(`${url}/${CANARY}`)
-  await fetch(`${url}/studies/${CANARY}`)
-  await fetch(`${url}/aets/${CANARY}/studies?PatientName=${CANARY}`)
-  await fetch(`${url}/studies`, { method: CANARY }).catch(() => undefined)
+  const authorized = { headers: { Authorization: `Bearer ${all.key}` } }
+  await fetch(`${url}/${CANARY}`, authorized)
+  await fetch(`${url}/studies/${CANARY}`, authorized)
+  await fetch(`${url}/aets/${CANARY}/studies?PatientName=${CANARY}`, authorized)
+  await fetch(`${url}/studies`, { method: CANARY, ...authorized }).catch(() => undefined)
 
-  const metrics = await (await fetch(`http://127.0.0.1:${port}/metrics`)).text()
+  const metrics = await (await fetch(`http://127.0.0.1:${port}/metrics`, authorized)).text()
   const ready = await (await fetch(`http://127.0.0.1:${port}/readyz`)).text()
   const requests = (): number => gateway.log().split('"msg":"request"').length - 1
   await vi.waitFor(() => expect(gateway.log()).toContain('"route":"/readyz"'), { timeout: 5000, interval: 10 })
@@ -220,8 +243,18 @@ it('a patient is in no log, no metric and no error, whatever happens to the requ
   for (const text of [gateway.log(), metrics, ready]) {
     expect(text).not.toMatch(/canary/i)
     expect(text).not.toContain(Buffer.from(CANARY).toString('base64').slice(0, 7))
+    for (const { key, hash } of [all, one]) {
+      expect(text).not.toContain(key)
+      expect(text).not.toContain(hash)
+    }
     // UIDs tell of patients too.
     expect(text).not.toContain(STUDY)
   }
   for (const text of errors) expect(text).not.toMatch(/canary/i)
+
+  // It is where it belongs, without what lets in.
+  const trail = await readFile(audit, 'utf8')
+  expect(trail).toContain(`"patient":{"id":"${CANARY}-ID"}`)
+  expect(trail).toContain(STUDY)
+  for (const { key } of [all, one]) expect(trail).not.toContain(key)
 })
