@@ -6,7 +6,7 @@ import type { HttpContext, HttpEnv } from '../context.ts'
 import { RequestError } from '../problem.ts'
 import type { LinksConfig } from './auth-config.ts'
 import { MAX_TOKEN } from './authenticator.ts'
-import { giveLinkCookie } from './link-cookie.ts'
+import { giveLinkCookie, linkCookie } from './link-cookie.ts'
 import { verifiedLink } from './links.ts'
 
 /** Where links lead. */
@@ -22,7 +22,7 @@ const show = (series) => {
   for (const { url, title } of series) {
     const item = list.appendChild(document.createElement('li'))
     const link = item.appendChild(document.createElement('a'))
-    link.href = url + '/rendered?accept=image/jpeg'
+    link.href = url + '/thumbnail?viewport=1024,1024'
     const picture = link.appendChild(new Image(128))
     picture.src = url + '/thumbnail'
     picture.alt = ''
@@ -86,7 +86,8 @@ export function sharePage(app: Hono<HttpEnv>, links: LinksConfig, archives: read
     return c.html(PAGE)
   })
   app.post(SHARE_PATH, async (c) => {
-    const token = await textOf(c)
+    // Without one the page was loaded again, and its token is in the cookie.
+    const token = (await textOf(c)) || (linkCookie(c) ?? '')
     const link = await verifiedLink(token, links)
     const archive = archives.find(({ config }) => config.name === link.archive)
     if (!archive) throw new RequestError(404, 'NO_SUCH_ARCHIVE', 'The archive of the link is no longer configured.')

@@ -147,6 +147,8 @@ describe('a link to a study', () => {
     const Cookie = cookie.split(';')[0]!
     expect(await ask(`${origin}/dicomweb/aets/DEMO/studies/${S}/series`, { Cookie })).toBe(200)
     expect(await ask(`${origin}/dicomweb/studies/1.2.9`, { Cookie })).toBe(404)
+    // Loaded again.
+    expect(await ask(`${origin}/share`, { Cookie }, { method: 'POST', body: '' })).toBe(200)
     for (const bad of ['', 'x', `${body}x`, 'a'.repeat(16_385)]) {
       expect([401, 413]).toContain(await ask(`${origin}/share`, {}, { method: 'POST', body: bad }))
     }
