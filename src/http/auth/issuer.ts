@@ -1,3 +1,5 @@
+import { createHash } from 'node:crypto'
+import { LRUCache } from 'lru-cache'
 import { errors, jwtVerify, type JWTPayload, type JWTVerifyOptions } from 'jose'
 import type { IssuerConfig } from './auth-config.ts'
 import { principalOf } from './claims.ts'
@@ -8,6 +10,10 @@ import { Introspection } from './introspection.ts'
 import { KeySet } from './key-set.ts'
 import type { Principal } from './principal.ts'
 
+/** How long a token that was verified is not verified again, in ms: a viewer asks for frame after frame with it. */
+export const VERIFIED_MS = 60_000
+/** Tokens of which that is kept. */
+const MAX_VERIFIED = 10_000
 /** Keys that are tried where a token does not name one. */
 const MAX_KEYS_TRIED = 8
 
@@ -16,6 +22,7 @@ export class Issuer {
   readonly #config: IssuerConfig
   readonly #keys: KeySet
   readonly #introspection: Introspection | undefined
+  readonly #verified = new LRUCache<string, Principal>({ max: MAX_VERIFIED, ttl: VERIFIED_MS })
 
   constructor(config: IssuerConfig) {
     this.#config = config
@@ -38,8 +45,15 @@ export class Issuer {
 
   /** The bearer of a JWT of this issuer (RFC 9068, RFC 8725). @throws RequestError 401, 503 */
   async verified(token: string): Promise<Principal> {
+    const key = createHash('sha256').update(token).digest('base64')
+    const known = this.#verified.get(key)
+    if (known) return known
     try {
-      return principalOf(await this.#verify(token), this.#config)
+      const claims = await this.#verify(token)
+      const principal = principalOf(claims, this.#config)
+      const left = claims.exp! * 1000 + this.#config.clockSkew - Date.now()
+      if (left > 0) this.#verified.set(key, principal, { ttl: Math.min(VERIFIED_MS, left) })
+      return principal
     } catch (error) {
       if (error instanceof IssuerUnavailableError) throw signInUnavailable(error)
       throw error instanceof errors.JOSEError ? tokenRefused(reasonOf(error)) : error

@@ -85,6 +85,14 @@ describe('a bearer token of the issuer', () => {
     expect((await ask(await bearer({ claims: { exp: in1(-7) } }))).status).toBe(401)
   })
 
+  it('is no longer good when it ends, though it was verified before', async () => {
+    await started({ clockSkew: '0s' })
+    const authorization = await bearer({ claims: { exp: in1(2) } })
+    expect((await ask(authorization)).status).toBe(200)
+    await new Promise((resolve) => setTimeout(resolve, 2_100))
+    expect((await ask(authorization)).code).toBe('TOKEN_REFUSED')
+  })
+
   it('that nobody signed, or the public key as a secret, is refused', async () => {
     await started()
     const encode = (value: object): string => Buffer.from(JSON.stringify(value)).toString('base64url')
