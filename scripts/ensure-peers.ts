@@ -1,11 +1,11 @@
-// Run before the tests: makes sure that the real archives they talk to are installed. Where it cannot install them it says
+// Run before the tests: makes sure that the real archives they talk to are installed, and what else of others they need. Where it cannot install them it says
 // what will be skipped; under CI=true that is a failure.
 import { spawnSync } from 'node:child_process'
 import { existsSync } from 'node:fs'
 import { findProgram } from '../test/support/peers.ts'
 
-const PROGRAMS = ['dcmqrscp', 'dcm2json', 'Orthanc']
-const PACKAGES = ['dcmtk', 'orthanc', 'orthanc-dicomweb']
+const PROGRAMS = ['dcmqrscp', 'dcm2json', 'Orthanc', 'rsyslogd', 'xmllint']
+const PACKAGES = ['dcmtk', 'orthanc', 'orthanc-dicomweb', 'rsyslog', 'rsyslog-gnutls', 'libxml2-utils']
 
 let missing = missingPrograms()
 if (missing.length > 0 && canInstall()) {
@@ -33,7 +33,7 @@ function install(): void {
     console.log(`$ apt-get ${args.join(' ')}`)
     const { status } = spawnSync('apt-get', ['-q', ...args], {
       stdio: 'inherit',
-      env: { ...process.env, DEBIAN_FRONTEND: 'noninteractive' },
+      env: { ...process.env, DEBIAN_FRONTEND: 'noninteractive', RUNLEVEL: '1' },
     })
     // A failed update (one dead mirror) need not keep the packages from installing; a failed install is reported below.
     if (status !== 0) console.error(`apt-get ${args[0] ?? ''} failed (${String(status)})`)
@@ -48,7 +48,7 @@ function explain(names: readonly string[], isFailure: boolean): string {
     '',
     isFailure
       ? 'The tests against real archives cannot run, and CI=true does not let them be skipped.'
-      : 'The tests against real archives (DCMTK dcmqrscp, Orthanc) WILL BE SKIPPED. The others run.',
+      : 'The tests that need them (real archives, audit) WILL BE SKIPPED. The others run.',
     'To get them:',
     `  Debian, Ubuntu   sudo apt-get install --no-install-recommends ${PACKAGES.join(' ')}`,
     '  macOS            brew install dcmtk; Orthanc from https://www.orthanc-server.com/download.php',

@@ -4,20 +4,12 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { describe, expect, it } from 'vitest'
 import { auditMessage } from '../../src/audit/audit-message.ts'
+import { findProgram } from '../support/peers.ts'
 import { EVENTS, SOURCE } from './events.ts'
 
 const SCHEMA = join(import.meta.dirname, 'audit-message.rng')
 
-function xmllint(): boolean {
-  try {
-    execFileSync('xmllint', ['--version'], { stdio: 'ignore' })
-    return true
-  } catch {
-    return false
-  }
-}
-
-const hasXmllint = xmllint()
+const hasXmllint = findProgram('xmllint') !== undefined
 
 /** Holds a message against the schema. @throws where it does not keep to it */
 function validate(text: string): void {

@@ -1,4 +1,3 @@
-import { execFileSync } from 'node:child_process'
 import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
@@ -7,22 +6,14 @@ import { instanceFile, S } from '../support/dicom-files.ts'
 import { certificateFor, type Certificate } from '../support/certificate.ts'
 import { eventually } from '../support/eventually.ts'
 import { startSetup, type Setup } from '../support/gateway.ts'
+import { findProgram, requireProgram } from '../support/peers.ts'
 import { freePort } from '../support/ports.ts'
 import { startProcess, type RunningProcess } from '../support/process.ts'
 
 const [server, client] = [certificateFor('syslog.test'), certificateFor('gateway.test')] as [Certificate, Certificate]
 
-function hasRsyslog(): boolean {
-  try {
-    execFileSync('rsyslogd', ['-v'], { stdio: 'ignore' })
-    return true
-  } catch {
-    return false
-  }
-}
-
 /** In CI its absence is a failure. */
-const isSkipped = !hasRsyslog() && process.env['CI'] !== 'true'
+const isSkipped = findProgram('rsyslogd') === undefined && process.env['CI'] !== 'true'
 
 describe.skipIf(isSkipped)("Debian's rsyslog with gnutls", () => {
   let folder: string
@@ -45,7 +36,7 @@ describe.skipIf(isSkipped)("Debian's rsyslog with gnutls", () => {
       `*.* action(type="omfile" file="${file}" template="raw")`,
     ]
     await writeFile(config, settings.join('\n') + '\n')
-    rsyslog = await startProcess('rsyslogd', {
+    rsyslog = await startProcess(requireProgram('rsyslogd'), {
       args: ['-n', '-f', config, '-i', join(folder, 'pid')],
       ports: [port],
     })
