@@ -79,6 +79,19 @@ describe.skipIf(skipWithoutPeers()).each([
     }
   })
 
+  it('gets nothing by a path that begins with a study of his', async () => {
+    const path = `/studies/${MINE}/series/${OTHERS}.1/instances/${OTHERS}.1.1`
+    for (const rest of ['', '/metadata', '/frames/1', '/rendered']) {
+      const answer = await ask(path + rest)
+      const body = Buffer.from(await answer.arrayBuffer())
+      expect([rest, answer.status]).toEqual([rest, 404])
+      expect(body.includes('P-2')).toBe(false)
+    }
+    expect((await ask(`/studies/${MINE}/series/${OTHERS}.1`)).status).toBe(404)
+    const rows = await ask(`/studies/${MINE}/series/${OTHERS}.1/instances`)
+    expect(await rows.json()).toEqual([])
+  })
+
   it('stores for himself, and into no study of others', async () => {
     const send = async (content: Buffer): Promise<number> => {
       const { type, body } = related([content])

@@ -1,3 +1,5 @@
+import { writeFile } from 'node:fs/promises'
+import { join } from 'node:path'
 import { exportJWK, generateKeyPair } from 'jose'
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest'
 import { DemoArchive } from '../../../src/demo/demo-archive.ts'
@@ -6,6 +8,7 @@ import { instanceFile, S } from '../../support/dicom-files.ts'
 import { startGatewayFor } from '../../support/gateway.ts'
 import { published } from '../../support/published.ts'
 import { askAs, deeds, type Answer, type Init } from '../../support/signed-in.ts'
+import { temporaryFolder } from '../../support/temporary-folder.ts'
 import { TokenIssuer, type TokenOptions } from '../../support/token-issuer.ts'
 
 let issuer: TokenIssuer
@@ -177,6 +180,29 @@ describe('the keys of the issuer', () => {
     await started({ jwks: `${issuer.url}/jwks` })
     expect((await ask(await bearer())).status).toBe(200)
     expect(issuer.asked.get('/.well-known/openid-configuration')).toBeUndefined()
+  })
+})
+
+describe('several issuers', () => {
+  it('are each believed of their own tokens only', async () => {
+    await using second = await TokenIssuer.start()
+    await started({ issuers: [second.config({ scopes: { search: ['other.search'] } })] })
+    expect((await ask(await bearer())).status).toBe(200)
+    const other = async (claims: object): Promise<string> => `Bearer ${await second.token({ claims: { ...claims } })}`
+    expect((await ask(await other({ scope: 'other.search' }))).status).toBe(200)
+    expect((await ask(await other({}))).code).toBe('NOT_PERMITTED')
+    // Signed by one, in the name of the other.
+    expect((await ask(await other({ iss: issuer.url }))).code).toBe('TOKEN_REFUSED')
+  })
+
+  it('may have their keys in a file', async () => {
+    await using folder = await temporaryFolder()
+    const jwksFile = join(folder.path, 'keys.json')
+    const response = await fetch(`${issuer.url}/jwks`)
+    await writeFile(jwksFile, await response.text())
+    await started({ jwksFile })
+    issuer.isDown = true
+    expect((await ask(await bearer())).status).toBe(200)
   })
 })
 
