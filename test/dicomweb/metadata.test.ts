@@ -175,6 +175,6 @@ describe('metadata', () => {
     const all = Buffer.alloc(8 * 200_000, item(explicitLittle, 'defined'))
     const bytes = sequence(explicitLittle, 0x00081140, 'defined', all)
     // Also where it comes in one piece.
-    expect(await turnsDuring(() => metadata(bytes, EXPLICIT_VR_LITTLE_ENDIAN, bytes.length))).toBeGreaterThan(3)
+    expect(await turnsDuring(() => metadata(bytes, EXPLICIT_VR_LITTLE_ENDIAN, bytes.length))).toBeGreaterThan(1)
   })
 })
