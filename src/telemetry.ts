@@ -1,4 +1,5 @@
 import type { AssociationEvent } from './pacs/pool/association-event.ts'
+import type { BreakerEvent, BreakerState } from './pacs/pool/breaker.ts'
 import { subscribe, unsubscribe } from 'node:diagnostics_channel'
 import { pino, type DestinationStream, type Logger } from 'pino'
 import { Counter, Gauge, Histogram, Registry, collectDefaultMetrics } from 'prom-client'
@@ -36,12 +37,14 @@ export function startTelemetry(
   const stops = [
     logRequests(log, registry),
     logAssociations(log, registry),
+    logBreakers(log),
     logHabits(log),
     logRefusals(log, registry),
     logListener(log),
     logRenewals(log),
   ]
   measurePools(registry, archives)
+  measureBreakers(registry, archives)
   measureCache(registry, cache)
   measureDisk(registry, cache)
   measureImaging(registry, imaging)
@@ -111,6 +114,15 @@ function logAssociations(log: Logger, registry: Registry): () => void {
   })
 }
 
+/** An outage is told once; that each trial fails is to be expected. */
+function logBreakers(log: Logger): () => void {
+  return listen('dimsegate:breaker', (message) => {
+    const { archive, state, previous, failures, error } = message as BreakerEvent
+    const level = state === 'closed' ? 'info' : state === 'open' && previous === 'closed' ? 'warn' : 'debug'
+    log[level]({ archive, state, failures, ...errorFields(error) }, 'breaker of an archive')
+  })
+}
+
 function logHabits(log: Logger): () => void {
   return listen('dimsegate:habit', (message) => {
     const { archive, habit } = message as HabitEvent
@@ -160,6 +172,20 @@ function measurePools(registry: Registry, archives: () => readonly Archive[]): v
           this.set({ archive: archive.config.name, state }, value)
         }
       }
+    },
+  })
+}
+
+const BREAKER_VALUES = { closed: 0, 'half-open': 1, open: 2 } as const satisfies Record<BreakerState, number>
+
+function measureBreakers(registry: Registry, archives: () => readonly Archive[]): void {
+  new Gauge({
+    name: 'dimsegate_archive_breaker',
+    help: 'Whether each archive counts as down: 0 no, 2 yes, 1 while it is tried',
+    labelNames: ['archive'],
+    registers: [registry],
+    collect() {
+      for (const { config, breaker } of archives()) this.set({ archive: config.name }, BREAKER_VALUES[breaker])
     },
   })
 }

@@ -1,7 +1,7 @@
 import type { components } from './openapi.d.ts'
 import { formatStatus, Status, StatusError } from '../dimse/status.ts'
 import { AssociationRejectedError, ConnectError } from '../network/errors.ts'
-import { PoolBusyError } from '../pacs/errors.ts'
+import { ArchiveDownError, PoolBusyError } from '../pacs/errors.ts'
 
 export type Problem = components['schemas']['Problem']
 
@@ -112,6 +112,11 @@ const faults = {
     title: 'Archive busy',
     detail: 'Too many requests wait for an association to the archive. Try again later.',
   },
+  ARCHIVE_DOWN: {
+    status: 503,
+    title: 'Archive down',
+    detail: 'The archive could not be reached several times in a row. It is tried again by itself. Try again later.',
+  },
   POOL_CLOSED: { status: 503, title: 'Stopping' },
 } as const satisfies Readonly<Record<string, Fault>>
 
@@ -205,6 +210,10 @@ function describe(error: unknown): Described {
   }
   if (error instanceof ConnectError) {
     return { fault: { ...faults.CONNECT_FAILED, detail: connectDetail(error) }, code: error.code }
+  }
+  if (error instanceof ArchiveDownError) {
+    const seconds = Math.max(1, Math.ceil(error.retryAfter / 1_000))
+    return { fault: faults.ARCHIVE_DOWN, code: error.code, headers: { 'Retry-After': String(seconds) } }
   }
   if (error instanceof PoolBusyError && error.why === 'transfers') {
     return { fault: { ...faults['POOL_BUSY'], detail: transfersDetail(error) }, code: error.code }
