@@ -1,7 +1,7 @@
 import type { AssociationEvent } from './pacs/pool/association-event.ts'
 import type { BreakerEvent, BreakerState } from './pacs/pool/breaker.ts'
 import { subscribe, unsubscribe } from 'node:diagnostics_channel'
-import { pino, type DestinationStream, type Logger } from 'pino'
+import { pino, type Logger } from 'pino'
 import { Counter, Gauge, Histogram, Registry, collectDefaultMetrics } from 'prom-client'
 import type { InstanceCache } from './cache/instance-cache.ts'
 import type { Config } from './config/config.ts'
@@ -11,6 +11,7 @@ import type { ImagingPool } from './imaging/pool/imaging-pool.ts'
 import { AssociationRejectedError } from './network/errors.ts'
 import type { Archive } from './pacs/archive.ts'
 import { habitSentences, type HabitEvent } from './pacs/habits.ts'
+import { logLines } from './log-lines.ts'
 import type { TlsRenewalEvent } from './tls-renewal.ts'
 import type { ListenerEvent, RefusedStoreEvent } from './pacs/delivery/events.ts'
 
@@ -31,7 +32,7 @@ export function startTelemetry(
   cache: InstanceCache,
   imaging: Pick<ImagingPool, 'stats'>,
 ): Telemetry {
-  const log = pino({ level: config.level, base: null }, destination(config.format))
+  const log = pino({ level: config.level, base: null }, logLines(config.format))
   const registry = new Registry()
   collectDefaultMetrics({ register: registry })
   const stops = [
@@ -288,19 +289,4 @@ function whereOf({ stack = '', message }: Error): string {
   const at = stack.indexOf(message)
   const frames = at < 0 ? '' : stack.slice(at + message.length)
   return frames.split('\n').slice(1, 6).join('\n')
-}
-
-/** JSON lines, or one line of text an event for people. */
-function destination(format: Config['log']['format']): DestinationStream {
-  if (format === 'json') return process.stdout
-  return {
-    write(line) {
-      const { time, level, msg, ...fields } = JSON.parse(line) as { time: number; level: number; msg: string }
-      const name = pino.levels.labels[level] ?? String(level)
-      const rest = Object.entries(fields).map(
-        ([key, value]) => `${key}=${typeof value === 'string' ? value : JSON.stringify(value)}`,
-      )
-      process.stdout.write(`${new Date(time).toISOString()} ${name.toUpperCase().padEnd(5)} ${msg} ${rest.join(' ')}\n`)
-    },
-  }
 }
