@@ -2100,7 +2100,7 @@ export interface components {
     }
     /**
      * @description The archive has no relational queries, and more studies or series would have to be asked than the service
-     *     allows. More attributes to match make it narrower.
+     *     allows; or what it answers is more than the service holds. More attributes to match make it narrower.
      */
     SearchTooBroad: {
       headers: {

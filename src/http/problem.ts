@@ -58,6 +58,11 @@ const faults = {
   METADATA_TOO_LARGE: { status: 502, title: 'Metadata too large' },
   NO_LONGER_HELD: { status: 503, title: 'Read too slowly', detail: 'The instance is no longer in memory. Try again.' },
   SEARCH_TOO_BROAD: { status: 413, title: 'Search too broad' },
+  RESULTS_TOO_LARGE: {
+    status: 413,
+    title: 'Search too broad',
+    detail: 'The archive answers more than can be held of a search. Narrow it, or ask for fewer results or attributes.',
+  },
   INCOMPLETE_RETRIEVE: { status: 502, title: 'Incomplete retrieve' },
   NOT_SUPPORTED_BY_ARCHIVE: { status: 501, title: 'Not supported by the archive' },
   LISTENER_FAILED: { status: 502, title: 'DICOM listener unavailable' },

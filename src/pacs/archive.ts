@@ -178,16 +178,21 @@ export class Archive implements AsyncDisposable {
     }
     const unique = uniqueKeys[query.level]
     const isUnique = (query.keys.find((key) => key.tag === unique)?.values.length ?? 0) > 1
-    const found = new Set<Uid | undefined>()
+    const wanted = new Set(query.keys.find((key) => key.tag === unique)?.values.map(String))
+    const found = new Set<Uid>()
+    let isEmpty = true
     try {
       for await (const match of asked(query)) {
-        found.add(match.string(unique))
+        isEmpty = false
+        const uid = match.string(unique)
+        // No others: an archive may answer anything.
+        if (uid !== undefined && wanted.has(uid)) found.add(uid)
         yield match
       }
     } catch (error) {
-      if (found.size > 0 || !isCapped(error)) throw error
+      if (!isEmpty || !isCapped(error)) throw error
     }
-    if (found.size > 0 && !isUnique) return
+    if (!isEmpty && !isUnique) return
     for (const one of each) {
       const uid = one.keys.find((key) => key.tag === unique)?.values[0]
       if (isUnique && found.has(String(uid))) continue
