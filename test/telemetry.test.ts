@@ -57,6 +57,25 @@ describe('the log', () => {
     })
   })
 
+  it('tells once that an archive is down, and that it is back', () => {
+    const telemetry = startTelemetry({ level: 'info', format: 'json' }, () => [], cache, {
+      stats: { running: 0, waiting: 0 },
+    })
+    lines = []
+    const error = Object.assign(new Error('CANARY'), { code: 'CONNECT_FAILED' })
+    const states = ['closed', 'open', 'half-open', 'open', 'half-open', 'closed'] as const
+    for (const [at, state] of states.slice(1).entries()) {
+      channel('dimsegate:breaker').publish({ archive: 'main', previous: states[at], state, failures: 3, error })
+    }
+    telemetry.stop()
+    const [down, back, ...others] = lines.map((line) => JSON.parse(line) as object)
+    const isDown = { level: 40, archive: 'main', state: 'open', failures: 3, error: { code: 'CONNECT_FAILED' } }
+    expect(down).toMatchObject({ msg: 'breaker of an archive', ...isDown })
+    expect(back).toMatchObject({ level: 30, archive: 'main', state: 'closed' })
+    expect(others).toEqual([])
+    expect(lines.join('')).not.toContain('CANARY')
+  })
+
   it('has a line for each request', () => {
     const [line] = logged('json', {})
     expect(JSON.parse(line!)).toMatchObject({
