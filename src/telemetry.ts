@@ -1,6 +1,7 @@
 import type { AssociationEvent } from './pacs/pool/association-event.ts'
+import type { BreakerEvent, BreakerState } from './pacs/pool/breaker.ts'
 import { subscribe, unsubscribe } from 'node:diagnostics_channel'
-import { pino, type DestinationStream, type Logger } from 'pino'
+import { pino, type Logger } from 'pino'
 import { Counter, Gauge, Histogram, Registry, collectDefaultMetrics } from 'prom-client'
 import type { InstanceCache } from './cache/instance-cache.ts'
 import type { Config } from './config/config.ts'
@@ -12,6 +13,7 @@ import type { Archive } from './pacs/archive.ts'
 import { habitSentences, type HabitEvent } from './pacs/habits.ts'
 import type { Audit } from './audit/audit.ts'
 import type { AuditSinkEvent } from './audit/queue.ts'
+import { logLines } from './log-lines.ts'
 import type { TlsRenewalEvent } from './tls-renewal.ts'
 import type { ListenerEvent, RefusedStoreEvent } from './pacs/delivery/events.ts'
 
@@ -35,12 +37,13 @@ export interface Measured {
  * wrote into an Error Comment: of an error only its code and kind are told, and the status of a DIMSE response.
  */
 export function startTelemetry(config: Config['log'], { archives, cache, imaging, audit }: Measured): Telemetry {
-  const log = pino({ level: config.level, base: null }, destination(config.format))
+  const log = pino({ level: config.level, base: null }, logLines(config.format))
   const registry = new Registry()
   collectDefaultMetrics({ register: registry })
   const stops = [
     logRequests(log, registry),
     logAssociations(log, registry),
+    logBreakers(log),
     logHabits(log),
     logRefusals(log, registry),
     logListener(log),
@@ -48,6 +51,7 @@ export function startTelemetry(config: Config['log'], { archives, cache, imaging
     logAudit(log),
   ]
   measurePools(registry, archives)
+  measureBreakers(registry, archives)
   measureCache(registry, cache)
   measureDisk(registry, cache)
   measureImaging(registry, imaging)
@@ -115,6 +119,15 @@ function logAssociations(log: Logger, registry: Registry): () => void {
     events.inc({ archive, event })
     const isRoutine = event === 'opened' || event === 'closed'
     log[isRoutine ? 'debug' : 'warn']({ archive, event, ...errorFields(error) }, 'association')
+  })
+}
+
+/** An outage is told once; that each trial fails is to be expected. */
+function logBreakers(log: Logger): () => void {
+  return listen('dimsegate:breaker', (message) => {
+    const { archive, state, previous, failures, error } = message as BreakerEvent
+    const level = state === 'closed' ? 'info' : state === 'open' && previous === 'closed' ? 'warn' : 'debug'
+    log[level]({ archive, state, failures, ...errorFields(error) }, 'breaker of an archive')
   })
 }
 
@@ -197,6 +210,20 @@ function measurePools(registry: Registry, archives: () => readonly Archive[]): v
           this.set({ archive: archive.config.name, state }, value)
         }
       }
+    },
+  })
+}
+
+const BREAKER_VALUES = { closed: 0, 'half-open': 1, open: 2 } as const satisfies Record<BreakerState, number>
+
+function measureBreakers(registry: Registry, archives: () => readonly Archive[]): void {
+  new Gauge({
+    name: 'dimsegate_archive_breaker',
+    help: 'Whether each archive counts as down: 0 no, 2 yes, 1 while it is tried',
+    labelNames: ['archive'],
+    registers: [registry],
+    collect() {
+      for (const { config, breaker } of archives()) this.set({ archive: config.name }, BREAKER_VALUES[breaker])
     },
   })
 }
@@ -299,19 +326,4 @@ function whereOf({ stack = '', message }: Error): string {
   const at = stack.indexOf(message)
   const frames = at < 0 ? '' : stack.slice(at + message.length)
   return frames.split('\n').slice(1, 6).join('\n')
-}
-
-/** JSON lines, or one line of text an event for people. */
-function destination(format: Config['log']['format']): DestinationStream {
-  if (format === 'json') return process.stdout
-  return {
-    write(line) {
-      const { time, level, msg, ...fields } = JSON.parse(line) as { time: number; level: number; msg: string }
-      const name = pino.levels.labels[level] ?? String(level)
-      const rest = Object.entries(fields).map(
-        ([key, value]) => `${key}=${typeof value === 'string' ? value : JSON.stringify(value)}`,
-      )
-      process.stdout.write(`${new Date(time).toISOString()} ${name.toUpperCase().padEnd(5)} ${msg} ${rest.join(' ')}\n`)
-    },
-  }
 }

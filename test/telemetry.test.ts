@@ -59,6 +59,26 @@ describe('the log', () => {
     })
   })
 
+  it('tells once that an archive is down, and that it is back', () => {
+    const telemetry = startTelemetry(
+      { level: 'info', format: 'json' },
+      { archives: () => [], cache, imaging: { stats: { running: 0, waiting: 0 } } },
+    )
+    lines = []
+    const error = Object.assign(new Error('CANARY'), { code: 'CONNECT_FAILED' })
+    const states = ['closed', 'open', 'half-open', 'open', 'half-open', 'closed'] as const
+    for (const [at, state] of states.slice(1).entries()) {
+      channel('dimsegate:breaker').publish({ archive: 'main', previous: states[at], state, failures: 3, error })
+    }
+    telemetry.stop()
+    const [down, back, ...others] = lines.map((line) => JSON.parse(line) as object)
+    const isDown = { level: 40, archive: 'main', state: 'open', failures: 3, error: { code: 'CONNECT_FAILED' } }
+    expect(down).toMatchObject({ msg: 'breaker of an archive', ...isDown })
+    expect(back).toMatchObject({ level: 30, archive: 'main', state: 'closed' })
+    expect(others).toEqual([])
+    expect(lines.join('')).not.toContain('CANARY')
+  })
+
   it('has a line for each request', () => {
     const [line] = logged('json', {})
     expect(JSON.parse(line!)).toMatchObject({
@@ -90,6 +110,33 @@ describe('the log', () => {
       for (const line of [first, second]) expect(line).not.toContain('CANARY')
     },
   )
+
+  it.each(['json', 'pretty'] as const)('as %s shows control characters of a peer as escapes, in one line', (format) => {
+    const telemetry = startTelemetry(
+      { level: 'info', format },
+      { archives: () => [], cache, imaging: { stats: { running: 0, waiting: 0 } } },
+    )
+    lines = []
+    const controls = Array.from({ length: 0xa0 }, (_, code) => String.fromCharCode(code)).filter(
+      (one) => one < ' ' || one >= '\u007f',
+    )
+    const callingAeTitle = `A\n2026-01-01T00:00:00.000Z INFO  forged${controls.join('')}\u2028\u2029`
+    const refusal = { reason: 'unknown-caller', address: '192.0.2.1', callingAeTitle }
+    channel('dimsegate:refused-store').publish(refusal)
+    telemetry.stop()
+    const [line] = lines
+    expect(lines).toHaveLength(1)
+    expect(line).toMatch(/^[^\u0000-\u001f\u007f-\u009f\u2028\u2029]+\n$/)
+    expect(line).toContain(String.raw`A\n2026`)
+    expect(line).toContain(String.raw`\u001b`)
+    expect(line).toContain(String.raw`\u009b`)
+    if (format === 'json') expect(JSON.parse(line!)).toMatchObject(refusal)
+  })
+
+  it('for people tells a value with spaces from other fields', () => {
+    const [line] = logged('pretty', { route: 'A status=200 error="none"' })
+    expect(line).toContain(String.raw`route="A status=200 error=\"none\"" archive=main`)
+  })
 
   it('has the status of a DIMSE response, and no Error Comment', () => {
     const response = {

@@ -110,6 +110,10 @@ const dimse = z.strictObject({
   enabled: oneOf(['auto', true, false])
     .default('auto')
     .describe('Whether to listen for C-MOVE sub-operations and commitment reports; auto: when an archive needs it'),
+  allowedPeers: z
+    .array(addressBlock, { error: 'a list of IP addresses and blocks of them' })
+    .default([])
+    .describe('Addresses that may connect to our DICOM listener; empty for any'),
   tls: listenerTls.nullable().default(null).describe('TLS of our DICOM listener; null for plain TCP'),
 })
 

@@ -61,9 +61,11 @@ export class WaitingLine<T, R = undefined> {
     this.#end(this.#first!)?.resolve(result)
   }
 
-  /** Sends all of them away. */
-  refuse(error: Error): void {
-    while (this.#first) this.#end(this.#first)?.reject(error)
+  /** Sends them away: all, or those for whom `whom` holds. */
+  refuse(error: Error, whom: (what: T) => boolean = () => true): void {
+    for (let entry = this.#first; entry; entry = entry.next) {
+      if (whom(entry.what)) this.#end(entry)?.reject(error)
+    }
   }
 
   #arm(entry: Entry<T, R>, until: number): void {

@@ -15,7 +15,7 @@ export async function readIdentifier(data: ByteStream, syntax: TransferSyntax): 
   return parseDataset(await collect(data), syntax, { most: MAX_IDENTIFIER_ELEMENTS })
 }
 
-/** A small data set whole. @throws ProtocolError above MAX_IDENTIFIER_BYTES */
+/** A small data set whole, in bytes of its own: what it came in is larger, and is not to be kept with it. @throws ProtocolError above MAX_IDENTIFIER_BYTES */
 export async function collect(data: ByteStream): Promise<Bytes> {
   const chunks: Bytes[] = []
   let size = 0
@@ -25,5 +25,5 @@ export async function collect(data: ByteStream): Promise<Bytes> {
       throw new ProtocolError(`An identifier is longer than ${MAX_IDENTIFIER_BYTES} bytes`)
     chunks.push(chunk)
   }
-  return chunks.length === 1 ? chunks[0]! : Buffer.concat(chunks)
+  return Buffer.concat(chunks, size)
 }

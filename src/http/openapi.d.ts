@@ -2100,7 +2100,7 @@ export interface components {
     }
     /**
      * @description The archive has no relational queries, and more studies or series would have to be asked than the service
-     *     allows. More attributes to match make it narrower.
+     *     allows; or what it answers is more than the service holds. More attributes to match make it narrower.
      */
     SearchTooBroad: {
       headers: {
@@ -2446,7 +2446,7 @@ export interface components {
       }
     }
     /**
-     * @description The archive is out of resources (A7xxH) or busy, or no association with it is free. Or an instance was read so
+     * @description The archive is out of resources (A7xxH), busy or down, or no association with it is free. Or an instance was read so
      *     slowly that it is no longer in memory. Or 64 requests of the same connection are under way already.
      */
     ServiceUnavailable: {

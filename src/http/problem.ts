@@ -1,7 +1,7 @@
 import type { components } from './openapi.d.ts'
 import { formatStatus, Status, StatusError } from '../dimse/status.ts'
 import { AssociationRejectedError, ConnectError } from '../network/errors.ts'
-import { PoolBusyError } from '../pacs/errors.ts'
+import { ArchiveDownError, PoolBusyError } from '../pacs/errors.ts'
 
 export type Problem = components['schemas']['Problem']
 
@@ -58,6 +58,11 @@ const faults = {
   METADATA_TOO_LARGE: { status: 502, title: 'Metadata too large' },
   NO_LONGER_HELD: { status: 503, title: 'Read too slowly', detail: 'The instance is no longer in memory. Try again.' },
   SEARCH_TOO_BROAD: { status: 413, title: 'Search too broad' },
+  RESULTS_TOO_LARGE: {
+    status: 413,
+    title: 'Search too broad',
+    detail: 'The archive answers more than can be held of a search. Narrow it, or ask for fewer results or attributes.',
+  },
   INCOMPLETE_RETRIEVE: { status: 502, title: 'Incomplete retrieve' },
   NOT_SUPPORTED_BY_ARCHIVE: { status: 501, title: 'Not supported by the archive' },
   LISTENER_FAILED: { status: 502, title: 'DICOM listener unavailable' },
@@ -111,6 +116,11 @@ const faults = {
     status: 503,
     title: 'Archive busy',
     detail: 'Too many requests wait for an association to the archive. Try again later.',
+  },
+  ARCHIVE_DOWN: {
+    status: 503,
+    title: 'Archive down',
+    detail: 'The archive could not be reached several times in a row. It is tried again by itself. Try again later.',
   },
   POOL_CLOSED: { status: 503, title: 'Stopping' },
 } as const satisfies Readonly<Record<string, Fault>>
@@ -205,6 +215,10 @@ function describe(error: unknown): Described {
   }
   if (error instanceof ConnectError) {
     return { fault: { ...faults.CONNECT_FAILED, detail: connectDetail(error) }, code: error.code }
+  }
+  if (error instanceof ArchiveDownError) {
+    const seconds = Math.max(1, Math.ceil(error.retryAfter / 1_000))
+    return { fault: faults.ARCHIVE_DOWN, code: error.code, headers: { 'Retry-After': String(seconds) } }
   }
   if (error instanceof PoolBusyError && error.why === 'transfers') {
     return { fault: { ...faults['POOL_BUSY'], detail: transfersDetail(error) }, code: error.code }

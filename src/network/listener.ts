@@ -1,14 +1,19 @@
 import { createServer, type AddressInfo, type Server, type Socket } from 'node:net'
 import { createServer as createTlsServer, Server as TlsServer, type TlsOptions, type TLSSocket } from 'node:tls'
 import { ARTIM_MS } from './association-options.ts'
+import { Newcomers, type DoorOptions } from './newcomers.ts'
 import { plainAddress, Transport, type Address } from './transport.ts'
 
 /** What TLS needs to know to be connected to (PS3.15 B.12); PEM texts. With `ca`, callers have to show a certificate of it. */
 export type ListenerTls = Pick<TlsOptions, 'cert' | 'key' | 'ca' | 'minVersion'>
 
 export interface ListenOptions {
-  /** Connections beyond these are closed at once. */
-  readonly maxConnections?: number
+  /** Whom to let in; everybody unless told. */
+  readonly door?: DoorOptions
+  /** Whether an address may connect at all; any may unless told. */
+  readonly isAllowed?: (address: string | undefined) => boolean
+  /** Told of each connection of an address that may not. */
+  readonly onNotAllowed?: (address: string | undefined) => void
   /** Undefined: TCP alone. */
   readonly tls?: ListenerTls | undefined
   /** Milliseconds that a TLS handshake may take; ARTIM_MS unless told. */
@@ -30,22 +35,38 @@ export interface Listening extends AsyncDisposable {
   end(grace: number): Promise<void>
 }
 
-/** Accepts connections; port 0 takes a free one. @throws when the address is not to be had, or the certificate is none */
+/**
+ * Accepts connections; port 0 takes a free one. What `accept` is given beside each is to be called when an association
+ * stands over it.
+ * @throws when the address is not to be had, or the certificate is none
+ */
 export async function listen(
   address: Address,
-  accept: (transport: Transport) => void,
+  accept: (transport: Transport, settled: () => void) => void,
   options: ListenOptions = {},
 ): Promise<Listening> {
-  const { maxConnections, tls } = options
-  const accepted = (socket: Socket): void => accept(Transport.accepted(socket))
+  const { door, tls, isAllowed = () => true, onNotAllowed } = options
+  const newcomers = door && new Newcomers(door)
+  const accepted = (socket: Socket): void => {
+    if (!socket.destroyed) accept(Transport.accepted(socket), () => newcomers?.settled(socket))
+  }
   const server = tls ? tlsServer(tls, accepted, options) : createServer({ noDelay: true }, accepted)
   const sockets = new Set<Socket>()
   // Also with TLS this is the TCP connection: one that never completes its handshake is cut as well.
-  server.on('connection', (socket) => {
+  server.prependListener('connection', (socket) => {
+    const address = plainAddress(socket.remoteAddress)
+    if (!isAllowed(address)) {
+      socket.destroy()
+      onNotAllowed?.(address)
+      return
+    }
+    if (newcomers?.admit(socket, sockets.size) === false) {
+      socket.destroy()
+      return
+    }
     sockets.add(socket)
     socket.once('close', () => sockets.delete(socket))
   })
-  if (maxConnections !== undefined) server.maxConnections = maxConnections
   const { promise, resolve, reject } = Promise.withResolvers<undefined>()
   server.once('error', reject)
   server.listen(address.port, address.host, () => resolve(undefined))

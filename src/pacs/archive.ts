@@ -11,10 +11,12 @@ import { MAX_CONTEXTS } from '../network/negotiation.ts'
 import type { UserIdentity } from '../network/pdu.ts'
 import type { TlsOptions } from '../network/transport.ts'
 import type { Call } from './call.ts'
+import type { BreakerState } from './pool/breaker.ts'
 import { ContextLimit } from './pool/context-limit.ts'
 import { contextOf, findProposal } from './contexts.ts'
 import { Habits, habitSentences } from './habits.ts'
 import type { Instance } from './instance.ts'
+import type { Lease } from './pool/lease.ts'
 import { AssociationPool } from './pool/pool.ts'
 import { withDefaultCharset } from './search/default-charset.ts'
 import { asFarAsAnswered, isCapped } from './search/capped.ts'
@@ -67,6 +69,7 @@ export class Archive implements AsyncDisposable {
           return currentTls()
         },
       },
+      trial: (signal) => this.#trial(signal),
     })
     this.#find = queryProposal(config, false)
     this.#fuzzyFind = queryProposal(config, true)
@@ -113,6 +116,11 @@ export class Archive implements AsyncDisposable {
     return this.#pool.stats
   }
 
+  /** Whether it counts as down: then it fails all that is asked of it at once. */
+  get breaker(): BreakerState {
+    return this.#pool.breaker
+  }
+
   /** A place among `maxAssociations` for an association that is not of the pool; what is returned gives it back. */
   reserve(call: Call): Promise<() => void> {
     return this.#pool.reserve(call)
@@ -120,10 +128,21 @@ export class Archive implements AsyncDisposable {
 
   /** C-ECHO. @throws StatusError, and what opening or losing an association throws */
   async echo(call: Call): Promise<void> {
-    await onFresh(this.#taking(this.#find, call), async ({ association }) => {
-      const context = contextOf(association, SopClass.verification, this.config.name, 'C-ECHO')
-      await new Scu(association).echo(context, { timeout: this.config.timeouts.response, signal: call.signal })
-    })
+    await onFresh(this.#taking(this.#find, call), (lease) => this.#echo(lease, call.signal))
+  }
+
+  /** C-ECHO over a new association, whether or not it counts as down. @throws as `echo` */
+  async #trial(stop: AbortSignal): Promise<void> {
+    const { connect, associate } = this.config.timeouts
+    const signal = AbortSignal.any([stop, AbortSignal.timeout(connect + associate)])
+    const call = { signal, deadline: performance.now() + connect }
+    const take: Take = () => this.#pool.lease(this.#find, call, { fresh: true, anyway: true })
+    await onFresh(take, (lease) => this.#echo(lease, signal))
+  }
+
+  async #echo({ association }: Lease, signal: AbortSignal): Promise<void> {
+    const context = contextOf(association, SopClass.verification, this.config.name, 'C-ECHO')
+    await new Scu(association).echo(context, { timeout: this.config.timeouts.response, signal })
   }
 
   /** What the archive agrees to; asks it when no association tells. */
@@ -159,16 +178,21 @@ export class Archive implements AsyncDisposable {
     }
     const unique = uniqueKeys[query.level]
     const isUnique = (query.keys.find((key) => key.tag === unique)?.values.length ?? 0) > 1
-    const found = new Set<Uid | undefined>()
+    const wanted = new Set(query.keys.find((key) => key.tag === unique)?.values.map(String))
+    const found = new Set<Uid>()
+    let isEmpty = true
     try {
       for await (const match of asked(query)) {
-        found.add(match.string(unique))
+        isEmpty = false
+        const uid = match.string(unique)
+        // No others: an archive may answer anything.
+        if (uid !== undefined && wanted.has(uid)) found.add(uid)
         yield match
       }
     } catch (error) {
-      if (found.size > 0 || !isCapped(error)) throw error
+      if (!isEmpty || !isCapped(error)) throw error
     }
-    if (found.size > 0 && !isUnique) return
+    if (!isEmpty && !isUnique) return
     for (const one of each) {
       const uid = one.keys.find((key) => key.tag === unique)?.values[0]
       if (isUnique && found.has(String(uid))) continue

@@ -32,6 +32,20 @@ export class PoolFullError extends Error {
   }
 }
 
+/** The archive could not be reached of late: it is not asked until a trial has found it. `cause`: how it failed last. */
+export class ArchiveDownError extends Error {
+  readonly code = 'ARCHIVE_DOWN'
+  readonly archive: string
+  /** Milliseconds until the next trial; 0 where one is under way. */
+  readonly retryAfter: number
+  constructor(archive: string, retryAfter: number, options?: ErrorOptions) {
+    super(`Archive ${archive} cannot be reached`, options)
+    this.name = 'ArchiveDownError'
+    this.archive = archive
+    this.retryAfter = retryAfter
+  }
+}
+
 /** The gateway is stopping. */
 export class PoolClosedError extends Error {
   readonly code = 'POOL_CLOSED'

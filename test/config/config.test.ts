@@ -155,7 +155,7 @@ describe('defaults', () => {
         readyCache: 5000,
         clientTimeout: 60_000,
       },
-      dimse: { aeTitle: 'DIMSEGATE', host: '0.0.0.0', port: 11_112, enabled: 'auto', tls: null },
+      dimse: { aeTitle: 'DIMSEGATE', host: '0.0.0.0', port: 11_112, enabled: 'auto', allowedPeers: [], tls: null },
       archives: [
         {
           name: 'pacs',

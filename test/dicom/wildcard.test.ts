@@ -45,6 +45,25 @@ describe('a wildcard pattern', () => {
     fc.assert(fc.property(pattern, text, (one, other) => matchesWildcard(one, other) === fits(one, other)))
   })
 
+  it.each([
+    [`*${'a'.repeat(300)}b`, 'a'.repeat(3_000)],
+    ['*a'.repeat(200) + 'b', 'a'.repeat(3_000)],
+    ['?'.repeat(300), 'a'.repeat(3_000)],
+    ['a'.repeat(300), 'a'.repeat(3_000)],
+  ])('takes so many steps at most (%#)', (pattern, text) => {
+    let steps = 0
+    const counted = new Proxy(new String(pattern), {
+      get(target, key) {
+        if (typeof key === 'string' && /^\d+$/.test(key)) steps++
+        return Reflect.get(target, key, target) as unknown
+      },
+    })
+    expect(matchesWildcard(counted as string, text)).toBe(false)
+    const least = pattern.includes('*') ? (pattern.length + 1) * (text.length + 1) : pattern.length + 1
+    expect(steps).toBeGreaterThan(0)
+    expect(steps).toBeLessThanOrEqual(least)
+  })
+
   it.each(['*'.repeat(16_000) + 'x', '*a'.repeat(8_000) + 'x', `*${'a'.repeat(2_000)}x`])(
     'takes no time to speak of where it does not fit (%#)',
     (pattern) => {

@@ -128,7 +128,10 @@ class Service implements AsyncDisposable {
       aeTitle: 'BARE',
       faults: { acceptsClass: (uid) => uid === '1.2.840.10008.1.1' },
     })
-    const silent = await ScriptedArchive.start({ associate: () => 'silent' })
+    // Archives that are there, and of no use: one that is not there would be asked three times only.
+    const silence = async (): Promise<void> => Promise.resolve()
+    const silent = await ScriptedArchive.start({ find: silence, get: silence, store: silence, other: silence })
+    const refusing = await ScriptedArchive.start({ associate: () => [1, 1, 3] })
     const host = '127.0.0.1'
     const guarded = await startGateway(
       parseConfig({
@@ -145,15 +148,15 @@ class Service implements AsyncDisposable {
         { aeTitle: 'NARROW', host, port: archive.port, search: { maxParents: 1 } },
         { aeTitle: 'EMPTY', host, port: archive.port, search: { emptyStatus: 204 } },
         { aeTitle: 'BARE', host, port: bare.port },
-        { aeTitle: 'DOWN', host, port: 1 },
-        { aeTitle: 'SILENT', ...silent.address, timeouts: { associate: '150ms' } },
+        { aeTitle: 'REFUSING', ...refusing.address },
+        { aeTitle: 'SILENT', ...silent.address, timeouts: { response: '150ms' } },
         { aeTitle: 'HASTY', host, port: archive.port, timeouts: { stall: '150ms' } },
       ],
       { maxBodyBytes: 100_000 },
       // Each probe has an archive that fails in its own way.
       { maxBytes: 0 },
     )
-    return new Service({ gateway, guarded }, archive, [gateway, guarded, archive, bare, silent])
+    return new Service({ gateway, guarded }, archive, [gateway, guarded, archive, bare, silent, refusing])
   }
 
   async get(path: string, options: { accept?: string; range?: string; faults?: Faults } = {}): Promise<Response> {
@@ -235,7 +238,7 @@ function searchProbes(path: string, query: string, broad: string | undefined): R
     406: ask('', '', { accept: 'image/jpeg' }),
     413: broad === undefined ? { unprovoked: endless } : (service) => service.get(`/aets/NARROW${broad}`),
     501: ask('/aets/BARE'),
-    502: ask('/aets/DOWN'),
+    502: ask('/aets/REFUSING'),
     503: ask('', `${and}PatientID=1`, { faults: { findStatus: 0xa700 } }),
     504: ask('/aets/SILENT'),
   }
@@ -262,7 +265,7 @@ function retrieveProbes(path: string, accept: string, some?: Some): Record<numbe
     406: ask('', { accept: 'image/jpeg' }),
     ...(some === 'range' && { 416: ask('', { accept, range: 'bytes=32-' }) }),
     501: ask('/aets/BARE'),
-    502: ask('/aets/DOWN'),
+    502: ask('/aets/REFUSING'),
     503: ask('', { faults: { acceptsSyntax: nativeOnly, getFails: () => true } }),
     504: ask('/aets/SILENT'),
   }
@@ -293,7 +296,7 @@ function renderedProbes(
     ...(kind === 'parts' && { 413: ask('', `${and}viewport=16384,16384`, { accept: 'image/jpeg' }) }),
     416: ask('', '', { accept: isSingle ? accept : 'image/jpeg', range: 'bytes=99999999-' }),
     501: ask('/aets/BARE', '', { accept }),
-    502: ask('/aets/DOWN', '', { accept }),
+    502: ask('/aets/REFUSING', '', { accept }),
     503: ask('', '', { accept, faults: { acceptsSyntax: nativeOnly, getFails: () => true } }),
     504: ask('/aets/SILENT', '', { accept }),
   }
@@ -318,7 +321,7 @@ function storeProbes(path: string): Record<number, Probe> {
     409: send('', [file], answered(0x0122)),
     413: send('', [instanceFile({ pixelBytes: 200_000 })]),
     415: send('', [file], { type: 'text/plain' }),
-    502: send('/aets/DOWN', [file]),
+    502: send('/aets/REFUSING', [file]),
     503: send('', [file], answered(0xa700)),
     504: send('/aets/SILENT', [file]),
   }

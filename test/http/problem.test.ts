@@ -6,6 +6,7 @@ import { readFacts } from '../../scripts/check-docs.ts'
 import { Status, StatusError } from '../../src/dimse/status.ts'
 import { errorPage, readErrorPage } from '../../src/http/ops/error-page.ts'
 import { ERROR_PAGE, faultCodes, problemOf } from '../../src/http/problem.ts'
+import { ArchiveDownError } from '../../src/pacs/errors.ts'
 import { PeerTimeoutError } from '../../src/network/errors.ts'
 
 const SOURCES = join(import.meta.dirname, '../../src')
@@ -92,6 +93,17 @@ describe('a problem document', () => {
     expect(problem.code).toBe('PEER_TIMEOUT')
     const [, anchor] = problem.type.split('#')
     expect(await readErrorPage()).toContain(`<dt id="${anchor}">`)
+  })
+
+  it.each([
+    [0, '1'],
+    [1_000, '1'],
+    [1_001, '2'],
+    [29_500, '30'],
+  ])('of an archive that is down says when it is tried again: %i ms', (milliseconds, seconds) => {
+    const { problem, headers } = problemOf(new ArchiveDownError('main', milliseconds), '/dicomweb/studies')
+    expect(problem).toMatchObject({ status: 503, code: 'ARCHIVE_DOWN' })
+    expect(headers).toEqual({ 'Retry-After': seconds })
   })
 
   it('of a status of the archive and of a fault of ours has one too', async () => {

@@ -168,6 +168,26 @@ const expected: Partial<Record<Vr, string>> = {
   AS: 'an age such as 042Y',
 }
 
+/**
+ * Characters of a value, twice those of PS3.5 6.2: wildcards come on top, and there are archives that hold longer ones. Of
+ * a name those of a component group; of a range those of both ends.
+ */
+export const MAX_KEY_LENGTHS: Readonly<Partial<Record<Vr, number>>> = {
+  AE: 32,
+  CS: 32,
+  SH: 32,
+  LO: 128,
+  PN: 128,
+  ST: 2_048,
+  LT: 20_480,
+  UC: 20_480,
+  UR: 20_480,
+  UT: 20_480,
+}
+/** Of those that are not listed: dates and times, numbers, tags. */
+export const MAX_OTHER_KEY_LENGTH = 64
+const COMPONENT_GROUPS = 3
+
 /** PS3.4 C.2.2.2.7: matches an empty value, in whatever representation that is written in text. */
 const EMPTY_VALUE = '""'
 
@@ -179,6 +199,7 @@ function keyValues(vr: Vr, { name, value, emptyValueMatching }: Given): Value[] 
   if (vr === 'UI') return uidList(name, value)
   const values = kind === 'text' || vr === 'UR' ? [value] : listOf(vr, value)
   for (const one of values) {
+    checkLength(vr, name, one)
     const wild = /[*?]/.test(one)
     if (wild && !wildcardVrs.has(vr)) throw new SearchParamError(name, `takes no wildcards (VR ${vr})`)
     const pattern = patterns[vr]
@@ -191,6 +212,14 @@ function keyValues(vr: Vr, { name, value, emptyValueMatching }: Given): Value[] 
     throw new SearchParamError(name, 'is no tag of eight hexadecimal digits')
   }
   return values
+}
+
+/** @throws SearchParamError */
+function checkLength(vr: Vr, name: string, value: string): void {
+  const most = MAX_KEY_LENGTHS[vr] ?? MAX_OTHER_KEY_LENGTH
+  const parts = vr === 'PN' ? value.split('=') : [value]
+  if (parts.length > COMPONENT_GROUPS) throw new SearchParamError(name, `has more than ${COMPONENT_GROUPS} groups`)
+  if (parts.some((part) => part.length > most)) throw new SearchParamError(name, `is longer than ${most} characters`)
 }
 
 /** The values of a list. Codes are words of people too: `MR, US`. */

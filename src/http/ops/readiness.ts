@@ -90,7 +90,7 @@ export class ReadinessCheck {
   async #one(archive: Archive): Promise<Readiness['archives'][number]> {
     const { name, aeTitle, timeouts } = archive.config
     // With every association at work a C-ECHO would wait for one of them: that one stands, or what was found last, holds.
-    const isBusy = archive.stats.leased >= archive.stats.limit
+    const isBusy = archive.breaker === 'closed' && archive.stats.leased >= archive.stats.limit
     if (isBusy && (isAtWork(archive) || this.#reached.has(archive))) return { name, aeTitle, ready: true }
     try {
       const signal = AbortSignal.timeout(timeouts.connect + timeouts.associate)

@@ -2,6 +2,7 @@ import type { Selection } from '../../instance/uids.ts'
 import { Attribute } from '../../dicom/attributes.ts'
 import type { Dataset } from '../../dicom/dataset.ts'
 import { asFarAsAnswered } from '../../pacs/search/capped.ts'
+import { Held } from '../../pacs/search/held.ts'
 import { returnKey, selectionKeys, type Key, type QueryLevel } from '../../pacs/search/query.ts'
 import type { HttpContext } from '../context.ts'
 
@@ -24,17 +25,19 @@ export function listedSeries(c: HttpContext, { study, series }: Selection): Prom
   ])
 }
 
-/** What a C-FIND gives, up to so many. @throws as Archive.find */
+/** What a C-FIND gives, up to so many. @throws ResultsTooLargeError, and as Archive.find */
 export async function listed(
   { var: { archive, signal } }: HttpContext,
   level: QueryLevel,
   keys: readonly Key[],
 ): Promise<Dataset[]> {
   const found: Dataset[] = []
+  const held = new Held()
   const ordered = [...keys].sort((a, b) => a.tag - b.tag)
   // As far as it goes: one of some will do.
   const matches = asFarAsAnswered(archive.find({ level, keys: ordered }, { signal }), () => undefined)
   for await (const match of matches) {
+    held.row(match)
     found.push(match)
     if (found.length >= MAX_CANDIDATES) break
   }

@@ -1,3 +1,4 @@
+import { lookup } from 'node:dns/promises'
 import { isKnownTransferSyntax, isNative, transferSyntax } from '../../dicom/transfer-syntax.ts'
 import { SopClass, STORAGE_ROOT, type Uid } from '../../dicom/uids.ts'
 import type { AcceptorPolicy } from '../../network/negotiation.ts'
@@ -29,6 +30,19 @@ export class Callers {
       ({ aeTitle, aeTitles, addresses }) =>
         (aeTitle === title || aeTitles.includes(title)) && (!addresses || addresses.has(address)),
     )
+  }
+
+  /** Whether an archive is expected at an address: it is configured so, or reached there. Names are looked up once, behind. */
+  addresses(): (address: string | undefined) => boolean {
+    const archives = [...this.#known.values()]
+    const hosts = new Set<string>()
+    for (const { host } of archives) {
+      const found = lookup(host, { all: true }).then((all) => all.forEach(({ address }) => hosts.add(address)))
+      // Then it is not known where it is, and treated as others are.
+      found.catch(() => undefined)
+    }
+    return (address) =>
+      (address !== undefined && hosts.has(address)) || archives.some(({ addresses }) => addresses?.has(address))
   }
 }
 

@@ -6,6 +6,8 @@ import { AddressList } from '../../network/address-list.ts'
 export interface Deliverer {
   /** What we call it: its moves name it so. */
   readonly aeTitle: string
+  /** Where it is reached; it may call from elsewhere. */
+  readonly host: string
   /** AE titles that it may call with besides. */
   readonly aeTitles: readonly string[]
   /** Addresses it may call from; undefined for any. */
@@ -17,10 +19,11 @@ export interface Deliverer {
 }
 
 /** How an archive of the configuration calls us. */
-export function delivererOf({ aeTitle, delivery, timeouts, quirks }: ArchiveConfig): Deliverer {
+export function delivererOf({ aeTitle, host, delivery, timeouts, quirks }: ArchiveConfig): Deliverer {
   const { aeTitles, addresses } = delivery
   return {
     aeTitle,
+    host,
     aeTitles,
     addresses: addresses.length > 0 ? new AddressList(addresses) : undefined,
     timeout: timeouts.response,

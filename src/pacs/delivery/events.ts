@@ -14,6 +14,10 @@ export interface RefusedStoreEvent {
 export type RefusalReason =
   | 'tls-failed'
   | 'not-dicom'
+  /** Of an address that may not connect. */
+  | 'not-allowed'
+  /** A connection without an association, or an association at rest, that was ended for another. */
+  | 'made-room'
   /** Not one of our archives, or calling from another address. */
   | 'unknown-caller'
   /** One of our archives, which has no C-MOVE under way. */

@@ -3,6 +3,7 @@ import { isNameable, isUid } from '../../dicom/uids.ts'
 import { serve, type IncomingStore } from '../../dimse/scp.ts'
 import { Status } from '../../dimse/status.ts'
 import { Association } from '../../network/association.ts'
+import { AddressList } from '../../network/address-list.ts'
 import { listen, type Listening, type ListenerTls } from '../../network/listener.ts'
 import type { AcceptorPolicy } from '../../network/negotiation.ts'
 import type { AssociateRequest } from '../../network/pdu.ts'
@@ -22,6 +23,7 @@ import {
 import type { Deliverer } from './deliverer.ts'
 import { publishListener, publishRefusal, type RefusalReason } from './events.ts'
 import { ListenerError } from './listener-error.ts'
+import { Guests } from './guests.ts'
 import { matchingMove, misledMove, placeOf, type ExpectedMove } from './match.ts'
 
 /** Storage associations open at once, of all archives together. */
@@ -38,6 +40,8 @@ export interface DestinationLimits {
   readonly artim?: number
   /** Milliseconds; IDLE_TIMEOUT_MS unless told. */
   readonly idle?: number
+  /** Milliseconds an association is at rest before it makes room; REST_MS unless told. */
+  readonly rest?: number
   /** Milliseconds that stragglers of a C-MOVE have; those of MoveAttempt unless told. */
   readonly straggler?: number
 }
@@ -65,7 +69,7 @@ export class MoveDestination implements AsyncDisposable {
   readonly #config: Config['dimse']
   readonly #callers = new Callers()
   readonly #moves = new Set<ExpectedMove>()
-  readonly #associations = new Set<Association>()
+  readonly #guests: Guests
   #listening: Promise<Listening> | undefined
   readonly #limits: DestinationLimits
   #tls: ListenerTls | undefined
@@ -74,6 +78,7 @@ export class MoveDestination implements AsyncDisposable {
   constructor(config: Config['dimse'], { limits = {}, tls }: DestinationOptions = {}) {
     this.#config = config
     this.#limits = limits
+    this.#guests = new Guests(limits.rest)
     this.#tls = tls
     this.aeTitle = config.aeTitle
   }
@@ -145,14 +150,23 @@ export class MoveDestination implements AsyncDisposable {
 
   async [Symbol.asyncDispose](): Promise<void> {
     const listening = await this.#listening?.catch(() => undefined)
-    for (const association of this.#associations) association.abort()
+    this.#guests.abort()
     await listening?.end(CLOSE_GRACE_MS)
   }
 
   async #listen(): Promise<Listening> {
-    const { host, port } = this.#config
-    const listening = await listen({ host, port }, (transport) => void this.#serve(transport), {
-      maxConnections: MAX_CONNECTIONS,
+    const { host, port, allowedPeers } = this.#config
+    const allowed = new AddressList(allowedPeers)
+    const isKnown = this.#callers.addresses()
+    const listening = await listen({ host, port }, (transport, settled) => void this.#serve(transport, settled), {
+      door: {
+        maxConnections: MAX_CONNECTIONS,
+        maxOfKnown: MAX_STORAGE_ASSOCIATIONS,
+        isKnown,
+        onMadeRoom: (address) => publishRefusal({ reason: 'made-room', address }),
+      },
+      isAllowed: (address) => allowedPeers.length === 0 || allowed.has(address),
+      onNotAllowed: (address) => publishRefusal({ reason: 'not-allowed', address }),
       tls: this.#tls,
       handshakeTimeout: this.#limits.artim,
       onTlsFailure: (code, address) => publishRefusal({ reason: 'tls-failed', address, code }),
@@ -161,7 +175,7 @@ export class MoveDestination implements AsyncDisposable {
     return listening
   }
 
-  async #serve(transport: Transport): Promise<void> {
+  async #serve(transport: Transport, settled: () => void): Promise<void> {
     const { remoteAddress: address } = transport
     const association = await Association.accept(transport, {
       maxPduLength: 131_072,
@@ -170,18 +184,20 @@ export class MoveDestination implements AsyncDisposable {
       ...(this.#limits.artim !== undefined && { artim: this.#limits.artim }),
     }).catch(() => undefined)
     if (!association) return
+    settled()
     const callingAeTitle = association.requested.callingAeTitle.trim()
     const caller = { callingAeTitle, address, archives: this.#callers.at(callingAeTitle, address) }
-    this.#associations.add(association)
-    void association.closed.then(() => this.#associations.delete(association))
+    const guest = this.#guests.add(association, caller)
     const patience = {
       idleTimeout: this.#limits.idle ?? IDLE_TIMEOUT_MS,
       dataTimeout: Math.max(...caller.archives.map(({ timeout }) => timeout)),
     }
     // What goes wrong ends this association; the move finds out by what does not come.
-    await serve(association, { store: (instance) => this.#store(instance, caller) }, patience).catch(() =>
-      association.abort(),
-    )
+    await serve(
+      association,
+      { store: (instance) => guest.during(() => this.#store(instance, caller)) },
+      patience,
+    ).catch(() => association.abort())
   }
 
   #decide(request: AssociateRequest, address: string | undefined): AcceptorPolicy | Rejection {
@@ -191,7 +207,11 @@ export class MoveDestination implements AsyncDisposable {
       publishRefusal({ reason: 'unknown-caller', address, callingAeTitle: request.callingAeTitle.trim() })
       return CALLING_AE_TITLE_NOT_RECOGNIZED
     }
-    if (this.#associations.size >= MAX_STORAGE_ASSOCIATIONS) return LOCAL_LIMIT_EXCEEDED
+    if (this.#guests.size >= MAX_STORAGE_ASSOCIATIONS) {
+      const left = this.#guests.makeRoom()
+      if (!left) return LOCAL_LIMIT_EXCEEDED
+      publishRefusal({ reason: 'made-room', ...left })
+    }
     const own = archives.flatMap(({ ownSyntaxes }) => ownSyntaxes)
     return admit({ storage: this.#movesOf(archives).length > 0, own })
   }

@@ -4,6 +4,7 @@ import { settlesWithin } from '../../network/settles-within.ts'
 import type { Call, Priority } from '../call.ts'
 import { PoolBusyError, PoolClosedError, PoolFullError } from '../errors.ts'
 import { publishAssociation, type AssociationEvent } from './association-event.ts'
+import { Breaker, type BreakerState } from './breaker.ts'
 import type { Lease } from './lease.ts'
 import { GONE_MS, Opener, type Attempt, type Request } from './opener.ts'
 import type { PoolStats } from './pool-stats.ts'
@@ -20,6 +21,8 @@ export interface PoolOptions {
   readonly request: Request
   /** Milliseconds; INTERACTIVE_WAIT_MS unless told. */
   readonly interactiveWait?: number
+  /** C-ECHO over a new association of a lease `anyway`. Without it the archive never counts as down. */
+  readonly trial?: (signal: AbortSignal) => Promise<void>
 }
 
 /** How long a limit of the archive's own, found by a rejection, is kept to, in ms. */
@@ -51,6 +54,7 @@ export class AssociationPool {
   readonly #opener: Opener
   readonly #rivals = new Rivals(this.#slots, (slot) => this.#retire(slot))
   readonly #blocked = new Blocked((proposal) => this.#rivals.inUse(proposal).length > 0)
+  readonly #breaker: Breaker | undefined
   #arrivals = 0
   #closed = false
   /** What the archive takes at once, found by a rejection. */
@@ -61,6 +65,12 @@ export class AssociationPool {
     this.#opener = new Opener(options.request, (what, error) =>
       this.#publish(what === 'extended' ? 'plain' : 'anonymous', error),
     )
+    const { archive, trial } = options
+    const opened = (error: Error): void => {
+      this.#queue.refuse(error, ({ anyway }) => !anyway)
+      this.#blocked.refuse(error)
+    }
+    this.#breaker = trial && new Breaker({ archive, trial, opened })
   }
 
   get stats(): PoolStats {
@@ -75,13 +85,18 @@ export class AssociationPool {
     }
   }
 
+  get breaker(): BreakerState {
+    return this.#breaker?.state ?? 'closed'
+  }
+
   /**
    * An association for a proposal, idle or new. `fresh`: new in any case, when an idle one proved dead; what else was
-   * idle then is let go, since it was most likely forgotten with it.
-   * @throws PoolBusyError, PoolFullError, PoolClosedError, what Association.request throws, the signal's reason
+   * idle then is let go, since it was most likely forgotten with it. `anyway`: of an archive that counts as down, too.
+   * @throws ArchiveDownError, PoolBusyError, PoolFullError, PoolClosedError, what Association.request throws, the
+   *   signal's reason
    */
-  async lease(proposal: Proposal, call: Call, { fresh = false } = {}): Promise<Lease> {
-    const turn = this.#turn({ key: proposalKey(proposal), fresh, wants: 'association', call }, proposal)
+  async lease(proposal: Proposal, call: Call, { fresh = false, anyway = false } = {}): Promise<Lease> {
+    const turn = this.#turn({ key: proposalKey(proposal), fresh, wants: 'association', call, anyway }, proposal)
     if (fresh) for (const slot of this.#slots.of('idle')) this.#retire(slot)
     let isTrying = false
     try {
@@ -104,11 +119,13 @@ export class AssociationPool {
   }
 
   /**
-   * A place for an association that somebody opens by himself; what is returned gives it back.
+   * A place for an association that somebody opens by himself, of an archive that counts as down, too; what is returned
+   * gives it back.
    * @throws PoolBusyError, PoolFullError, PoolClosedError, the signal's reason
    */
   async reserve(call: Call): Promise<() => void> {
-    const slot = await this.#served(this.#turn({ key: '', fresh: true, wants: 'place', call }, { contexts: [] }))
+    const waiter = { key: '', fresh: true, wants: 'place', call, anyway: true } as const
+    const slot = await this.#served(this.#turn(waiter, { contexts: [] }))
     let isOver = false
     return () => {
       if (!isOver) this.#drop(slot)
@@ -119,6 +136,7 @@ export class AssociationPool {
   /** Releases what is idle and refuses what is new; leased associations end with their operations. */
   async close(): Promise<void> {
     this.#closed = true
+    this.#breaker?.close()
     this.#queue.refuse(new PoolClosedError())
     this.#blocked.refuse(new PoolClosedError())
     for (const slot of this.#slots.of('idle')) this.#retire(slot)
@@ -152,6 +170,8 @@ export class AssociationPool {
     const { signal, deadline = Infinity, priority = 'interactive' } = waiter.call
     signal.throwIfAborted()
     if (this.#closed) throw new PoolClosedError()
+    const refusal = waiter.anyway ? undefined : this.#breaker?.refusal
+    if (refusal) throw refusal
     const waiting = this.#queue.waiting(priority)
     if (this.#queue.isFull(priority) && !isBack) throw new PoolFullError(this.#options.archive, waiting)
     const began = performance.now()
@@ -251,6 +271,7 @@ export class AssociationPool {
     const attempt: Attempt = {}
     const { holder } = slot.state as StateOf<'opening'>
     const { key, call } = turn.waiter
+    const began = performance.now()
     const open = (): Promise<Association> => this.#opener.open(proposal, attempt, () => this.#slots.size === 1, call)
     try {
       const first = await open()
@@ -260,6 +281,7 @@ export class AssociationPool {
         return 'blocked'
       }
       this.#publish('opened')
+      this.#breaker?.succeeded()
       const standing: Standing = { association, proposal, key }
       const state: StateOf<'leased'> = { kind: 'leased', holder, standing, reused: false }
       this.#slots.move(slot, state)
@@ -269,6 +291,9 @@ export class AssociationPool {
       const others = this.#slots.besides(slot)
       const isFull = error instanceof AssociationRejectedError && error.transient && others > 0
       if (isFull) this.#ceiling = { size: others, until: performance.now() + CEILING_MS }
+      const alone = this.#slots.count('leased') + this.#slots.count('idle') === 0
+      // Before its place is free: nobody who waits is to take it.
+      this.#breaker?.failed(error, { began, alone })
       if (attempt.connection) this.#close(slot, false, settlesWithin(attempt.connection, GONE_MS))
       else this.#drop(slot)
       this.#publish('failed', error)

@@ -14,6 +14,8 @@ export interface Waiter {
   /** An association of the pool, or only a place for one. */
   readonly wants: 'association' | 'place'
   readonly call: Call
+  /** It asks whether or not the archive counts as down. */
+  readonly anyway: boolean
   /** Counts those who came before. */
   readonly arrival: number
 }
@@ -74,9 +76,9 @@ export class Queue<S> {
     this.#lines[priority].serve(served)
   }
 
-  /** Sends all of them away. */
-  refuse(error: Error): void {
-    for (const line of Object.values(this.#lines)) line.refuse(error)
+  /** Sends them away: all, or those for whom `whom` holds. */
+  refuse(error: Error, whom?: (waiter: Waiter) => boolean): void {
+    for (const line of Object.values(this.#lines)) line.refuse(error, whom)
   }
 
   #count({ key, fresh }: Waiter, by: 1 | -1): void {

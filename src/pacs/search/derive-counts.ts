@@ -7,6 +7,7 @@ import { StatusError } from '../../dimse/status.ts'
 import type { Archive } from '../archive.ts'
 import type { Call } from '../call.ts'
 import { SearchTooBroadError } from './errors.ts'
+import { Held } from './held.ts'
 import { fits } from './post-filter.ts'
 import { isAskable, returnKey, selectionKeys } from './query.ts'
 import type { SearchRequest } from './search.ts'
@@ -25,6 +26,7 @@ const derived: readonly Tag[] = [
  * Fills in ModalitiesInStudy and the numbers of series and instances by a SERIES-level query for each study, where the
  * archive did not answer them (`auto`) or always, for the first MAX_DERIVED. The studies, a page of them, are gathered
  * first: no association is held while another is waited for.
+ * @throws ResultsTooLargeError
  */
 export async function* deriveCounts(
   archive: Archive,
@@ -38,12 +40,16 @@ export async function* deriveCounts(
     return
   }
   const gathered: Dataset[] = []
+  const held = new Held()
   let known = false
   for await (const study of results) {
     // An archive that knows them for one study knows them for all: nothing to wait for.
     known ||= mode === 'auto' && gathered.length === 0 && missing(study).length === 0
     if (known) yield study
-    else gathered.push(study)
+    else {
+      held.row(study)
+      gathered.push(study)
+    }
   }
   for (const [index, study] of gathered.entries()) {
     if (index < MAX_DERIVED) await fillIn(archive, study, mode === 'always' ? derived : missing(study), call)
@@ -54,7 +60,7 @@ export async function* deriveCounts(
 /**
  * Studies that fit the modalities a search matches. Some archives pass over that key and answer every study: what they
  * leave out is then derived, and looked at here. All is gathered first: no association is held while another is waited for.
- * @throws SearchTooBroadError when more studies than a search may visit would have to be asked for their series
+ * @throws SearchTooBroadError when more studies than a search may visit would have to be asked for their series, ResultsTooLargeError
  */
 export async function* fittingModalities(
   archive: Archive,
@@ -69,9 +75,13 @@ export async function* fittingModalities(
     return
   }
   const unknown: Dataset[] = []
+  const held = new Held()
   for await (const study of results) {
     if (study.string(Attribute.ModalitiesInStudy) !== undefined) yield study
-    else if (unknown.push(study) > maxParents) throw new SearchTooBroadError(maxParents)
+    else {
+      held.row(study)
+      if (unknown.push(study) > maxParents) throw new SearchTooBroadError(maxParents)
+    }
   }
   for (const study of unknown) {
     // Where the archive cannot say, the study stays: nothing says that it does not fit.
@@ -97,13 +107,17 @@ async function fillIn(archive: Archive, study: Dataset, wanted: readonly Tag[], 
     ...selectionKeys(uid, undefined),
   ]
   const modalities = new Set<string>()
+  const held = new Held()
   let series = 0
   let instances: number | undefined = 0
   try {
     for await (const match of archive.find({ level: 'SERIES', keys }, call)) {
       series++
       const modality = match.string(Attribute.Modality)
-      if (modality !== undefined) modalities.add(modality)
+      if (modality !== undefined && !modalities.has(modality)) {
+        held.text(modality)
+        modalities.add(modality)
+      }
       const count = match.number(Attribute.NumberOfSeriesRelatedInstances)
       instances = instances === undefined || count === undefined ? undefined : instances + count
     }

@@ -14,6 +14,17 @@ export class SearchTooBroadError extends Error {
   }
 }
 
+/** What has to be held of the results until they can be given is more than may be. */
+export class ResultsTooLargeError extends Error {
+  readonly code = 'RESULTS_TOO_LARGE'
+  readonly bytes: number
+  constructor(bytes: number) {
+    super(`What the archive answers to the search takes more than the ${bytes} bytes that are held of it`)
+    this.name = 'ResultsTooLargeError'
+    this.bytes = bytes
+  }
+}
+
 /** A match attribute of a level below the one searched. */
 export class KeyBelowLevelError extends Error {
   readonly code = 'KEY_BELOW_LEVEL'

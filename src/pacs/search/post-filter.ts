@@ -16,21 +16,31 @@ export interface Leniency {
  * at, and only what can be told for certain: text beyond ASCII may be in another character set than the archive says.
  */
 export function fits(match: Dataset, keys: readonly Key[], leniency: Leniency): boolean {
-  const { fuzzy, loose } = leniency
+  return fitsKeys(match, keys, { ...leniency, left: MAX_COMPARED })
+}
+
+/** `left`: characters that may still be compared, shared by all that is looked at of a match. */
+type Looking = Leniency & { left: number }
+
+function fitsKeys(match: Dataset, keys: readonly Key[], looking: Looking): boolean {
+  const { fuzzy, loose } = looking
   return keys.every((key) => {
-    if (key.item) return loose || fitsItems(match, key, leniency)
+    if (key.item) return loose || fitsItems(match, key, looking)
     if (key.values.length === 0) return true
     if (loose && key.vr !== 'UI' && key.tag !== Attribute.ModalitiesInStudy) return true
     if (fuzzy && key.vr === 'PN') return true
     const found = key.tag === Attribute.ModalitiesInStudy ? modalitiesOf(match) : match.strings(key.tag)
-    return found.length === 0 || found.some((value) => key.values.some((one) => fitsOne(key.vr, String(one), value)))
+    return (
+      found.length === 0 ||
+      found.some((value) => key.values.some((one) => fitsOne(key.vr, String(one), value, looking)))
+    )
   })
 }
 
 /** PS3.4 C.2.2.2.6: one of the items fits all the keys inside. */
-function fitsItems(match: Dataset, { tag, item = [] }: Key, leniency: Leniency): boolean {
+function fitsItems(match: Dataset, { tag, item = [] }: Key, looking: Looking): boolean {
   const items = match.items(tag)
-  return items.length === 0 || items.some((one) => fits(one, item, leniency))
+  return items.length === 0 || items.some((one) => fitsKeys(one, item, looking))
 }
 
 /** Some archives send them as one value: `MR, CT` or `CT/SR`. */
@@ -40,7 +50,9 @@ function modalitiesOf(match: Dataset): string[] {
     .flatMap((value) => value.split(/[,;/\s]+/).filter((one) => one !== ''))
 }
 
-function fitsOne(vr: Vr, key: string, value: string): boolean {
+function fitsOne(vr: Vr, key: string, value: string, looking: Looking): boolean {
+  looking.left -= costOf(vr, key, value)
+  if (looking.left < 0) return true
   switch (vr) {
     case 'UI':
       return matchesWildcard(key, value)
@@ -80,12 +92,18 @@ function fitsOne(vr: Vr, key: string, value: string): boolean {
   }
 }
 
-/** Characters of the pattern times those of the value beyond which they are not compared, and taken to fit. */
+/** What it may cost to look at one match. What is behind that is not compared, and taken to fit. */
 export const MAX_COMPARED = 1_000_000
+
+/** In characters that are looked at: with a `*`, each of the pattern may be held against each of the value. */
+function costOf(vr: Vr, key: string, value: string): number {
+  if (vr === 'PN') return 2 * (key.length + 2) * value.length
+  if (key.includes('*')) return key.length * value.length
+  return vr === 'UI' ? Math.min(key.length, value.length) : key.length + value.length
+}
 
 /** Whatever the case: many databases do not tell it apart. */
 function fitsText(pattern: string, value: string): boolean {
-  if (pattern.length * value.length > MAX_COMPARED) return true
   if (!/^[\x00-\x7f]*$/.test(pattern + value)) return true
   return matchesWildcard(pattern.trim().toLowerCase(), value.trim().toLowerCase())
 }

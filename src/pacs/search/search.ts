@@ -5,6 +5,7 @@ import type { Uid } from '../../dicom/uids.ts'
 import { defaultKeys, depthOf, levelOf, levels } from './attribute-levels.ts'
 import type { Call } from '../call.ts'
 import { KeyBelowLevelError, SearchTooBroadError } from './errors.ts'
+import { Held } from './held.ts'
 import { withParent } from './parent-attributes.ts'
 import { fits, type Leniency } from './post-filter.ts'
 import { isAskable, returnKey, selectionKeys, uniqueKeys, type Key, type QueryLevel, type Query } from './query.ts'
@@ -38,8 +39,8 @@ export interface Finder {
  * Results of a search, each once, attributes of the levels above merged in. Where the archive has no relational
  * queries the levels are walked from the top, one C-FIND at a time (PS3.4 C.4.1.3.1.1), as far as results are read: the
  * studies in the order of the archive.
- * @throws SearchTooBroadError where nothing was found in as many as may be asked, KeyBelowLevelError, and what
- *   Finder.find throws
+ * @throws SearchTooBroadError where nothing was found in as many as may be asked, ResultsTooLargeError,
+ *   KeyBelowLevelError, and what Finder.find throws
  */
 export async function* search(request: SearchRequest, finder: Finder, call: Call): AsyncGenerator<Dataset> {
   for (const { tag: t } of request.match) {
@@ -50,6 +51,7 @@ export async function* search(request: SearchRequest, finder: Finder, call: Call
   const unique = uniqueKeys[request.level]
   const leniency = leniencyOf(request, finder)
   const seen = new Set<string>()
+  const held = new Held()
   for await (const match of results) {
     const uid = match.string(unique)
     // A match without the unique key of the level is of another level; some archives send doubles.
@@ -58,6 +60,7 @@ export async function* search(request: SearchRequest, finder: Finder, call: Call
     const place = request.level === 'IMAGE' ? `${match.string(Attribute.SeriesInstanceUID) ?? ''} ${uid}` : uid
     if (seen.has(place)) continue
     seen.add(place)
+    held.text(place)
     if (fits(match, request.match, leniency)) yield match
   }
 }
@@ -101,6 +104,7 @@ async function* hierarchical(request: SearchRequest, finder: Finder, call: Call)
     }
     // Parents are gathered first: an association is never held while another is waited for.
     const parents: Dataset[] = []
+    const held = new Held()
     for await (const match of finder.find(query, call)) {
       // Below one that cannot be asked for by its UID nothing can be found.
       const uid = match.string(uniqueKeys[level])
@@ -109,7 +113,9 @@ async function* hierarchical(request: SearchRequest, finder: Finder, call: Call)
         walk.isCut = true
         break
       }
-      parents.push(withParent(match, parent))
+      const one = withParent(match, parent)
+      held.row(one)
+      parents.push(one)
     }
     for (const one of parents) {
       if (walk.asked === finder.maxParents) {

@@ -1,6 +1,8 @@
 import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
 import {
+  MAX_KEY_LENGTHS,
+  MAX_OTHER_KEY_LENGTH,
   parseSearchParams,
   SearchParamError,
   type MatchKey,
@@ -404,5 +406,47 @@ describe('errors', () => {
   it('keep the name and its place for people', () => {
     expect(() => parse(`StudyDate=x`)).toThrow('Parameter "StudyDate" is not YYYYMMDD')
     expect(match('PatientName=x')[0]!.tag).toBe(PATIENT_NAME)
+  })
+})
+
+describe('a value', () => {
+  const names = {
+    AE: 'RetrieveAETitle',
+    CS: 'Modality',
+    SH: 'AccessionNumber',
+    LO: 'PatientID',
+    PN: 'PatientName',
+    ST: 'InstitutionAddress',
+    LT: 'PatientComments',
+    UC: 'StrainDescription',
+    UR: 'RetrieveURI',
+    UT: 'TextValue',
+  }
+
+  it.each(Object.entries(names))('of %s (%s) has so many characters at most', (vr, name) => {
+    const most = MAX_KEY_LENGTHS[vr as keyof typeof names]!
+    expect(value(`${name}=${'A'.repeat(most - 1)}*`)).toEqual([`${'A'.repeat(most - 1)}*`])
+    const tooLong = 'A'.repeat(most + 1)
+    expect(() => parse(`${name}=${tooLong}`)).toThrow(`Parameter "${name}" is longer than ${most} characters`)
+    expect(() => parse(`RequestAttributesSequence.${name}=${tooLong}`)).toThrow(SearchParamError)
+  })
+
+  it('of a name has as many in each of its groups', () => {
+    const group = 'A'.repeat(MAX_KEY_LENGTHS.PN!)
+    expect(value(`PatientName=${group}=${group}=${group}`)).toEqual([`${group}=${group}=${group}`])
+    expect(() => parse(`PatientName=${group}=${group}A`)).toThrow(SearchParamError)
+    expect(() => parse('PatientName=A=B=C=D')).toThrow(SearchParamError)
+  })
+
+  it('of a number has so many characters at most', () => {
+    expect(value(`PatientWeight=${'1'.repeat(MAX_OTHER_KEY_LENGTH)}`)).toHaveLength(1)
+    expect(() => parse(`PatientWeight=${'1'.repeat(MAX_OTHER_KEY_LENGTH + 1)}`)).toThrow(SearchParamError)
+  })
+
+  it('of a list is as long as its values are, however many', () => {
+    const uids = Array.from({ length: 500 }, (_, n) => `1.2.826.0.1.3680043.10.1561.91.${n}`)
+    expect(value(`StudyInstanceUID=${uids.join(',')}`)).toEqual(uids)
+    expect(() => parse(`StudyInstanceUID=${'1'.repeat(129)}`)).toThrow(SearchParamError)
+    expect(() => parse(`Modality=CT,${'A'.repeat(MAX_KEY_LENGTHS.CS! + 1)}`)).toThrow(SearchParamError)
   })
 })

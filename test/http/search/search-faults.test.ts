@@ -3,6 +3,7 @@ import { describe, expect, it, vi } from 'vitest'
 import { Attribute } from '../../../src/dicom/attributes.ts'
 import { Dataset } from '../../../src/dicom/dataset.ts'
 import { startSetup, startGatewayFor, type Setup, type SetupOptions } from '../../support/gateway.ts'
+import { MAX_HELD_BYTES } from '../../../src/pacs/search/held.ts'
 import { commandSet, findResponse, message, STUDY_ROOT_FIND } from '../../support/golden.ts'
 import { instanceFile } from '../../support/dicom-files.ts'
 import { keeper } from '../../support/kept.ts'
@@ -446,5 +447,32 @@ describe('a long search', () => {
     await vi.waitFor(() => expect(archive.received(Field.cancel)).toHaveLength(1), { timeout: 5000, interval: 5 })
     archive.script = { find: findAnswer(() => [study('1.2.1')]) }
     expect(await get(`${url}/studies`)).toMatchObject({ status: 200 })
+  })
+})
+
+describe('rows of megabytes', () => {
+  const TEXT = 0x0040a160
+  const MIB = 1024 * 1024
+  /** An archive that does not know what is in its studies, and says a MiB of each. */
+  async function answering(count: number): Promise<{ url: string; archive: ScriptedArchive }> {
+    const rows = Array.from({ length: count }, (_, n) => study(`1.2.${n + 1}`).set(TEXT, 'x'.repeat(MIB), 'UT'))
+    const isStudy = (identifier: Dataset): boolean => identifier.string(Attribute.QueryRetrieveLevel) === 'STUDY'
+    const framing = { fragments: [100_000] }
+    return scripted({ find: findAnswer((identifier) => (isStudy(identifier) ? rows : []), framing) })
+  }
+
+  it.each(['/studies', '/studies?ModalitiesInStudy=CT', '/series'])(
+    'that have to be held are an error at some point, never a shorter answer: %s',
+    async (path) => {
+      const { url } = await answering(MAX_HELD_BYTES / MIB)
+      expect(await get(url + path)).toMatchObject({ status: 413, body: { code: 'RESULTS_TOO_LARGE' } })
+    },
+  )
+
+  it('are given where fewer of them are asked for', async () => {
+    const { url } = await answering(4)
+    const { status, body } = await get(`${url}/studies`)
+    expect(status).toBe(200)
+    expect(body).toHaveLength(4)
   })
 })

@@ -1,6 +1,7 @@
 import type { ConnectionOptions } from 'node:tls'
 import { afterAll, describe, expect, it } from 'vitest'
 import { parseConfig } from '../../../src/config/config.ts'
+import { MAX_NEWCOMERS_PER_ADDRESS } from '../../../src/network/newcomers.ts'
 import { MoveDestination, type DestinationLimits } from '../../../src/pacs/delivery/move-destination.ts'
 import { readListenerTls } from '../../../src/pacs/tls-files.ts'
 import { certificateFor } from '../../support/certificate.ts'
@@ -44,7 +45,14 @@ async function listening(tls: object = {}, limits: DestinationLimits = {}): Prom
     tls: await readListenerTls(settings(tls)),
   })
   kept(destination)
-  destination.know({ aeTitle: 'PACS', aeTitles: [], addresses: undefined, timeout: 30_000, ownSyntaxes: [] })
+  destination.know({
+    aeTitle: 'PACS',
+    host: '127.0.0.2',
+    aeTitles: [],
+    addresses: undefined,
+    timeout: 30_000,
+    ownSyntaxes: [],
+  })
   await destination.listen()
   const delivered = expecting(destination)
   return { destination, port, delivered }
@@ -83,6 +91,16 @@ describe.skipIf(!haveOpenssl)('our listener by TLS', () => {
     expect(await gets(port, trusting())).toBe(true)
     expect(delivered).toEqual([sliceUid(1)])
     expect(refused()).toEqual([])
+  })
+
+  it('knows which of the connections have an association: they make no room', async () => {
+    const { port } = await listening()
+    for (let n = 0; n < MAX_NEWCOMERS_PER_ADDRESS + 1; n++) {
+      expect((await calling(port, trusting())).answer?.[0]).toBe(2)
+    }
+    expect(refused()).toEqual([])
+    await Promise.all(Array.from({ length: MAX_NEWCOMERS_PER_ADDRESS + 1 }, () => silentCaller(port)))
+    await eventually(() => expect(refused()).toEqual(['made-room']))
   })
 
   it('takes nothing without TLS, and says so', async () => {

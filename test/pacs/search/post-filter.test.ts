@@ -121,6 +121,33 @@ describe('a match that fits, or may fit, is shown', () => {
     expect(performance.now() - start).toBeLessThan(1_000)
   })
 
+  test('as a whole: many values that are each short enough are too many together', () => {
+    const [pattern, value] = [`*${'a'.repeat(60)}b`, 'a'.repeat(1_000)]
+    const affordable = Math.floor(MAX_COMPARED / (pattern.length * value.length))
+    expect(isShown('LO', pattern, Array<string>(affordable).fill(value))).toBe(false)
+    expect(isShown('LO', pattern, Array<string>(affordable + 1).fill(value))).toBe(true)
+  })
+
+  test('in the items of a sequence too', () => {
+    const sequence = 0x00400275
+    const [pattern, value] = [`*${'a'.repeat(60)}b`, 'a'.repeat(1_000)]
+    const item = { tag: tags.LO!, vr: 'LO', values: [pattern] } as const
+    const shown = (count: number): boolean => {
+      const items = Array.from({ length: count }, () => new Dataset().set(tags.LO!, value))
+      const key = { tag: sequence, vr: 'SQ', values: [], item: [item] } as const
+      return fits(new Dataset().setItems(sequence, items), [key], { fuzzy: false, loose: false })
+    }
+    const affordable = Math.floor(MAX_COMPARED / (pattern.length * value.length))
+    expect(shown(affordable)).toBe(false)
+    expect(shown(affordable + 1)).toBe(true)
+  })
+
+  test('as long lists of UIDs are, which are compared', () => {
+    const uids = Array.from({ length: 1_000 }, (_, n) => `1.2.826.0.1.3680043.10.1561.91.4711.${n}`)
+    const match = new Dataset().set(tags.UI!, '1.2.826.0.1.3680043.10.1561.92')
+    expect(fits(match, [{ tag: tags.UI!, vr: 'UI', values: uids }], { fuzzy: false, loose: false })).toBe(false)
+  })
+
   test('since one of the values asked for does', () => {
     const match = new Dataset().set(tags.LO!, '2')
     const key = { tag: tags.LO!, vr: 'LO' as const, values: ['1', '2'] }
