@@ -255,6 +255,34 @@ describe('a store of who is bound', () => {
     expect(await stored(one, [file(OTHERS, '')])).toEqual([403, ['124']])
   })
 
+  it.each([
+    ['behind a NUL', `${OTHERS}\0.9`],
+    ['as one of two values', `1.2.79\\${OTHERS}`],
+    ['by a wildcard', '1.2.*'],
+    ['behind a line feed', `\n${OTHERS}`],
+  ])('is refused where its study is that of another %s', async (_, study) => {
+    const one = await bound()
+    const value = Buffer.from(study.length % 2 === 0 ? study : `${study} `)
+    const odd = file('1.2.77', ID, (dataset) => dataset.put(Attribute.StudyInstanceUID, { vr: 'UI', value }))
+    expect(await stored(one, [odd])).toEqual([403, ['124']])
+  })
+
+  it.each([
+    ['1.2.81', [ID, 'P-2']],
+    ['1.2.82', ['', ID]],
+    ['1.2.83', [`${ID}\u00a0`]],
+  ])('is refused into %s, where the patient has the ids %j', async (study, ids) => {
+    const one = await bound()
+    const odd = file(study, '', (dataset) => {
+      dataset.set(Attribute.SpecificCharacterSet, 'ISO_IR 100').delete(Attribute.PatientID)
+      dataset.set(Attribute.PatientID, ids)
+    })
+    expect(await stored(one, [odd])).toEqual([403, ['124']])
+    await one.setup.archive.put(odd)
+    expect(await search(one, '/studies')).toEqual([MINE])
+    expect(await status(one, `/studies/${study}`)).toBe('404 NO_SUCH_STUDY')
+  })
+
   it('of an instance that names two patients is not a store', async () => {
     const one = await bound()
     const twice = (second: Dataset): Buffer => {
