@@ -131,6 +131,21 @@ describe('an archive that does not match by PatientID', () => {
   })
 })
 
+describe('an archive that passes over the study in a search below it', () => {
+  it('lets who is bound see no metadata of another, where they come by searches', async () => {
+    const one = await bound({ relational: true, pacs: { metadata: 'find' } })
+    one.setup.archive.faults = { onFind: (identifier) => forgetsStudy(identifier) }
+    expect(await status(one, `/studies/${MINE}/series/${MINE}.1/metadata`)).toBe('200')
+    for (const path of [`/series/${OTHERS}.1`, `/${I1}`]) {
+      expect(await status(one, `/studies/${MINE}${path}/metadata`)).toBe('404 NO_SUCH_INSTANCE')
+    }
+  })
+})
+
+function forgetsStudy(identifier: Dataset): void {
+  if (identifier.string(Attribute.QueryRetrieveLevel) === 'IMAGE') identifier.set(Attribute.StudyInstanceUID)
+}
+
 const I1 = `series/${OTHERS}.1/instances/${OTHERS}.1.1`
 
 describe('a retrieval of who is bound', () => {
