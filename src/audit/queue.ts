@@ -4,6 +4,11 @@ import { PartlyWrittenError, type AuditEvent, type AuditSink } from './event.ts'
 
 /** Events that wait to be written; more are dropped, or keep requests out. */
 export const MAX_WAITING = 10_000
+/**
+ * With so many waiting alerts are dropped. Who has not signed in causes them: they must not take the room of what others
+ * do, nor, where that keeps requests out, keep them out.
+ */
+export const MAX_WAITING_FOR_ALERTS = MAX_WAITING / 2
 /** Events that are written at once. */
 const BATCH = 100
 /** Pauses before another try, in ms: doubled from the first to the last. */
@@ -37,6 +42,10 @@ export class AuditQueue implements AsyncDisposable {
 
   get isFull(): boolean {
     return this.#waiting.length >= MAX_WAITING
+  }
+
+  get takesAlerts(): boolean {
+    return this.#waiting.length < MAX_WAITING_FOR_ALERTS
   }
 
   get stats(): { readonly sink: string; readonly waiting: number; readonly dropped: number } {

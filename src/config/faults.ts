@@ -66,7 +66,8 @@ function unknownKey(parent: ConfigPath, key: string): [ConfigPath, string] {
   const near = closest(key, known)
   const expectation = near === undefined ? `expected one of: ${known.join(', ')}` : `did you mean ${near}?`
   // A slip of the pen can make a key of a passcode: `{ passcode hunter2 }`.
-  if (isSecret(parent) && near === undefined) return [parent, `has an unknown key; ${expectation}`]
+  const isSlip = known.some((one) => key.startsWith(`${one} `) && isSecret([...parent, one]))
+  if (isSlip || (isSecret(parent) && near === undefined)) return [parent, `has an unknown key; ${expectation}`]
   return [[...parent, key.length > 40 ? `${key.slice(0, 40)}…` : key], `is not a known key; ${expectation}`]
 }
 

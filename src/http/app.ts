@@ -134,8 +134,15 @@ export function createApp(options: AppOptions): Hono<HttpEnv> {
   app.use(ownPagesOnly(hosts, origins))
   if (config.ops.listen) probes(app, readiness)
   else operatorRoutes(app, { readiness, metrics, admit: (c) => gate.admit(c, 'admin') })
-  app.get('/openapi.json', (c) => c.json(contract))
-  app.get(ERROR_PAGE, (c) => c.html(errorPage))
+  const contractText = JSON.stringify(contract)
+  app.get('/openapi.json', (c) => {
+    ahead.enterConnection(c.env)
+    return c.body(contractText, 200, { 'Content-Type': 'application/json' })
+  })
+  app.get(ERROR_PAGE, (c) => {
+    ahead.enterConnection(c.env)
+    return c.html(errorPage)
+  })
   const { imaging, cache, audit } = options
   const place = { app, ahead, gate, imaging, cache, audit }
   mount(place, config.http.basePath, () => archives[0])
@@ -184,7 +191,7 @@ interface Place {
 }
 
 function mount(place: Place, root: string, find: (c: HttpContext) => Archive | undefined): void {
-  const { app, ahead, gate, imaging } = place
+  const { app, ahead, imaging } = place
   const methods = new Map<string, string[]>()
   for (const [operation, { method, path, handle }] of Object.entries(routes)) {
     const verb = verbOf(operation)
@@ -192,11 +199,12 @@ function mount(place: Place, root: string, find: (c: HttpContext) => Archive | u
     app.on(method, root + path, async (c) => {
       // Hono answers HEAD by GET: that would fetch a study to throw it away.
       if (c.req.method !== method) throw methodNotAllowed(methods.get(path)!)
-      ahead.enter(c.env)
+      const leave = ahead.enter(c.env)
       const archive = find(c)
-      await gate.admit(c, verb, archive)
-      const client = clientOf(c)
-      ahead.enterAs(client, c.env)
+      const client = await admitted(c, place, { verb, archive }).catch((error: unknown) => {
+        leave()
+        throw error
+      })
       c.set('imaging', imaging.of(client))
       select(c, root, archive)
       const study = pathUid(c, 'study')
@@ -210,6 +218,18 @@ function mount(place: Place, root: string, find: (c: HttpContext) => Archive | u
       throw methodNotAllowed(allowed)
     })
   }
+}
+
+/** Lets a request in, and says whose it is. @throws RequestError 401, 403, 503 */
+async function admitted(
+  c: HttpContext,
+  { gate, ahead }: Place,
+  { verb, archive }: { readonly verb: Verb; readonly archive: Archive | undefined },
+): Promise<string> {
+  await gate.admit(c, verb, archive)
+  const client = clientOf(c)
+  ahead.enterAs(client, c.env)
+  return client
 }
 
 function methodNotAllowed(allowed: readonly string[]): RequestError {

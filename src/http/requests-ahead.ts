@@ -15,21 +15,32 @@ export class RequestsAhead {
   readonly #ofClient = new Map<string, number>()
   #all = 0
 
-  /** Counts a request until its answer is over. @throws RequestError 503 for one too many */
-  enter({ incoming: { socket }, outgoing }: HttpContext['env']): void {
-    if ((this.#ofConnection.get(socket) ?? 0) >= MAX_REQUESTS_AHEAD) {
-      const detail = `More than ${MAX_REQUESTS_AHEAD} requests of this connection are under way: wait for answers.`
-      throw tooMany('TOO_MANY_REQUESTS_AHEAD', detail)
-    }
+  /**
+   * Counts a request until its answer is over. What is returned counts it off among those of all before that: who is
+   * refused could fill them by answers that he does not read. @throws RequestError 503 for one too many
+   */
+  enter(env: HttpContext['env']): () => void {
+    this.enterConnection(env)
     if (this.#all >= MAX_REQUESTS) {
       throw tooMany('TOO_MANY_REQUESTS', `The service has ${MAX_REQUESTS} requests under way. Try again later.`)
     }
     this.#all++
-    const leave = counted(this.#ofConnection, socket)
-    outgoing.once('close', () => {
-      this.#all--
-      leave()
-    })
+    let isOver = false
+    const leave = (): void => {
+      if (!isOver) this.#all--
+      isOver = true
+    }
+    env.outgoing.once('close', leave)
+    return leave
+  }
+
+  /** Counts one among those of its connection alone, whose answers wait for each other. @throws RequestError 503 */
+  enterConnection({ incoming: { socket }, outgoing }: HttpContext['env']): void {
+    if ((this.#ofConnection.get(socket) ?? 0) >= MAX_REQUESTS_AHEAD) {
+      const detail = `More than ${MAX_REQUESTS_AHEAD} requests of this connection are under way: wait for answers.`
+      throw tooMany('TOO_MANY_REQUESTS_AHEAD', detail)
+    }
+    outgoing.once('close', counted(this.#ofConnection, socket))
   }
 
   /** The same for one of a client that is known by now. @throws RequestError 503 */

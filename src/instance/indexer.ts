@@ -176,7 +176,9 @@ export class Indexer {
     const { tag, vr } = header
     const name = IDENTITY.get(tag)
     if (name !== undefined) {
-      const uid = withoutPadding(Buffer.from(concat(pieces)).toString('latin1').split('\\')[0]!, true)
+      const [first = '', ...others] = Buffer.from(concat(pieces)).toString('latin1').split('\\')
+      const uid = withoutPadding(first, true)
+      if (others.length > 0) this.index.hasOneIdentity = false
       if (uid !== '') this.index.identity = { ...this.index.identity, [name]: uid }
       return
     }

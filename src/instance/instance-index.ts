@@ -56,6 +56,8 @@ export interface InstanceIndex {
   readonly complete: boolean
   /** Its elements have come each once, by ascending tags, as they have to (PS3.5 7.1). */
   readonly ascends: boolean
+  /** None of the UIDs of its identity is one of several values. */
+  readonly hasOneIdentity: boolean
   /** The attributes that are looked at: for frames and documents, and of the patient; in any syntax Explicit VR Little Endian. */
   readonly attributes: Dataset
   /** Undefined where there is no pixel data, or it has not been reached. */
@@ -76,6 +78,7 @@ export class GrowingIndex implements InstanceIndex {
   cutAt: number | undefined
   complete = false
   ascends = true
+  hasOneIdentity = true
   readonly #attributes: Bytes[] = []
   #pixels: { readonly header: ElementHeader; readonly offset: number } | undefined
   #layout: PixelLayout | undefined

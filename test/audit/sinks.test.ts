@@ -11,7 +11,7 @@ import { Audit } from '../../src/audit/audit.ts'
 import { PartlyWrittenError, type AuditEvent, type AuditSink } from '../../src/audit/event.ts'
 import { FhirSink } from '../../src/audit/fhir-sink.ts'
 import { FileSink } from '../../src/audit/file-sink.ts'
-import { MAX_WAITING } from '../../src/audit/queue.ts'
+import { MAX_WAITING, MAX_WAITING_FOR_ALERTS } from '../../src/audit/queue.ts'
 import { SyslogSink } from '../../src/audit/syslog-sink.ts'
 import { certificateFor } from '../support/certificate.ts'
 import { eventually } from '../support/eventually.ts'
@@ -91,6 +91,19 @@ describe('the audit trail', () => {
     await eventually(() => expect(audit.isBlocked).toBe(false))
     await audit.close()
     expect(sink.written).toHaveLength(MAX_WAITING + 2)
+  })
+
+  it.each(['block', 'drop'] as const)('with %s is not filled by alerts, which anybody can cause', async (onFailure) => {
+    const sink = new Scripted()
+    sink.failures = Infinity
+    const audit = new Audit([sink], onFailure)
+    for (let n = 0; n < MAX_WAITING + 1; n++) audit.alert({ reason: 'TOKEN_REFUSED' })
+    expect(audit.isBlocked).toBe(false)
+    expect(audit.stats).toEqual([{ sink: 'scripted', waiting: MAX_WAITING_FOR_ALERTS, dropped: 0 }])
+    for (const event of numbered(MAX_WAITING - MAX_WAITING_FOR_ALERTS)) audit.write(event)
+    expect(audit.stats).toEqual([{ sink: 'scripted', waiting: MAX_WAITING, dropped: 0 }])
+    sink.failures = 0
+    await audit.close()
   })
 
   it('of one sink does not wait for another', async () => {

@@ -958,6 +958,19 @@ describe('secrets', () => {
     expect(JSON.stringify([error.message, error.faults])).not.toContain(secret)
   })
 
+  it.each([
+    { links: { [`key ${secret}`]: null } },
+    {
+      issuer: 'https://id.example',
+      audience: 'us',
+      introspection: { clientId: 'us', [`clientSecret ${secret}`]: null },
+    },
+  ])('stay out of the fault where they slipped into a key of auth: %#', async (auth) => {
+    const error = await errorOf(() => parseConfig({ auth, archives: [archive] }))
+    expect(JSON.stringify([error.message, error.faults])).not.toContain(secret)
+    expect(error.message).toContain('has an unknown key')
+  })
+
   it('stay out of the fault when a number was written', async () => {
     const faults = await ofArchive({ identity: { type: 'username', username: 'u', passcode: 271_828 } })
     expect(faults['archives[0].identity.passcode']).toMatch(/^is a number; expected a passcode, .* in quotes$/)

@@ -28,4 +28,18 @@ describe('a client that sends on without reading its answers', () => {
     expect(process.memoryUsage().rss - before).toBeLessThan(120 * 1024 * 1024)
     expect((await fetch(`${setup.origin}/livez`)).status).toBe(200)
   })
+
+  it('takes little memory by long answers', async () => {
+    await using setup = await startSetup()
+    const held = (): number => process.memoryUsage().rss
+    await fetch(`${setup.origin}/openapi.json`).then((response) => response.text())
+    const before = held()
+    await using client = await RawClient.connect(setup.port)
+    client.socket.pause()
+    await client.send('GET /openapi.json HTTP/1.1\r\nHost: localhost\r\n\r\n'.repeat(1_000))
+    // Behind all that: it is told when the others have been made.
+    await fetch(`${setup.origin}/livez`)
+    await new Promise((resolve) => setTimeout(resolve, 1_000))
+    expect(held() - before).toBeLessThan(80 * 1024 * 1024)
+  })
 })

@@ -1,11 +1,12 @@
 import { EventEmitter } from 'node:events'
-import { describe, expect, it } from 'vitest'
+import { describe, expect, it, vi } from 'vitest'
 import {
   MAX_REQUESTS,
   MAX_REQUESTS_AHEAD,
   MAX_REQUESTS_OF_CLIENT,
   RequestsAhead,
 } from '../../src/http/requests-ahead.ts'
+import { newApiKey } from '../../src/http/auth/api-keys.ts'
 import type { HttpContext } from '../../src/http/context.ts'
 import { instanceFile } from '../support/dicom-files.ts'
 import { startSetup } from '../support/gateway.ts'
@@ -62,6 +63,27 @@ describe('requests under way', () => {
     all[0]!.end()
     ahead.enterAs('one', pending().env)
     expect(() => ahead.enterAs('one', pending().env)).toThrow(/of this client/)
+  })
+
+  it('are none of those who are refused, whether they read that or not', async () => {
+    const { key, hash } = newApiKey()
+    await using setup = await startSetup({ files: [instanceFile()], others: { auth: { keys: [{ name: 'k', hash }] } } })
+    const leave = vi.fn()
+    using entering = vi.spyOn(RequestsAhead.prototype, 'enter').mockReturnValue(leave)
+    await fetch(`${setup.url}/studies`, { headers: { Authorization: `Bearer ${key}` } }).then((one) => one.text())
+    expect([entering.mock.calls.length, leave.mock.calls.length]).toEqual([1, 0])
+    await fetch(`${setup.url}/studies`).then((one) => one.text())
+    expect([entering.mock.calls.length, leave.mock.calls.length]).toEqual([2, 1])
+  })
+
+  it('that were counted off are not counted off again at their end', () => {
+    const ahead = new RequestsAhead()
+    const left = pending()
+    const leave = ahead.enter(left.env)
+    leave()
+    left.end()
+    for (let n = 0; n < MAX_REQUESTS; n++) ahead.enter(pending().env)
+    expect(() => ahead.enter(pending().env)).toThrow(/The service has/)
   })
 
   it('are as many as all clients may have together', () => {

@@ -1,8 +1,9 @@
-import { Attribute } from '../../dicom/attributes.ts'
 import type { Bytes, ByteStream } from '../../dicom/bytes.ts'
 import { MalformedDataSetError } from '../../dicom/element-reader.ts'
+import { isNameable } from '../../dicom/uids.ts'
 import type { Instance } from '../../pacs/instance.ts'
 import type { HttpContext } from '../context.ts'
+import { patientOf } from './study-patients.ts'
 import { isOf } from './within-binding.ts'
 
 /**
@@ -10,16 +11,16 @@ import { isOf } from './within-binding.ts'
  * study is in the archive already, by what that says. `pause` is called before the archive is asked.
  * @throws what a search throws
  */
-export async function mayStore(c: HttpContext, { study, index }: Instance, pause: () => void): Promise<boolean> {
+export async function mayStore(c: HttpContext, instance: Instance, pause: () => void): Promise<boolean> {
   const { archive, patients, principal } = c.var
   const { binding } = principal
   if (!binding) return true
+  const { study, series, sopInstance, index } = instance
+  // What has a NUL, a wildcard or several values for its study may be of another's study to the archive.
+  if (!index.hasOneIdentity || ![study, series, sopInstance].every(isNameable)) return false
   if (binding.study !== undefined && binding.study !== study) return false
   if (binding.patient === undefined) return true
-  const { attributes } = index
-  const id = attributes.string(Attribute.PatientID)?.trim() ?? ''
-  const issuer = attributes.string(Attribute.IssuerOfPatientID)?.trim() ?? ''
-  if (!isOf({ id, issuer }, binding)) return false
+  if (!isOf(patientOf(index.attributes), binding)) return false
   if (!patients.isKnown(archive, study)) pause()
   const known = await patients.of(archive, study)
   return known === undefined || isOf(known, binding)

@@ -7,8 +7,8 @@ import type { IntrospectionConfig, IssuerConfig } from './auth-config.ts'
 
 /** How long an answer is kept at most, in ms, and never longer than the token lives. */
 export const ANSWER_MS = 60_000
-/** Answers that are kept. */
-const MAX_ANSWERS = 10_000
+/** Answers that are kept, of tokens that are good and of others each. */
+export const MAX_ANSWERS = 10_000
 /** Tokens that are asked about at once. */
 export const MAX_INTROSPECTIONS = 32
 
@@ -24,7 +24,9 @@ export class Introspection {
   readonly #config: IssuerConfig
   readonly #client: IntrospectionConfig
   readonly #url: () => Promise<string>
-  readonly #answers = new LRUCache<string, Answer>({ max: MAX_ANSWERS, ttl: ANSWER_MS })
+  readonly #good = new LRUCache<string, Answer>({ max: MAX_ANSWERS, ttl: ANSWER_MS })
+  /** Apart: anybody makes up tokens, and must not drive out those that are good. */
+  readonly #bad = new LRUCache<string, Answer>({ max: MAX_ANSWERS, ttl: ANSWER_MS })
   readonly #asking = new Map<string, Promise<Answer>>()
 
   constructor(config: IssuerConfig, client: IntrospectionConfig, url: () => Promise<string>) {
@@ -39,7 +41,7 @@ export class Introspection {
    */
   async claims(token: string): Promise<Claims | undefined> {
     const key = createHash('sha256').update(token).digest('base64')
-    const answer = this.#answers.get(key) ?? (await this.#asked(key, token))
+    const answer = this.#good.get(key) ?? this.#bad.get(key) ?? (await this.#asked(key, token))
     if (!answer.claims || Date.now() >= answer.until + this.#config.clockSkew) return undefined
     this.#check(answer.claims)
     return answer.claims
@@ -54,7 +56,7 @@ export class Introspection {
     this.#asking.set(key, asking)
     const answer = await asking
     const ttl = Math.min(ANSWER_MS, answer.until - Date.now())
-    if (ttl > 0) this.#answers.set(key, answer, { ttl })
+    if (ttl > 0) (answer.claims ? this.#good : this.#bad).set(key, answer, { ttl })
     return answer
   }
 

@@ -11,6 +11,8 @@ import { verifiedLink } from './links.ts'
 
 /** Where links lead. */
 export const SHARE_PATH = '/share'
+/** A token is sent at once: who has not sent it for so long, in ms, holds a connection for nothing. */
+export const TOKEN_MS = 5_000
 
 /** The token is in the fragment: it is sent once, in a body, for a cookie that scripts cannot read. */
 const OPENING = `
@@ -103,8 +105,17 @@ export function sharePage(app: Hono<HttpEnv>, links: LinksConfig, archives: read
 
 async function textOf(c: HttpContext): Promise<string> {
   const length = Number(c.req.header('content-length'))
-  if (length <= MAX_TOKEN) return c.req.text()
-  throw new RequestError(413, 'TOKEN_TOO_LONG', `A link has at most ${MAX_TOKEN} letters.`)
+  if (!(length <= MAX_TOKEN)) throw new RequestError(413, 'TOKEN_TOO_LONG', `A link has at most ${MAX_TOKEN} letters.`)
+  const { promise: late, reject } = Promise.withResolvers<never>()
+  const timer = setTimeout(() => {
+    const detail = `The link did not come within ${TOKEN_MS} ms.`
+    reject(new RequestError(408, 'BODY_STALLED', detail, { Connection: 'close' }))
+  }, TOKEN_MS)
+  try {
+    return await Promise.race([c.req.text(), late])
+  } finally {
+    clearTimeout(timer)
+  }
 }
 
 function hashOf(text: string): string {

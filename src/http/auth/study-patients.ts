@@ -1,5 +1,6 @@
 import { LRUCache } from 'lru-cache'
 import { Attribute } from '../../dicom/attributes.ts'
+import type { Dataset } from '../../dicom/dataset.ts'
 import type { Uid } from '../../dicom/uids.ts'
 import type { Archive } from '../../pacs/archive.ts'
 
@@ -15,6 +16,15 @@ export interface StudyPatient {
   readonly id: string
   /** Empty where the archive does not say it. */
   readonly issuer: string
+}
+
+const NOBODY: StudyPatient = { id: '', issuer: '' }
+
+/** Whose a data set says that it is; nobody's where it names several, of whom others may take any. */
+export function patientOf(dataset: Dataset): StudyPatient {
+  const [ids, issuers] = [Attribute.PatientID, Attribute.IssuerOfPatientID].map((tag) => dataset.values(tag))
+  if (ids!.length > 1 || issuers!.length > 1) return NOBODY
+  return { id: String(ids![0] ?? ''), issuer: String(issuers![0] ?? '') }
 }
 
 /** Whose the studies of archives are, as they say by C-FIND. */
@@ -58,10 +68,9 @@ async function ask(archive: Archive, study: Uid): Promise<StudyPatient | undefin
   let found: StudyPatient | undefined
   for await (const match of archive.search(request, options, call)) {
     if (match.string(Attribute.StudyInstanceUID) !== study) continue
-    const id = match.string(Attribute.PatientID)?.trim() ?? ''
-    const issuer = match.string(Attribute.IssuerOfPatientID)?.trim() ?? ''
-    const isOther = found !== undefined && (found.id !== id || found.issuer !== issuer)
-    found = isOther ? { id: '', issuer: '' } : { id, issuer }
+    const told = patientOf(match)
+    const isOther = found !== undefined && (found.id !== told.id || found.issuer !== told.issuer)
+    found = isOther ? NOBODY : told
   }
   return found
 }

@@ -6,7 +6,7 @@ import type { SearchRequest } from '../../pacs/search/search.ts'
 import type { HttpContext } from '../context.ts'
 import { RequestError } from '../problem.ts'
 import type { Binding } from './principal.ts'
-import type { StudyPatient } from './study-patients.ts'
+import { patientOf, type StudyPatient } from './study-patients.ts'
 
 /**
  * Whether somebody may see, and store, what is of a study: its patient is the one that he is bound to, as the archive says.
@@ -74,9 +74,7 @@ async function isVisible(
   if (binding.patient === undefined) return true
   // Below studies an archive need not say whose it is, and some repeat what they were asked.
   if (level !== 'STUDY') return isWithin(c, study, binding)
-  const id = result.string(Attribute.PatientID)?.trim() ?? ''
-  const issuer = result.string(Attribute.IssuerOfPatientID)?.trim() ?? ''
-  return isOf({ id, issuer }, binding)
+  return isOf(patientOf(result), binding)
 }
 
 /** An archive that does not say who issued its ids has one issuer. */

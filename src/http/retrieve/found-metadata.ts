@@ -1,6 +1,8 @@
-import type { Selection } from '../../instance/uids.ts'
+import { covers, type Selection } from '../../instance/uids.ts'
 import { Attribute } from '../../dicom/attributes.ts'
 import type { Dataset } from '../../dicom/dataset.ts'
+import type { Tag } from '../../dicom/tag.ts'
+import type { Uid } from '../../dicom/uids.ts'
 import type { Archive } from '../../pacs/archive.ts'
 import {
   conditionalAttributes,
@@ -33,10 +35,21 @@ export async function* foundMetadata(archive: Archive, selection: Selection, cal
   const options = await archive.queryOptions(false, call)
   let found = false
   for await (const match of archive.search(request, options, call)) {
+    // Some archives pass over keys of the levels above: what they find may be of another patient.
+    if (!covers(selection, uidsOf(match))) continue
     found = true
     yield withoutQueryAttributes(match)
   }
   if (!found) throw new NoSuchInstanceError()
+}
+
+function uidsOf(match: Dataset): Selection {
+  const uid = (t: Tag): Uid => match.string(t) ?? ''
+  return {
+    study: uid(Attribute.StudyInstanceUID),
+    series: uid(Attribute.SeriesInstanceUID),
+    instance: uid(Attribute.SOPInstanceUID),
+  }
 }
 
 /** Attributes of the answer to a query, which the instance itself does not have; and those the archive left empty. */

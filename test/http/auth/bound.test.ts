@@ -131,6 +131,21 @@ describe('an archive that does not match by PatientID', () => {
   })
 })
 
+describe('an archive that passes over the study in a search below it', () => {
+  it('lets who is bound see no metadata of another, where they come by searches', async () => {
+    const one = await bound({ relational: true, pacs: { metadata: 'find' } })
+    one.setup.archive.faults = { onFind: (identifier) => forgetsStudy(identifier) }
+    expect(await status(one, `/studies/${MINE}/series/${MINE}.1/metadata`)).toBe('200')
+    for (const path of [`/series/${OTHERS}.1`, `/${I1}`]) {
+      expect(await status(one, `/studies/${MINE}${path}/metadata`)).toBe('404 NO_SUCH_INSTANCE')
+    }
+  })
+})
+
+function forgetsStudy(identifier: Dataset): void {
+  if (identifier.string(Attribute.QueryRetrieveLevel) === 'IMAGE') identifier.set(Attribute.StudyInstanceUID)
+}
+
 const I1 = `series/${OTHERS}.1/instances/${OTHERS}.1.1`
 
 describe('a retrieval of who is bound', () => {
@@ -253,6 +268,34 @@ describe('a store of who is bound', () => {
     const one = await bound()
     expect(await stored(one, [file(OTHERS, ID)])).toEqual([403, ['124']])
     expect(await stored(one, [file(OTHERS, '')])).toEqual([403, ['124']])
+  })
+
+  it.each([
+    ['behind a NUL', `${OTHERS}\0.9`],
+    ['as one of two values', `1.2.79\\${OTHERS}`],
+    ['by a wildcard', '1.2.*'],
+    ['behind a line feed', `\n${OTHERS}`],
+  ])('is refused where its study is that of another %s', async (_, study) => {
+    const one = await bound()
+    const value = Buffer.from(study.length % 2 === 0 ? study : `${study} `)
+    const odd = file('1.2.77', ID, (dataset) => dataset.put(Attribute.StudyInstanceUID, { vr: 'UI', value }))
+    expect(await stored(one, [odd])).toEqual([403, ['124']])
+  })
+
+  it.each([
+    ['1.2.81', [ID, 'P-2']],
+    ['1.2.82', ['', ID]],
+    ['1.2.83', [`${ID}\u00a0`]],
+  ])('is refused into %s, where the patient has the ids %j', async (study, ids) => {
+    const one = await bound()
+    const odd = file(study, '', (dataset) => {
+      dataset.set(Attribute.SpecificCharacterSet, 'ISO_IR 100').delete(Attribute.PatientID)
+      dataset.set(Attribute.PatientID, ids)
+    })
+    expect(await stored(one, [odd])).toEqual([403, ['124']])
+    await one.setup.archive.put(odd)
+    expect(await search(one, '/studies')).toEqual([MINE])
+    expect(await status(one, `/studies/${study}`)).toBe('404 NO_SUCH_STUDY')
   })
 
   it('of an instance that names two patients is not a store', async () => {

@@ -2,10 +2,12 @@ import { createHash } from 'node:crypto'
 import { afterEach, describe, expect, it } from 'vitest'
 import { alternativeNames, commonNames } from '../../../src/http/auth/client-certificate.ts'
 import { LINK_ISSUER, signLink } from '../../../src/http/auth/links.ts'
+import { TOKEN_MS } from '../../../src/http/auth/share-page.ts'
 import { shareLink } from '../../../src/share.ts'
 import { parseConfig, type Config } from '../../../src/config/config.ts'
 import { instanceFile, S } from '../../support/dicom-files.ts'
 import { startSetup, type Setup, type SetupOptions } from '../../support/gateway.ts'
+import { RawClient } from '../../support/raw-http.ts'
 import { TokenIssuer } from '../../support/token-issuer.ts'
 
 const opened: AsyncDisposable[] = []
@@ -152,6 +154,16 @@ describe('a link to a study', () => {
     for (const bad of ['', 'x', `${body}x`, 'a'.repeat(16_385)]) {
       expect([401, 413]).toContain(await ask(`${origin}/share`, {}, { method: 'POST', body: bad }))
     }
+  })
+
+  it('is not waited for without end', { timeout: 4 * TOKEN_MS }, async () => {
+    const { port } = await started({ links: { key } })
+    const client = await RawClient.connect(port)
+    opened.push(client)
+    client.socket.write('POST /share HTTP/1.1\r\nHost: localhost\r\nContent-Length: 100\r\n\r\nx')
+    await new Promise((resolve) => setTimeout(resolve, TOKEN_MS + 1_000))
+    expect(client.received.toString()).toMatch(/^HTTP\/1\.1 408 /)
+    expect(client.ended).toBe(true)
   })
 
   it('is none without a key', async () => {
