@@ -52,6 +52,7 @@ function reportTrust(http: Fields, auth: unknown, archives: unknown, say: Say): 
   if (Array.isArray(certificates) && certificates.length > 0 && !asksForCertificates) {
     say(['auth', 'certificates'], 'needs to know whose; expected http.tls.clientCa beside it')
   }
+  if (typeof auth === 'object' && auth !== null) reportSharedWords(archives, say)
   const names = Array.isArray(archives)
     ? archives.flatMap((one) => [fields(one).name, fields(one).aeTitle]).filter((one) => typeof one === 'string')
     : []
@@ -63,6 +64,19 @@ function reportTrust(http: Fields, auth: unknown, archives: unknown, say: Say): 
         say(['auth', list, index, 'archives'], `names ${String(one)}, which is none; expected names of archives`)
       }
     }
+  }
+}
+
+/** Permissions name archives by either: a word that means two of them would let in to both. */
+function reportSharedWords(archives: unknown, say: Say): void {
+  const all = Array.isArray(archives) ? archives.map(fields) : []
+  for (const [index, { name }] of all.entries()) {
+    const other = all.findIndex(({ aeTitle }, at) => at !== index && typeof name === 'string' && aeTitle === name)
+    if (other < 0) continue
+    say(
+      ['archives', index, 'name'],
+      `is the AE title of archives[${other}]; expected another beside auth, which names both`,
+    )
   }
 }
 

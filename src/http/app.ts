@@ -22,7 +22,7 @@ import { retrieveBulkData, retrieveBulkDataElement, retrievePixelData } from './
 import { retrieveFrames } from './retrieve/frames.ts'
 import { retrieveMetadata } from './retrieve/metadata.ts'
 import type { operations } from './openapi.d.ts'
-import { ERROR_PAGE, problemOf, RequestError } from './problem.ts'
+import { ERROR_PAGE, MAX_PATH, problemOf, RequestError } from './problem.ts'
 import { operatorRoutes, probes, type Metrics } from './ops/ops-routes.ts'
 import type { ReadinessCheck } from './ops/readiness.ts'
 import { renderFrames, renderOneInstance, renderSelection } from './rendered/rendered-resources.ts'
@@ -154,7 +154,7 @@ export function createApp(options: AppOptions): Hono<HttpEnv> {
   }
   if (options.pages) app.route('/', options.pages)
   app.notFound((c) => {
-    throw new RequestError(404, 'NO_SUCH_RESOURCE', `Nothing is served at ${c.req.path}.`)
+    throw new RequestError(404, 'NO_SUCH_RESOURCE', `Nothing is served at ${c.req.path.slice(0, MAX_PATH)}.`)
   })
   app.onError((error, c) => {
     c.error = error

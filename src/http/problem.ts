@@ -31,6 +31,9 @@ interface Fault {
   readonly detail?: string
 }
 
+/** Characters of the path that a problem document repeats. */
+export const MAX_PATH = 1_024
+
 /** Seconds after which a client may try again. */
 const RETRY_AFTER_S = '5'
 
@@ -185,7 +188,7 @@ export function problemOf(error: unknown, path: string, origin = ''): ProblemRes
       title: fault.title,
       status: fault.status,
       detail: fault.detail ?? fault.title,
-      instance: path,
+      instance: path.slice(0, MAX_PATH),
       code,
       ...(dicom && { dicom }),
     },

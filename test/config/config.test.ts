@@ -503,6 +503,45 @@ describe('values', () => {
 })
 
 describe('what does not go together', () => {
+  it.each([
+    [{ http: { host: '0.0.0.0' } }, 'auth'],
+    [{ http: { host: 'pacs.example' } }, 'auth'],
+    [{ auth: {} }, 'auth'],
+    [{ auth: { audience: 'a' } }, 'auth.issuer'],
+    [{ auth: { issuer: 'https://a.example' } }, 'auth.audience'],
+    [
+      {
+        auth: { issuer: 'https://a.example', audience: 'a', issuers: [{ issuer: 'https://a.example', audience: 'b' }] },
+      },
+      'auth.issuers[0].issuer',
+    ],
+    [{ auth: { certificates: [{ name: 'a' }] } }, 'auth.certificates'],
+    [
+      { auth: { keys: [{ name: 'a', hash: `sha256:${'0'.repeat(64)}`, archives: ['none'] }] } },
+      'auth.keys[0].archives',
+    ],
+    [
+      {
+        auth: { proxy: { addresses: ['::1'] } },
+        archives: [archive, { ...archive, aeTitle: 'B', name: archive.aeTitle }],
+      },
+      'archives[1].name',
+    ],
+  ])('%j is faulted at %s', async (settings, path) => {
+    const faults = await faultsOf(() => parseConfig({ archives: [archive], ...settings }))
+    expect(Object.keys(faults)).toEqual([path])
+  })
+
+  it.each([
+    { http: { host: 'localhost' } },
+    { http: { host: '::1' } },
+    { http: { host: '0.0.0.0' }, auth: 'open' },
+    { http: { host: '0.0.0.0' }, auth: { issuer: 'https://a.example', audience: 'a' } },
+    { archives: [archive, { ...archive, aeTitle: 'B', name: archive.aeTitle }] },
+  ])('%j is not', (settings) => {
+    parseConfig({ archives: [archive], ...settings })
+  })
+
   it('wants AE titles and names that differ, and reports that beside other faults', async () => {
     const faults = await faultsOf(() =>
       parseConfig({

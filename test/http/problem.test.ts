@@ -5,7 +5,7 @@ import { describe, expect, it } from 'vitest'
 import { readFacts } from '../../scripts/check-docs.ts'
 import { Status, StatusError } from '../../src/dimse/status.ts'
 import { errorPage, readErrorPage } from '../../src/http/ops/error-page.ts'
-import { ERROR_PAGE, faultCodes, problemOf } from '../../src/http/problem.ts'
+import { ERROR_PAGE, faultCodes, MAX_PATH, problemOf } from '../../src/http/problem.ts'
 import { ArchiveDownError } from '../../src/pacs/errors.ts'
 import { PeerTimeoutError } from '../../src/network/errors.ts'
 
@@ -27,6 +27,7 @@ const CAUGHT: Readonly<Record<string, string>> = {
   INVALID_PDU: 'becomes a ProtocolError',
   NO_ROOM: 'of the disk of the cache: the instance is not kept there',
   NOT_DICOM: 'of a part of a store: has its place in the response',
+  PARTLY_WRITTEN: 'has the other audit events written again',
   TLS_FILE_UNUSABLE: 'ends the start',
   UNENCODABLE_TEXT: 'becomes an UnencodableKeyError',
   UNWANTED: 'ends a retrieval that nobody waits for',
@@ -104,6 +105,12 @@ describe('a problem document', () => {
     const { problem, headers } = problemOf(new ArchiveDownError('main', milliseconds), '/dicomweb/studies')
     expect(problem).toMatchObject({ status: 503, code: 'ARCHIVE_DOWN' })
     expect(headers).toEqual({ 'Retry-After': seconds })
+  })
+
+  it('repeats no more of a path than is of use', () => {
+    const path = `/${'x'.repeat(MAX_PATH)}`
+    expect(problemOf(new Error('x'), path.slice(0, -1)).problem.instance).toHaveLength(MAX_PATH)
+    expect(problemOf(new Error('x'), path).problem.instance).toHaveLength(MAX_PATH)
   })
 
   it('of a status of the archive and of a fault of ours has one too', async () => {

@@ -94,7 +94,7 @@ export function sharePage(app: Hono<HttpEnv>, links: LinksConfig, archives: read
     const archive = archives.find(({ config }) => config.name === link.archive)
     if (!archive) throw new RequestError(404, 'NO_SUCH_ARCHIVE', 'The archive of the link is no longer configured.')
     const origin = publicOrigin(c, c.var.config.http)
-    giveLinkCookie(c, token, { secure: origin.startsWith('https:') })
+    giveLinkCookie(c, token)
     const root = `${c.var.config.http.basePath}/aets/${encodeURIComponent(archive.config.aeTitle)}`
     const viewer = links.viewer && `${links.viewer}?StudyInstanceUIDs=${encodeURIComponent(link.study)}`
     // As a path where it can be, so that it is of the page's own origin.

@@ -166,6 +166,16 @@ describe('a link to a study', () => {
     expect(client.ended).toBe(true)
   })
 
+  it('has a cookie that no other host can plant, where browsers come by HTTPS', async () => {
+    const { origin, url } = await started({ links: { key } }, { http: { publicUrl: 'https://pacs.example' } })
+    const body = await signLink({ study: S, archive: 'demo' }, 60_000, links)
+    const answer = await fetch(`${origin}/share`, { method: 'POST', body })
+    const cookie = answer.headers.get('set-cookie')!
+    expect(cookie).toMatch(/^__Host-dimsegate-link=.*; Path=\/; HttpOnly; Secure; SameSite=Strict$/)
+    expect(await ask(`${url}/studies/${S}`, { Cookie: cookie.split(';')[0]! })).toBe(200)
+    expect(await ask(`${url}/studies/${S}`, { Cookie: `dimsegate-link=${body}` })).toBe(401)
+  })
+
   it('is none without a key', async () => {
     const { origin } = await started('open')
     expect(await ask(`${origin}/share`)).toBe(404)
