@@ -1,4 +1,5 @@
 import type { SoakArchive } from './archives.ts'
+import { FOUND_AGAIN_MS, RECOVERY_MS } from './weather.ts'
 import type { Answer, References } from './checks.ts'
 import type { Ask, Manner, Outcome, WebClient } from './exchange.ts'
 import type { Ending, Tally } from './tally.ts'
@@ -57,6 +58,7 @@ export class Session {
     const { gateway, way, tally, onCut } = this.ground
     const { weather, isHeldUp } = this.archive
     const weathers = [weather, gateway, ...(this.#client.direct && !isHeldUp ? [] : [way])]
+    const recovery = code === '503 ARCHIVE_DOWN' ? FOUND_AGAIN_MS : RECOVERY_MS
     tally.record({
       kind: `${kind}${mannerOf(ask.manner)}`,
       archive: this.archive.name,
@@ -65,7 +67,7 @@ export class Session {
       faults: ending === 'wrong' ? [ask.path, ...faults] : faults,
       bytes: outcome.kind === 'answered' ? outcome.body.length : 0,
       milliseconds: now - since,
-      calm: weathers.every((weather) => weather.isCalmSince(since)),
+      calm: weathers.every((weather) => weather.isCalmSince(since, recovery)),
     })
     if (ending === 'cut' && this.#client.direct) onCut({ what: `${this.archive.name} ${kind}`, from: since, to: now })
     return outcome.kind === 'answered' && ending === 'whole' ? outcome : undefined

@@ -18,7 +18,7 @@ import { Source, store } from './stores.ts'
 import { Tally } from './tally.ts'
 import { verify, type Verified } from './verify.ts'
 import { VISITS } from './visits.ts'
-import { RECOVERY_MS, Weather } from './weather.ts'
+import { FOUND_AGAIN_MS, Weather } from './weather.ts'
 
 export interface SoakOptions {
   /** Of load with faults; the warm-up before and the verification behind come on top. */
@@ -45,6 +45,8 @@ export interface SoakResult {
   readonly leaks: readonly string[]
 }
 
+/** How often it is asked whether archives answer. */
+const READY_MS = 1_000
 /** Without faults, until everything has run once: code is compiled, threads are there. */
 const WARM_UP_MS = 20_000
 /** Of a short load, at most such a part of its time. */
@@ -108,10 +110,21 @@ export async function soak(options: SoakOptions): Promise<SoakResult> {
   await schedule.ended()
   const after = await settled(gateway, before)
   const leaks = [...notGivenBack(before, after), ...openConnections(archives)]
-  await delay(RECOVERY_MS)
+  await allReady(gateway.port)
   const verified: Verified[] = []
   for (const archive of archives) verified.push(await verify(archive, ground, gateway.port))
   return { options: { milliseconds, clients, seed }, tally, drains: drains.count, verified, before, after, leaks }
+}
+
+/** Waits until every archive answers, or until each should have been found again. */
+async function allReady(port: number): Promise<void> {
+  const until = performance.now() + FOUND_AGAIN_MS
+  while (performance.now() < until) {
+    const response = await fetch(`http://127.0.0.1:${port}/readyz`)
+    const { archives } = (await response.json()) as { archives: readonly { ready: boolean }[] }
+    if (archives.every(({ ready }) => ready)) return
+    await delay(READY_MS)
+  }
 }
 
 /** One client: visits until it is stopped, each at an archive of its choice. */

@@ -1,5 +1,10 @@
+import { JITTER, LONGEST_PAUSE_MS } from '../src/pacs/pool/breaker.ts'
+
 /** Behind a fault, what an archive, a pool or a connection may still suffer from it. */
 export const RECOVERY_MS = 12_000
+
+/** The same for an archive that counts as down until it is tried again, which takes up to 10 s more. */
+export const FOUND_AGAIN_MS = LONGEST_PAUSE_MS * (1 + JITTER) + 10_000
 
 /** Whether an archive, the way to it or the gateway is being disturbed. */
 export class Weather {
@@ -20,9 +25,9 @@ export class Weather {
     }
   }
 
-  /** Whether nothing was the matter from a time (of performance.now) until now, nor shortly before. */
-  isCalmSince(time: number): boolean {
-    return this.#faults === 0 && this.#lastEnd + RECOVERY_MS < time
+  /** Whether nothing was the matter from a time (of performance.now) until now, nor so many ms before. */
+  isCalmSince(time: number, recovery = RECOVERY_MS): boolean {
+    return this.#faults === 0 && this.#lastEnd + recovery < time
   }
 
   get isStormy(): boolean {
