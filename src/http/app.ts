@@ -14,9 +14,8 @@ import { sharePage } from './auth/share-page.ts'
 import { StudyPatients } from './auth/study-patients.ts'
 import { checkStudy } from './auth/within-binding.ts'
 import type { Audit } from '../audit/audit.ts'
-import { noting } from './audit/noting-cache.ts'
-import { Trail } from './audit/trail.ts'
-import { addressOf, clientOf } from './client.ts'
+import { trace, traceRefusal } from './audit/trace.ts'
+import { clientOf } from './client.ts'
 import { ClientGoneError, type HttpContext, type HttpEnv } from './context.ts'
 import { retrieveBulkData, retrieveBulkDataElement, retrievePixelData } from './retrieve/bulk-data.ts'
 import { retrieveFrames } from './retrieve/frames.ts'
@@ -159,26 +158,13 @@ export function createApp(options: AppOptions): Hono<HttpEnv> {
   app.onError((error, c) => {
     c.error = error
     const { problem, headers } = problemOf(error, c.req.path, publicOrigin(c, config.http))
-    if (ALERTS.includes(problem.code)) alert(c, audit, problem.code)
+    traceRefusal(c, audit, problem.code)
     return c.body(JSON.stringify(problem), problem.status as 500, {
       ...headers,
       'Content-Type': 'application/problem+json',
     })
   })
   return app
-}
-
-/** Refusals that somebody may want to know of. */
-const ALERTS: readonly string[] = ['TOKEN_REFUSED', 'NOT_PERMITTED', 'HOST_NOT_ALLOWED', 'FOREIGN_ORIGIN']
-
-function alert(c: HttpContext, audit: Audit, reason: string): void {
-  const { principal, archive } = c.var as Partial<HttpEnv['Variables']>
-  const user = principal && { kind: principal.kind, name: principal.name, authority: principal.authority }
-  const { name, aeTitle, host } = archive?.config ?? {}
-  audit.alert({
-    ...{ reason, user, address: addressOf(c), resource: c.req.path },
-    ...(name !== undefined && aeTitle !== undefined && host !== undefined && { archive: { name, aeTitle, host } }),
-  })
 }
 
 interface Place {
@@ -208,7 +194,7 @@ function mount(place: Place, root: string, find: (c: HttpContext) => Archive | u
       c.set('imaging', imaging.of(client))
       select(c, root, archive)
       const study = pathUid(c, 'study')
-      trace(c, place, { verb, operation, study })
+      trace(c, place, { verb, study, isSet: SETS.includes(operation) })
       if (study !== undefined && verb !== 'store') await checkStudy(c, study)
       return handle(c)
     })
@@ -240,29 +226,6 @@ function methodNotAllowed(allowed: readonly string[]): RequestError {
 /** Sets of instances, whose transfer is told when it begins as well. */
 const SETS: readonly string[] = ['retrieveStudy', 'retrieveSeries', 'storeStudyInstances']
 
-/** Begins what the request leaves in the audit trail. @throws RequestError 503 where that cannot be written */
-function trace(
-  c: HttpContext,
-  { audit, cache }: Place,
-  { verb, operation, study }: { verb: Verb; operation: string; study: string | undefined },
-): void {
-  if (audit.isOff) return
-  if (audit.isBlocked) {
-    const detail = 'What is done here is written down, and that cannot be done at present. Try again later.'
-    throw new RequestError(503, 'AUDIT_UNAVAILABLE', detail)
-  }
-  const { pathname: resource, search } = new URL(c.req.url)
-  const trail = new Trail(audit, {
-    ...{ principal: c.var.principal, archive: c.var.archive.config, address: addressOf(c), verb, resource },
-    // WADO-URI names its study in the query.
-    study: study ?? (verb === 'retrieve' ? (new URLSearchParams(search).get('studyUID') ?? undefined) : undefined),
-    query: search.slice(1),
-  })
-  c.set('trail', trail)
-  c.set('cache', noting(cache, trail))
-  if (SETS.includes(operation)) trail.begin()
-}
-
 function verbOf(operation: string): Verb {
   return operation.startsWith('search') ? 'search' : operation.startsWith('store') ? 'store' : 'retrieve'
 }
@@ -292,8 +255,8 @@ async function prepare(
   const started = performance.now()
   const { outgoing } = c.env
   const gone = new AbortController()
-  const { socket } = outgoing
-  const [received, sent] = [socket?.bytesRead ?? 0, socket?.bytesWritten ?? 0]
+  const { socket } = c.env.incoming
+  const [received, sent] = [socket.bytesRead, socket.bytesWritten]
   outgoing.once('close', () => {
     const cut = !outgoing.writableFinished
     if (cut) gone.abort(new ClientGoneError())
@@ -302,7 +265,7 @@ async function prepare(
       status: outgoing.headersSent ? outgoing.statusCode : CLIENT_CLOSED_REQUEST,
       cut,
       code: c.error ? problemOf(c.error, '').problem.code : cut ? 'CLIENT_GONE' : undefined,
-      bytes: (socket?.bytesRead ?? 0) - received + (socket?.bytesWritten ?? 0) - sent,
+      bytes: socket.bytesRead - received + socket.bytesWritten - sent,
     })
     if (!requests.hasSubscribers) return
     const event: RequestEvent = {
