@@ -1,6 +1,7 @@
 import type { Config } from './config/config.ts'
 import { parseDuration } from './config/units.ts'
 import { isUid } from './dicom/uids.ts'
+import { linksOf } from './http/auth/auth-config.ts'
 import { signLink } from './http/auth/links.ts'
 import { SHARE_PATH } from './http/auth/share-page.ts'
 
@@ -23,8 +24,8 @@ export async function shareLink(
   config: Config,
   { study, time = DEFAULT_TIME, archive }: ShareOptions,
 ): Promise<string> {
-  const { auth, http, archives } = config
-  const links = auth === null || auth === 'open' ? null : auth.links
+  const { http, archives } = config
+  const links = linksOf(config.auth)
   if (!links) throw new ShareError('Links are signed by auth.links.key, which the configuration does not have.')
   if (study === undefined || !isUid(study)) throw new ShareError('--study is a Study Instance UID: digits and dots.')
   const ms = parseDuration(time)

@@ -1,4 +1,4 @@
-import type { AuditEvent, AuditKind, AuditSource } from './event.ts'
+import { outcomeIndicators, type AuditEvent, type AuditKind, type AuditSource } from './event.ts'
 
 // The audit message of PS3.15 A.5 in XML. Names are those of its schema (A.5.1), codes those of PS3.16 annex D.
 
@@ -25,8 +25,6 @@ const events: Readonly<Record<AuditKind, Code & { readonly action: string; reado
   },
 }
 
-const outcomes = { success: '0', 'minor-failure': '4', 'serious-failure': '8' } as const
-
 const APPLICATION: Code = { code: '110150', meaning: 'Application' }
 const SOURCE: Code = { code: '110153', meaning: 'Source Role ID' }
 const DESTINATION: Code = { code: '110152', meaning: 'Destination Role ID' }
@@ -40,7 +38,7 @@ export function auditMessage(event: AuditEvent, source: AuditSource): string {
     {
       EventActionCode: isImport ? 'C' : action,
       EventDateTime: event.at,
-      EventOutcomeIndicator: outcomes[event.outcome],
+      EventOutcomeIndicator: outcomeIndicators[event.outcome],
     },
     [
       coded('EventID', { code, meaning }),

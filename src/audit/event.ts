@@ -45,6 +45,9 @@ export interface AuditEvent {
   readonly bytes?: number | undefined
 }
 
+/** Event Outcome Indicator (PS3.15 A.5.1, RFC 3881), which FHIR has taken over. */
+export const outcomeIndicators = { success: '0', 'minor-failure': '4', 'serious-failure': '8' } as const
+
 /** Where events are written to, one after another. */
 export interface AuditSink extends AsyncDisposable {
   /** For logs and metrics. */

@@ -1,4 +1,4 @@
-import type { AuditEvent, AuditSource } from './event.ts'
+import { outcomeIndicators, type AuditEvent, type AuditSource } from './event.ts'
 
 // AuditEvent of FHIR R4 in the patterns of IHE BALP: query, read and create of what concerns a patient.
 
@@ -9,8 +9,6 @@ const ENTITY_TYPE = 'http://terminology.hl7.org/CodeSystem/audit-entity-type'
 const OBJECT_ROLE = 'http://terminology.hl7.org/CodeSystem/object-role'
 const SOURCE_TYPE = 'http://terminology.hl7.org/CodeSystem/security-source-type'
 const PROFILES = 'https://profiles.ihe.net/ITI/BALP/StructureDefinition/IHE.BasicAudit.'
-
-const outcomes = { success: '0', 'minor-failure': '4', 'serious-failure': '8' } as const
 
 interface Coding {
   readonly system: string
@@ -29,7 +27,7 @@ export function fhirAuditEvent(event: AuditEvent, source: AuditSource): object {
     ...(subtype && { subtype: [subtype] }),
     action,
     recorded: event.at,
-    outcome: outcomes[event.outcome],
+    outcome: outcomeIndicators[event.outcome],
     ...(event.reason !== undefined && { outcomeDesc: event.reason }),
     agent: agents(event, source),
     source: {

@@ -38,7 +38,8 @@ export function ownNameOnly(hosts: AllowedHosts): MiddlewareHandler<HttpEnv> {
   return async (c, next) => {
     const { http } = c.var.config
     // What a proxy says goes into links too, and behind one that does not see to it a page may say it.
-    const inLinks = http.publicUrl === null ? new URL(publicOrigin(c, http)).host : undefined
+    const isTold = http.publicUrl === null && http.trustProxy
+    const inLinks = isTold ? new URL(publicOrigin(c, http)).host : undefined
     for (const host of [c.req.header('host'), inLinks]) {
       if (host !== undefined && !hosts.has(host) && c.req.path !== '/livez') throw misdirected()
     }

@@ -8,6 +8,7 @@ import type { Archive } from '../pacs/archive.ts'
 import { publicOrigin } from './base-url.ts'
 import { crossOrigin } from './cors.ts'
 import { AllowedHosts, ownNameOnly, ownPagesOnly } from './allowed-hosts.ts'
+import { linksOf } from './auth/auth-config.ts'
 import { Gate } from './auth/gate.ts'
 import type { Verb } from './auth/principal.ts'
 import { sharePage } from './auth/share-page.ts'
@@ -148,9 +149,8 @@ export function createApp(options: AppOptions): Hono<HttpEnv> {
   mount(place, `${config.http.basePath}/aets/:aeTitle`, (c) =>
     archives.find((archive) => archive.config.aeTitle === c.req.param('aeTitle')),
   )
-  if (config.auth !== null && config.auth !== 'open' && config.auth.links) {
-    sharePage(app, config.auth.links, archives)
-  }
+  const links = linksOf(config.auth)
+  if (links) sharePage(app, links, archives)
   if (options.pages) app.route('/', options.pages)
   app.notFound((c) => {
     throw new RequestError(404, 'NO_SUCH_RESOURCE', `Nothing is served at ${c.req.path.slice(0, MAX_PATH)}.`)
@@ -260,9 +260,11 @@ async function prepare(
   outgoing.once('close', () => {
     const cut = !outgoing.writableFinished
     if (cut) gone.abort(new ClientGoneError())
-    const { trail } = c.var as Partial<HttpEnv['Variables']>
+    const { trail, archive } = c.var as Partial<HttpEnv['Variables']>
+    // 499, as others log it: the client left before there was a status.
+    const status = outgoing.headersSent ? outgoing.statusCode : CLIENT_CLOSED_REQUEST
     trail?.end({
-      status: outgoing.headersSent ? outgoing.statusCode : CLIENT_CLOSED_REQUEST,
+      status,
       cut,
       code: c.error ? problemOf(c.error, '').problem.code : cut ? 'CLIENT_GONE' : undefined,
       bytes: socket.bytesRead - received + socket.bytesWritten - sent,
@@ -271,9 +273,8 @@ async function prepare(
     const event: RequestEvent = {
       method: c.req.method,
       route: routePath(c, -1),
-      archive: (c.var as Partial<HttpEnv['Variables']>).archive?.config.name,
-      // 499, as others log it: the client left before there was a status.
-      status: outgoing.headersSent ? outgoing.statusCode : CLIENT_CLOSED_REQUEST,
+      archive: archive?.config.name,
+      status,
       milliseconds: performance.now() - started,
       cut,
       error: c.error ?? (cut ? new ClientGoneError() : undefined),

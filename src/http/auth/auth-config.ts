@@ -8,3 +8,8 @@ export type ProxyConfig = NonNullable<AuthConfig['proxy']>
 export type KeyConfig = AuthConfig['keys'][number]
 export type CertificateConfig = AuthConfig['certificates'][number]
 export type LinksConfig = NonNullable<AuthConfig['links']>
+
+/** How links are signed; null where there are none. */
+export function linksOf(auth: Config['auth']): LinksConfig | null {
+  return auth === null || auth === 'open' ? null : auth.links
+}
