@@ -1,4 +1,5 @@
 import type { Socket } from 'node:net'
+import { Counts } from '../network/counts.ts'
 import type { HttpContext } from './context.ts'
 import { RequestError } from './problem.ts'
 
@@ -11,8 +12,8 @@ export const MAX_REQUESTS = 2_048
 
 /** How many requests are under way: one client must not fill the queues that all share. */
 export class RequestsAhead {
-  readonly #ofConnection = new Map<Socket, number>()
-  readonly #ofClient = new Map<string, number>()
+  readonly #ofConnection = new Counts<Socket>()
+  readonly #ofClient = new Counts<string>()
   #all = 0
 
   /**
@@ -36,30 +37,20 @@ export class RequestsAhead {
 
   /** Counts one among those of its connection alone, whose answers wait for each other. @throws RequestError 503 */
   enterConnection({ incoming: { socket }, outgoing }: HttpContext['env']): void {
-    if ((this.#ofConnection.get(socket) ?? 0) >= MAX_REQUESTS_AHEAD) {
+    if (this.#ofConnection.of(socket) >= MAX_REQUESTS_AHEAD) {
       const detail = `More than ${MAX_REQUESTS_AHEAD} requests of this connection are under way: wait for answers.`
       throw tooMany('TOO_MANY_REQUESTS_AHEAD', detail)
     }
-    outgoing.once('close', counted(this.#ofConnection, socket))
+    outgoing.once('close', this.#ofConnection.count(socket))
   }
 
   /** The same for one of a client that is known by now. @throws RequestError 503 */
   enterAs(client: string, { outgoing }: HttpContext['env']): void {
-    if ((this.#ofClient.get(client) ?? 0) >= MAX_REQUESTS_OF_CLIENT) {
+    if (this.#ofClient.of(client) >= MAX_REQUESTS_OF_CLIENT) {
       const detail = `More than ${MAX_REQUESTS_OF_CLIENT} requests of this client are under way: wait for answers.`
       throw tooMany('TOO_MANY_REQUESTS', detail)
     }
-    outgoing.once('close', counted(this.#ofClient, client))
-  }
-}
-
-/** Counts one more; what is returned counts it off. */
-function counted<K>(counts: Map<K, number>, key: K): () => void {
-  counts.set(key, (counts.get(key) ?? 0) + 1)
-  return () => {
-    const left = counts.get(key)! - 1
-    if (left > 0) counts.set(key, left)
-    else counts.delete(key)
+    outgoing.once('close', this.#ofClient.count(client))
   }
 }
 

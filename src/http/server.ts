@@ -1,6 +1,6 @@
-import { createServer, type RequestListener, type Server, type ServerResponse } from 'node:http'
+import { createServer, type RequestListener, type Server } from 'node:http'
 import { createServer as createTlsServer, Server as TlsServer } from 'node:https'
-import type { AddressInfo, Socket } from 'node:net'
+import type { AddressInfo } from 'node:net'
 import type { TlsOptions } from 'node:tls'
 import { getRequestListener } from '@hono/node-server'
 import type { Config } from '../config/config.ts'
@@ -8,6 +8,7 @@ import type { ListenerTls } from '../network/listener.ts'
 import { readHttpTls } from '../pacs/tls-files.ts'
 import { withFewAnswersWaiting } from './answers-waiting.ts'
 import { createApp, type AppOptions } from './app.ts'
+import { Connections } from './connections.ts'
 import { createOpsApp } from './ops/ops-app.ts'
 import { readContract } from './contract.ts'
 import { readErrorPage } from './ops/error-page.ts'
@@ -44,11 +45,11 @@ export async function startServer(options: ServerOptions): Promise<HttpServer> {
   const [contract, errorPage] = await Promise.all([readContract(), readErrorPage()])
   const app = createApp({ ...options, readiness, contract, errorPage, stop: stop.signal })
   const { tls } = config.http
-  const server = serverOf(app, tls ? await tlsOptions(tls) : undefined)
-  const unused = connectionsWithoutRequest(server)
-  const running = runningResponses(server)
+  const { server, connections } = serverOf(app, tls ? await tlsOptions(tls) : undefined)
   await listening(server, config.http)
-  const ops = config.ops.listen ? serverOf(createOpsApp({ readiness, metrics: options.metrics }), undefined) : undefined
+  const ops = config.ops.listen
+    ? serverOf(createOpsApp({ readiness, metrics: options.metrics }), undefined).server
+    : undefined
   try {
     if (ops) await listening(ops, config.ops.listen!)
   } catch (error) {
@@ -57,14 +58,8 @@ export async function startServer(options: ServerOptions): Promise<HttpServer> {
   }
   const close = async (grace: number): Promise<void> => {
     readiness.stop()
-    for (const response of running) {
-      response.shouldKeepAlive = false
-      // One whose headers are out keeps its connection: it is idle then.
-      response.once('close', () => setImmediate(() => server.closeIdleConnections()))
-    }
     const closed = new Promise<void>((resolve) => server.close(() => resolve()))
-    server.closeIdleConnections()
-    for (const socket of unused) socket.destroy()
+    connections.closeIdle()
     const timer = setTimeout(() => {
       stop.abort(new Error('The service is stopping'))
       server.closeAllConnections()
@@ -84,7 +79,12 @@ export async function startServer(options: ServerOptions): Promise<HttpServer> {
 
 type Fetch = Parameters<typeof getRequestListener>[0]
 
-function serverOf({ fetch }: { readonly fetch: unknown }, tls: ListenerTls | undefined): Server {
+interface Served {
+  readonly server: Server
+  readonly connections: Connections
+}
+
+function serverOf({ fetch }: { readonly fetch: unknown }, tls: ListenerTls | undefined): Served {
   const options = {
     // A study may take as long to upload as its client's line needs: there is no limit on a whole request.
     requestTimeout: 0,
@@ -96,8 +96,10 @@ function serverOf({ fetch }: { readonly fetch: unknown }, tls: ListenerTls | und
   // The globals stay Node's own: nothing of ours is to depend on who starts a server.
   const answer = getRequestListener(fetch as Fetch, { overrideGlobalObjects: false }) as RequestListener
   const listener = withFewAnswersWaiting(answer)
-  if (!tls) return createServer(options, listener)
-  return createTlsServer({ ...options, ...tls, handshakeTimeout: HEADERS_TIMEOUT_MS }, listener)
+  const server = tls
+    ? createTlsServer({ ...options, ...tls, handshakeTimeout: HEADERS_TIMEOUT_MS }, listener)
+    : createServer(options, listener)
+  return { server, connections: new Connections(server) }
 }
 
 /** Who shows no certificate, or not a good one, gets no further than the handshake, unless it is optional. */
@@ -108,26 +110,6 @@ async function tlsOptions(tls: NonNullable<Config['http']['tls']>): Promise<List
 
 function portOf(server: Server): number {
   return (server.address() as AddressInfo).port
-}
-
-/** Opened ahead of need, as browsers and connection pools do. Node does not count them as idle: they would hold up a stop. */
-function connectionsWithoutRequest(server: Server): ReadonlySet<Socket> {
-  const unused = new Set<Socket>()
-  server.on('connection', (socket: Socket) => {
-    unused.add(socket)
-    socket.once('close', () => unused.delete(socket))
-  })
-  server.on('request', ({ socket }) => unused.delete(socket))
-  return unused
-}
-
-function runningResponses(server: Server): ReadonlySet<ServerResponse> {
-  const running = new Set<ServerResponse>()
-  server.on('request', (_request, response: ServerResponse) => {
-    running.add(response)
-    response.once('close', () => running.delete(response))
-  })
-  return running
 }
 
 async function listening(

@@ -1,5 +1,6 @@
 import type { Socket } from 'node:net'
-import { plainAddress } from './transport.ts'
+import { Counts } from './counts.ts'
+import { peerOf, plainAddress } from './transport.ts'
 
 /** Connections of one address over which no association stands yet. */
 export const MAX_NEWCOMERS_PER_ADDRESS = 16
@@ -15,6 +16,13 @@ export interface DoorOptions {
   readonly onMadeRoom: (address: string | undefined) => void
 }
 
+interface Newcomer {
+  readonly socket: Socket
+  readonly address: string | undefined
+  /** Counts it off. */
+  readonly leave: () => void
+}
+
 /**
  * Connections of a listener over which no association stands: they may be silent until ARTIM expires. The oldest makes
  * room for who comes; those with an association are never closed.
@@ -22,9 +30,9 @@ export interface DoorOptions {
 export class Newcomers {
   readonly #options: DoorOptions
   /** In the order they came, by what tells them apart. */
-  readonly #waiting = new Map<string, { readonly socket: Socket; readonly address: string | undefined }>()
+  readonly #waiting = new Map<string, Newcomer>()
   /** How many of them each address has. */
-  readonly #counts = new Map<string | undefined, number>()
+  readonly #ofAddress = new Counts<string | undefined>()
 
   constructor(options: DoorOptions) {
     this.#options = options
@@ -37,15 +45,14 @@ export class Newcomers {
     if (socket.remoteAddress === undefined) return true
     const address = plainAddress(socket.remoteAddress)
     const most = isKnown(address) ? maxOfKnown : MAX_NEWCOMERS_PER_ADDRESS
-    if ((this.#counts.get(address) ?? 0) >= most) this.#close(this.#oldest((other) => other === address)!)
+    if (this.#ofAddress.of(address) >= most) this.#close(this.#oldest((other) => other === address)!)
     else if (open >= maxConnections) {
       const oldest = this.#oldest((other) => !isKnown(other)) ?? this.#oldest(() => true)
       if (oldest === undefined) return false
       this.#close(oldest)
     }
-    const key = keyOf(socket)
-    this.#waiting.set(key, { socket, address })
-    this.#counts.set(address, (this.#counts.get(address) ?? 0) + 1)
+    const key = peerOf(socket)
+    this.#waiting.set(key, { socket, address, leave: this.#ofAddress.count(address) })
     socket.once('close', () => {
       if (this.#waiting.get(key)?.socket === socket) this.#leave(key)
     })
@@ -54,7 +61,7 @@ export class Newcomers {
 
   /** An association stands over it. A socket of TLS is not the one that was let in, but has its address and port. */
   settled(socket: Socket): void {
-    this.#leave(keyOf(socket))
+    this.#leave(peerOf(socket))
   }
 
   #oldest(isOf: (address: string | undefined) => boolean): string | undefined {
@@ -70,15 +77,7 @@ export class Newcomers {
   }
 
   #leave(key: string): void {
-    const one = this.#waiting.get(key)
-    if (!one) return
+    this.#waiting.get(key)?.leave()
     this.#waiting.delete(key)
-    const left = this.#counts.get(one.address)! - 1
-    if (left === 0) this.#counts.delete(one.address)
-    else this.#counts.set(one.address, left)
   }
-}
-
-function keyOf({ remoteAddress, remotePort }: Socket): string {
-  return `${remoteAddress ?? ''} ${remotePort ?? ''}`
 }

@@ -176,3 +176,8 @@ function sizeBelow(chunks: readonly Bytes[], limit: number): boolean {
   for (const chunk of chunks) if ((size += chunk.length) >= limit) return false
   return true
 }
+
+/** Who is at the other end: address and port, which the socket of TLS shares with the one that it is made of. */
+export function peerOf({ remoteAddress, remotePort }: Socket): string {
+  return `${remoteAddress ?? ''} ${remotePort ?? ''}`
+}

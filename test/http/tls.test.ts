@@ -8,7 +8,7 @@ import { once } from 'node:events'
 import type { IncomingMessage } from 'node:http'
 import { connect, type TLSSocket } from 'node:tls'
 import { text } from 'node:stream/consumers'
-import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest'
+import { afterAll, afterEach, beforeAll, describe, expect, it, vi } from 'vitest'
 import { instanceFile } from '../support/dicom-files.ts'
 import { startSetup, type Setup } from '../support/gateway.ts'
 import { certificateFor, type Certificate } from '../support/certificate.ts'
@@ -147,6 +147,15 @@ describe.skipIf(!server)('HTTPS', () => {
     const { stdout } = await curl('curl', [...trust, ...shown, ...to])
     expect(JSON.parse(stdout)).toHaveLength(1)
     await expect(curl('curl', [...trust, ...to])).rejects.toThrow()
+  })
+
+  it('lets requests end when it stops, as without TLS', async () => {
+    const setup = await started()
+    setup.archive.faults = { findDelay: 400 }
+    const asked = ask(setup)
+    await vi.waitFor(() => expect(setup.gateway.archives[0]!.stats.leased).toBe(1), { timeout: 5000, interval: 5 })
+    await setup.gateway.stop()
+    expect((await asked).status).toBe(200)
   })
 
   it('does not start with files that are none', async () => {
