@@ -13,9 +13,15 @@ import { RequestError } from './problem.ts'
 export class AllowedHosts {
   readonly #names: ReadonlySet<string>
   readonly #suffixes: readonly string[]
+  /** Ports that pages of ours come from; those of their schemes are left out of origins. */
+  readonly #ports: readonly string[]
+  readonly #isSecure: boolean
 
-  constructor({ allowedHosts, publicUrl, host }: Config['http']) {
-    const names = [...allowedHosts, host, ...(publicUrl === null ? [] : [new URL(publicUrl).hostname])].map(plain)
+  constructor({ allowedHosts, publicUrl, host, port, tls }: Config['http']) {
+    const publicly = publicUrl === null ? undefined : new URL(publicUrl)
+    this.#ports = ['', String(port), publicly?.port ?? '']
+    this.#isSecure = (publicly?.protocol ?? (tls ? 'https:' : '')) === 'https:'
+    const names = [...allowedHosts, host, ...(publicly ? [publicly.hostname] : [])].map(plain)
     this.#names = new Set(names.filter((name) => !name.startsWith('*.')))
     this.#suffixes = names.filter((name) => name.startsWith('*.')).map((name) => name.slice(1))
   }
@@ -23,11 +29,19 @@ export class AllowedHosts {
   /** Whether we go by the host of a Host header. An address cannot be made to lead elsewhere. */
   has(header: string): boolean {
     const host = nameOf(header)
-    return host !== undefined && (isIP(host.replace(/^\[|\]$/g, '')) !== 0 || isLoopback(host) || this.isNamed(host))
+    return host !== undefined && (isIP(host.replace(/^\[|\]$/g, '')) !== 0 || isLoopback(host) || this.#isNamed(host))
   }
 
-  /** Whether a name, without a port, is one of those that are configured. */
-  isNamed(host: string): boolean {
+  /**
+   * Whether pages of an origin are ours, where a proxy may have written another Host: of a name that is configured, at our
+   * port, and by HTTPS where we are asked by it. Something else may be served at another port of the same machine.
+   */
+  isOwnOrigin({ protocol, hostname, port }: URL): boolean {
+    if (this.#isSecure && protocol !== 'https:') return false
+    return this.#ports.includes(port) && this.#isNamed(hostname)
+  }
+
+  #isNamed(host: string): boolean {
     const name = plain(host)
     return this.#names.has(name) || this.#suffixes.some((suffix) => name.endsWith(suffix))
   }
@@ -52,9 +66,9 @@ export function ownPagesOnly(hosts: AllowedHosts, origins: '*' | readonly string
   return async (c, next) => {
     const origin = c.req.header('origin')
     if (c.req.method !== 'POST' || origin === undefined || origins === '*' || origins.includes(origin)) return next()
-    const { host, hostname } = URL.parse(origin) ?? {}
+    const page = URL.parse(origin)
     // The Host header was looked at before. An origin of just any address is not ours.
-    if (host !== undefined && (host === c.req.header('host') || hosts.isNamed(hostname!))) return next()
+    if (page && (page.host === c.req.header('host') || hosts.isOwnOrigin(page))) return next()
     throw new RequestError(
       403,
       'FOREIGN_ORIGIN',

@@ -154,6 +154,17 @@ describe('a store from a page', () => {
     expect(setup.archive.catalog.size).toBe(0)
   })
 
+  it('of our own name at another port, or without HTTPS where we have it, is refused', async () => {
+    await using setup = await startSetup({ http: { publicUrl: 'https://pacs.example/gw' } })
+    for (const origin of ['https://pacs.example:8443', 'http://pacs.example', `http://pacs.example:${setup.port}`]) {
+      expect([origin, await status(setup, { Origin: origin })]).toEqual([origin, 403])
+    }
+    await using plain = await startSetup({ http: { allowedHosts: ['pacs.example'] } })
+    expect(await status(plain, { Origin: 'http://pacs.example:8443' })).toBe(403)
+    // As behind a proxy that writes a Host of its own.
+    expect(await status(plain, { Origin: 'https://pacs.example' })).toBe(200)
+  })
+
   it('of our own origin, of one that is listed, or from no page at all is taken', async () => {
     await using setup = await startSetup({
       http: { cors: { origins: ['https://viewer.example'] }, publicUrl: 'https://pacs.example/gw' },

@@ -1,4 +1,5 @@
 import { decodeJwt } from 'jose'
+import { addressOf, networkOf } from '../client.ts'
 import type { HttpContext } from '../context.ts'
 import { ApiKeys, isApiKey } from './api-keys.ts'
 import type { AuthConfig, LinksConfig } from './auth-config.ts'
@@ -38,7 +39,7 @@ export class Authenticator {
    */
   async whoAsks(c: HttpContext): Promise<Principal> {
     const authorization = c.req.header('authorization')
-    if (authorization !== undefined && this.#takesTokens) return this.#bearer(authorization)
+    if (authorization !== undefined && this.#takesTokens) return this.#bearer(authorization, c)
     const known = this.#proxy?.of(c) ?? this.#certificates.of(c)
     if (known) return known
     const cookie = this.#links && linkCookie(c)
@@ -46,7 +47,7 @@ export class Authenticator {
     throw signInNeeded()
   }
 
-  async #bearer(authorization: string): Promise<Principal> {
+  async #bearer(authorization: string, c: HttpContext): Promise<Principal> {
     const [, token] = /^Bearer +([\w.~+/=-]+) *$/i.exec(authorization) ?? []
     if (token === undefined || token.length > MAX_TOKEN) throw tokenRefused('Authorization holds no bearer token.')
     if (isApiKey(token)) {
@@ -55,16 +56,16 @@ export class Authenticator {
       throw tokenRefused('The key is not known.')
     }
     const issuer = issuerOf(token)
-    if (issuer === undefined) return this.#opaque(token)
+    if (issuer === undefined) return this.#opaque(token, networkOf(addressOf(c)))
     if (issuer === LINK_ISSUER && this.#links) return verifiedLink(token, this.#links)
     const known = this.#issuers.find(({ name }) => name === issuer)
     if (!known) throw tokenRefused('The token is of an issuer that is not accepted.')
     return known.verified(token)
   }
 
-  async #opaque(token: string): Promise<Principal> {
+  async #opaque(token: string, client: string): Promise<Principal> {
     for (const issuer of this.#issuers) {
-      const known = issuer.isAskable ? await issuer.introspected(token) : undefined
+      const known = issuer.isAskable ? await issuer.introspected(token, client) : undefined
       if (known) return known
     }
     throw tokenRefused('The token is not known, or no longer good.')

@@ -12,7 +12,7 @@ import { isOf } from './within-binding.ts'
  * @throws what a search throws
  */
 export async function mayStore(c: HttpContext, instance: Instance, pause: () => void): Promise<boolean> {
-  const { archive, patients, principal } = c.var
+  const { archive, patients, principal, signal } = c.var
   const { binding } = principal
   if (!binding) return true
   const { study, series, sopInstance, index } = instance
@@ -22,7 +22,7 @@ export async function mayStore(c: HttpContext, instance: Instance, pause: () => 
   if (binding.patient === undefined) return true
   if (!isOf(patientOf(index.attributes), binding)) return false
   if (!patients.isKnown(archive, study)) pause()
-  const known = await patients.of(archive, study)
+  const known = await patients.of(archive, study, signal)
   return known === undefined || isOf(known, binding)
 }
 

@@ -30,12 +30,16 @@ export class ClientCertificates {
   }
 }
 
+/** What names of a kind have, so that none is taken for one of another kind (RFC 5280 4.2.1.6). */
+const looks: Readonly<Record<string, RegExp>> = { DNS: /^[^@:]+$/, 'IP Address': /^[\da-f.:]+$/i, URI: /:/, email: /@/ }
+
 /** `DNS:a.example, IP Address:192.0.2.1, URI:"x, y"`: Node quotes, as JSON, what would be ambiguous. */
 export function alternativeNames(text: string | undefined): string[] {
-  const entry = /(?:^|, )(?:DNS|IP Address|URI|email):("(?:[^"\\]|\\.)*"|[^,"]*)/g
-  return [...(text ?? '').matchAll(entry)].map(([, value = '']) =>
-    value.startsWith('"') ? (JSON.parse(value) as string) : value,
-  )
+  const entry = /(?:^|, )(DNS|IP Address|URI|email):("(?:[^"\\]|\\.)*"|[^,"]*)/g
+  return [...(text ?? '').matchAll(entry)].flatMap(([, kind = '', told = '']) => {
+    const name = told.startsWith('"') ? (JSON.parse(told) as string) : told
+    return looks[kind]!.test(name) ? [name] : []
+  })
 }
 
 /** One attribute a line, with what is special escaped. */

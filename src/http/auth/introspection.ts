@@ -1,5 +1,6 @@
 import { createHash } from 'node:crypto'
 import { LRUCache } from 'lru-cache'
+import { Counts } from '../../network/counts.ts'
 import type { Claims } from './claims.ts'
 import { tokenRefused } from './errors.ts'
 import { fetchJson, IssuerUnavailableError } from './fetch-json.ts'
@@ -11,6 +12,8 @@ export const ANSWER_MS = 60_000
 export const MAX_ANSWERS = 10_000
 /** Tokens that are asked about at once. */
 export const MAX_INTROSPECTIONS = 32
+/** Of one client: anybody makes up tokens, and others sign in too. */
+export const MAX_INTROSPECTIONS_OF_CLIENT = 16
 
 interface Answer {
   /** Undefined: it is not active. */
@@ -28,6 +31,7 @@ export class Introspection {
   /** Apart: anybody makes up tokens, and must not drive out those that are good. */
   readonly #bad = new LRUCache<string, Answer>({ max: MAX_ANSWERS, ttl: ANSWER_MS })
   readonly #asking = new Map<string, Promise<Answer>>()
+  readonly #ofClient = new Counts<string>()
 
   constructor(config: IssuerConfig, client: IntrospectionConfig, url: () => Promise<string>) {
     this.#config = config
@@ -36,23 +40,27 @@ export class Introspection {
   }
 
   /**
-   * What the issuer says of a token; undefined where it is none of its own, or no longer good.
+   * What the issuer says of a token that `client` sent; undefined where it is none of its own, or no longer good.
    * @throws IssuerUnavailableError, RequestError 401 where it is for others
    */
-  async claims(token: string): Promise<Claims | undefined> {
+  async claims(token: string, client: string): Promise<Claims | undefined> {
     const key = createHash('sha256').update(token).digest('base64')
-    const answer = this.#good.get(key) ?? this.#bad.get(key) ?? (await this.#asked(key, token))
+    const answer = this.#good.get(key) ?? this.#bad.get(key) ?? (await this.#asked(key, token, client))
     if (!answer.claims || Date.now() >= answer.until + this.#config.clockSkew) return undefined
     this.#check(answer.claims)
     return answer.claims
   }
 
-  async #asked(key: string, token: string): Promise<Answer> {
+  async #asked(key: string, token: string, client: string): Promise<Answer> {
     const running = this.#asking.get(key)
     if (running) return running
-    if (this.#asking.size >= MAX_INTROSPECTIONS)
+    if (this.#asking.size >= MAX_INTROSPECTIONS || this.#ofClient.of(client) >= MAX_INTROSPECTIONS_OF_CLIENT)
       throw new IssuerUnavailableError('Too many tokens are being asked about')
-    const asking = this.#ask(token).finally(() => this.#asking.delete(key))
+    const over = this.#ofClient.count(client)
+    const asking = this.#ask(token).finally(() => {
+      over()
+      this.#asking.delete(key)
+    })
     this.#asking.set(key, asking)
     const answer = await asking
     const ttl = Math.min(ANSWER_MS, answer.until - Date.now())

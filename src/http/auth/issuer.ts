@@ -60,10 +60,13 @@ export class Issuer {
     }
   }
 
-  /** The bearer of a token that only its issuer can read; undefined where that does not know it. @throws RequestError 401, 503 */
-  async introspected(token: string): Promise<Principal | undefined> {
+  /**
+   * The bearer of a token that only its issuer can read, and that `client` sent; undefined where that does not know it.
+   * @throws RequestError 401, 503
+   */
+  async introspected(token: string, client: string): Promise<Principal | undefined> {
     try {
-      const claims = await this.#introspection?.claims(token)
+      const claims = await this.#introspection?.claims(token, client)
       return claims && principalOf(claims, this.#config)
     } catch (error) {
       if (error instanceof IssuerUnavailableError) throw signInUnavailable(error)

@@ -3,6 +3,7 @@ import { Attribute } from '../../dicom/attributes.ts'
 import type { Dataset } from '../../dicom/dataset.ts'
 import type { Uid } from '../../dicom/uids.ts'
 import type { Archive } from '../../pacs/archive.ts'
+import type { Call } from '../../pacs/call.ts'
 
 /** How long whose study it is is kept, in ms. */
 export const PATIENT_MS = 5 * 60_000
@@ -27,32 +28,62 @@ export function patientOf(dataset: Dataset): StudyPatient {
   return { id: String(ids![0] ?? ''), issuer: String(issuers![0] ?? '') }
 }
 
+/** Stops when the last of those who want to know has left. */
+interface Asking {
+  readonly patient: Promise<StudyPatient | undefined>
+  readonly stop: AbortController
+  waiting: number
+}
+
 /** Whose the studies of archives are, as they say by C-FIND. */
 export class StudyPatients {
   readonly #known = new LRUCache<string, StudyPatient>({ max: MAX_STUDIES, ttl: PATIENT_MS })
-  readonly #asking = new Map<string, Promise<StudyPatient | undefined>>()
+  readonly #asking = new Map<string, Asking>()
 
   /**
    * The patient of a study; undefined where the archive has no such study. Asked for once for all
    * who want to know at a time. @throws what a search throws
    */
-  async of(archive: Archive, study: Uid): Promise<StudyPatient | undefined> {
+  async of(archive: Archive, study: Uid, signal: AbortSignal): Promise<StudyPatient | undefined> {
     const key = keyOf(archive, study)
     const known = this.#known.get(key)
     if (known) return known
-    let asking = this.#asking.get(key)
-    if (!asking) {
-      asking = ask(archive, study).finally(() => this.#asking.delete(key))
-      this.#asking.set(key, asking)
+    signal.throwIfAborted()
+    const asking = this.#asking.get(key) ?? this.#ask(key, archive, study)
+    asking.waiting++
+    const leave = (): void => {
+      if (--asking.waiting > 0) return
+      // Who comes now is to ask anew.
+      this.#asking.delete(key)
+      asking.stop.abort(signal.reason)
     }
-    const patient = await asking
-    if (patient) this.#known.set(key, patient)
-    return patient
+    signal.addEventListener('abort', leave, { once: true })
+    try {
+      return await asking.patient
+    } finally {
+      signal.removeEventListener('abort', leave)
+    }
   }
 
   /** Whether the archive need not be asked. */
   isKnown(archive: Archive, study: Uid): boolean {
     return this.#known.has(keyOf(archive, study))
+  }
+
+  #ask(key: string, archive: Archive, study: Uid): Asking {
+    const stop = new AbortController()
+    const signal = AbortSignal.any([stop.signal, AbortSignal.timeout(LOOKUP_MS)])
+    const patient = ask(archive, study, { signal }).then((told) => {
+      if (told) this.#known.set(key, told)
+      return told
+    })
+    const asking = { patient, stop, waiting: 0 }
+    this.#asking.set(key, asking)
+    const over = (): void => {
+      if (this.#asking.get(key) === asking) this.#asking.delete(key)
+    }
+    patient.then(over, over)
+    return asking
   }
 }
 
@@ -60,8 +91,7 @@ function keyOf(archive: Archive, study: Uid): string {
   return `${archive.config.name} ${study}`
 }
 
-async function ask(archive: Archive, study: Uid): Promise<StudyPatient | undefined> {
-  const call = { signal: AbortSignal.timeout(LOOKUP_MS) }
+async function ask(archive: Archive, study: Uid, call: Call): Promise<StudyPatient | undefined> {
   const include = [Attribute.PatientID, Attribute.IssuerOfPatientID]
   const request = { level: 'STUDY', study, withParents: false, match: [], include } as const
   const options = await archive.queryOptions(false, call)

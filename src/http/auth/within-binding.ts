@@ -16,7 +16,7 @@ export async function isWithin(c: HttpContext, study: Uid, binding: Binding | un
   if (!binding) return true
   if (binding.study !== undefined && binding.study !== study) return false
   if (binding.patient === undefined) return true
-  const patient = await c.var.patients.of(c.var.archive, study)
+  const patient = await c.var.patients.of(c.var.archive, study, c.var.signal)
   return patient !== undefined && isOf(patient, binding)
 }
 
@@ -49,6 +49,13 @@ function asksFor({ tag, values }: Key, forced: readonly Key[]): boolean {
   return values.length === 0 || values.some((value) => value === wanted || /^\*+$/.test(String(value)))
 }
 
+/** They tell of other studies. */
+const OF_ALL_STUDIES = [
+  Attribute.NumberOfPatientRelatedStudies,
+  Attribute.NumberOfPatientRelatedSeries,
+  Attribute.NumberOfPatientRelatedInstances,
+]
+
 /**
  * The results of a search that somebody may see, whatever the archive made of the keys. @throws what a search throws
  */
@@ -59,7 +66,9 @@ export async function* visible(
 ): AsyncGenerator<Dataset> {
   const { binding } = c.var.principal
   for await (const result of results) {
-    if (!binding || (await isVisible(c, result, level, binding))) yield result
+    if (binding && !(await isVisible(c, result, level, binding))) continue
+    if (binding?.study !== undefined) for (const tag of OF_ALL_STUDIES) result.delete(tag)
+    yield result
   }
 }
 

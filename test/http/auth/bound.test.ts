@@ -48,16 +48,24 @@ interface BoundOptions {
   readonly relational?: boolean
   readonly pacs?: object
   readonly claimNames?: object
+  /** What the archive says of how many there are of a patient. */
+  readonly counts?: string
 }
 
 async function bound(options: BoundOptions = {}): Promise<Bound> {
-  const { claims = { patient: ID }, relational = false, pacs, claimNames } = options
+  const { claims = { patient: ID }, relational = false, pacs, claimNames, counts } = options
   const issuer = await TokenIssuer.start()
   opened.push(issuer)
+  const counted = (dataset: Dataset): void => {
+    if (counts === undefined) return
+    for (const keyword of ['Studies', 'Series', 'Instances'] as const) {
+      dataset.set(Attribute[`NumberOfPatientRelated${keyword}`], counts)
+    }
+  }
   const names = { patient: 'patient', patientIssuer: 'patient_issuer', study: 'study', ...claimNames }
   const setup = await startSetup({
     archive: { relational },
-    files: [file(MINE, ID), file(OTHERS, 'P-2'), file('1.2.33', 'P-1*'), file('1.2.44', 'p-1')],
+    files: [file(MINE, ID, counted), file(OTHERS, 'P-2'), file('1.2.33', 'P-1*'), file('1.2.44', 'p-1')],
     others: { auth: { issuer: issuer.url, audience: AUDIENCE, claims: names } },
     ...(pacs && { pacs }),
   })
@@ -208,6 +216,21 @@ describe('a token', () => {
     expect(await search(one, '/instances')).toEqual([MINE])
     expect(await status(one, `/studies/${MINE}`)).toBe('200')
     expect(await status(one, `/studies/${OTHERS}`)).toBe('404 NO_SUCH_STUDY')
+  })
+
+  it("for one study tells nothing of the patient's others", async () => {
+    const counts = ['00201200', '00201202', '00201204']
+    const told = async (claims: object): Promise<string[]> => {
+      const { setup, authorization } = await bound({ claims: { ...claims }, counts: '7' })
+      const url = `${setup.url}/studies?includefield=${counts.join(',')}`
+      const rows = (await (await fetch(url, { headers: { Authorization: authorization } })).json()) as Record<
+        string,
+        { Value?: unknown }
+      >[]
+      return counts.filter((tag) => rows.some((row) => row[tag]?.Value))
+    }
+    expect(await told({ patient: ID })).toEqual(counts)
+    expect(await told({ study: MINE })).toEqual([])
   })
 
   it('for a patient and a study is for what is of both', async () => {

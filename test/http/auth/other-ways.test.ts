@@ -212,6 +212,9 @@ describe('the names of a certificate', () => {
     ['IP Address:192.0.2.1, URI:spiffe://x/y', ['192.0.2.1', 'spiffe://x/y']],
     // CVE-2021-44532: a name with a comma in it is no second name.
     ['URI:"http://x/\\u002c DNS:admin.example", DNS:a.example', ['http://x/, DNS:admin.example', 'a.example']],
+    // Nor is one of a kind a name of another, which another authority may have checked.
+    ['email:pacs.example, URI:pacs.example, email:a@b.example', ['a@b.example']],
+    ['DNS:a@b.example, DNS:spiffe://x/y', []],
     [undefined, []],
   ])('%s are %j', (text, names) => {
     expect(alternativeNames(text)).toEqual(names)
