@@ -68,7 +68,10 @@ export interface RequestEvent {
 const requests = channel('dimsegate:request')
 const CLIENT_CLOSED_REQUEST = 499
 
-type Operation = Exclude<keyof operations, 'live' | 'ready' | 'metrics' | 'openapi' | 'errors'>
+type Operation = Exclude<
+  keyof operations,
+  'live' | 'ready' | 'metrics' | 'openapi' | 'errors' | 'sharePage' | 'openLink'
+>
 
 const INSTANCE = '/studies/:study/series/:series/instances/:instance'
 
@@ -150,7 +153,7 @@ export function createApp(options: AppOptions): Hono<HttpEnv> {
     archives.find((archive) => archive.config.aeTitle === c.req.param('aeTitle')),
   )
   const links = linksOf(config.auth)
-  if (links) sharePage(app, links, archives)
+  if (links) sharePage(app, links, { archives, ahead })
   if (options.pages) app.route('/', options.pages)
   app.notFound((c) => {
     throw new RequestError(404, 'NO_SUCH_RESOURCE', `Nothing is served at ${c.req.path.slice(0, MAX_PATH)}.`)

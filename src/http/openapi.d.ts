@@ -882,10 +882,45 @@ export interface paths {
     patch?: never
     trace?: never
   }
+  '/share': {
+    parameters: {
+      query?: never
+      header?: never
+      path?: never
+      cookie?: never
+    }
+    /**
+     * Where links lead
+     * @description The page that links of `dimsegate share` lead to. It sends the token, which stands behind `#`, and goes on to the
+     *     viewer, or shows the series of the study. There is none unless `auth.links` has a key.
+     */
+    get: operations['sharePage']
+    put?: never
+    /**
+     * Give the token of a link for a cookie
+     * @description The cookie is out of reach of scripts and other sites, and lets its browser search and retrieve the study of the
+     *     link. Without a token, that of the cookie is looked at again.
+     */
+    post: operations['openLink']
+    delete?: never
+    options?: never
+    head?: never
+    patch?: never
+    trace?: never
+  }
 }
 export type webhooks = Record<string, never>
 export interface components {
   schemas: {
+    OpenedLink: {
+      /** @description Path of the study. */
+      study: string
+      /**
+       * Format: uri
+       * @description Where `auth.links.viewer` shows it.
+       */
+      viewer?: string
+    }
     /**
      * @description A UID. Only its characters and length are checked, more leniently than PS3.5 9.1.
      * @example 1.2.840.113619.2.1
@@ -2408,6 +2443,52 @@ export interface components {
         'application/problem+json': components['schemas']['Problem']
       }
     }
+    /** @description There are no links here, or the archive of this one is no longer configured. */
+    NoLinks: {
+      headers: {
+        [name: string]: unknown
+      }
+      content: {
+        'application/problem+json': components['schemas']['Problem']
+      }
+    }
+    /** @description The link is not good, or no longer. */
+    LinkRefused: {
+      headers: {
+        'WWW-Authenticate': components['headers']['WWWAuthenticate']
+        [name: string]: unknown
+      }
+      content: {
+        'application/problem+json': components['schemas']['Problem']
+      }
+    }
+    /** @description A page of another origin asks. */
+    ForeignPage: {
+      headers: {
+        [name: string]: unknown
+      }
+      content: {
+        'application/problem+json': components['schemas']['Problem']
+      }
+    }
+    /** @description The token did not come within 5 s. */
+    LinkStalled: {
+      headers: {
+        [name: string]: unknown
+      }
+      content: {
+        'application/problem+json': components['schemas']['Problem']
+      }
+    }
+    /** @description What was sent is longer than a token, or its length is not told. */
+    LinkTooLong: {
+      headers: {
+        [name: string]: unknown
+      }
+      content: {
+        'application/problem+json': components['schemas']['Problem']
+      }
+    }
     /**
      * @description The Host header has a name that the service does not go by: one of `http.allowedHosts`, that of
      *     `http.publicUrl`, those of loopback, and addresses are its own.
@@ -2716,6 +2797,8 @@ export interface components {
     }
   }
   headers: {
+    /** @description The token of the link. */
+    LinkCookie: string
     /** @description How to sign in (RFC 6750 3). */
     WWWAuthenticate: string
     /**
@@ -4718,6 +4801,66 @@ export interface operations {
           'text/html': string
         }
       }
+      421: components['responses']['Misdirected']
+    }
+  }
+  sharePage: {
+    parameters: {
+      query?: never
+      header?: never
+      path?: never
+      cookie?: never
+    }
+    requestBody?: never
+    responses: {
+      /** @description The page. */
+      200: {
+        headers: {
+          [name: string]: unknown
+        }
+        content: {
+          'text/html': string
+        }
+      }
+      404: components['responses']['NoLinks']
+      421: components['responses']['Misdirected']
+    }
+  }
+  openLink: {
+    parameters: {
+      query?: never
+      header?: never
+      path?: never
+      cookie?: never
+    }
+    /** @description The token of the link, with a Content-Length. */
+    requestBody?: {
+      content: {
+        'text/plain': string
+      }
+    }
+    responses: {
+      /** @description What the link is for. */
+      200: {
+        headers: {
+          'Set-Cookie': components['headers']['LinkCookie']
+          [name: string]: unknown
+        }
+        content: {
+          /**
+           * @example {
+           *       "study": "/dicomweb/aets/ORTHANC/studies/1.2.3",
+           *       "viewer": "https://viewer.example/viewer?StudyInstanceUIDs=1.2.3"
+           *     }
+           */
+          'application/json': components['schemas']['OpenedLink']
+        }
+      }
+      401: components['responses']['LinkRefused']
+      403: components['responses']['ForeignPage']
+      404: components['responses']['NoLinks']
+      408: components['responses']['LinkStalled']
+      413: components['responses']['LinkTooLong']
       421: components['responses']['Misdirected']
     }
   }

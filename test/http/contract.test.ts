@@ -9,6 +9,8 @@ import type { Faults } from '../../src/demo/faults.ts'
 import { parseConfig } from '../../src/config/config.ts'
 import { startGateway, type Gateway } from '../../src/gateway.ts'
 import { newApiKey } from '../../src/http/auth/api-keys.ts'
+import { MAX_TOKEN } from '../../src/http/auth/authenticator.ts'
+import { signLink } from '../../src/http/auth/links.ts'
 import { E, I, instanceFile, MR, S, seriesFiles, Syntax, type InstanceOptions } from '../support/dicom-files.ts'
 import { startGatewayFor } from '../support/gateway.ts'
 import { readParts, type Part } from '../support/multipart.ts'
@@ -138,7 +140,10 @@ class Service implements AsyncDisposable {
         http: { port: 0 },
         dimse: { enabled: false },
         archives: [{ aeTitle: 'DEMO', host, port: archive.port }],
-        auth: { keys: [{ name: 'searcher', hash: SEARCHER.hash, scopes: ['search'] }] },
+        auth: {
+          keys: [{ name: 'searcher', hash: SEARCHER.hash, scopes: ['search'] }],
+          links: { key: LINKS.key, viewer: 'https://viewer.example/viewer' },
+        },
         log: { level: 'silent' },
       }),
     )
@@ -187,12 +192,13 @@ class Service implements AsyncDisposable {
 }
 
 const SEARCHER = newApiKey()
+const LINKS = { key: 'k'.repeat(32), maxAge: 60_000, viewer: null }
 
 /** A request to a path of an operation, with headers that fetch does not let set. */
 async function request(gateway: Gateway, { path, method }: Place, headers: OutgoingHttpHeaders): Promise<Response> {
   const values: Record<string, string> = { study: S, series: E, instance: I, frames: '1', path: '7FE00010' }
   const filled = path.replace(/\{(\w+)\}/g, (_, name: string) => values[name]!)
-  const isService = ['/livez', '/readyz', '/metrics', '/openapi.json', '/errors'].includes(path)
+  const isService = ['/livez', '/readyz', '/metrics', '/openapi.json', '/errors', '/share'].includes(path)
   const url = `http://127.0.0.1:${gateway.port}${isService ? '' : '/dicomweb'}${filled}${path === '/readyz' ? '?verbose' : ''}`
   const sent = httpRequest(url, { method, headers, agent: false })
   sent.end()
@@ -327,12 +333,21 @@ function storeProbes(path: string): Record<number, Probe> {
   }
 }
 
+function opened({ guarded }: Service, body: string, headers: Record<string, string> = {}): Promise<Response> {
+  return fetch(`http://127.0.0.1:${guarded.port}/share`, { method: 'POST', body, headers })
+}
+
 /** A store whose body stops in its middle. */
-async function stalled(service: Service, path: string): Promise<Response> {
+function stalled({ gateway }: Service, path: string): Promise<Response> {
   const { type, body } = related([instanceFile()])
-  await using client = await RawClient.connect(service.gateway.port)
   const head = `POST /dicomweb${path} HTTP/1.1\r\nHost: localhost\r\nContent-Type: ${type}\r\nContent-Length: ${body.length}\r\n\r\n`
-  await client.send(Buffer.concat([Buffer.from(head), body.subarray(0, 300)]))
+  return stopped(gateway, Buffer.concat([Buffer.from(head), body.subarray(0, 300)]))
+}
+
+/** What is answered to a request that does not go on. */
+async function stopped({ port }: Gateway, sent: Buffer | string): Promise<Response> {
+  await using client = await RawClient.connect(port)
+  await client.send(sent)
   await client.closed()
   const [top = '', text = ''] = client.text.split('\r\n\r\n')
   const headers = top
@@ -387,6 +402,18 @@ const probes: Record<string, Record<number, Probe>> = {
   metrics: { 200: (service) => service.root('/metrics') },
   openapi: { 200: (service) => service.root('/openapi.json') },
   errors: { 200: (service) => service.root('/errors') },
+  sharePage: {
+    200: (service) => request(service.guarded, { path: '/share', method: 'get' }, {}),
+    404: (service) => service.root('/share'),
+  },
+  openLink: {
+    200: async (service) => opened(service, await signLink({ study: S, archive: 'demo' }, 60_000, LINKS)),
+    401: (service) => opened(service, 'x'),
+    403: (service) => opened(service, 'x', { Origin: 'https://elsewhere.example' }),
+    404: async (service) => opened(service, await signLink({ study: S, archive: 'gone' }, 60_000, LINKS)),
+    408: (service) => stopped(service.guarded, 'POST /share HTTP/1.1\r\nHost: localhost\r\nContent-Length: 9\r\n\r\nx'),
+    413: (service) => opened(service, 'x'.repeat(MAX_TOKEN + 1)),
+  },
 }
 
 async function notReady(): Promise<Response> {

@@ -4,6 +4,7 @@ import type { Archive } from '../../pacs/archive.ts'
 import { publicOrigin } from '../base-url.ts'
 import type { HttpContext, HttpEnv } from '../context.ts'
 import { RequestError } from '../problem.ts'
+import type { RequestsAhead } from '../requests-ahead.ts'
 import type { LinksConfig } from './auth-config.ts'
 import { MAX_TOKEN } from './authenticator.ts'
 import { giveLinkCookie, linkCookie } from './link-cookie.ts'
@@ -81,8 +82,17 @@ const POLICY = [
   "frame-ancestors 'none'",
 ].join('; ')
 
+interface SharePlace {
+  readonly archives: readonly Archive[]
+  readonly ahead: RequestsAhead
+}
+
 /** The page that links of `dimsegate share` lead to. */
-export function sharePage(app: Hono<HttpEnv>, links: LinksConfig, archives: readonly Archive[]): void {
+export function sharePage(app: Hono<HttpEnv>, links: LinksConfig, { archives, ahead }: SharePlace): void {
+  app.use(SHARE_PATH, (c, next) => {
+    ahead.enterConnection(c.env)
+    return next()
+  })
   app.get(SHARE_PATH, (c) => {
     c.header('Content-Security-Policy', POLICY)
     return c.html(PAGE)
