@@ -12,6 +12,7 @@ import { subscribe, unsubscribe } from 'node:diagnostics_channel'
 import type { Audit } from './audit/audit.ts'
 import { openAudit } from './audit/open.ts'
 import type { RefusedStoreEvent } from './pacs/delivery/events.ts'
+import { readSyslogTls } from './pacs/tls-files.ts'
 import { startTelemetry, type Telemetry } from './telemetry.ts'
 import { renewWhenChanged } from './tls-renewal.ts'
 
@@ -42,7 +43,7 @@ export async function startGateway(config: Config, { pages }: Pick<ServerOptions
   const archives = await Promise.all(config.archives.map((archive) => Archive.open(archive, destination)))
   const cache = new InstanceCache(config.cache, await diskOf(config.cache))
   const imaging = new ImagingPool(config.imaging)
-  const audit = await openAudit(config.audit, config.dimse.aeTitle)
+  const audit = await openAudit(config.audit, { aeTitle: config.dimse.aeTitle, readTls: readSyslogTls })
   const telemetry = startTelemetry(config.log, { archives: () => archives, cache, imaging, audit })
   const endRefusals = auditRefusals(audit)
   const release = async (): Promise<void> => {

@@ -10,10 +10,13 @@ const PRIORITY = 10 * 8 + 5
 /** PS3.15 A.6.1: what the message is. */
 const MESSAGE_ID = 'DICOM+RFC3881'
 
+export type SyslogTls = Pick<ConnectionOptions, 'ca' | 'cert' | 'key' | 'servername' | 'minVersion'>
+
 export interface SyslogSinkOptions {
   readonly host: string
   readonly port: number
-  readonly tls: Pick<ConnectionOptions, 'ca' | 'cert' | 'key' | 'servername'>
+  /** Read for each connection: certificates are renewed. */
+  readonly tls: () => Promise<SyslogTls>
   readonly source: AuditSource
 }
 
@@ -54,7 +57,7 @@ export class SyslogSink implements AuditSink {
   async #connected(): Promise<TLSSocket> {
     this.#socket?.destroy()
     const { host, port, tls } = this.#options
-    const socket = connect({ host, port, minVersion: 'TLSv1.2', ...tls })
+    const socket = connect({ host, port, ...(await tls()) })
     // Told where it is waited for; in between the next write finds out.
     socket.on('error', () => undefined)
     // A server that says anything says nothing to us; its end is noticed by reading.

@@ -4,7 +4,7 @@ import type { ArchiveConfig, Config } from '../config/config.ts'
 import type { ListenerTls } from '../network/listener.ts'
 import { checkTls, type TlsOptions } from '../network/transport.ts'
 
-/** A file of archives[].tls, dimse.tls or http.tls cannot be read, is not what it should be, or does not belong to another. */
+/** A file of archives[].tls, dimse.tls, http.tls or audit.syslog cannot be read, is not what it should be, or does not belong to another. */
 export class TlsFileError extends Error {
   readonly code = 'TLS_FILE_UNUSABLE'
   constructor(problem: string, cause: unknown) {
@@ -31,6 +31,12 @@ export function readHttpTls({ clientCa: ca, ...tls }: NonNullable<Config['http']
   return readFiles('http.tls', { ...tls, ca })
 }
 
+/** The TLS options of the connection to the syslog server, from its files. @throws TlsFileError */
+export function readSyslogTls({ ca, cert, key }: Syslog): Promise<Pick<TlsOptions, keyof Files>> {
+  return readFiles('audit.syslog', { ca, cert, key, minVersion: 'TLSv1.2' })
+}
+
+type Syslog = NonNullable<NonNullable<Config['audit']>['syslog']>
 type Files = Pick<NonNullable<ArchiveConfig['tls']>, 'ca' | 'cert' | 'key' | 'minVersion'>
 
 async function readFiles(path: string, files: Files): Promise<Pick<TlsOptions, keyof Files>> {

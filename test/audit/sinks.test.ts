@@ -12,7 +12,7 @@ import { PartlyWrittenError, type AuditEvent, type AuditSink } from '../../src/a
 import { FhirSink } from '../../src/audit/fhir-sink.ts'
 import { FileSink } from '../../src/audit/file-sink.ts'
 import { MAX_WAITING, MAX_WAITING_FOR_ALERTS } from '../../src/audit/queue.ts'
-import { SyslogSink } from '../../src/audit/syslog-sink.ts'
+import { SyslogSink, type SyslogTls } from '../../src/audit/syslog-sink.ts'
 import { certificateFor } from '../support/certificate.ts'
 import { eventually } from '../support/eventually.ts'
 import { EVENTS, SOURCE } from './events.ts'
@@ -239,7 +239,12 @@ describe.skipIf(!certificate)('a syslog server', () => {
   }
 
   const sinkTo = (port: number, ca = cert): SyslogSink =>
-    new SyslogSink({ host: '127.0.0.1', port, tls: { ca, servername: 'syslog.test' }, source: SOURCE })
+    new SyslogSink({
+      host: '127.0.0.1',
+      port,
+      tls: () => Promise.resolve({ ca, servername: 'syslog.test' }),
+      source: SOURCE,
+    })
 
   /** RFC 5425 4.3. */
   function frames(text: string): string[] {
@@ -278,6 +283,20 @@ describe.skipIf(!certificate)('a syslog server', () => {
       expect(frames(server.received()).length).toBeGreaterThan(1)
     })
     await sink[Symbol.asyncDispose]()
+  })
+
+  it('is trusted by what the files hold when it is connected to', async () => {
+    using other = certificateFor('other.test')!
+    const server = await listening()
+    const held = [other.cert, cert]
+    const tls = (): Promise<SyslogTls> => Promise.resolve({ ca: held.shift()!, servername: 'syslog.test' })
+    const sink = new SyslogSink({ host: '127.0.0.1', port: server.port, tls, source: SOURCE })
+    await expect(sink.write(EVENTS)).rejects.toThrow()
+    await sink.write(EVENTS)
+    await sink.write(EVENTS)
+    await sink[Symbol.asyncDispose]()
+    await eventually(() => expect(frames(server.received())).toHaveLength(2 * EVENTS.length))
+    expect(held).toEqual([])
   })
 
   it('that shows another certificate gets nothing', async () => {

@@ -1,8 +1,9 @@
 import { afterAll, describe, expect, it } from 'vitest'
+import { openAudit } from '../../src/audit/open.ts'
 import { parseConfig, type Config } from '../../src/config/config.ts'
 import { Archive } from '../../src/pacs/archive.ts'
 import { MoveDestination } from '../../src/pacs/delivery/move-destination.ts'
-import { readListenerTls, readTls, TlsFileError } from '../../src/pacs/tls-files.ts'
+import { readListenerTls, readSyslogTls, readTls, TlsFileError } from '../../src/pacs/tls-files.ts'
 import { certificateFor } from '../support/certificate.ts'
 
 const [gateway, pacs] = ['gateway.localhost', 'pacs.test'].map(certificateFor)
@@ -13,10 +14,11 @@ afterAll(() => {
 
 function configOf(tls: object): Config {
   const archives = [{ aeTitle: 'PACS', host: '127.0.0.1', port: 1, tls }]
-  return parseConfig({ dimse: { host: '127.0.0.1', port: 0, tls }, archives })
+  const audit = { syslog: { host: 'syslog.test', ...tls } }
+  return parseConfig({ dimse: { host: '127.0.0.1', port: 0, tls }, archives, audit })
 }
 
-describe.skipIf(!gateway || !pacs)('the files of archives[].tls and of dimse.tls', () => {
+describe.skipIf(!gateway || !pacs)('the files of archives[].tls, of dimse.tls and of audit.syslog', () => {
   it('are given as they are', async () => {
     const { archives, dimse } = configOf({ ...gateway!.files, ca: pacs!.files.cert })
     const read = { key: Buffer.from(gateway!.key), cert: Buffer.from(gateway!.cert), ca: Buffer.from(pacs!.cert) }
@@ -31,10 +33,11 @@ describe.skipIf(!gateway || !pacs)('the files of archives[].tls and of dimse.tls
     ['key', () => ({ key: gateway!.files.cert }), 'key does not hold what it should'],
     ['pair', () => ({ key: pacs!.files.key }), 'key is not of the certificate'],
   ])('are found out when they are opened, and not when they are used: %s', async (_, change, problem) => {
-    const { archives, dimse } = configOf({ ...gateway!.files, ...change() })
+    const { archives, dimse, audit } = configOf({ ...gateway!.files, ...change() })
     for (const [path, reading] of [
       ['archives[].tls', () => Archive.open(archives[0]!, new MoveDestination(dimse))],
       ['dimse.tls', () => MoveDestination.open(dimse)],
+      ['audit.syslog', () => openAudit(audit, { aeTitle: 'GATEWAY', readTls: readSyslogTls })],
     ] as const) {
       const error = await reading().then(
         () => undefined,
