@@ -14,6 +14,7 @@ import { habitSentences, type HabitEvent } from './pacs/habits.ts'
 import type { Audit } from './audit/audit.ts'
 import type { AuditSinkEvent } from './audit/queue.ts'
 import { logLines } from './log-lines.ts'
+import { SparedLines } from './spared-lines.ts'
 import type { TlsRenewalEvent } from './tls-renewal.ts'
 import type { ListenerEvent, RefusedStoreEvent } from './pacs/delivery/events.ts'
 
@@ -110,14 +111,14 @@ function logRequests(log: Logger, registry: Registry): () => void {
 function logAssociations(log: Logger, registry: Registry): () => void {
   const events = new Counter({
     name: 'dimsegate_associations_total',
-    help: 'Associations opened, failed to open, and ended',
+    help: 'Associations opened, failed to open, given up while they were, and ended',
     labelNames: ['archive', 'event'],
     registers: [registry],
   })
   return listen('dimsegate:association', (message) => {
     const { archive, event, error } = message as AssociationEvent
     events.inc({ archive, event })
-    const isRoutine = event === 'opened' || event === 'closed'
+    const isRoutine = event === 'opened' || event === 'given-up' || event === 'closed'
     log[isRoutine ? 'debug' : 'warn']({ archive, event, ...errorFields(error) }, 'association')
   })
 }
@@ -145,10 +146,12 @@ function logRefusals(log: Logger, registry: Registry): () => void {
     labelNames: ['reason'],
     registers: [registry],
   })
+  const lines = new SparedLines()
   return listen('dimsegate:refused-store', (message) => {
     const { reason, address, callingAeTitle, code } = message as RefusedStoreEvent
     refused.inc({ reason })
-    log.warn({ reason, address, callingAeTitle, code }, 'refused store')
+    const line = lines.next(reason)
+    if (line) log.warn({ reason, address, callingAeTitle, code, ...line }, 'refused store')
   })
 }
 

@@ -4,6 +4,7 @@ import { StatusError } from '../src/dimse/status.ts'
 import type { RequestEvent } from '../src/http/app.ts'
 import { InstanceCache } from '../src/cache/instance-cache.ts'
 import { Habits } from '../src/pacs/habits.ts'
+import { MAX_LINES_A_MINUTE, SparedLines } from '../src/spared-lines.ts'
 import { startTelemetry, type Telemetry } from '../src/telemetry.ts'
 
 const event: RequestEvent = {
@@ -131,6 +132,32 @@ describe('the log', () => {
     expect(line).toContain(String.raw`\u001b`)
     expect(line).toContain(String.raw`\u009b`)
     if (format === 'json') expect(JSON.parse(line!)).toMatchObject(refusal)
+  })
+
+  it('says no more of one kind of refusal than it may in a minute; the metric counts all', async () => {
+    const telemetry = startTelemetry(
+      { level: 'info', format: 'json' },
+      { archives: () => [], cache, imaging: { stats: { running: 0, waiting: 0 } } },
+    )
+    lines = []
+    const refuse = (reason: string): void => channel('dimsegate:refused-store').publish({ reason })
+    for (let n = 0; n < MAX_LINES_A_MINUTE + 5; n++) refuse('not-allowed')
+    refuse('unasked')
+    const { text } = await telemetry.metrics()
+    telemetry.stop()
+    const told = lines.map((line) => (JSON.parse(line) as { reason: string }).reason)
+    expect(told.filter((reason) => reason === 'not-allowed')).toHaveLength(MAX_LINES_A_MINUTE)
+    expect(told.at(-1)).toBe('unasked')
+    expect(text).toContain(`dimsegate_refused_stores_total{reason="not-allowed"} ${MAX_LINES_A_MINUTE + 5}`)
+  })
+
+  it('says how many lines were spared, in the next minute', () => {
+    const spared = new SparedLines()
+    for (let n = 0; n < MAX_LINES_A_MINUTE; n++) expect(spared.next('a', n)).toEqual({})
+    for (let n = 0; n < 3; n++) expect(spared.next('a', 59_999)).toBeUndefined()
+    expect(spared.next('b', 59_999)).toEqual({})
+    expect(spared.next('a', 60_000)).toEqual({ spared: 3 })
+    expect(spared.next('a', 60_001)).toEqual({})
   })
 
   it('for people tells a value with spaces from other fields', () => {

@@ -7,8 +7,9 @@ type Path = (string | number)[]
 
 /** Checks of several keys against each other. Where `value` has other faults it may have any shape. */
 export function reportConflicts(value: unknown, say: Say): void {
-  const { archives, dimse, http, auth } = fields(value)
+  const { archives, dimse, http, auth, audit } = fields(value)
   reportTrust(fields(http), auth, archives, say)
+  reportPair(fields(audit).syslog, ['audit', 'syslog'], say)
   const titles = new Map<unknown, number>()
   const names = new Map<unknown, number>()
   for (const [index, entry] of Array.isArray(archives) ? archives.entries() : []) {
@@ -28,13 +29,18 @@ export function reportConflicts(value: unknown, say: Say): void {
         'is move while dimse.enabled is false; expected get, or the listener that C-MOVE needs',
       )
     }
-    const { cert, key } = fields(tls)
-    if (typeof cert === 'string' && key === null) {
-      say(['archives', index, 'tls', 'key'], 'is missing; expected the key that belongs to cert')
-    }
-    if (typeof key === 'string' && cert === null) {
-      say(['archives', index, 'tls', 'cert'], 'is missing; expected the certificate that belongs to key')
-    }
+    reportPair(tls, ['archives', index, 'tls'], say)
+  }
+}
+
+/** A certificate and its key, of which neither is of use alone. */
+function reportPair(tls: unknown, path: Path, say: Say): void {
+  const { cert, key } = fields(tls)
+  if (typeof cert === 'string' && key === null) {
+    say([...path, 'key'], 'is missing; expected the key that belongs to cert')
+  }
+  if (typeof key === 'string' && cert === null) {
+    say([...path, 'cert'], 'is missing; expected the certificate that belongs to key')
   }
 }
 

@@ -572,6 +572,9 @@ describe('what does not go together', () => {
   it('wants certificate and key together', async () => {
     expect(Object.keys(await ofArchive({ tls: { cert: 'c.pem' } }))).toEqual(['archives[0].tls.key'])
     expect(Object.keys(await ofArchive({ tls: { key: 'k.pem' } }))).toEqual(['archives[0].tls.cert'])
+    const syslog = { host: 'syslog.test', cert: 'c.pem' }
+    const faults = await faultsOf(() => parseConfig({ archives: [archive], audit: { syslog } }))
+    expect(Object.keys(faults)).toEqual(['audit.syslog.key'])
   })
 })
 

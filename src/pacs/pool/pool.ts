@@ -296,7 +296,7 @@ export class AssociationPool {
       this.#breaker?.failed(error, { began, alone })
       if (attempt.connection) this.#close(slot, false, settlesWithin(attempt.connection, GONE_MS))
       else this.#drop(slot)
-      this.#publish('failed', error)
+      this.#publish(call.signal.aborted ? 'given-up' : 'failed', error)
       if (isFull) return 'full'
       throw error
     }

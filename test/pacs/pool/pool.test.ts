@@ -286,6 +286,25 @@ describe('an association that is not in use', () => {
     second.release()
   })
 
+  test('that nobody wants any more before it stands is no failure of the archive', async () => {
+    const events: AssociationEvent[] = []
+    const note = (event: unknown): void => void events.push(event as AssociationEvent)
+    const { promise: asked, resolve } = Promise.withResolvers<undefined>()
+    const associate = (): 'silent' => {
+      resolve(undefined)
+      return 'silent'
+    }
+    await using fixture = await start({ script: { associate } })
+    subscribe('dimsegate:association', note)
+    const gone = new AbortController()
+    const lease = fixture.pool.lease(echo, { signal: gone.signal })
+    await asked
+    gone.abort(new Error('left'))
+    await expect(lease).rejects.toThrow('left')
+    unsubscribe('dimsegate:association', note)
+    expect(events.map(({ event }) => event)).toEqual(['given-up'])
+  })
+
   test('makes room for as many as wait, not for one at a time', async () => {
     await using fixture = await start({ max: 3 })
     const { pool } = fixture

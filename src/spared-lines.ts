@@ -1,0 +1,24 @@
+/** Lines of one kind in a minute: who can cause them at will must not fill the disk by it. */
+export const MAX_LINES_A_MINUTE = 60
+const MINUTE_MS = 60_000
+
+/** Keeps lines in bounds that strangers cause. */
+export class SparedLines {
+  readonly #kinds = new Map<string, { since: number; said: number; spared: number }>()
+
+  /** Whether a line of a kind, of few, is to be written, and how many were not since the last; undefined where it is not. */
+  next(kind: string, now = performance.now()): { readonly spared?: number } | undefined {
+    const seen = this.#kinds.get(kind)
+    const isOver = seen !== undefined && now - seen.since >= MINUTE_MS
+    const state = seen && !isOver ? seen : { since: now, said: 0, spared: seen?.spared ?? 0 }
+    this.#kinds.set(kind, state)
+    if (state.said >= MAX_LINES_A_MINUTE) {
+      state.spared++
+      return undefined
+    }
+    state.said++
+    const { spared } = state
+    state.spared = 0
+    return spared > 0 ? { spared } : {}
+  }
+}
