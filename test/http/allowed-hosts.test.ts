@@ -12,6 +12,7 @@ beforeAll(async () => {
   setup = await startSetup({
     files: [instanceFile()],
     http: { allowedHosts: ['pacs.example', '*.svc.example'], publicUrl: 'https://public.example/x', trustProxy: true },
+    others: { auth: 'open' },
   })
 })
 
@@ -68,7 +69,7 @@ describe('a request under the name', () => {
   })
 
   it('that a page makes up for a proxy that it says there is, is refused too', async () => {
-    await using other = await startSetup({ http: { trustProxy: true } })
+    await using other = await startSetup({ http: { trustProxy: true }, others: { auth: 'open' } })
     for (const headers of [{ 'X-Forwarded-Host': 'evil.example' }, { Forwarded: 'host=evil.example' }]) {
       const response = await fetch(`${other.url}/studies`, { headers: headers as Record<string, string> })
       expect([response.status, await response.json()]).toMatchObject([421, { code: 'HOST_NOT_ALLOWED' }])
