@@ -1,7 +1,7 @@
 #!/usr/bin/env -S node --max-semi-space-size=4
 import { readFile } from 'node:fs/promises'
 import { parseArgs } from 'node:util'
-import { ConfigError, loadConfig } from './config/config.ts'
+import { ConfigError, loadConfig, type Config } from './config/config.ts'
 import type * as Configuration from './config/config.ts'
 import type * as Demo from './demo/start.ts'
 import type { Viewer } from './demo/viewer.ts'
@@ -9,6 +9,7 @@ import { startGateway, type Gateway } from './gateway.ts'
 import { ListenerError } from './pacs/delivery/listener-error.ts'
 import { collectByVolume, setCollectorFlags } from './memory.ts'
 import { isLoopback } from './network/loopback.ts'
+import { KeyFileError } from './http/auth/key-file.ts'
 import { TlsFileError } from './pacs/tls-files.ts'
 
 setCollectorFlags()
@@ -103,12 +104,23 @@ function commandOf(argv: string[]): string | undefined {
 const OPEN =
   'auth is open: everybody who can reach this service may search, retrieve and store. Set auth to say who may.'
 
+const IN_CLEAR =
+  'Others reach this service by plain HTTP: tokens, keys and images can be read on the way. Set http.tls, or have a proxy in front that has a certificate, and http.publicUrl to its address.'
+
+/** Nothing says that it is encrypted on its way. */
+function isInClear({ http }: Config): boolean {
+  return (
+    !isLoopback(http.host) && http.tls === null && !http.trustProxy && http.publicUrl?.startsWith('https:') !== true
+  )
+}
+
 async function serve(file: string | undefined): Promise<void> {
   const stop = stopSignal()
   const config = await loadConfig({ file, env: process.env })
   const gateway = await started(startGateway(config), config.http.port)
   const { log } = gateway.telemetry
   if (config.auth === 'open') log.warn(OPEN)
+  if (isInClear(config)) log.warn(IN_CLEAR)
   for (const { name, aeTitle, host, port } of config.archives) {
     log.info({ name, aeTitle, host, port }, 'archive')
   }
@@ -212,7 +224,7 @@ async function started(starting: Promise<Gateway>, port: number): Promise<Gatewa
   try {
     return await starting
   } catch (error) {
-    if (error instanceof TlsFileError) throw new StartError(`${error.message}.`)
+    if (error instanceof TlsFileError || error instanceof KeyFileError) throw new StartError(`${error.message}.`)
     if (error instanceof ListenerError) {
       const code = (error.cause as NodeJS.ErrnoException | undefined)?.code ?? 'unknown reason'
       throw new UsageError(`${error.message} (${code}). Choose another: dimse.port, or switch it off by dimse.enabled.`)
