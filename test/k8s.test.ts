@@ -1,6 +1,7 @@
 import { execFileSync, spawnSync } from 'node:child_process'
 import { readdirSync } from 'node:fs'
 import path from 'node:path'
+import { runInNewContext } from 'node:vm'
 import { Deployment } from 'kubernetes-models/apps/v1'
 import type { IDeployment } from 'kubernetes-models/apps/v1'
 import { HorizontalPodAutoscaler } from 'kubernetes-models/autoscaling/v2'
@@ -196,6 +197,11 @@ function checks(): void {
       for (const port of used) expect(named).toContain(port)
     })
 
+    test('who comes by the network is asked who he is', () => {
+      const { auth } = config
+      expect(auth !== null && auth !== 'open' && auth.issuers.length).toBeGreaterThan(0)
+    })
+
     test('nothing goes out but to name servers, the archives and the issuers of the configuration', () => {
       const policies = all(manifests, 'NetworkPolicy')
       const ports = policies.flatMap(({ spec }) => spec!.egress ?? []).flatMap((rule) => rule.ports ?? [])
@@ -229,6 +235,27 @@ function checks(): void {
     expect(sidecar.restartPolicy).toBe('Always')
     expect(sidecar.image).toBe(alone.image)
     expect(sidecar.securityContext).toMatchObject(alone.securityContext!)
+  })
+
+  test('overlays/sidecar lets nobody in but the ingress controller', () => {
+    const rules = all(rendered.get('overlays/sidecar')!, 'NetworkPolicy').flatMap(({ spec }) => spec!.ingress!)
+    const controller = { matchLabels: { 'app.kubernetes.io/name': 'ingress-nginx' } }
+    const itsNamespace = { matchLabels: { 'kubernetes.io/metadata.name': 'ingress-nginx' } }
+    expect(rules).toEqual([
+      { from: [{ namespaceSelector: itsNamespace, podSelector: controller }], ports: [{ port: 'http' }] },
+    ])
+  })
+
+  test('overlays/sidecar has its viewer sign people in at the issuer of the gateway', () => {
+    const manifests = rendered.get('overlays/sidecar')!
+    const viewer = all(manifests, 'ConfigMap').find(({ data }) => data?.['app-config.js'] !== undefined)
+    const page: { config?: { oidc: { authority: string; scope: string }[] } } = {}
+    runInNewContext(viewer!.data!['app-config.js']!, { window: page })
+    const { auth } = configOf(manifests, only(manifests, 'Deployment'))
+    if (auth === null || auth === 'open') throw new Error('it asks nobody')
+    expect(page.config!.oidc.map(({ authority }) => authority)).toEqual(auth.issuers.map(({ issuer }) => issuer))
+    const { search, retrieve } = auth.issuers[0]!.scopes
+    expect(page.config!.oidc[0]!.scope.split(' ')).toEqual(expect.arrayContaining([search[0], retrieve[0]]))
   })
 }
 
