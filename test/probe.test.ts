@@ -1,4 +1,4 @@
-import { writeFile } from 'node:fs/promises'
+import { readFile, writeFile } from 'node:fs/promises'
 import { createServer } from 'node:net'
 import type { AddressInfo } from 'node:net'
 import { join } from 'node:path'
@@ -29,11 +29,10 @@ describe('the health check', () => {
   it('asks where the service listens: its port, TLS, its own address for any', async () => {
     const port = await freePort()
     expect(await probed({ http: { port } })).toEqual({ url: `http://127.0.0.1:${port}/livez`, alive: true })
-    const open = { host: '0.0.0.0', port }
-    expect(await probed({ http: open, auth: 'open' })).toEqual({ url: `http://127.0.0.1:${port}/livez`, alive: true })
-    expect(livezOf(parseConfig({ ...quiet, http: { host: '::', port }, auth: 'open' }))).toBe(
-      `http://[::1]:${port}/livez`,
-    )
+    const asked = (host: string) => livezOf(parseConfig({ ...quiet, http: { host, port }, auth: 'open' }))
+    expect(asked('0.0.0.0')).toBe(`http://127.0.0.1:${port}/livez`)
+    expect(asked('::')).toBe(`http://[::1]:${port}/livez`)
+    expect(asked('192.0.2.1')).toBe(`http://192.0.2.1:${port}/livez`)
   })
 
   it('asks at ops.listen where that is set', async () => {
@@ -70,6 +69,11 @@ describe('the health check', () => {
     expect(await isAlive(`http://127.0.0.1:${taken}/livez`)).toBe(false)
     expect(await isAlive(`https://127.0.0.1:${taken}/livez`)).toBe(false)
     await new Promise((resolve) => other.close(resolve))
+  })
+
+  it('is what the image runs', async () => {
+    const image = await readFile(join(import.meta.dirname, '../Dockerfile'), 'utf8')
+    expect(image).toMatch(/^HEALTHCHECK .* CMD \["node", "\/app\/dist\/probe\.js"\]$/m)
   })
 
   it('reads the configuration of the service by the same variables, and ends with 0 or 1', async () => {
