@@ -1,5 +1,5 @@
 import { execFileSync, spawnSync } from 'node:child_process'
-import { readdirSync } from 'node:fs'
+import { readdirSync, readFileSync, writeFileSync } from 'node:fs'
 import path from 'node:path'
 import { runInNewContext } from 'node:vm'
 import { Deployment } from 'kubernetes-models/apps/v1'
@@ -19,6 +19,7 @@ import type { Config } from '../src/config/config.ts'
 import { parseConfig } from '../src/config/config.ts'
 import { layEnvironment } from '../src/config/environment.ts'
 import { parseBytes } from '../src/config/units.ts'
+import { temporaryFolder } from './support/temporary-folder.ts'
 
 // Renders k8s/ as a cluster would get it. There is no API server here: values are checked by the schemas of
 // kubernetes-models, and keys it does not know by its types, through the compiler.
@@ -212,6 +213,27 @@ function checks(): void {
     })
   })
 
+  test('what is commented out in base is right too', { timeout: 60_000 }, async () => {
+    await using folder = await temporaryFolder()
+    const base = path.join(ROOT, 'k8s/base')
+    for (const name of readdirSync(base)) {
+      writeFileSync(path.join(folder.path, name), uncommented(readFileSync(path.join(base, name), 'utf8')))
+    }
+    const manifests = render(folder.path)
+    for (const manifest of manifests) expect(() => validate(manifest)).not.toThrow()
+    expect(compileErrors(manifests)).toEqual([])
+
+    const deployment = only(manifests, 'Deployment')
+    expect(gateway(deployment).envFrom).toEqual([{ secretRef: { name: 'dimsegate-secrets' } }])
+    const named = podOf(deployment).volumes!.map((volume) => volume.name)
+    for (const mount of gateway(deployment).volumeMounts!) expect(named).toContain(mount.name)
+    expect(named).toContain('tls')
+    const { audit } = configOf(manifests, deployment)
+    const out = all(manifests, 'NetworkPolicy').flatMap(({ spec }) => spec!.egress!.map((rule) => rule.ports!))
+    const ports = [audit!.syslog!.port, Number(new URL(audit!.fhir!.url).port || 443)]
+    expect(out).toContainEqual(ports.map((port) => ({ port })))
+  })
+
   test('base shuts the DIMSE port', () => {
     const openPorts = all(rendered.get('base')!, 'NetworkPolicy')
       .flatMap(({ spec }) => spec!.ingress!)
@@ -266,9 +288,15 @@ function kubectlMinor(): number | undefined {
   return Number.parseInt(clientVersion.minor, 10)
 }
 
+/** Below k8s/, or anywhere by an absolute path. */
 function render(name: string): Manifest[] {
-  const yaml = execFileSync('kubectl', ['kustomize', path.join(ROOT, 'k8s', name)], { encoding: 'utf8' })
+  const yaml = execFileSync('kubectl', ['kustomize', path.resolve(ROOT, 'k8s', name)], { encoding: 'utf8' })
   return parseAllDocuments(yaml).map((document) => document.toJS() as Manifest)
+}
+
+/** With the keys and list items that are comments; prose has a space before its first colon. */
+function uncommented(yaml: string): string {
+  return yaml.replaceAll(/^( *)# (?= *(?:- )?\w+:(?: |$))/gm, '$1')
 }
 
 function validate(manifest: Manifest): void {
