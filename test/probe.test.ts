@@ -1,8 +1,7 @@
 import { readFile, writeFile } from 'node:fs/promises'
-import { createServer } from 'node:net'
-import type { AddressInfo } from 'node:net'
+import { createServer, type AddressInfo } from 'node:net'
 import { join } from 'node:path'
-import { describe, expect, it } from 'vitest'
+import { afterAll, describe, expect, it } from 'vitest'
 import { parseConfig } from '../src/config/config.ts'
 import { startGateway } from '../src/gateway.ts'
 import { isAlive, livezOf } from '../src/probe.ts'
@@ -25,6 +24,10 @@ async function probed(settings: object): Promise<{ url: string; alive: boolean }
   return { url, alive: await isAlive(url) }
 }
 
+const certificate = certificateFor('localhost')
+
+afterAll(() => certificate?.[Symbol.dispose]())
+
 describe('the health check', () => {
   it('asks where the service listens: its port, TLS, its own address for any', async () => {
     const port = await freePort()
@@ -41,14 +44,12 @@ describe('the health check', () => {
     expect(found).toEqual({ url: `http://127.0.0.1:${ops}/livez`, alive: true })
   })
 
-  it.each([
+  it.skipIf(!certificate).each([
     ['TLSv1.2', false],
     ['TLSv1.3', false],
     ['TLSv1.3', true],
   ])('speaks TLS where http.tls is set: %s, client certificates: %s', async (minVersion, asks) => {
-    using certificate = certificateFor('localhost')
-    if (!certificate) return
-    const { cert, key } = certificate.files
+    const { cert, key } = certificate!.files
     const port = await freePort()
     const tls = { cert, key, minVersion, ...(asks && { clientCa: cert }) }
     expect(await probed({ http: { port, tls } })).toEqual({ url: `https://127.0.0.1:${port}/livez`, alive: true })
