@@ -229,7 +229,9 @@ class Reader {
     for (;;) {
       const start = this.#window.position
       const { found, at } = this.#findDelimiter()
-      if (at > start) {
+      // What is in front of it may be at fault before it.
+      if (at === start) this.#checked(found)
+      else {
         this.#atBodyStart = false
         this.#window.position = at
         this.#partBytes += at - start
@@ -260,13 +262,13 @@ class Reader {
     let from = this.#window.position
     if (this.#atBodyStart) {
       // An empty body's delimiter shares its line break with the blank line (RFC 2046 5.1.1: body-part).
-      const found = this.#sight(from, this.#dashBoundary)
+      const found = sight(buffer, from, this.#dashBoundary)
       if (found.kind !== 'data') return { found, at: from }
     }
     for (;;) {
       const at = buffer.indexOf(delimiter, from)
       if (at < 0) break
-      const found = this.#checked(sightLineEnd(buffer, at + delimiter.length))
+      const found = sightLineEnd(buffer, at + delimiter.length)
       if (found.kind !== 'data') return { found, at }
       from = at + delimiter.length
     }
@@ -275,7 +277,7 @@ class Reader {
     const earliest = Math.max(from, buffer.length - delimiter.length + 1)
     for (let at = buffer.length - 1; at >= earliest; at -= 1) {
       if (buffer[at] !== first) continue
-      const found = this.#sight(at, delimiter)
+      const found = sight(buffer, at, delimiter)
       return found.kind === 'data' ? { found, at: buffer.length } : { found, at }
     }
     return { found: { kind: 'data' }, at: buffer.length }

@@ -25,5 +25,5 @@ export function wholeNumber(name: string, text: string, most: number): number {
 
 /** A decimal string as in DICOM (PS3.5 6.2, DS), its exponent of up to two digits. */
 export function isDecimal(text: string): boolean {
-  return /^[+-]?(\d+(\.\d*)?|\.\d+)([eE][+-]?\d{1,2})?$/.test(text)
+  return /^[+-]?(\d+(\.\d*)?|\.\d+)([eE][+-]?\d{1,2})?$/.test(text) && Number.isFinite(Number(text))
 }
