@@ -59,7 +59,7 @@ export function admit({ storage, own }: { readonly storage: boolean; readonly ow
 }
 
 /** Storage classes of the standard, and those of vendors, which are not told apart from other services. */
-function mayBeStorage(abstractSyntax: Uid): boolean {
+export function mayBeStorage(abstractSyntax: Uid): boolean {
   return abstractSyntax.startsWith(STORAGE_ROOT) || !abstractSyntax.startsWith(STANDARD_ROOT)
 }
 

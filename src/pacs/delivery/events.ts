@@ -20,6 +20,10 @@ export type RefusalReason =
   | 'made-room'
   /** Not one of our archives, or calling from another address. */
   | 'unknown-caller'
+  /** Who calls names another AE title than ours. */
+  | 'wrong-title'
+  /** As many associations as there may be, of which none is at rest. */
+  | 'no-room'
   /** One of our archives, which has no C-MOVE under way. */
   | 'unasked'
   /** An instance that none of the C-MOVEs under way asked for. */

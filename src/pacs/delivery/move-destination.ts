@@ -18,6 +18,7 @@ import {
   Callers,
   CALLING_AE_TITLE_NOT_RECOGNIZED,
   LOCAL_LIMIT_EXCEEDED,
+  mayBeStorage,
   type Rejection,
 } from './admission.ts'
 import type { Deliverer } from './deliverer.ts'
@@ -201,19 +202,29 @@ export class MoveDestination implements AsyncDisposable {
   }
 
   #decide(request: AssociateRequest, address: string | undefined): AcceptorPolicy | Rejection {
-    if (request.calledAeTitle.trim() !== this.aeTitle) return CALLED_AE_TITLE_NOT_RECOGNIZED
+    const refuse = (reason: RefusalReason): void =>
+      publishRefusal({ reason, address, callingAeTitle: request.callingAeTitle.trim() })
+    if (request.calledAeTitle.trim() !== this.aeTitle) {
+      refuse('wrong-title')
+      return CALLED_AE_TITLE_NOT_RECOGNIZED
+    }
     const archives = this.#callers.at(request.callingAeTitle, address)
     if (archives.length === 0) {
-      publishRefusal({ reason: 'unknown-caller', address, callingAeTitle: request.callingAeTitle.trim() })
+      refuse('unknown-caller')
       return CALLING_AE_TITLE_NOT_RECOGNIZED
     }
     if (this.#guests.size >= MAX_STORAGE_ASSOCIATIONS) {
       const left = this.#guests.makeRoom()
-      if (!left) return LOCAL_LIMIT_EXCEEDED
+      if (!left) {
+        refuse('no-room')
+        return LOCAL_LIMIT_EXCEEDED
+      }
       publishRefusal({ reason: 'made-room', ...left })
     }
     const own = archives.flatMap(({ ownSyntaxes }) => ownSyntaxes)
-    return admit({ storage: this.#movesOf(archives).length > 0, own })
+    const storage = this.#movesOf(archives).length > 0
+    if (!storage && request.contexts.some(({ abstractSyntax }) => mayBeStorage(abstractSyntax))) refuse('unasked')
+    return admit({ storage, own })
   }
 
   #movesOf(archives: readonly Deliverer[]): ExpectedMove[] {
