@@ -18,6 +18,9 @@ const CACHE_BYTES = 64 * 1024 * 1024
 /** What a process takes of the machine, and what it holds. */
 export interface Holdings {
   readonly rss: number
+  /** Of V8: objects in use or not yet collected, and buffers beside its heap. */
+  readonly heapUsed: number
+  readonly external: number
   readonly sockets: number
   /** Other than sockets. */
   readonly descriptors: number
@@ -99,6 +102,8 @@ export class SoakGateway implements AsyncDisposable {
     const pool = 'dimsegate_pool_associations'
     return {
       rss: (await this.rss()) ?? 0,
+      heapUsed: sum('nodejs_heap_size_used_bytes'),
+      external: sum('nodejs_external_memory_bytes'),
       sockets,
       descriptors: links.filter((link) => link !== '').length - sockets,
       associations: sum(pool, 'state="leased"') + sum(pool, 'state="idle"'),
