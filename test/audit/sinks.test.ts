@@ -12,7 +12,7 @@ import { PartlyWrittenError, type AuditEvent, type AuditSink } from '../../src/a
 import { FhirSink } from '../../src/audit/fhir-sink.ts'
 import { FileSink } from '../../src/audit/file-sink.ts'
 import { MAX_WAITING, MAX_WAITING_FOR_ALERTS } from '../../src/audit/queue.ts'
-import { SyslogSink, type SyslogTls } from '../../src/audit/syslog-sink.ts'
+import { SETTLING_MS, SyslogSink, type SyslogTls } from '../../src/audit/syslog-sink.ts'
 import { certificateFor } from '../support/certificate.ts'
 import { eventually } from '../support/eventually.ts'
 import { EVENTS, SOURCE } from './events.ts'
@@ -297,6 +297,47 @@ describe.skipIf(!certificate)('a syslog server', () => {
     await sink[Symbol.asyncDispose]()
     await eventually(() => expect(frames(server.received())).toHaveLength(2 * EVENTS.length))
     expect(held).toEqual([])
+  })
+
+  it.each(['TLSv1.2', 'TLSv1.3'] as const)(
+    'that refuses our certificate under %s has taken nothing',
+    async (version) => {
+      using ours = certificateFor('gateway.test')!
+      const server = createServer({ cert, key, ca: cert, requestCert: true, minVersion: version, maxVersion: version })
+      server.on('tlsClientError', () => undefined)
+      server.listen(0, '127.0.0.1')
+      await once(server, 'listening')
+      opened.push(() => new Promise((resolve) => server.close(resolve)))
+      const sink = new SyslogSink({
+        ...{ host: '127.0.0.1', port: (server.address() as AddressInfo).port, source: SOURCE },
+        tls: () => Promise.resolve({ ca: cert, cert: ours.cert, key: ours.key, servername: 'syslog.test' }),
+      })
+      await expect(sink.write(EVENTS)).rejects.toMatchObject({
+        code: expect.stringMatching(/ALERT|ECONNRESET|EPIPE|SYSLOG_ENDED/),
+      })
+    },
+  )
+
+  it('that ends a connection at once has taken nothing, which is told by an error of its own', async () => {
+    const server = createServer({ cert, key }, (socket) => socket.end())
+    server.listen(0, '127.0.0.1')
+    await once(server, 'listening')
+    opened.push(() => new Promise((resolve) => server.close(resolve)))
+    await expect(sinkTo((server.address() as AddressInfo).port).write(EVENTS)).rejects.toMatchObject({
+      code: 'SYSLOG_ENDED',
+    })
+  })
+
+  it('that stays for the settling time is not waited for again', async () => {
+    const server = await listening()
+    const sink = sinkTo(server.port)
+    const began = performance.now()
+    await sink.write(EVENTS)
+    const settled = performance.now()
+    await sink.write(EVENTS)
+    expect(settled - began).toBeGreaterThanOrEqual(SETTLING_MS - 1)
+    expect(performance.now() - settled).toBeLessThan(SETTLING_MS)
+    await sink[Symbol.asyncDispose]()
   })
 
   it('that shows another certificate gets nothing', async () => {

@@ -28,6 +28,8 @@ const CAUGHT: Readonly<Record<string, string>> = {
   NO_ROOM: 'of the disk of the cache: the instance is not kept there',
   NOT_DICOM: 'of a part of a store: has its place in the response',
   PARTLY_WRITTEN: 'has the other audit events written again',
+  SYSLOG_ENDED: 'has the audit events written again',
+  SYSLOG_TIMEOUT: 'has the audit events written again',
   TLS_FILE_UNUSABLE: 'ends the start',
   UNENCODABLE_TEXT: 'becomes an UnencodableKeyError',
   UNWANTED: 'ends a retrieval that nobody waits for',
