@@ -37,9 +37,8 @@ export class Audit {
     for (const queue of this.#queues) queue.add(dated)
   }
 
-  /** An alert, which costs others nothing: where there is not much room left it is dropped, so that nobody fills the trail by them. */
+  /** An alert, which costs others nothing: a queue with not much room left drops it, so that nobody fills the trail by them. */
   alert(event: Omit<AuditEvent, 'at' | 'kind' | 'outcome'>): void {
-    if (!this.#queues.every(({ takesAlerts }) => takesAlerts)) return
     this.write({ kind: 'security-alert', outcome: 'serious-failure', ...event })
   }
 
