@@ -1,4 +1,4 @@
-import { outcomeIndicators, type AuditEvent, type AuditKind, type AuditSource } from './event.ts'
+import { accessPointType, outcomeIndicators, type AuditEvent, type AuditKind, type AuditSource } from './event.ts'
 
 // The audit message of PS3.15 A.5 in XML. Names are those of its schema (A.5.1), codes those of PS3.16 annex D.
 
@@ -63,7 +63,7 @@ function participants(event: AuditEvent, source: AuditSource): string[] {
       AlternativeUserID: user?.authority,
       UserIsRequestor: 'true',
       NetworkAccessPointID: address,
-      NetworkAccessPointTypeCode: address === undefined ? undefined : IP_ADDRESS,
+      NetworkAccessPointTypeCode: address === undefined ? undefined : accessPointType(address),
     },
     kind === 'security-alert' ? [] : [coded('RoleIDCode', isTowards ? SOURCE : DESTINATION)],
   )
@@ -75,16 +75,12 @@ function participants(event: AuditEvent, source: AuditSource): string[] {
       AlternativeUserID: `AETITLES=${archive.aeTitle}`,
       UserIsRequestor: 'false',
       NetworkAccessPointID: archive.host,
-      NetworkAccessPointTypeCode: /^[\d.]+$|:/.test(archive.host) ? IP_ADDRESS : MACHINE_NAME,
+      NetworkAccessPointTypeCode: accessPointType(archive.host),
     },
     kind === 'security-alert' ? [] : [coded('RoleIDCode', isTowards ? DESTINATION : SOURCE)],
   )
   return [asks, gateway(source, APPLICATION, false), answers]
 }
-
-/** Kinds of NetworkAccessPointID. */
-const MACHINE_NAME = '1'
-const IP_ADDRESS = '2'
 
 function gateway({ aeTitle, host }: AuditSource, role: Code, isRequestor: boolean): string {
   return element(
@@ -94,7 +90,7 @@ function gateway({ aeTitle, host }: AuditSource, role: Code, isRequestor: boolea
       AlternativeUserID: `AETITLES=${aeTitle}`,
       UserIsRequestor: String(isRequestor),
       NetworkAccessPointID: host,
-      NetworkAccessPointTypeCode: MACHINE_NAME,
+      NetworkAccessPointTypeCode: accessPointType(host),
     },
     [coded('RoleIDCode', role)],
   )

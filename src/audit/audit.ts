@@ -1,3 +1,4 @@
+import { bounded } from './bounded.ts'
 import type { AuditEvent, AuditSink } from './event.ts'
 import { AuditQueue } from './queue.ts'
 
@@ -33,7 +34,7 @@ export class Audit {
 
   write(event: Omit<AuditEvent, 'at'>): void {
     if (this.isOff) return
-    const dated: AuditEvent = { at: new Date().toISOString(), ...event }
+    const dated = bounded({ at: new Date().toISOString(), ...event })
     for (const queue of this.#queues) queue.add(dated)
   }
 

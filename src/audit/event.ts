@@ -1,3 +1,5 @@
+import { isIP } from 'node:net'
+
 /** What happened, in the terms of PS3.15 A.5. */
 export type AuditKind =
   'application-start' | 'application-stop' | 'query' | 'begin-transferring' | 'instances-transferred' | 'security-alert'
@@ -47,6 +49,11 @@ export interface AuditEvent {
 
 /** Event Outcome Indicator (PS3.15 A.5.1, RFC 3881), which FHIR has taken over. */
 export const outcomeIndicators = { success: '0', 'minor-failure': '4', 'serious-failure': '8' } as const
+
+/** Network Access Point Type Code (PS3.15 A.5.1, RFC 3881), which FHIR has taken over: a machine's name, or its IP address. */
+export function accessPointType(host: string): '1' | '2' {
+  return isIP(host) === 0 ? '1' : '2'
+}
 
 /** Where events are written to, one after another. */
 export interface AuditSink extends AsyncDisposable {

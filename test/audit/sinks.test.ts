@@ -7,6 +7,7 @@ import { join } from 'node:path'
 import { text } from 'node:stream/consumers'
 import { createServer } from 'node:tls'
 import { afterEach, describe, expect, it } from 'vitest'
+import { auditMessage } from '../../src/audit/audit-message.ts'
 import { Audit } from '../../src/audit/audit.ts'
 import { FhirSink } from '../../src/audit/fhir-sink.ts'
 import { FileSink } from '../../src/audit/file-sink.ts'
@@ -172,6 +173,26 @@ describe('a FHIR repository', () => {
     // What failed in part is of no pattern.
     expect(fhir.bodies[5]).not.toHaveProperty('meta')
     expect(fhir.bodies[5]).toMatchObject({ action: 'C', outcome: '4', outcomeDesc: 'CLIENT_GONE' })
+  })
+
+  it('is told an IP address from the name of a machine', async () => {
+    const fhir = await repository()
+    const event = EVENTS[4]!
+    const events = ['192.0.2.7', '2001:db8::7', 'pacs.example', '10.example'].map((host) => ({
+      ...event,
+      archive: { ...event.archive!, host },
+    }))
+    await new FhirSink({ url: fhir.url, token: null, source: { ...SOURCE, host: '192.0.2.1' } }).write(events)
+    const types = fhir.bodies.map(({ agent }) =>
+      (agent as { network: { type: string } }[]).map(({ network }) => network.type),
+    )
+    expect(types).toEqual(['2', '2', '1', '1'].map((type) => ['2', '2', type]))
+    expect(events.map((one) => /Code="(\d)"[^>]*>(?!.*Network)/s.exec(auditMessage(one, SOURCE))?.[1])).toEqual([
+      '2',
+      '2',
+      '1',
+      '1',
+    ])
   })
 
   it('that fails in the middle gets each once', async () => {
