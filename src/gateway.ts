@@ -10,6 +10,7 @@ import type { Call } from './pacs/call.ts'
 import { MoveDestination } from './pacs/delivery/move-destination.ts'
 import { subscribe, unsubscribe } from 'node:diagnostics_channel'
 import type { Audit } from './audit/audit.ts'
+import { AuditFileError } from './audit/file-sink.ts'
 import { openAudit } from './audit/open.ts'
 import type { RefusedStoreEvent } from './pacs/delivery/events.ts'
 import { readSyslogTls } from './pacs/tls-files.ts'
@@ -36,14 +37,15 @@ export interface Gateway extends AsyncDisposable {
   stop(): Promise<void>
 }
 
-/** Starts the service, with other pages beside it. @throws when a TLS file cannot be read, the folder of the cache cannot be used or the port is taken */
+/** Starts the service, with other pages beside it. @throws when a TLS file cannot be read, the file of the audit trail cannot be written, the folder of the cache cannot be used or the port is taken */
 export async function startGateway(config: Config, { pages }: Pick<ServerOptions, 'pages'> = {}): Promise<Gateway> {
   refuseUnavailable(config)
+  // Before what would have to be closed again.
+  const audit = await auditOf(config)
   const destination = await MoveDestination.open(config.dimse)
   const archives = await Promise.all(config.archives.map((archive) => Archive.open(archive, destination)))
   const cache = new InstanceCache(config.cache, await diskOf(config.cache))
   const imaging = new ImagingPool(config.imaging)
-  const audit = await openAudit(config.audit, { aeTitle: config.dimse.aeTitle, readTls: readSyslogTls })
   const telemetry = startTelemetry(config.log, { archives: () => archives, cache, imaging, audit })
   const endRefusals = auditRefusals(audit)
   const release = async (): Promise<void> => {
@@ -102,6 +104,16 @@ export async function startGateway(config: Config, { pages }: Pick<ServerOptions
     renewTls: () => renewal.now(),
     stop: () => stop(config.http.shutdownGrace),
     [Symbol.asyncDispose]: () => stop(0),
+  }
+}
+
+/** @throws ConfigError where its file cannot be written, TlsFileError */
+async function auditOf({ audit, dimse }: Config): Promise<Audit> {
+  try {
+    return await openAudit(audit, { aeTitle: dimse.aeTitle, readTls: readSyslogTls })
+  } catch (cause) {
+    if (!(cause instanceof AuditFileError)) throw cause
+    throw new ConfigError([{ path: 'audit.file', message: cause.message }], { cause })
   }
 }
 

@@ -176,9 +176,9 @@ const auditSentences = {
 
 function logAudit(log: Logger): () => void {
   return listen('dimsegate:audit', (message) => {
-    const { sink, what, error, events } = message as AuditSinkEvent
+    const { sink, path, what, error, events } = message as AuditSinkEvent
     const level = what === 'recovered' || what === 'unblocked' ? 'info' : 'error'
-    log[level]({ sink, what, events, ...errorFields(error) }, auditSentences[what])
+    log[level]({ sink, path, what, events, ...errorFields(error) }, auditSentences[what])
   })
 }
 

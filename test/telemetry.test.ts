@@ -175,10 +175,10 @@ describe('the log', () => {
       { archives: () => [], cache, imaging: { stats: { running: 0, waiting: 0 } } },
     )
     lines = []
-    channel('dimsegate:audit').publish({ sink: 'fhir', what, events: 3, error: new RepositoryError(422) })
+    channel('dimsegate:audit').publish({ sink: 'fhir', path: '/a/b', what, events: 3, error: new RepositoryError(422) })
     telemetry.stop()
     expect(JSON.parse(lines[0]!)).toMatchObject({
-      ...{ level, msg, sink: 'fhir', events: 3 },
+      ...{ level, msg, sink: 'fhir', path: '/a/b', events: 3 },
       error: { code: 'AUDIT_EVENT_REFUSED', http: 422 },
     })
   })

@@ -59,7 +59,12 @@ export function accessPointType(host: string): '1' | '2' {
 export interface AuditSink extends AsyncDisposable {
   /** For logs and metrics. */
   readonly name: string
-  /** @throws where they could not be written, or it is not known whether they were: they come again; PartlyWrittenError: the others do */
+  /** The file that it is, if it is one. */
+  readonly path?: string
+  /**
+   * @throws where they could not be written, or it is not known whether they were: they come again; PartlyWrittenError: the
+   * others do; RepositoryError, alone or as the cause of that: the first of those was refused
+   */
   write(events: readonly AuditEvent[]): Promise<void>
 }
 

@@ -14,12 +14,12 @@ export interface AuditPlace {
   readonly readTls: (syslog: SyslogConfig) => Promise<SyslogTls>
 }
 
-/** The audit trail of a configuration. @throws what reading the files of certificates throws */
+/** The audit trail of a configuration. @throws AuditFileError, what reading the files of certificates throws */
 export async function openAudit(config: Config['audit'], { aeTitle, readTls }: AuditPlace): Promise<Audit> {
   if (config === null) return new Audit([], 'drop')
   const source: AuditSource = { aeTitle, host: hostname(), site: config.site ?? undefined }
   const sinks: AuditSink[] = []
-  if (config.file !== null) sinks.push(new FileSink(config.file))
+  if (config.file !== null) sinks.push(await FileSink.open(config.file))
   if (config.syslog !== null) sinks.push(await syslogSink(config.syslog, source, readTls))
   if (config.fhir !== null) sinks.push(new FhirSink({ ...config.fhir, source }))
   return new Audit(sinks, config.onFailure)

@@ -23,6 +23,8 @@ const LAST_PAUSE_MS = 30_000
  */
 export interface AuditSinkEvent {
   readonly sink: string
+  /** The file that the sink is. */
+  readonly path?: string | undefined
   readonly what: 'failed' | 'recovered' | 'dropped' | 'blocked' | 'unblocked' | 'refused' | 'lost'
   readonly error?: unknown
   /** How many are lost by it. */
@@ -151,6 +153,7 @@ export class AuditQueue implements AsyncDisposable {
   }
 
   #publish(what: AuditSinkEvent['what'], told: Pick<AuditSinkEvent, 'error' | 'events'> = {}): void {
-    sinks.publish({ sink: this.#sink.name, what, ...told } satisfies AuditSinkEvent)
+    const { name: sink, path } = this.#sink
+    sinks.publish({ sink, path, what, ...told } satisfies AuditSinkEvent)
   }
 }

@@ -1,17 +1,14 @@
 import { once } from 'node:events'
-import { mkdtemp, readFile, rename, rm } from 'node:fs/promises'
 import { createServer as createHttpServer } from 'node:http'
 import type { AddressInfo } from 'node:net'
-import { tmpdir } from 'node:os'
-import { join } from 'node:path'
 import { text } from 'node:stream/consumers'
 import { createServer } from 'node:tls'
 import { afterEach, describe, expect, it } from 'vitest'
 import { auditMessage } from '../../src/audit/audit-message.ts'
 import { Audit } from '../../src/audit/audit.ts'
 import { FhirSink } from '../../src/audit/fhir-sink.ts'
-import { FileSink } from '../../src/audit/file-sink.ts'
 import { MAX_WAITING, MAX_WAITING_FOR_ALERTS } from '../../src/audit/queue.ts'
+import { RepositoryError } from '../../src/audit/repository-error.ts'
 import { SETTLING_MS, SyslogSink, type SyslogTls } from '../../src/audit/syslog-sink.ts'
 import { certificateFor } from '../support/certificate.ts'
 import { eventually } from '../support/eventually.ts'
@@ -90,25 +87,6 @@ describe('the audit trail', () => {
     dead.failures = 0
     await audit.close()
     expect(dead.written).toHaveLength(3)
-  })
-})
-
-describe('a file', () => {
-  it('gets one JSON object a line, also when it was moved away', async () => {
-    const folder = await mkdtemp(join(tmpdir(), 'dimsegate-audit-'))
-    opened.push(() => rm(folder, { recursive: true }))
-    const path = join(folder, 'audit.jsonl')
-    const sink = new FileSink(path)
-    await sink.write(EVENTS.slice(0, 2))
-    await rename(path, `${path}.1`)
-    await sink.write(EVENTS.slice(2, 5))
-    const lines = async (file: string): Promise<unknown[]> =>
-      (await readFile(file, 'utf8'))
-        .trimEnd()
-        .split('\n')
-        .map((line) => JSON.parse(line) as unknown)
-    expect(await lines(`${path}.1`)).toEqual(EVENTS.slice(0, 2))
-    expect(await lines(path)).toEqual(EVENTS.slice(2, 5))
   })
 })
 
@@ -195,6 +173,16 @@ describe('a FHIR repository', () => {
     ])
   })
 
+  it('that refuses one gets the others', async () => {
+    const fhir = await repository()
+    fhir.statuses = [201, 422, 201]
+    const audit = new Audit([new FhirSink({ url: fhir.url, token: null, source: SOURCE })], 'drop')
+    for (const event of numbered(5)) audit.write(event)
+    await eventually(() => expect(fhir.bodies).toHaveLength(4))
+    expect(audit.stats).toEqual([{ sink: 'fhir', waiting: 0, dropped: 1 }])
+    await audit.close()
+  })
+
   it('that fails in the middle gets each once', async () => {
     const fhir = await repository()
     fhir.statuses = [201, 201, 503]
@@ -204,6 +192,19 @@ describe('a FHIR repository', () => {
     await audit.close()
     const queries = fhir.bodies.map((body) => (body['entity'] as { query: string }[])[0]!.query)
     expect(new Set(queries).size).toBe(5)
+  })
+})
+
+describe('what a FHIR repository answers', () => {
+  it.each([
+    [400, 'AUDIT_EVENT_REFUSED'],
+    [413, 'AUDIT_EVENT_REFUSED'],
+    [422, 'AUDIT_EVENT_REFUSED'],
+    [401, 'AUDIT_REPOSITORY_FAILED'],
+    [404, 'AUDIT_REPOSITORY_FAILED'],
+    [503, 'AUDIT_REPOSITORY_FAILED'],
+  ])('with %i is %s', (status, code) => {
+    expect(new RepositoryError(status)).toMatchObject({ http: status, code })
   })
 })
 

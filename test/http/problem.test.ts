@@ -17,6 +17,7 @@ const OTHER_THAN_WEB = /^(config|doctor|demo)\//
 /** Errors that become no problem document, each for a reason of its own. */
 const CAUGHT: Readonly<Record<string, string>> = {
   AUDIT_EVENT_REFUSED: 'has an audit event written again, or given up',
+  AUDIT_FILE_UNUSABLE: 'ends the start',
   AUDIT_REPOSITORY_FAILED: 'has the audit events written again',
   CLIENT_GONE: 'nobody is there to be told',
   DAMAGED_BLOCK: 'has the instance fetched anew',

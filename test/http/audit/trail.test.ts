@@ -3,6 +3,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterEach, describe, expect, it } from 'vitest'
 import type { AuditEvent } from '../../../src/audit/event.ts'
+import type { ConfigError } from '../../../src/config/config.ts'
 import { Attribute } from '../../../src/dicom/attributes.ts'
 import { newApiKey } from '../../../src/http/auth/api-keys.ts'
 import { CT, E, I, instanceFile, S, seriesFiles } from '../../support/dicom-files.ts'
@@ -284,8 +285,22 @@ describe('the audit trail', () => {
     expect(await events()).toMatchObject([{ kind: 'application-stop' }])
   })
 
+  it('that cannot be written ends the start, and says where it was to be', async () => {
+    const file = '/nowhere/at/all.jsonl'
+    const failure = await audited({ audit: { file } }).catch((error: unknown) => error)
+    expect((failure as ConfigError).faults).toMatchObject([
+      {
+        path: 'audit.file',
+        message: expect.stringContaining(`${file} cannot be made: its folder does not exist`) as unknown,
+      },
+    ])
+  })
+
   it('that cannot be written lets nobody in, where that is asked for', async () => {
-    const { setup } = await audited({ audit: { file: '/nowhere/at/all.jsonl', onFailure: 'block' } })
+    const folder = await mkdtemp(join(tmpdir(), 'dimsegate-trail-'))
+    const { setup } = await audited({ audit: { file: join(folder, 'audit.jsonl'), onFailure: 'block' } })
+    await eventually(() => expect(setup.gateway.audit.stats[0]!.waiting).toBe(0))
+    await rm(folder, { recursive: true })
     const ahead = Array.from({ length: 10_000 }, () => setup.gateway.audit.write({ kind: 'query', outcome: 'success' }))
     expect(ahead).toHaveLength(10_000)
     const response = await fetch(`${setup.url}/studies`, { headers: { Authorization: `Bearer ${key}` } })
