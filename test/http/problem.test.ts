@@ -5,7 +5,7 @@ import { describe, expect, it } from 'vitest'
 import { readFacts } from '../../scripts/check-docs.ts'
 import { Status, StatusError } from '../../src/dimse/status.ts'
 import { errorPage, readErrorPage } from '../../src/http/ops/error-page.ts'
-import { ERROR_PAGE, faultCodes, MAX_PATH, problemOf } from '../../src/http/problem.ts'
+import { ERROR_PAGE, faultCodes, MAX_PATH, problemOf, RequestError } from '../../src/http/problem.ts'
 import { ArchiveDownError } from '../../src/pacs/errors.ts'
 import { PeerTimeoutError } from '../../src/network/errors.ts'
 
@@ -110,6 +110,16 @@ describe('a problem document', () => {
     const { problem, headers } = problemOf(new ArchiveDownError('main', milliseconds), '/dicomweb/studies')
     expect(problem).toMatchObject({ status: 503, code: 'ARCHIVE_DOWN' })
     expect(headers).toEqual({ 'Retry-After': seconds })
+  })
+
+  it('says that the service is unavailable, not the archive, where that has not said it', () => {
+    const response = { type: 'C-FIND-RSP', messageIdBeingRespondedTo: 1, hasDataSet: false } as const
+    const cause = new StatusError({ ...response, status: Status.outOfResources })
+    const titleOf = (error: Error): string => problemOf(error, '/').problem.title
+    for (const code of ['AUDIT_UNAVAILABLE', 'SIGN_IN_UNAVAILABLE', 'TOO_MANY_REQUESTS'])
+      expect(titleOf(new RequestError(503, code, 'x'))).toBe('Service unavailable')
+    expect(titleOf(new RequestError(503, 'DIMSE_STATUS', 'x', {}, { cause }))).toBe('Archive unavailable')
+    expect(titleOf(cause)).toBe('Archive unavailable')
   })
 
   it('repeats no more of a path than is of use', () => {
