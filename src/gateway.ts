@@ -2,6 +2,7 @@ import { DiskTier } from './cache/disk/disk-tier.ts'
 import { DiskFolderError } from './cache/disk/own-folder.ts'
 import { InstanceCache } from './cache/instance-cache.ts'
 import { ConfigError, type Config, type ConfigFault } from './config/config.ts'
+import { networkOf } from './http/client.ts'
 import type { Examination } from './http/ops/readiness.ts'
 import { startServer, type HttpServer, type ServerOptions } from './http/server.ts'
 import { Archive } from './pacs/archive.ts'
@@ -14,6 +15,7 @@ import { AuditFileError } from './audit/file-sink.ts'
 import { openAudit } from './audit/open.ts'
 import type { RefusedStoreEvent } from './pacs/delivery/events.ts'
 import { readSyslogTls } from './pacs/tls-files.ts'
+import { SparedLines } from './spared-lines.ts'
 import { startTelemetry, type Telemetry } from './telemetry.ts'
 import { renewWhenChanged } from './tls-renewal.ts'
 
@@ -110,7 +112,7 @@ export async function startGateway(config: Config, { pages }: Pick<ServerOptions
 /** @throws ConfigError where its file cannot be written, TlsFileError */
 async function auditOf({ audit, dimse }: Config): Promise<Audit> {
   try {
-    return await openAudit(audit, { aeTitle: dimse.aeTitle, readTls: readSyslogTls })
+    return await openAudit(audit, { aeTitle: dimse.aeTitle, readTls: readSyslogTls, alerts: new SparedLines() })
   } catch (cause) {
     if (!(cause instanceof AuditFileError)) throw cause
     throw new ConfigError([{ path: 'audit.file', message: cause.message }], { cause })
@@ -147,7 +149,7 @@ function auditRefusals(audit: Audit): () => void {
   const note = (message: unknown): void => {
     const { reason, address, callingAeTitle } = message as RefusedStoreEvent
     const user = callingAeTitle === undefined ? undefined : { kind: 'dicom', name: callingAeTitle }
-    audit.alert({ reason, address, user, resource: 'dimse' })
+    audit.alert({ reason, address, user, resource: 'dimse' }, address && networkOf(address))
   }
   if (audit.isOff) return () => undefined
   subscribe('dimsegate:refused-store', note)

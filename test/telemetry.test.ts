@@ -5,7 +5,7 @@ import type { RequestEvent } from '../src/http/app.ts'
 import { InstanceCache } from '../src/cache/instance-cache.ts'
 import { RepositoryError } from '../src/audit/repository-error.ts'
 import { Habits } from '../src/pacs/habits.ts'
-import { MAX_LINES_A_MINUTE, SparedLines } from '../src/spared-lines.ts'
+import { MAX_KINDS, MAX_LINES_A_MINUTE, SparedLines } from '../src/spared-lines.ts'
 import { startTelemetry, type Telemetry } from '../src/telemetry.ts'
 
 const event: RequestEvent = {
@@ -150,6 +150,19 @@ describe('the log', () => {
     expect(told.filter((reason) => reason === 'not-allowed')).toHaveLength(MAX_LINES_A_MINUTE)
     expect(told.at(-1)).toBe('unasked')
     expect(text).toContain(`dimsegate_refused_stores_total{reason="not-allowed"} ${MAX_LINES_A_MINUTE + 5}`)
+  })
+
+  it('tells apart so many kinds of lines, those of late', () => {
+    const spared = new SparedLines()
+    const full = (kind: string): boolean => {
+      for (let n = 0; n < MAX_LINES_A_MINUTE; n++) spared.next(kind, 0)
+      return spared.next(kind, 0) === undefined
+    }
+    expect(full('first')).toBe(true)
+    for (let n = 0; n < MAX_KINDS - 1; n++) spared.next(String(n), 0)
+    expect(spared.next('first', 0)).toBeUndefined()
+    for (let n = 0; n < MAX_KINDS; n++) spared.next(String(n), 0)
+    expect(spared.next('first', 0)).toEqual({})
   })
 
   it('says how many lines were spared, in the next minute', () => {

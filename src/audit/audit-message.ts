@@ -104,7 +104,7 @@ function sourceOf({ aeTitle, host, site }: AuditSource): string {
   ])
 }
 
-function objects({ kind, study, patient, query, resource, reason, bytes }: AuditEvent): string[] {
+function objects({ kind, study, patient, query, resource, reason, bytes, spared }: AuditEvent): string[] {
   const all: string[] = []
   if (kind === 'query') {
     all.push(
@@ -117,7 +117,7 @@ function objects({ kind, study, patient, query, resource, reason, bytes }: Audit
     all.push(
       object({ id: resource ?? '', type: '2', role: '13', idType: URI }, [
         element('ParticipantObjectName', {}, [escaped(resource ?? '')]),
-        element('ParticipantObjectDetail', { type: 'Alert Description', value: base64(reason ?? '') }),
+        element('ParticipantObjectDetail', { type: 'Alert Description', value: base64(alertText(reason, spared)) }),
       ]),
     )
   }
@@ -145,6 +145,10 @@ function objects({ kind, study, patient, query, resource, reason, bytes }: Audit
     )
   }
   return all
+}
+
+function alertText(reason = '', spared = 0): string {
+  return spared === 0 ? reason : `${reason}, and ${spared} like it before that were left out`
 }
 
 /** What an object's ID is, by PS3.15 A.5.1.2.4 and PS3.16. */

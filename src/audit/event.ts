@@ -45,6 +45,8 @@ export interface AuditEvent {
   readonly study?: AuditStudy | undefined
   /** Of what was transferred, about. */
   readonly bytes?: number | undefined
+  /** Alerts like this one that were left out since the last: there were too many in a minute. */
+  readonly spared?: number
 }
 
 /** Event Outcome Indicator (PS3.15 A.5.1, RFC 3881), which FHIR has taken over. */

@@ -102,7 +102,7 @@ function authority({ name, authority: system }: NonNullable<AuditEvent['user']>)
   return { system, value: name }
 }
 
-function entities({ kind, patient, study, query, resource, bytes }: AuditEvent): object[] {
+function entities({ kind, patient, study, query, resource, bytes, spared }: AuditEvent): object[] {
   const all: object[] = []
   const role = (code: string, display: string): Coding => ({ system: OBJECT_ROLE, code, display })
   const system = { system: ENTITY_TYPE, code: '2', display: 'System Object' }
@@ -133,7 +133,8 @@ function entities({ kind, patient, study, query, resource, bytes }: AuditEvent):
       ...(details.length > 0 && { detail: details }),
     })
   } else if (resource !== undefined) {
-    all.push({ what: { display: resource }, type: system, role: role('13', 'Security Resource') })
+    const detail = spared === undefined ? {} : { detail: [{ type: 'Left out', valueString: String(spared) }] }
+    all.push({ what: { display: resource }, type: system, role: role('13', 'Security Resource'), ...detail })
   }
   return all
 }

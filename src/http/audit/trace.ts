@@ -1,7 +1,7 @@
 import type { Audit } from '../../audit/audit.ts'
 import type { InstanceCache } from '../../cache/instance-cache.ts'
 import type { Verb } from '../auth/principal.ts'
-import { addressOf } from '../client.ts'
+import { addressOf, networkOf } from '../client.ts'
 import type { HttpContext, HttpEnv } from '../context.ts'
 import { RequestError } from '../problem.ts'
 import { blanked } from './blanked.ts'
@@ -52,8 +52,10 @@ export function traceRefusal(c: HttpContext, audit: Audit, code: string): void {
   if (!ALERTS.includes(code) && !isEarly && !isOfAnother) return
   const user = principal && { kind: principal.kind, name: principal.name, authority: principal.authority }
   const { name, aeTitle, host } = archive?.config ?? {}
-  audit.alert({
-    ...{ reason: code, user, address: addressOf(c), resource: blanked(c.req.path) },
+  const address = addressOf(c)
+  const alert = {
+    ...{ reason: code, user, address, resource: blanked(c.req.path) },
     ...(name !== undefined && aeTitle !== undefined && host !== undefined && { archive: { name, aeTitle, host } }),
-  })
+  }
+  audit.alert(alert, networkOf(address))
 }

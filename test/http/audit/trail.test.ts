@@ -1,11 +1,12 @@
 import { mkdtemp, readFile, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { afterEach, describe, expect, it } from 'vitest'
+import { afterEach, describe, expect, it, vi } from 'vitest'
 import type { AuditEvent } from '../../../src/audit/event.ts'
 import type { ConfigError } from '../../../src/config/config.ts'
 import { Attribute } from '../../../src/dicom/attributes.ts'
 import { newApiKey } from '../../../src/http/auth/api-keys.ts'
+import { MAX_LINES_A_MINUTE } from '../../../src/spared-lines.ts'
 import { CT, E, I, instanceFile, S, seriesFiles } from '../../support/dicom-files.ts'
 import { eventually } from '../../support/eventually.ts'
 import { startSetup, type Setup } from '../../support/gateway.ts'
@@ -174,6 +175,29 @@ describe('the audit trail', () => {
       expect(await events()).toMatchObject([
         { kind: 'security-alert', reason: 'TOKEN_REFUSED', address: '127.0.0.1', resource: '/dicomweb/studies' },
         { kind: 'security-alert', reason: 'NOT_PERMITTED', user: who.user, resource: '/metrics' },
+      ])
+    })
+  })
+
+  it('has so many alerts a minute for one address and reason, and says how many were left out', async () => {
+    const { setup, events } = await audited({}, {})
+    const time = vi.spyOn(performance, 'now')
+    try {
+      const now = performance.now()
+      time.mockImplementation(() => now)
+      for (let n = 0; n < MAX_LINES_A_MINUTE + 3; n++) expect(await ask(`${setup.url}/studies`, {}, 'dsg_x')).toBe(401)
+      expect(await ask(`${setup.origin}/metrics`)).toBe(403)
+      time.mockImplementation(() => now + 60_000)
+      expect(await ask(`${setup.url}/studies`, {}, 'dsg_x')).toBe(401)
+    } finally {
+      time.mockRestore()
+    }
+    await eventually(async () => {
+      const all = await events()
+      expect(all.map(({ reason, spared }) => [reason, spared])).toEqual([
+        ...Array.from({ length: MAX_LINES_A_MINUTE }, () => ['TOKEN_REFUSED', undefined]),
+        ['NOT_PERMITTED', undefined],
+        ['TOKEN_REFUSED', 3],
       ])
     })
   })
