@@ -178,8 +178,8 @@ describe('a FHIR repository', () => {
     fhir.statuses = [201, 422, 201]
     const audit = new Audit([new FhirSink({ url: fhir.url, token: null, source: SOURCE })], 'drop')
     for (const event of numbered(5)) audit.write(event)
-    await eventually(() => expect(fhir.bodies).toHaveLength(4))
-    expect(audit.stats).toEqual([{ sink: 'fhir', waiting: 0, dropped: 1 }])
+    await eventually(() => expect(audit.stats).toEqual([{ sink: 'fhir', waiting: 0, dropped: 1 }]))
+    expect(fhir.bodies).toHaveLength(4)
     await audit.close()
   })
 

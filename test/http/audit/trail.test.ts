@@ -278,6 +278,17 @@ describe('the audit trail', () => {
     })
   })
 
+  it.each([
+    [true, '192.0.2.7'],
+    [false, '127.0.0.1'],
+  ])('has the address that a proxy says, if it is trusted: %s', async (trustProxy, address) => {
+    const { setup, events } = await audited({ http: { port: 0, trustProxy } })
+    await ask(`${setup.url}/studies`, { headers: { 'X-Forwarded-For': '198.51.100.1, 192.0.2.7' } })
+    await eventually(async () => {
+      expect(await events()).toMatchObject([{ address }])
+    })
+  })
+
   it('has no tokens', async () => {
     const { setup, events } = await audited()
     expect(await ask(`${setup.url}/studies?PatientID=1&access_token=${key}`)).toBe(200)
