@@ -39,6 +39,8 @@ export class AuditQueue implements AsyncDisposable {
   readonly #waiting: AuditEvent[] = []
   readonly #aside = new SetAside()
   readonly #keepsAll: boolean
+  /** It is to be closed: no long pauses are made any more. */
+  readonly #hurry = new AbortController()
   readonly #stop = new AbortController()
   #running: Promise<void> | undefined
   #hasFailed = false
@@ -78,6 +80,7 @@ export class AuditQueue implements AsyncDisposable {
 
   /** Gives what waits so many ms to be written; what is left then is lost, or it is not known whether it is. */
   async close(grace: number): Promise<void> {
+    this.#hurry.abort()
     const { promise: isOver, resolve } = Promise.withResolvers<undefined>()
     const timer = setTimeout(() => {
       this.#stop.abort()
@@ -122,10 +125,16 @@ export class AuditQueue implements AsyncDisposable {
         if (this.#aside.take(this.#waiting, error)) continue
         if (!this.#hasFailed) this.#publish('failed', { error })
         this.#hasFailed = true
-        await delay(pause, undefined, { signal: this.#stop.signal }).catch(() => undefined)
+        await this.#pause(pause)
         pause = Math.min(2 * pause, LAST_PAUSE_MS)
       }
     }
+  }
+
+  async #pause(ms: number): Promise<void> {
+    const isHurried = this.#hurry.signal.aborted
+    const { signal } = isHurried ? this.#stop : this.#hurry
+    await delay(isHurried ? FIRST_PAUSE_MS : ms, undefined, { signal }).catch(() => undefined)
   }
 
   /** The first so many are written: what was refused before them is not to blame on the whole repository. */

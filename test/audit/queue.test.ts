@@ -89,6 +89,17 @@ describe('events that cannot be written', () => {
     expect(queue.stats).toEqual({ sink: 'scripted', waiting: 0, dropped: 7 })
   })
 
+  it('are tried at once when there is to be a stop, however long the pause was', async () => {
+    const sink = new Scripted()
+    sink.failures = 1
+    const queue = new AuditQueue(sink, { keepsAll: false })
+    for (const event of numbered(7)) queue.add({ at: '', ...event })
+    await eventually(() => expect(told).toHaveLength(1))
+    await queue.close(100)
+    expect(sink.written).toHaveLength(7)
+    expect(told.map(({ what }) => what)).toEqual(['failed', 'recovered'])
+  })
+
   it('do not keep a stop waiting beyond its time', async () => {
     const sink = new Scripted()
     sink.write = () => new Promise(() => undefined)
