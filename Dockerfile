@@ -35,8 +35,10 @@ COPY openapi ./openapi
 COPY docs/errors.md ./docs/errors.md
 COPY --from=build /app/dist ./dist
 
-# The default, 127.0.0.1, would be reachable from inside the container only.
+# The default host, 127.0.0.1, would be reachable from inside the container only. The file is for the service and its health
+# check alike; without one, set DIMSEGATE_CONFIG to nothing.
 ENV NODE_ENV=production \
+    DIMSEGATE_CONFIG=/etc/dimsegate/dimsegate.yaml \
     DIMSEGATE_HTTP__HOST=0.0.0.0
 
 # By number, so that Kubernetes can check runAsNonRoot. Nothing under /app is writable for it and nothing has to be:
@@ -44,9 +46,9 @@ ENV NODE_ENV=production \
 USER 10001:10001
 EXPOSE 8080 11112
 
-# Kubernetes ignores this and has its own probes. A port set in a configuration file, not here, needs --health-cmd.
-HEALTHCHECK --interval=10s --timeout=5s --start-period=20s --retries=3 \
-  CMD ["node", "-e", "fetch(`http://127.0.0.1:${process.env.DIMSEGATE_HTTP__PORT ?? 8080}/livez`).then((r) => process.exit(r.ok ? 0 : 1), () => process.exit(1))"]
+# Kubernetes ignores this and has its own probes. It goes by the variables and by the file of DIMSEGATE_CONFIG, TLS and
+# ops.listen included; not by a file that only --config names.
+HEALTHCHECK --interval=10s --timeout=5s --start-period=20s --retries=3 CMD ["node", "/app/dist/probe.js"]
 
 ENTRYPOINT ["node", "--max-semi-space-size=4", "/app/dist/main.js"]
 CMD ["serve"]

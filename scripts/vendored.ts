@@ -21,6 +21,8 @@ export interface Vendored {
   readonly version: string
   /** Within the package. */
   readonly path: string
+  /** By SPDX, of all that is in the file; the texts are in LICENSES.txt beside it. */
+  readonly licence: string
 }
 
 export const VENDORED: readonly Vendored[] = [
@@ -31,6 +33,7 @@ export const VENDORED: readonly Vendored[] = [
     name: 'dcmjs-codecs',
     version: '0.0.8',
     path: 'build/dcmjs-native-codecs.wasm',
+    licence: 'MIT AND IJG AND BSD-3-Clause AND BSD-2-Clause',
   },
   {
     file: 'fonts/DejaVuSans.ttf',
@@ -39,6 +42,7 @@ export const VENDORED: readonly Vendored[] = [
     name: 'dejavu-fonts-ttf',
     version: '2.37.3',
     path: 'ttf/DejaVuSans.ttf',
+    licence: 'Bitstream-Vera',
   },
   {
     file: 'fonts/NotoSansThai.ttf',
@@ -47,6 +51,7 @@ export const VENDORED: readonly Vendored[] = [
     name: '@expo-google-fonts/noto-sans-thai',
     version: '0.4.2',
     path: '400Regular/NotoSansThai_400Regular.ttf',
+    licence: 'OFL-1.1',
   },
   {
     file: 'fonts/NotoSansDevanagari.ttf',
@@ -55,6 +60,7 @@ export const VENDORED: readonly Vendored[] = [
     name: '@expo-google-fonts/noto-sans-devanagari',
     version: '0.4.1',
     path: '400Regular/NotoSansDevanagari_400Regular.ttf',
+    licence: 'OFL-1.1',
   },
   {
     file: 'fonts/wqy-microhei.ttc',
@@ -63,6 +69,7 @@ export const VENDORED: readonly Vendored[] = [
     name: 'fonts-wqy-microhei',
     version: '0.2.0-beta-3.1',
     path: 'usr/share/fonts/truetype/wqy/wqy-microhei.ttc',
+    licence: 'Apache-2.0',
   },
 ]
 

@@ -4,6 +4,8 @@ import { InstanceCache } from './cache/instance-cache.ts'
 import { ConfigError, type Config, type ConfigFault } from './config/config.ts'
 import { networkOf } from './http/client.ts'
 import type { Examination } from './http/ops/readiness.ts'
+import { checkKeyFiles } from './http/auth/key-file.ts'
+import type { RefusedConnectionEvent } from './http/tls.ts'
 import { startServer, type HttpServer, type ServerOptions } from './http/server.ts'
 import { Archive } from './pacs/archive.ts'
 import { ImagingPool } from './imaging/pool/imaging-pool.ts'
@@ -42,6 +44,7 @@ export interface Gateway extends AsyncDisposable {
 /** Starts the service, with other pages beside it. @throws when a TLS file cannot be read, the file of the audit trail cannot be written, the folder of the cache cannot be used or the port is taken */
 export async function startGateway(config: Config, { pages }: Pick<ServerOptions, 'pages'> = {}): Promise<Gateway> {
   refuseUnavailable(config)
+  if (config.auth !== null && config.auth !== 'open') await checkKeyFiles(config.auth)
   // Before what would have to be closed again.
   const audit = await auditOf(config)
   const destination = await MoveDestination.open(config.dimse)
@@ -144,8 +147,12 @@ async function examined(
   return { examinedAt, ...rest, findings: findings as Examination['findings'] }
 }
 
-/** What our DICOM listener refuses is an alert. What is returned ends it. */
+/** What our DICOM listener and TLS refuse is an alert. What is returned ends it. */
 function auditRefusals(audit: Audit): () => void {
+  const noteConnection = (message: unknown): void => {
+    const { address } = message as RefusedConnectionEvent
+    audit.alert({ reason: 'tls-failed', address, resource: 'http' }, address && networkOf(address))
+  }
   const note = (message: unknown): void => {
     const { reason, address, callingAeTitle } = message as RefusedStoreEvent
     const user = callingAeTitle === undefined ? undefined : { kind: 'dicom', name: callingAeTitle }
@@ -153,7 +160,11 @@ function auditRefusals(audit: Audit): () => void {
   }
   if (audit.isOff) return () => undefined
   subscribe('dimsegate:refused-store', note)
-  return () => void unsubscribe('dimsegate:refused-store', note)
+  subscribe('dimsegate:refused-connection', noteConnection)
+  return () => {
+    unsubscribe('dimsegate:refused-store', note)
+    unsubscribe('dimsegate:refused-connection', noteConnection)
+  }
 }
 
 /** What the configuration knows and this version does not do: taken in silence it would be a promise. */

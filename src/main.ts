@@ -1,7 +1,7 @@
 #!/usr/bin/env -S node --max-semi-space-size=4
 import { readFile } from 'node:fs/promises'
 import { parseArgs } from 'node:util'
-import { ConfigError, loadConfig } from './config/config.ts'
+import { ConfigError, loadConfig, type Config } from './config/config.ts'
 import type * as Configuration from './config/config.ts'
 import type * as Demo from './demo/start.ts'
 import type { Viewer } from './demo/viewer.ts'
@@ -9,7 +9,16 @@ import { startGateway, type Gateway } from './gateway.ts'
 import { ListenerError } from './pacs/delivery/listener-error.ts'
 import { collectByVolume, setCollectorFlags } from './memory.ts'
 import { isLoopback } from './network/loopback.ts'
+import { KeyFileError } from './http/auth/key-file.ts'
 import { TlsFileError } from './pacs/tls-files.ts'
+
+/** The oldest major version of Node that this runs on, as package.json has it in `engines`. */
+const OLDEST_NODE = 24
+// Here, since an older one has no more to say than that a flag is unknown.
+if (Number.parseInt(process.versions.node, 10) < OLDEST_NODE) {
+  process.stderr.write(`Dimsegate needs Node ${OLDEST_NODE} or later; this is Node ${process.versions.node}.\n`)
+  process.exit(1)
+}
 
 setCollectorFlags()
 collectByVolume()
@@ -53,10 +62,10 @@ const options = {
   version: { type: 'boolean', short: 'v' },
 } as const
 
-/** A command line that cannot be understood, or a start that failed for a reason the user can mend. */
+/** A command line that cannot be understood, for which the usage is shown. */
 class UsageError extends Error {}
 
-/** A start that failed for a reason that the command line has no part in. */
+/** What was asked for cannot be done, for a reason the user can mend; the message says all. */
 class StartError extends Error {}
 
 async function main(argv: string[]): Promise<void> {
@@ -103,18 +112,31 @@ function commandOf(argv: string[]): string | undefined {
 const OPEN =
   'auth is open: everybody who can reach this service may search, retrieve and store. Set auth to say who may.'
 
+const IN_CLEAR =
+  'Others reach this service by plain HTTP: tokens, keys and images can be read on the way. Set http.tls, or have a proxy in front that has a certificate, and http.publicUrl to its address.'
+
+/** Nothing says that it is encrypted on its way. */
+function isInClear({ http }: Config): boolean {
+  return (
+    !isLoopback(http.host) && http.tls === null && !http.trustProxy && http.publicUrl?.startsWith('https:') !== true
+  )
+}
+
 async function serve(file: string | undefined): Promise<void> {
   const stop = stopSignal()
   const config = await loadConfig({ file, env: process.env })
-  const gateway = await started(startGateway(config), config.http.port)
+  const gateway = await started(startGateway(config), (error) => portKey(error, config))
   const { log } = gateway.telemetry
   if (config.auth === 'open') log.warn(OPEN)
+  if (isInClear(config)) log.warn(IN_CLEAR)
   for (const { name, aeTitle, host, port } of config.archives) {
     log.info({ name, aeTitle, host, port }, 'archive')
   }
   // As daemons do it; what is wrong with a file is logged.
   process.on('SIGHUP', () => void gateway.renewTls().catch(() => undefined))
   log.info({ url: gateway.url, version: await version() }, 'listening')
+  const { listen } = config.ops
+  if (listen) log.info({ host: listen.host, port: gateway.opsPort }, 'listening for operators')
   await stop
   log.info('stopping')
   await gateway.stop()
@@ -133,7 +155,7 @@ async function share(values: ReturnType<typeof parse>['values']): Promise<void> 
   try {
     print(await shareLink(config, { study: values.study, time: values.for, archive: values.archive }))
   } catch (error) {
-    throw error instanceof ShareError ? new UsageError(error.message) : error
+    throw error instanceof ShareError ? new StartError(error.message) : error
   }
 }
 
@@ -144,12 +166,12 @@ async function demo(values: {
   viewer?: boolean | undefined
 }): Promise<void> {
   const port = values.port === undefined ? 8080 : Number(values.port)
-  if (!Number.isInteger(port) || port < 0 || port > 65_535) throw new UsageError('--port is a number from 0 to 65535')
+  if (!Number.isInteger(port) || port < 0 || port > 65_535) throw new StartError('--port is a number from 0 to 65535.')
   const stop = stopSignal()
   const viewer = values.viewer === true ? await viewerFor(stop) : undefined
   const [{ startDemo }, { parseConfig }] = await demoModules()
   await using archive = await startDemo(values.dicom).catch((error: unknown) => {
-    throw new UsageError(`--dicom: ${error instanceof Error ? error.message : 'cannot be read'}`)
+    throw new StartError(`--dicom: ${error instanceof Error ? error.message : 'cannot be read'}`)
   })
   const config = parseConfig({
     http: { port, host: values.host ?? '127.0.0.1' },
@@ -159,7 +181,7 @@ async function demo(values: {
     log: { level: 'warn', format: 'pretty' },
   })
   const pages = viewer?.pages(config.http.basePath)
-  const gateway = await started(startGateway(config, { pages }), port)
+  const gateway = await started(startGateway(config, { pages }), () => '--port')
   print(archive.introduction(gateway.url, viewer))
   await stop
   print('\nStopping.\n')
@@ -208,22 +230,36 @@ async function viewerFor(stop: Promise<void>): Promise<Viewer> {
   }
 }
 
-async function started(starting: Promise<Gateway>, port: number): Promise<Gateway> {
+/** What a start comes to; `choice` names what another port is chosen by. */
+async function started(
+  starting: Promise<Gateway>,
+  choice: (error: NodeJS.ErrnoException & Partial<Address>) => string,
+): Promise<Gateway> {
   try {
     return await starting
   } catch (error) {
-    if (error instanceof TlsFileError) throw new StartError(`${error.message}.`)
+    if (error instanceof TlsFileError || error instanceof KeyFileError) throw new StartError(`${error.message}.`)
     if (error instanceof ListenerError) {
       const code = (error.cause as NodeJS.ErrnoException | undefined)?.code ?? 'unknown reason'
-      throw new UsageError(`${error.message} (${code}). Choose another: dimse.port, or switch it off by dimse.enabled.`)
+      throw new StartError(`${error.message} (${code}). Choose another: dimse.port, or switch it off by dimse.enabled.`)
     }
-    if ((error as NodeJS.ErrnoException).code === 'EADDRINUSE') {
-      throw new UsageError(
-        `Port ${port} is in use. Choose another: --port for the demo, http.port in the configuration.`,
-      )
+    if (isFaultOfSystem(error) && error.code === 'EADDRINUSE') {
+      const { port } = error as Partial<Address>
+      throw new StartError(`Port ${port ?? 'asked for'} is in use. Choose another: ${choice(error)}.`)
     }
     throw error
   }
+}
+
+interface Address {
+  readonly address: string
+  readonly port: number
+}
+
+/** The key of the configuration that has the port which an error is of. */
+function portKey({ address, port }: Partial<Address>, { http, ops }: Configuration.Config): string {
+  const isOps = ops.listen?.port === port && (http.port !== port || http.host !== address)
+  return isOps ? 'ops.listen' : 'http.port'
 }
 
 /** A terminal's Ctrl-C reaches npm and us, and npm passes it on: what comes so soon after the first is the same one. */

@@ -33,14 +33,14 @@ export async function shareLink(
   if (ms > links.maxAge) throw new ShareError('--for is longer than auth.links.maxAge allows.')
   const named = archives.find(({ name, aeTitle }) => archive === undefined || archive === name || archive === aeTitle)
   if (!named) throw new ShareError('--archive is the name of an archive of the configuration.')
-  const token = await signLink({ study, archive: named.name }, ms, links)
+  const { token, id } = await signLink({ study, archive: named.name }, ms, links)
   const until = new Date(Date.now() + ms).toISOString()
   // Behind #: browsers keep that to themselves, so that it is in no log.
   const link = http.publicUrl === null ? undefined : `${http.publicUrl}${SHARE_PATH}#${token}`
   return [
     link ?? 'Set http.publicUrl to have a link for browsers.',
     '',
-    `Good until ${until}. Programs send it as a bearer token:`,
+    `Good until ${until}. Its id in the audit trail: ${id}. Programs send it as a bearer token:`,
     '',
     token,
     '',

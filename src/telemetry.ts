@@ -7,6 +7,7 @@ import type { InstanceCache } from './cache/instance-cache.ts'
 import type { Config } from './config/config.ts'
 import { formatStatus, StatusError } from './dimse/status.ts'
 import type { RequestEvent } from './http/app.ts'
+import type { RefusedConnectionEvent } from './http/tls.ts'
 import type { ImagingPool } from './imaging/pool/imaging-pool.ts'
 import { AssociationRejectedError } from './network/errors.ts'
 import type { Archive } from './pacs/archive.ts'
@@ -16,7 +17,7 @@ import type { AuditSinkEvent } from './audit/queue.ts'
 import { RepositoryError } from './audit/repository-error.ts'
 import { logLines } from './log-lines.ts'
 import { SparedLines } from './spared-lines.ts'
-import type { TlsRenewalEvent } from './tls-renewal.ts'
+import type { CertificateEvent, TlsRenewalEvent } from './tls-renewal.ts'
 import type { ListenerEvent, RefusedStoreEvent } from './pacs/delivery/events.ts'
 
 export interface Telemetry {
@@ -48,8 +49,10 @@ export function startTelemetry(config: Config['log'], { archives, cache, imaging
     logBreakers(log),
     logHabits(log),
     logRefusals(log, registry),
+    logConnections(log, registry),
     logListener(log),
     logRenewals(log),
+    logCertificates(log, registry),
     logAudit(log),
   ]
   measurePools(registry, archives)
@@ -156,11 +159,46 @@ function logRefusals(log: Logger, registry: Registry): () => void {
   })
 }
 
+function logConnections(log: Logger, registry: Registry): () => void {
+  const refused = new Counter({
+    name: 'dimsegate_http_refused_connections_total',
+    help: 'Connections to the web server that did not come to terms about TLS',
+    registers: [registry],
+  })
+  const lines = new SparedLines()
+  return listen('dimsegate:refused-connection', (message) => {
+    const { address, code } = message as RefusedConnectionEvent
+    refused.inc()
+    const line = lines.next('tls')
+    if (line) log.warn({ reason: 'tls-failed', address, code, ...line }, 'refused connection')
+  })
+}
+
 function logRenewals(log: Logger): () => void {
   return listen('dimsegate:tls-renewal', (message) => {
     const { path, error } = message as TlsRenewalEvent
     if (error === undefined) log.info({ path }, 'certificates read anew')
-    else log.error({ path, ...errorFields(error) }, 'certificates not read anew')
+    // What it says is of files and the configuration.
+    else log.error({ path, ...errorFields(error), why: (error as Error).message }, 'certificates not read anew')
+  })
+}
+
+/** So long before its end a certificate is warned of, in ms: those of Let's Encrypt are renewed 30 days before. */
+export const WARNED_MS = 14 * 24 * 60 * 60_000
+
+function logCertificates(log: Logger, registry: Registry): () => void {
+  const ends = new Gauge({
+    name: 'dimsegate_certificate_not_after_seconds',
+    help: 'When the certificate that is shown ends, in seconds since 1970',
+    labelNames: ['path'],
+    registers: [registry],
+  })
+  return listen('dimsegate:certificate', (message) => {
+    const { path, notAfter } = message as CertificateEvent
+    ends.set({ path }, notAfter / 1000)
+    const fields = { path, until: new Date(notAfter).toISOString() }
+    if (notAfter <= Date.now()) log.error(fields, 'certificate has ended')
+    else if (notAfter - Date.now() < WARNED_MS) log.warn(fields, 'certificate ends soon')
   })
 }
 
@@ -329,11 +367,17 @@ function errorFields(error: unknown): Record<string, unknown> {
       ...(error instanceof AssociationRejectedError && {
         reject: { result: error.result, source: error.source, reason: error.reason },
       }),
-      ...(error.cause instanceof Error && { cause: codeOf(error.cause) ?? error.cause.name }),
+      ...(error.cause instanceof Error && { cause: causesOf(error.cause) }),
       // An error without a code is a fault of ours: where it happened is needed.
       ...(code === undefined && { where: whereOf(error) }),
     },
   }
+}
+
+/** Each by its code or kind, from the next to the last. */
+function causesOf(error: Error): string {
+  const name = codeOf(error) ?? error.name
+  return error.cause instanceof Error && error.cause !== error ? `${name} < ${causesOf(error.cause)}` : name
 }
 
 /** The frames of a stack: behind the message, which may have lines of its own. */

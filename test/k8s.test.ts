@@ -1,6 +1,7 @@
 import { execFileSync, spawnSync } from 'node:child_process'
-import { readdirSync } from 'node:fs'
+import { readdirSync, readFileSync, writeFileSync } from 'node:fs'
 import path from 'node:path'
+import { runInNewContext } from 'node:vm'
 import { Deployment } from 'kubernetes-models/apps/v1'
 import type { IDeployment } from 'kubernetes-models/apps/v1'
 import { HorizontalPodAutoscaler } from 'kubernetes-models/autoscaling/v2'
@@ -18,6 +19,7 @@ import type { Config } from '../src/config/config.ts'
 import { parseConfig } from '../src/config/config.ts'
 import { layEnvironment } from '../src/config/environment.ts'
 import { parseBytes } from '../src/config/units.ts'
+import { temporaryFolder } from './support/temporary-folder.ts'
 
 // Renders k8s/ as a cluster would get it. There is no API server here: values are checked by the schemas of
 // kubernetes-models, and keys it does not know by its types, through the compiler.
@@ -196,6 +198,11 @@ function checks(): void {
       for (const port of used) expect(named).toContain(port)
     })
 
+    test('who comes by the network is asked who he is', () => {
+      const { auth } = config
+      expect(auth !== null && auth !== 'open' && auth.issuers.length).toBeGreaterThan(0)
+    })
+
     test('nothing goes out but to name servers, the archives and the issuers of the configuration', () => {
       const policies = all(manifests, 'NetworkPolicy')
       const ports = policies.flatMap(({ spec }) => spec!.egress ?? []).flatMap((rule) => rule.ports ?? [])
@@ -204,6 +211,27 @@ function checks(): void {
       const archives = config.archives.map(({ port }) => port)
       expect(new Set(ports.map(({ port }) => port))).toEqual(new Set([53, ...archives, ...https]))
     })
+  })
+
+  test('what is commented out in base is right too', { timeout: 60_000 }, async () => {
+    await using folder = await temporaryFolder()
+    const base = path.join(ROOT, 'k8s/base')
+    for (const name of readdirSync(base)) {
+      writeFileSync(path.join(folder.path, name), uncommented(readFileSync(path.join(base, name), 'utf8')))
+    }
+    const manifests = render(folder.path)
+    for (const manifest of manifests) expect(() => validate(manifest)).not.toThrow()
+    expect(compileErrors(manifests)).toEqual([])
+
+    const deployment = only(manifests, 'Deployment')
+    expect(gateway(deployment).envFrom).toEqual([{ secretRef: { name: 'dimsegate-secrets' } }])
+    const named = podOf(deployment).volumes!.map((volume) => volume.name)
+    for (const mount of gateway(deployment).volumeMounts!) expect(named).toContain(mount.name)
+    expect(named).toContain('tls')
+    const { audit } = configOf(manifests, deployment)
+    const out = all(manifests, 'NetworkPolicy').flatMap(({ spec }) => spec!.egress!.map((rule) => rule.ports!))
+    const ports = [audit!.syslog!.port, Number(new URL(audit!.fhir!.url).port || 443)]
+    expect(out).toContainEqual(ports.map((port) => ({ port })))
   })
 
   test('base shuts the DIMSE port', () => {
@@ -230,6 +258,27 @@ function checks(): void {
     expect(sidecar.image).toBe(alone.image)
     expect(sidecar.securityContext).toMatchObject(alone.securityContext!)
   })
+
+  test('overlays/sidecar lets nobody in but the ingress controller', () => {
+    const rules = all(rendered.get('overlays/sidecar')!, 'NetworkPolicy').flatMap(({ spec }) => spec!.ingress!)
+    const controller = { matchLabels: { 'app.kubernetes.io/name': 'ingress-nginx' } }
+    const itsNamespace = { matchLabels: { 'kubernetes.io/metadata.name': 'ingress-nginx' } }
+    expect(rules).toEqual([
+      { from: [{ namespaceSelector: itsNamespace, podSelector: controller }], ports: [{ port: 'http' }] },
+    ])
+  })
+
+  test('overlays/sidecar has its viewer sign people in at the issuer of the gateway', () => {
+    const manifests = rendered.get('overlays/sidecar')!
+    const viewer = all(manifests, 'ConfigMap').find(({ data }) => data?.['app-config.js'] !== undefined)
+    const page: { config?: { oidc: { authority: string; scope: string }[] } } = {}
+    runInNewContext(viewer!.data!['app-config.js']!, { window: page })
+    const { auth } = configOf(manifests, only(manifests, 'Deployment'))
+    if (auth === null || auth === 'open') throw new Error('it asks nobody')
+    expect(page.config!.oidc.map(({ authority }) => authority)).toEqual(auth.issuers.map(({ issuer }) => issuer))
+    const { search, retrieve } = auth.issuers[0]!.scopes
+    expect(page.config!.oidc[0]!.scope.split(' ')).toEqual(expect.arrayContaining([search[0], retrieve[0]]))
+  })
 }
 
 function kubectlMinor(): number | undefined {
@@ -239,9 +288,15 @@ function kubectlMinor(): number | undefined {
   return Number.parseInt(clientVersion.minor, 10)
 }
 
+/** Below k8s/, or anywhere by an absolute path. */
 function render(name: string): Manifest[] {
-  const yaml = execFileSync('kubectl', ['kustomize', path.join(ROOT, 'k8s', name)], { encoding: 'utf8' })
+  const yaml = execFileSync('kubectl', ['kustomize', path.resolve(ROOT, 'k8s', name)], { encoding: 'utf8' })
   return parseAllDocuments(yaml).map((document) => document.toJS() as Manifest)
+}
+
+/** With the keys and list items that are comments; prose has a space before its first colon. */
+function uncommented(yaml: string): string {
+  return yaml.replaceAll(/^( *)# (?= *(?:- )?\w+:(?: |$))/gm, '$1')
 }
 
 function validate(manifest: Manifest): void {

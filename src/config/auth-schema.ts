@@ -1,5 +1,5 @@
 import { z } from 'zod'
-import { conflict } from './conflicts.ts'
+import { conflict, fields, type Fields } from './conflicts.ts'
 import {
   addressBlock,
   bool,
@@ -113,7 +113,7 @@ const permissions = {
     .array(filled, { error: 'a list of archives' })
     .nullable()
     .default(null)
-    .describe('Archives it is for, by name; null: for all'),
+    .describe('Archives it is for, by name or AE title; null: for all'),
 }
 
 const apiKey = z.strictObject({
@@ -195,12 +195,17 @@ export const authOrOpen = z
   .default(null)
   .describe('Who may use the API; null: everybody, on loopback only')
 
-type Say = (path: (string | number)[], message: string) => void
+type Path = (string | number)[]
+type Say = (path: Path, message: string) => void
+
+/** Stands for the name of the archive in a scope. */
+const ARCHIVE_PLACEHOLDER = '{archive}'
 
 function reportAuth(value: unknown, say: Say): void {
   if (typeof value !== 'object' || value === null) return
   const { issuer: first, audience: of, issuers, proxy: trusted, keys, certificates, links: signed } = value as Fields
-  const others = Array.isArray(issuers) ? issuers.map((one) => (one as Fields | null)?.['issuer']) : []
+  const further = Array.isArray(issuers) ? issuers.map(fields) : []
+  const others = further.map(({ issuer: one }) => one)
   const isEmpty = (list: unknown): boolean => list === undefined || (Array.isArray(list) && list.length === 0)
   const isNobody =
     first === undefined && trusted == null && signed == null && [issuers, keys, certificates].every(isEmpty)
@@ -211,11 +216,56 @@ function reportAuth(value: unknown, say: Say): void {
     say(['audience'], 'is missing; expected the audience that tokens of the issuer name')
   }
   if (first === undefined && of !== undefined)
-    say(['issuer'], 'is missing; expected the issuer that names the audience')
+    say(['issuer'], 'is missing; expected the issuer whose tokens name the audience')
+  reportIssuer(value as Fields, [], say)
+  reportKeys(keys, say)
+  reportProxy(trusted, say)
   for (const [index, one] of others.entries()) {
     const isTwice = one !== undefined && (one === first || others.indexOf(one) !== index)
     if (isTwice) say(['issuers', index, 'issuer'], 'is there twice; expected each issuer once')
+    reportIssuer(further[index]!, ['issuers', index], say)
   }
 }
 
-type Fields = Readonly<Record<string, unknown>>
+function reportIssuer({ jwks, jwksFile, claims, scopes }: Fields, path: Path, say: Say): void {
+  if (typeof jwks === 'string' && typeof jwksFile === 'string') {
+    say([...path, 'jwksFile'], 'is there beside jwks; expected one of them')
+  }
+  const { patient, patientIssuer } = fields(claims)
+  if (typeof patientIssuer === 'string' && typeof patient !== 'string') {
+    say([...path, 'claims', 'patientIssuer'], 'binds nobody alone; expected claims.patient beside it')
+  }
+  reportScopes(scopes, [...path, 'scopes'], say)
+}
+
+/** What looks like {archive} and is not would be a scope that nobody has. */
+function reportScopes(scopes: unknown, path: Path, say: Say): void {
+  for (const [verb, needed] of Object.entries(fields(scopes))) {
+    for (const [index, one] of Array.isArray(needed) ? needed.entries() : []) {
+      const isMisspelt = /[{}]/.test(String(one).replaceAll(ARCHIVE_PLACEHOLDER, ''))
+      if (isMisspelt) say([...path, verb, index], `is ${String(one)}; expected ${ARCHIVE_PLACEHOLDER} between braces`)
+    }
+  }
+}
+
+/** A key of two names would be of the last. */
+function reportKeys(keys: unknown, say: Say): void {
+  const seen = new Map<unknown, number>()
+  for (const [index, one] of Array.isArray(keys) ? keys.entries() : []) {
+    const { hash } = fields(one)
+    const first = seen.get(hash)
+    if (typeof hash === 'string' && first !== undefined) {
+      say(['keys', index, 'hash'], `is that of keys[${first}] too; expected a key of its own`)
+    }
+    if (first === undefined) seen.set(hash, index)
+  }
+}
+
+function reportProxy(proxy: unknown, say: Say): void {
+  const { addresses, scopes } = fields(proxy)
+  for (const [index, one] of Array.isArray(addresses) ? addresses.entries() : []) {
+    if (!/\/0+$/.test(String(one))) continue
+    say(['proxy', 'addresses', index], 'is everybody, who could then be anybody; expected the addresses of the proxy')
+  }
+  reportScopes(scopes, ['proxy', 'scopes'], say)
+}

@@ -55,12 +55,10 @@ function reportPair(tls: unknown, path: Path, say: Say): void {
 
 /** What keeps the service to those it is for. */
 function reportTrust(http: Fields, auth: unknown, archives: unknown, say: Say): void {
-  const { host, tls } = http
-  if (auth === null && typeof host === 'string' && !isLoopback(host)) {
-    say(
-      ['auth'],
-      `is empty while http.host lets others in (${host}); expected who may use the API, or open for everybody`,
-    )
+  const { tls } = http
+  const door = auth === null ? openDoor(http) : undefined
+  if (door !== undefined) {
+    say(['auth'], `is empty while ${door}; expected who may use the API, or open for everybody`)
   }
   const { certificates, keys } = fields(auth)
   const asksForCertificates = typeof fields(tls).clientCa === 'string'
@@ -71,15 +69,25 @@ function reportTrust(http: Fields, auth: unknown, archives: unknown, say: Say): 
   const names = Array.isArray(archives)
     ? archives.flatMap((one) => [fields(one).name, fields(one).aeTitle]).filter((one) => typeof one === 'string')
     : []
+  const expected = [...new Set(names)].join(', ')
   for (const [list, entries] of Object.entries({ certificates, keys })) {
     for (const [index, entry] of Array.isArray(entries) ? entries.entries() : []) {
       const named: unknown = fields(entry).archives
       for (const one of Array.isArray(named) ? (named as unknown[]) : []) {
         if (names.includes(String(one))) continue
-        say(['auth', list, index, 'archives'], `names ${String(one)}, which is none; expected names of archives`)
+        say(['auth', list, index, 'archives'], `names ${String(one)}, which is none; expected: ${expected}`)
       }
     }
   }
+}
+
+/** By what others than programs of this machine are let in. */
+function openDoor({ host, publicUrl, trustProxy }: Fields): string | undefined {
+  if (typeof host === 'string' && !isLoopback(host)) return `http.host lets others in (${host})`
+  if (trustProxy === true) return 'http.trustProxy says that a proxy lets others in'
+  const name = typeof publicUrl === 'string' ? URL.parse(publicUrl)?.hostname : undefined
+  if (name === undefined || isLoopback(name)) return undefined
+  return `others come by http.publicUrl (${name})`
 }
 
 /** Permissions name archives by either: a word that means two of them would let in to both. */
@@ -95,9 +103,11 @@ function reportSharedWords(archives: unknown, say: Say): void {
   }
 }
 
-type Fields = Readonly<Record<string, unknown>>
+/** Keys of a group. */
+export type Fields = Readonly<Record<string, unknown>>
 type Say = (path: Path, message: string) => void
 
-function fields(value: unknown): Fields {
+/** The keys of what may have any shape; none of what is no group. */
+export function fields(value: unknown): Fields {
   return typeof value === 'object' && value !== null ? (value as Record<string, unknown>) : {}
 }

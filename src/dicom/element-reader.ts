@@ -202,10 +202,13 @@ export class ElementReader {
   }
 
   #skipTail(): void {
-    const left = this.#buffer.subarray(this.#position)
-    const data = left.findIndex((byte) => byte !== 0)
-    this.#advance(data < 0 ? left.length : data)
-    if (data >= 0) this.#fail('Data follows the zero-filled tail')
+    do {
+      const left = this.#buffer.subarray(this.#position)
+      const data = left.findIndex((byte) => byte !== 0)
+      this.#advance(data < 0 ? left.length : data)
+      if (data >= 0) this.#fail('Data follows the zero-filled tail')
+      this.#intoFollowing()
+    } while (this.#position < this.#buffer.length)
     if (this.#ended) this.#done = true
   }
 

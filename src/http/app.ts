@@ -246,7 +246,7 @@ function preparing(options: AppOptions): MiddlewareHandler<HttpEnv> {
   const shared = { shortfalls: new Shortfalls(), patients: new StudyPatients() }
   const secure = securityHeaders(options.config.http)
   return (c, next) => {
-    secure(c.env.outgoing)
+    secure(c.env)
     return prepare(c, next, { ...options, ...shared })
   }
 }

@@ -1,11 +1,11 @@
-import type { ServerResponse } from 'node:http'
+import type { HttpBindings } from '@hono/node-server'
 import type { Config } from '../config/config.ts'
 
 /**
  * What every answer tells a browser: to keep nothing of it, to guess at nothing, and to let nobody else use it. What has a
  * policy of its own, as the pages of a viewer, sets it over these.
  */
-export function securityHeaders({ cors, tls }: Config['http']): (outgoing: ServerResponse) => void {
+export function securityHeaders({ cors, tls }: Config['http']): (env: HttpBindings) => void {
   const { origins } = cors
   const mayShow = origins === '*' ? ['*'] : ["'self'", ...origins]
   const headers = Object.entries({
@@ -13,7 +13,6 @@ export function securityHeaders({ cors, tls }: Config['http']): (outgoing: Serve
     'Cache-Control': 'private, no-store',
     // Who asks, and for what form of it, changes the answer.
     Vary: 'Accept, Authorization, Cookie, Origin',
-    'Cross-Origin-Resource-Policy': origins.length > 0 ? 'cross-origin' : 'same-origin',
     'Referrer-Policy': 'no-referrer',
     'Content-Security-Policy': [
       "default-src 'none'",
@@ -28,7 +27,16 @@ export function securityHeaders({ cors, tls }: Config['http']): (outgoing: Serve
     ].join('; '),
     ...(tls !== null && { 'Strict-Transport-Security': 'max-age=31536000' }),
   })
-  return (outgoing) => {
+  return ({ incoming, outgoing }) => {
     for (const [name, value] of headers) outgoing.setHeader(name, value)
+    const { origin, referer } = incoming.headers
+    const isShown =
+      origins === '*' || [origin, originOf(referer)].some((one) => one !== undefined && origins.includes(one))
+    outgoing.setHeader('Cross-Origin-Resource-Policy', isShown ? 'cross-origin' : 'same-origin')
   }
+}
+
+/** Of the page that has a picture of ours in it: browsers send no Origin for that. */
+function originOf(referer: string | undefined): string | undefined {
+  return referer === undefined ? undefined : URL.parse(referer)?.origin
 }

@@ -3,13 +3,12 @@ import { createServer as createTlsServer, Server as TlsServer } from 'node:https
 import type { AddressInfo } from 'node:net'
 import type { TlsOptions } from 'node:tls'
 import { getRequestListener } from '@hono/node-server'
-import type { Config } from '../config/config.ts'
 import type { ListenerTls } from '../network/listener.ts'
-import { readHttpTls } from '../pacs/tls-files.ts'
 import { withFewAnswersWaiting } from './answers-waiting.ts'
 import { createApp, type AppOptions } from './app.ts'
 import { Connections } from './connections.ts'
 import { createOpsApp } from './ops/ops-app.ts'
+import { tellRefusals, tlsOptions } from './tls.ts'
 import { readContract } from './contract.ts'
 import { readErrorPage } from './ops/error-page.ts'
 import { ReadinessCheck, type ReadinessOptions } from './ops/readiness.ts'
@@ -45,10 +44,11 @@ export async function startServer(options: ServerOptions): Promise<HttpServer> {
   const [contract, errorPage] = await Promise.all([readContract(), readErrorPage()])
   const app = createApp({ ...options, readiness, contract, errorPage, stop: stop.signal })
   const { tls } = config.http
-  const { server, connections } = serverOf(app, tls ? await tlsOptions(tls) : undefined)
+  let secured = tls ? await tlsOptions(tls) : undefined
+  const { server, connections } = serverOf(app, secured)
   await listening(server, config.http)
   const ops = config.ops.listen
-    ? serverOf(createOpsApp({ readiness, metrics: options.metrics }), undefined).server
+    ? serverOf(createOpsApp(config, { readiness, metrics: options.metrics }), undefined).server
     : undefined
   try {
     if (ops) await listening(ops, config.ops.listen!)
@@ -71,7 +71,12 @@ export async function startServer(options: ServerOptions): Promise<HttpServer> {
     ops?.closeAllConnections()
   }
   const renewTls = async (): Promise<void> => {
-    if (tls && server instanceof TlsServer) server.setSecureContext(await tlsOptions(tls))
+    if (!tls || !(server instanceof TlsServer)) return
+    const renewed = await tlsOptions(tls)
+    server.setSecureContext(renewed)
+    // Who was let in by authorities that are trusted no more is to come again.
+    if (String(renewed.ca) !== String(secured?.ca)) connections.closeIdle()
+    secured = renewed
   }
   const opsPort = ops && portOf(ops)
   return { port: portOf(server), opsPort, renewTls, close, [Symbol.asyncDispose]: () => close(0) }
@@ -84,7 +89,7 @@ interface Served {
   readonly connections: Connections
 }
 
-function serverOf({ fetch }: { readonly fetch: unknown }, tls: ListenerTls | undefined): Served {
+function serverOf({ fetch }: { readonly fetch: unknown }, tls: (ListenerTls & TlsOptions) | undefined): Served {
   const options = {
     // A study may take as long to upload as its client's line needs: there is no limit on a whole request.
     requestTimeout: 0,
@@ -99,13 +104,8 @@ function serverOf({ fetch }: { readonly fetch: unknown }, tls: ListenerTls | und
   const server = tls
     ? createTlsServer({ ...options, ...tls, handshakeTimeout: HEADERS_TIMEOUT_MS }, listener)
     : createServer(options, listener)
+  if (server instanceof TlsServer) tellRefusals(server)
   return { server, connections: new Connections(server) }
-}
-
-/** Who shows no certificate, or not a good one, gets no further than the handshake, unless it is optional. */
-async function tlsOptions(tls: NonNullable<Config['http']['tls']>): Promise<ListenerTls & Partial<TlsOptions>> {
-  const files = await readHttpTls(tls)
-  return { ...files, requestCert: tls.clientCa !== null, rejectUnauthorized: tls.clientCertificate === 'required' }
 }
 
 function portOf(server: Server): number {

@@ -28,7 +28,7 @@ export function readListenerTls(tls: NonNullable<Config['dimse']['tls']>): Promi
 
 /** The TLS options of the web server, from its files. @throws TlsFileError */
 export function readHttpTls({ clientCa: ca, ...tls }: NonNullable<Config['http']['tls']>): Promise<ListenerTls> {
-  return readFiles('http.tls', { ...tls, ca })
+  return readFiles('http.tls', { ...tls, ca }, 'clientCa')
 }
 
 /** The TLS options of the connection to the syslog server, from its files. @throws TlsFileError */
@@ -39,11 +39,12 @@ export function readSyslogTls({ ca, cert, key }: Syslog): Promise<Pick<TlsOption
 type Syslog = NonNullable<NonNullable<Config['audit']>['syslog']>
 type Files = Pick<NonNullable<ArchiveConfig['tls']>, 'ca' | 'cert' | 'key' | 'minVersion'>
 
-async function readFiles(path: string, files: Files): Promise<Pick<TlsOptions, keyof Files>> {
+/** `caKey`: what the authorities are called. */
+async function readFiles(path: string, files: Files, caKey = 'ca'): Promise<Pick<TlsOptions, keyof Files>> {
   const certificate = (pem: Buffer): unknown => new X509Certificate(pem)
   const cert = await readPem(`${path}.cert`, files.cert, certificate)
-  const key = await readPem(`${path}.key`, files.key, createPrivateKey)
-  const ca = await readPem(`${path}.ca`, files.ca, (pem) => {
+  const key = await readPem(`${path}.key`, files.key, unlockedKey)
+  const ca = await readPem(`${path}.${caKey}`, files.ca, (pem) => {
     // Of authorities OpenSSL takes whatever it is given, and then knows nobody.
     if (!pem.includes('-----BEGIN')) throw new Error('no PEM')
     certificate(pem)
@@ -56,6 +57,12 @@ async function readFiles(path: string, files: Files): Promise<Pick<TlsOptions, k
     throw new TlsFileError(`${path}.key is not of the certificate in ${path}.cert, or TLS is not possible`, error)
   }
   return read
+}
+
+function unlockedKey(pem: Buffer): unknown {
+  // PKCS #8 and the older form say it so; OpenSSL only that it was interrupted.
+  if (/ENCRYPTED/.test(pem.toString('latin1'))) throw new Error('it has a passphrase, which nobody is there to type')
+  return createPrivateKey(pem)
 }
 
 async function readPem(

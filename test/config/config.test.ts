@@ -410,7 +410,7 @@ describe('values', () => {
     ['log', { level: 'verbose' }],
     ['log', { format: 'text' }],
   ])('%s may not be %j', async (key, value) => {
-    const faults = await faultsOf(() => parseConfig({ [key]: value, archives: [archive] }))
+    const faults = await faultsOf(() => parseConfig({ auth: 'open', [key]: value, archives: [archive] }))
     expect(Object.keys(faults)).toHaveLength(1)
     expect(Object.keys(faults)[0]).toMatch(new RegExp(`^${key}`))
     expect(Object.values(faults)[0]).toMatch(/^is .*; expected /)
@@ -435,7 +435,11 @@ describe('values', () => {
   })
 
   it('writes the public URL in ASCII', () => {
-    const { http } = parseConfig({ http: { publicUrl: 'https://pacs.exämple/räume//' }, archives: [archive] })
+    const { http } = parseConfig({
+      http: { publicUrl: 'https://pacs.exämple/räume//' },
+      auth: 'open',
+      archives: [archive],
+    })
     expect(http.publicUrl).toBe('https://pacs.xn--exmple-cua/r%C3%A4ume')
   })
 
@@ -502,10 +506,14 @@ describe('values', () => {
   })
 })
 
+const someIssuer = { issuer: 'https://a.example', audience: 'a' }
+
 describe('what does not go together', () => {
   it.each([
     [{ http: { host: '0.0.0.0' } }, 'auth'],
     [{ http: { host: 'pacs.example' } }, 'auth'],
+    [{ http: { trustProxy: true } }, 'auth'],
+    [{ http: { publicUrl: 'https://pacs.example' } }, 'auth'],
     [{ auth: {} }, 'auth'],
     [{ auth: { audience: 'a' } }, 'auth.issuer'],
     [{ auth: { issuer: 'https://a.example' } }, 'auth.audience'],
@@ -520,6 +528,17 @@ describe('what does not go together', () => {
       { auth: { keys: [{ name: 'a', hash: `sha256:${'0'.repeat(64)}`, archives: ['none'] }] } },
       'auth.keys[0].archives',
     ],
+    [{ auth: { keys: ['a', 'b'].map((name) => ({ name, hash: `sha256:${'0'.repeat(64)}` })) } }, 'auth.keys[1].hash'],
+    [{ auth: { ...someIssuer, claims: { patientIssuer: 'by' } } }, 'auth.claims.patientIssuer'],
+    [
+      { auth: { issuers: [{ ...someIssuer, claims: { patientIssuer: 'by' } }] } },
+      'auth.issuers[0].claims.patientIssuer',
+    ],
+    [{ auth: { ...someIssuer, jwks: 'https://a.example/keys', jwksFile: 'keys.json' } }, 'auth.jwksFile'],
+    [{ auth: { ...someIssuer, scopes: { search: ['a', 'dicom.{archiv}'] } } }, 'auth.scopes.search[1]'],
+    [{ auth: { proxy: { addresses: ['::1', '0.0.0.0/0'] } } }, 'auth.proxy.addresses[1]'],
+    [{ auth: { proxy: { addresses: ['::/0'] } } }, 'auth.proxy.addresses[0]'],
+    [{ auth: { proxy: { addresses: ['::1'], scopes: { store: ['{archiv}'] } } } }, 'auth.proxy.scopes.store[0]'],
     [
       {
         auth: { proxy: { addresses: ['::1'] } },
@@ -536,6 +555,9 @@ describe('what does not go together', () => {
     { http: { host: 'localhost' } },
     { http: { host: '::1' } },
     { http: { host: '0.0.0.0' }, auth: 'open' },
+    { http: { publicUrl: 'http://localhost:8080' } },
+    { http: { publicUrl: 'https://pacs.example', trustProxy: true }, auth: 'open' },
+    { auth: { ...someIssuer, scopes: { search: ['dicom.{archive}.search'] } } },
     { http: { host: '0.0.0.0' }, auth: { issuer: 'https://a.example', audience: 'a' } },
     { archives: [archive, { ...archive, aeTitle: 'B', name: archive.aeTitle }] },
   ])('%j is not', (settings) => {
@@ -802,6 +824,7 @@ describe('the environment', () => {
       DIMSEGATE_HTTP__BASEPATH: '/x',
       DIMSEGATE_HTTP__PUBLICURL: 'null',
       DIMSEGATE_HTTP__TRUSTPROXY: 'TRUE',
+      DIMSEGATE_AUTH: 'open',
       DIMSEGATE_HTTP__MAXBODYBYTES: '1024',
       DIMSEGATE_DIMSE__ENABLED: 'false',
       DIMSEGATE_CACHE__MAXBYTES: '1MiB',

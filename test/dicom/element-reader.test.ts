@@ -568,6 +568,21 @@ describe('what follows the last element', () => {
     )
   })
 
+  it.each([0, 3, 7])(
+    'is an error with the piece that has it, not at the end: %i zeros in front of the cut',
+    (zeros) => {
+      const reader = new ElementReader(explicitLittle)
+      const read = (piece: Buffer): unknown[] => {
+        reader.push(piece)
+        const tokens = []
+        for (let token = reader.next(); token; token = reader.next()) tokens.push(token)
+        return tokens
+      }
+      read(Buffer.concat([name(explicitLittle), Buffer.alloc(zeros)]))
+      expect(() => read(Buffer.concat([Buffer.alloc(300), Buffer.of(1)]))).toThrow('Data follows the zero-filled tail')
+    },
+  )
+
   it('is not a tail within an item', () => {
     const bytes = sequence(
       explicitLittle,

@@ -1,16 +1,15 @@
-import { spawn } from 'node:child_process'
 import { mkdtemp, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterAll, beforeAll, expect, test } from 'vitest'
 import { DemoArchive } from '../../src/demo/demo-archive.ts'
 import { Attribute } from '../../src/dicom/attributes.ts'
+import { dimsegate, type Ended } from '../support/command-line.ts'
 import { instanceFile } from '../support/dicom-files.ts'
 import { commandSet, message, STUDY_ROOT_FIND } from '../support/golden.ts'
 import { freePort } from '../support/ports.ts'
 import { ScriptedArchive } from '../support/scripted-archive.ts'
 
-const MAIN = join(import.meta.dirname, '../../src/main.ts')
 /** In every attribute of the archive's patient, and in its UIDs. */
 const CANARY = 'CANARY'
 const STUDY = '1.2.826.0.1.777.888.999'
@@ -53,25 +52,8 @@ async function configured(archives: readonly object[]): Promise<string> {
 
 const main = () => ({ aeTitle: 'PACS', host: '127.0.0.1', port: archive.port, maxAssociations: 2 })
 
-interface Ended {
-  readonly code: number | null
-  readonly stdout: string
-  readonly stderr: string
-}
-
 function doctor(args: readonly string[], interruptAfter?: RegExp): Promise<Ended> {
-  return dimsegate(['doctor', ...args], interruptAfter)
-}
-
-function dimsegate(args: readonly string[], interruptAfter?: RegExp): Promise<Ended> {
-  const child = spawn(process.execPath, [MAIN, ...args], { env: { PATH: process.env['PATH'] } })
-  let [stdout, stderr] = ['', '']
-  child.stdout.setEncoding('utf8').on('data', (text: string) => {
-    stdout += text
-    if (interruptAfter?.test(stdout)) child.kill('SIGINT')
-  })
-  child.stderr.setEncoding('utf8').on('data', (text: string) => (stderr += text))
-  return new Promise((resolve) => child.once('close', (code) => resolve({ code, stdout, stderr })))
+  return dimsegate(['doctor', ...args], interruptAfter && { interruptAfter })
 }
 
 test('an archive that is well: exit code 0, and nothing of its patients', async () => {

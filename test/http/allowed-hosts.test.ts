@@ -12,6 +12,7 @@ beforeAll(async () => {
   setup = await startSetup({
     files: [instanceFile()],
     http: { allowedHosts: ['pacs.example', '*.svc.example'], publicUrl: 'https://public.example/x', trustProxy: true },
+    others: { auth: 'open' },
   })
 })
 
@@ -68,7 +69,7 @@ describe('a request under the name', () => {
   })
 
   it('that a page makes up for a proxy that it says there is, is refused too', async () => {
-    await using other = await startSetup({ http: { trustProxy: true } })
+    await using other = await startSetup({ http: { trustProxy: true }, others: { auth: 'open' } })
     for (const headers of [{ 'X-Forwarded-Host': 'evil.example' }, { Forwarded: 'host=evil.example' }]) {
       const response = await fetch(`${other.url}/studies`, { headers: headers as Record<string, string> })
       expect([response.status, await response.json()]).toMatchObject([421, { code: 'HOST_NOT_ALLOWED' }])
@@ -121,8 +122,19 @@ describe('every answer', () => {
 
   it('may be shown by pages of origins that are listed', async () => {
     await using other = await startSetup({ http: { cors: { origins: ['https://viewer.example'] } } })
+    const policy = async (headers: Record<string, string>): Promise<string | null> =>
+      (await fetch(`${other.url}/studies`, { headers })).headers.get('cross-origin-resource-policy')
+    expect(await policy({ Origin: 'https://viewer.example' })).toBe('cross-origin')
+    expect(await policy({ Referer: 'https://viewer.example/study?x' })).toBe('cross-origin')
+    for (const others of [
+      { Referer: 'https://evil.example/' },
+      { Origin: 'https://evil.example' },
+      { Referer: 'x' },
+      {},
+    ]) {
+      expect(await policy(others as Record<string, string>)).toBe('same-origin')
+    }
     const { headers } = await fetch(`${other.url}/studies`)
-    expect(headers.get('cross-origin-resource-policy')).toBe('cross-origin')
     expect(headers.get('content-security-policy')).toContain("frame-ancestors 'self' https://viewer.example")
   })
 })

@@ -12,7 +12,7 @@ afterEach(async () => {
 
 async function started(http: object = {}): Promise<Setup> {
   const allowedHosts = ['*.example', 'inside', 'outside', 'p']
-  const setup = await startSetup({ files: [instanceFile()], http: { allowedHosts, ...http } })
+  const setup = await startSetup({ files: [instanceFile()], http: { allowedHosts, ...http }, others: { auth: 'open' } })
   setups.push(setup)
   return setup
 }

@@ -407,10 +407,10 @@ const probes: Record<string, Record<number, Probe>> = {
     404: (service) => service.root('/share'),
   },
   openLink: {
-    200: async (service) => opened(service, await signLink({ study: S, archive: 'demo' }, 60_000, LINKS)),
+    200: async (service) => opened(service, (await signLink({ study: S, archive: 'demo' }, 60_000, LINKS)).token),
     401: (service) => opened(service, 'x'),
     403: (service) => opened(service, 'x', { Origin: 'https://elsewhere.example' }),
-    404: async (service) => opened(service, await signLink({ study: S, archive: 'gone' }, 60_000, LINKS)),
+    404: async (service) => opened(service, (await signLink({ study: S, archive: 'gone' }, 60_000, LINKS)).token),
     408: (service) => stopped(service.guarded, 'POST /share HTTP/1.1\r\nHost: localhost\r\nContent-Length: 9\r\n\r\nx'),
     413: (service) => opened(service, 'x'.repeat(MAX_TOKEN + 1)),
   },

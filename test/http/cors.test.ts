@@ -155,7 +155,10 @@ describe('a store from a page', () => {
   })
 
   it('of our own name at another port, or without HTTPS where we have it, is refused', async () => {
-    await using setup = await startSetup({ http: { publicUrl: 'https://pacs.example/gw' } })
+    await using setup = await startSetup({
+      http: { publicUrl: 'https://pacs.example/gw' },
+      others: { auth: 'open' },
+    })
     for (const origin of ['https://pacs.example:8443', 'http://pacs.example', `http://pacs.example:${setup.port}`]) {
       expect([origin, await status(setup, { Origin: origin })]).toEqual([origin, 403])
     }
@@ -168,6 +171,7 @@ describe('a store from a page', () => {
   it('of our own origin, of one that is listed, or from no page at all is taken', async () => {
     await using setup = await startSetup({
       http: { cors: { origins: ['https://viewer.example'] }, publicUrl: 'https://pacs.example/gw' },
+      others: { auth: 'open' },
     })
     for (const headers of [
       { Origin: setup.origin },

@@ -28,6 +28,7 @@ const CAUGHT: Readonly<Record<string, string>> = {
   ISSUER_UNAVAILABLE: 'becomes SIGN_IN_UNAVAILABLE',
   INVALID_COMMAND: 'becomes a ProtocolError',
   INVALID_PDU: 'becomes a ProtocolError',
+  KEY_FILE_UNUSABLE: 'ends the start, or becomes SIGN_IN_UNAVAILABLE',
   NO_ROOM: 'of the disk of the cache: the instance is not kept there',
   NOT_DICOM: 'of a part of a store: has its place in the response',
   PARTLY_WRITTEN: 'has the other audit events written again',

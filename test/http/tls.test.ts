@@ -11,12 +11,14 @@ import { text } from 'node:stream/consumers'
 import { afterAll, afterEach, beforeAll, describe, expect, it, vi } from 'vitest'
 import { instanceFile } from '../support/dicom-files.ts'
 import { startSetup, type Setup } from '../support/gateway.ts'
+import { published } from '../support/published.ts'
 import { certificateFor, type Certificate } from '../support/certificate.ts'
 
 const [server, renewed, viewer, stranger] = ['gateway.test', 'gateway.test', 'viewer.test', 'stranger.test'].map(
   (name) => certificateFor(name),
 ) as [Certificate, Certificate, Certificate, Certificate]
 
+const refusedConnections = published('dimsegate:refused-connection')
 const opened: Setup[] = []
 let folder: string
 let files: { cert: string; key: string }
@@ -62,6 +64,13 @@ async function ask({ port }: Setup, { client, ca = server }: Asked = {}): Promis
   const [response] = (await once(sent, 'response')) as [IncomingMessage]
   return { status: response.statusCode!, body: await text(response) }
 }
+
+const trusting = ({ port }: Setup): { host: string; port: number; ca: string; servername: string } => ({
+  host: '127.0.0.1',
+  port,
+  ca: server.cert,
+  servername: 'gateway.test',
+})
 
 /** What a handshake came to: the protocol, or the reason against it. */
 async function shakeHands({ port }: Setup, options: object): Promise<string> {
@@ -119,7 +128,64 @@ describe.skipIf(!server)('HTTPS', () => {
     // Not verified, so nobody.
     expect((await ask(setup, { client: stranger })).status).toBe(401)
     const others = await started(tls, { certificates: [{ name: 'other.test' }] })
-    expect((await ask(others, { client: viewer })).status).toBe(401)
+    const codeOf = ({ body }: { body: string }): string => (JSON.parse(body) as { code: string }).code
+    expect(codeOf(await ask(others, { client: viewer }))).toBe('CERTIFICATE_REFUSED')
+    expect(codeOf(await ask(others, { client: stranger }))).toBe('CERTIFICATE_REFUSED')
+    expect(codeOf(await ask(others))).toBe('SIGN_IN_NEEDED')
+  })
+
+  it('asks for the certificate at each connection, also where a session could be resumed', async () => {
+    const setup = await started({ clientCa: viewer.files.cert })
+    for (const maxVersion of ['TLSv1.2', 'TLSv1.3'] as const) {
+      const options = { ...trusting(setup), maxVersion, cert: viewer.cert, key: viewer.key }
+      const sessions: Buffer[] = []
+      const first = connect(options).on('session', (session: Buffer) => sessions.push(session))
+      first.write('GET /livez HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n')
+      first.resume()
+      await once(first, 'close')
+      const again = connect({ ...options, session: sessions.at(-1) })
+      await once(again, 'secureConnect')
+      expect([maxVersion, again.isSessionReused()]).toEqual([maxVersion, false])
+      again.destroy()
+    }
+  })
+
+  it('takes no cipher without forward secrecy', async () => {
+    const setup = await started()
+    const old = { ...trusting(setup), maxVersion: 'TLSv1.2' as const }
+    expect(await shakeHands(setup, { ...old, ciphers: 'AES128-SHA:AES256-GCM-SHA384' })).toMatch(
+      /HANDSHAKE_FAILURE|NO_SHARED/,
+    )
+    expect(await shakeHands(setup, { ...old, ciphers: 'ECDHE-ECDSA-AES128-GCM-SHA256' })).toBe('TLSv1.2')
+  })
+
+  it('tells of clients that show no certificate, or not a good one', async () => {
+    const setup = await started({ clientCa: viewer.files.cert })
+    await expect(ask(setup)).rejects.toThrow()
+    await expect(ask(setup, { client: stranger })).rejects.toThrow()
+    await ask(setup, { client: viewer })
+    expect(refusedConnections).toEqual([
+      { address: '127.0.0.1', code: expect.stringMatching(/CERTIFICATE/) as unknown },
+      // Node has closed it before it tells.
+      { address: undefined, code: 'DEPTH_ZERO_SELF_SIGNED_CERT' },
+    ])
+  })
+
+  it('closes connections at rest when other authorities are trusted', async () => {
+    const authorities = join(folder, 'authorities.pem')
+    await copyFile(viewer.files.cert, authorities)
+    const setup = await started({ clientCa: authorities })
+    const standing = connect({ ...trusting(setup), cert: viewer.cert, key: viewer.key })
+    standing.resume()
+    await once(standing, 'secureConnect')
+    await setup.gateway.renewTls()
+    expect(standing.destroyed).toBe(false)
+    await copyFile(stranger.files.cert, authorities)
+    const closed = once(standing, 'close')
+    await setup.gateway.renewTls()
+    await closed
+    await expect(ask(setup, { client: viewer })).rejects.toThrow()
+    expect((await ask(setup, { client: stranger })).status).toBe(200)
   })
 
   it('takes files that changed, from the next connection on; not those that do not belong together', async () => {

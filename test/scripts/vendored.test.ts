@@ -29,5 +29,6 @@ describe('files of others', () => {
       expect(readFileSync(resolve(ROOT, 'Dockerfile'), 'utf8')).toContain(`COPY ${folder} ./${folder}`)
       expect(readFileSync(resolve(ROOT, '.dockerignore'), 'utf8')).toContain(`!${folder}\n`)
     }
+    expect(files).toContain('NOTICE')
   })
 })

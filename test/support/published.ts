@@ -1,11 +1,13 @@
 import { subscribe, unsubscribe } from 'node:diagnostics_channel'
 import { afterEach, beforeEach } from 'vitest'
 import type { RequestEvent } from '../../src/http/app.ts'
+import type { RefusedConnectionEvent } from '../../src/http/tls.ts'
 import type { HabitEvent } from '../../src/pacs/habits.ts'
 import type { RefusedStoreEvent } from '../../src/pacs/delivery/events.ts'
 
 interface Channels {
   'dimsegate:habit': HabitEvent
+  'dimsegate:refused-connection': RefusedConnectionEvent
   'dimsegate:refused-store': RefusedStoreEvent
   'dimsegate:request': RequestEvent
 }

@@ -23,6 +23,8 @@ export class Authenticator {
   readonly #links: LinksConfig | undefined
   /** Bearer tokens mean something here. */
   readonly #takesTokens: boolean
+  /** How to sign in. */
+  readonly #how: string
 
   constructor({ issuers, keys, certificates, proxy, links }: AuthConfig) {
     this.#issuers = issuers.map((issuer) => new Issuer(issuer))
@@ -31,6 +33,12 @@ export class Authenticator {
     this.#proxy = proxy ? new ProxyHeaders(proxy) : undefined
     this.#links = links ?? undefined
     this.#takesTokens = issuers.length > 0 || keys.length > 0 || links !== null
+    const ways = [
+      ...(this.#takesTokens ? ['send a bearer token in the Authorization header'] : []),
+      ...(proxy ? ['come by the proxy that signs people in'] : []),
+      ...(certificates.length > 0 ? ['show a client certificate'] : []),
+    ]
+    this.#how = `Sign in first: ${ways.join(', or ')}.`
   }
 
   /**
@@ -44,22 +52,25 @@ export class Authenticator {
     if (known) return known
     const cookie = this.#links && linkCookie(c)
     if (this.#links && cookie !== undefined) return verifiedLink(cookie, this.#links)
-    throw signInNeeded()
+    this.#proxy?.refuse(c)
+    this.#certificates.refuse(c)
+    throw signInNeeded(this.#how)
   }
 
   async #bearer(authorization: string, c: HttpContext): Promise<Principal> {
     const [, token] = /^Bearer +([\w.~+/=-]+) *$/i.exec(authorization) ?? []
-    if (token === undefined || token.length > MAX_TOKEN) throw tokenRefused('Authorization holds no bearer token.')
+    if (token === undefined || token.length > MAX_TOKEN)
+      throw tokenRefused('Authorization holds no bearer token.', 'TOKEN_MALFORMED')
     if (isApiKey(token)) {
       const known = this.#keys.of(token)
       if (known) return known
-      throw tokenRefused('The key is not known.')
+      throw tokenRefused('The key is not known.', 'TOKEN_UNKNOWN')
     }
     const issuer = issuerOf(token)
     if (issuer === undefined) return this.#opaque(token, networkOf(addressOf(c)))
     if (issuer === LINK_ISSUER && this.#links) return verifiedLink(token, this.#links)
     const known = this.#issuers.find(({ name }) => name === issuer)
-    if (!known) throw tokenRefused('The token is of an issuer that is not accepted.')
+    if (!known) throw tokenRefused('The token is of an issuer that is not accepted.', 'TOKEN_ISSUER')
     return known.verified(token)
   }
 
@@ -68,7 +79,7 @@ export class Authenticator {
       const known = issuer.isAskable ? await issuer.introspected(token, client) : undefined
       if (known) return known
     }
-    throw tokenRefused('The token is not known, or no longer good.')
+    throw tokenRefused('The token is not known, or no longer good.', 'TOKEN_UNKNOWN')
   }
 }
 

@@ -13,7 +13,7 @@ const MAX_TEXT = 256
 export function principalOf(claims: Claims, config: IssuerConfig): Principal {
   const names = config.claims
   const subject = textOf(claims, names.subject)
-  if (subject === undefined) throw tokenRefused('The token does not say who it is for.')
+  if (subject === undefined) throw tokenRefused('The token does not say who it is for.', 'TOKEN_CLAIMS')
   const held =
     names.scope === null ? [...words(claims['scope']), ...words(claims['scp'])] : words(at(claims, names.scope))
   const archives = names.archives === null ? undefined : words(at(claims, names.archives))
@@ -34,9 +34,11 @@ function bindingOf(claims: Claims, names: IssuerConfig['claims']): Binding | und
     patientIssuer: named(names.patientIssuer),
     study: named(names.study),
   }
-  if (binding.study !== undefined && !isNameable(binding.study)) throw tokenRefused('The token names no study.')
+  if (binding.study !== undefined && !isNameable(binding.study))
+    throw tokenRefused('The token names no study.', 'TOKEN_CLAIMS')
   if (binding.patient !== undefined || binding.study !== undefined) return binding
-  if (names.bindingRequired) throw tokenRefused('The token does not say which patient or study it is for.')
+  if (names.bindingRequired)
+    throw tokenRefused('The token does not say which patient or study it is for.', 'TOKEN_CLAIMS')
   return undefined
 }
 
@@ -46,7 +48,7 @@ function textOf(claims: Claims, name: string): string | undefined {
   if (value === undefined) return undefined
   const text = typeof value === 'number' ? String(value) : typeof value === 'string' ? value.trim() : ''
   if (text === '' || text.length > MAX_TEXT || /[\p{Cc}\\]/u.test(text)) {
-    throw tokenRefused('A claim of the token is not the text it should be.')
+    throw tokenRefused('A claim of the token is not the text it should be.', 'TOKEN_CLAIMS')
   }
   return text
 }

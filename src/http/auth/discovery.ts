@@ -1,4 +1,3 @@
-import { readFile } from 'node:fs/promises'
 import type { JSONWebKeySet } from 'jose'
 import type { IssuerConfig } from './auth-config.ts'
 import { fetchJson, IssuerUnavailableError } from './fetch-json.ts'
@@ -8,18 +7,16 @@ const METADATA_MS = 60 * 60_000
 
 /** Where things are at an issuer (OpenID Connect Discovery 1.0, 4). */
 export class Discovery {
-  readonly #config: Pick<IssuerConfig, 'issuer' | 'jwks' | 'jwksFile' | 'introspection'>
+  readonly #config: Pick<IssuerConfig, 'issuer' | 'jwks' | 'introspection'>
   #metadata: { readonly at: number; readonly found: Promise<Readonly<Record<string, unknown>>> } | undefined
 
-  constructor(config: Pick<IssuerConfig, 'issuer' | 'jwks' | 'jwksFile' | 'introspection'>) {
+  constructor(config: Pick<IssuerConfig, 'issuer' | 'jwks' | 'introspection'>) {
     this.#config = config
   }
 
   /** The issuer's keys, fetched. @throws IssuerUnavailableError */
   async keys(): Promise<JSONWebKeySet> {
-    const { jwks, jwksFile } = this.#config
-    if (jwksFile !== null) return readKeys(jwksFile)
-    return (await fetchJson(jwks ?? (await this.#endpoint('jwks_uri')))) as unknown as JSONWebKeySet
+    return (await fetchJson(this.#config.jwks ?? (await this.#endpoint('jwks_uri')))) as unknown as JSONWebKeySet
   }
 
   /** Where tokens are asked about. @throws IssuerUnavailableError */
@@ -54,12 +51,4 @@ export class Discovery {
 function isSecure(url: string, issuer: string): boolean {
   const { protocol, origin } = URL.parse(url) ?? {}
   return protocol === 'https:' || origin === URL.parse(issuer)?.origin
-}
-
-async function readKeys(file: string): Promise<JSONWebKeySet> {
-  try {
-    return JSON.parse(await readFile(file, 'utf8')) as JSONWebKeySet
-  } catch (cause) {
-    throw new IssuerUnavailableError('auth.jwksFile cannot be read', { cause })
-  }
 }

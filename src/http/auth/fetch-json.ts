@@ -12,6 +12,16 @@ export class IssuerUnavailableError extends Error {
   }
 }
 
+/** An answer other than 2xx. */
+class HttpStatusError extends Error {
+  readonly code: string
+  constructor(status: number) {
+    super(`The answer has status ${status}`)
+    this.name = 'HttpStatusError'
+    this.code = `HTTP_${status}`
+  }
+}
+
 /** A JSON object from an issuer. @throws IssuerUnavailableError */
 export async function fetchJson(url: string, init: RequestInit = {}): Promise<Readonly<Record<string, unknown>>> {
   let text: string
@@ -20,7 +30,8 @@ export async function fetchJson(url: string, init: RequestInit = {}): Promise<Re
     // What redirects may be led anywhere, with the secret it was sent.
     const response = await fetch(url, { ...init, redirect: 'error', signal })
     text = await bounded(response)
-    if (!response.ok) throw new IssuerUnavailableError(`The issuer answered with status ${response.status}`)
+    if (!response.ok)
+      throw new IssuerUnavailableError('The issuer refuses', { cause: new HttpStatusError(response.status) })
   } catch (cause) {
     if (cause instanceof IssuerUnavailableError) throw cause
     throw new IssuerUnavailableError('The issuer cannot be reached', { cause })

@@ -20,6 +20,10 @@ const deeds: Readonly<Record<Verb, string>> = {
   admin: 'see this: the admin scope is for that, or ops.listen',
 }
 
+function inArchive(archive: Archive | undefined): string {
+  return archive ? ` in the archive ${archive.config.name}: its scopes, or its archives, leave that out` : ''
+}
+
 /** Who is let in, and to what. */
 export class Gate {
   readonly #auth: Config['auth']
@@ -34,7 +38,7 @@ export class Gate {
   async admit(c: HttpContext, verb: Verb, archive?: Archive): Promise<Principal> {
     const principal = this.#authenticator ? await this.#authenticator.whoAsks(c) : this.#anonymous(c)
     c.set('principal', principal)
-    if (!principal.may(verb, archive?.config)) throw notPermitted(deeds[verb])
+    if (!principal.may(verb, archive?.config)) throw notPermitted(deeds[verb] + inArchive(archive))
     // What concerns all patients is not for who may see one.
     if (verb === 'admin' && principal.binding) throw notPermitted(deeds.admin)
     return principal

@@ -87,13 +87,13 @@ export class Introspection {
 
   #check({ iss, aud, nbf }: Claims): void {
     const { issuer, audience, clockSkew } = this.#config
-    if (iss !== undefined && iss !== issuer) throw tokenRefused('The token is not good for us (iss).')
+    if (iss !== undefined && iss !== issuer) throw tokenRefused('The token is not good for us (iss).', 'TOKEN_ISSUER')
     const named: readonly unknown[] = Array.isArray(aud) ? aud : [aud]
     if (!named.some((one) => typeof one === 'string' && audience.includes(one))) {
-      throw tokenRefused('The token is for another audience (aud).')
+      throw tokenRefused('The token is for another audience (aud).', 'TOKEN_AUDIENCE')
     }
     if (typeof nbf === 'number' && nbf * 1000 > Date.now() + clockSkew) {
-      throw tokenRefused('The token is not good for us (nbf).')
+      throw tokenRefused('The token is not good yet (nbf): clocks may differ.', 'TOKEN_NOT_YET')
     }
   }
 }

@@ -1,12 +1,13 @@
 import { createHash } from 'node:crypto'
 import { LRUCache } from 'lru-cache'
-import { errors, jwtVerify, type JWTPayload, type JWTVerifyOptions } from 'jose'
+import { errors, jwtVerify, type JWTPayload, type JWTVerifyGetKey, type JWTVerifyOptions } from 'jose'
 import type { IssuerConfig } from './auth-config.ts'
 import { principalOf } from './claims.ts'
 import { Discovery } from './discovery.ts'
-import { signInUnavailable, tokenRefused } from './errors.ts'
+import { signInUnavailable, tokenRefused, type TokenFault } from './errors.ts'
 import { IssuerUnavailableError } from './fetch-json.ts'
 import { Introspection } from './introspection.ts'
+import { KeyFile, KeyFileError } from './key-file.ts'
 import { KeySet } from './key-set.ts'
 import type { Principal } from './principal.ts'
 
@@ -17,18 +18,26 @@ const MAX_VERIFIED = 10_000
 /** Keys that are tried where a token does not name one. */
 const MAX_KEYS_TRIED = 8
 
+interface Verified {
+  readonly principal: Principal
+  /** By which it was verified. */
+  readonly keys: JWTVerifyGetKey
+}
+
 /** Somebody whose tokens are accepted. */
 export class Issuer {
   readonly #config: IssuerConfig
   readonly #keys: KeySet
+  readonly #keyFile: KeyFile | undefined
   readonly #introspection: Introspection | undefined
-  readonly #verified = new LRUCache<string, Principal>({ max: MAX_VERIFIED, ttl: VERIFIED_MS })
+  readonly #verified = new LRUCache<string, Verified>({ max: MAX_VERIFIED, ttl: VERIFIED_MS })
 
   constructor(config: IssuerConfig) {
     this.#config = config
     const discovery = new Discovery(config)
     this.#keys = new KeySet(() => discovery.keys())
-    const { introspection } = config
+    const { introspection, jwksFile } = config
+    this.#keyFile = jwksFile === null ? undefined : new KeyFile(jwksFile)
     this.#introspection = introspection
       ? new Introspection(config, introspection, () => discovery.introspection())
       : undefined
@@ -46,17 +55,19 @@ export class Issuer {
   /** The bearer of a JWT of this issuer (RFC 9068, RFC 8725). @throws RequestError 401, 503 */
   async verified(token: string): Promise<Principal> {
     const key = createHash('sha256').update(token).digest('base64')
-    const known = this.#verified.get(key)
-    if (known) return known
     try {
-      const claims = await this.#verify(token)
+      // A key that was taken out of a file makes no token good any more.
+      const keys = (await this.#keyFile?.current()) ?? this.#keys.get
+      const known = this.#verified.get(key)
+      if (known?.keys === keys) return known.principal
+      const claims = await this.#verify(token, keys)
       const principal = principalOf(claims, this.#config)
       const left = claims.exp! * 1000 + this.#config.clockSkew - Date.now()
-      if (left > 0) this.#verified.set(key, principal, { ttl: Math.min(VERIFIED_MS, left) })
+      if (left > 0) this.#verified.set(key, { principal, keys }, { ttl: Math.min(VERIFIED_MS, left) })
       return principal
     } catch (error) {
-      if (error instanceof IssuerUnavailableError) throw signInUnavailable(error)
-      throw error instanceof errors.JOSEError ? tokenRefused(reasonOf(error)) : error
+      if (error instanceof IssuerUnavailableError || error instanceof KeyFileError) throw signInUnavailable(error)
+      throw error instanceof errors.JOSEError ? tokenRefused(...reasonOf(error)) : error
     }
   }
 
@@ -74,7 +85,7 @@ export class Issuer {
     }
   }
 
-  async #verify(token: string): Promise<JWTPayload> {
+  async #verify(token: string, keys: JWTVerifyGetKey): Promise<JWTPayload> {
     const { issuer, audience, algorithms, clockSkew } = this.#config
     const options: JWTVerifyOptions = {
       issuer,
@@ -84,7 +95,7 @@ export class Issuer {
       requiredClaims: ['exp'],
     }
     try {
-      return (await jwtVerify(token, this.#keys.get, options)).payload
+      return (await jwtVerify(token, keys, options)).payload
     } catch (error) {
       if (!(error instanceof errors.JWKSMultipleMatchingKeys)) throw error
       return await verifiedByAny(token, error, options)
@@ -109,13 +120,21 @@ async function verifiedByAny(
   throw new errors.JWSSignatureVerificationFailed()
 }
 
-function reasonOf(error: errors.JOSEError): string {
-  if (error instanceof errors.JWTExpired) return 'The token has expired: sign in again.'
-  if (error instanceof errors.JWTClaimValidationFailed) {
-    const claim = ['aud', 'iss', 'nbf', 'exp'].includes(error.claim) ? error.claim : 'claims'
-    return claim === 'aud' ? 'The token is for another audience (aud).' : `The token is not good for us (${claim}).`
+function reasonOf(error: errors.JOSEError): [string, TokenFault] {
+  if (error instanceof errors.JWTExpired) return ['The token has expired: sign in again.', 'TOKEN_EXPIRED']
+  if (error instanceof errors.JWTClaimValidationFailed) return reasonOfClaim(error.claim)
+  if (error instanceof errors.JOSEAlgNotAllowed) {
+    return ['The token is signed by an algorithm that is not accepted.', 'TOKEN_ALGORITHM']
   }
-  if (error instanceof errors.JOSEAlgNotAllowed) return 'The token is signed by an algorithm that is not accepted.'
-  if (error instanceof errors.JWKSNoMatchingKey) return 'The token is signed by a key that its issuer does not list.'
-  return 'The token is not genuine.'
+  if (error instanceof errors.JWKSNoMatchingKey) {
+    return ['The token is signed by a key that its issuer does not list.', 'TOKEN_KEY']
+  }
+  return ['The token is not genuine.', 'TOKEN_SIGNATURE']
+}
+
+function reasonOfClaim(claim: string): [string, TokenFault] {
+  if (claim === 'aud') return ['The token is for another audience (aud).', 'TOKEN_AUDIENCE']
+  if (claim === 'iss') return ['The token is not good for us (iss).', 'TOKEN_ISSUER']
+  if (claim === 'nbf') return ['The token is not good yet (nbf): clocks may differ.', 'TOKEN_NOT_YET']
+  return [`The token is not good for us (${claim === 'exp' ? 'exp' : 'claims'}).`, 'TOKEN_CLAIMS']
 }

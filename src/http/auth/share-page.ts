@@ -115,7 +115,13 @@ export function sharePage(app: Hono<HttpEnv>, links: LinksConfig, { archives, ah
 
 async function textOf(c: HttpContext): Promise<string> {
   const length = Number(c.req.header('content-length'))
-  if (!(length <= MAX_TOKEN)) throw new RequestError(413, 'TOKEN_TOO_LONG', `A link has at most ${MAX_TOKEN} letters.`)
+  if (!(length <= MAX_TOKEN)) {
+    throw new RequestError(
+      413,
+      'TOKEN_TOO_LONG',
+      `Send a link of at most ${MAX_TOKEN} letters, with its Content-Length.`,
+    )
+  }
   const { promise: late, reject } = Promise.withResolvers<never>()
   const timer = setTimeout(() => {
     const detail = `The link did not come within ${TOKEN_MS} ms.`

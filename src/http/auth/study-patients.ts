@@ -70,6 +70,10 @@ export class StudyPatients {
     return this.#known.has(keyOf(archive, study))
   }
 
+  forget(archive: Archive, study: Uid): void {
+    this.#known.delete(keyOf(archive, study))
+  }
+
   #ask(key: string, archive: Archive, study: Uid): Asking {
     const stop = new AbortController()
     const signal = AbortSignal.any([stop.signal, AbortSignal.timeout(LOOKUP_MS)])

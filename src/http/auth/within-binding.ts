@@ -17,7 +17,10 @@ export async function isWithin(c: HttpContext, study: Uid, binding: Binding | un
   if (binding.study !== undefined && binding.study !== study) return false
   if (binding.patient === undefined) return true
   const patient = await c.var.patients.of(c.var.archive, study, c.var.signal)
-  return patient !== undefined && isOf(patient, binding)
+  const isHis = patient !== undefined && isOf(patient, binding)
+  // Asked each time, as one that is not there is: how long it takes does not tell of the study then.
+  if (!isHis) c.var.patients.forget(c.var.archive, study)
+  return isHis
 }
 
 /** @throws RequestError 404, whether there is such a study or not; what a search throws */

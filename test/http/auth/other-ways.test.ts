@@ -23,6 +23,8 @@ async function started(auth: unknown, options: SetupOptions = {}): Promise<Setup
   return setup
 }
 
+const linkToken = async (...of: Parameters<typeof signLink>): Promise<string> => (await signLink(...of)).token
+
 const ask = async (
   url: string,
   headers: Readonly<Record<string, string>> = {},
@@ -47,6 +49,22 @@ describe('headers of a proxy', () => {
     for (const forwarded of [{}, { 'X-Forwarded-For': '192.0.2.1' }, { Forwarded: 'for=192.0.2.1' }]) {
       expect(await ask(`${url}/studies`, { ...user, ...forwarded })).toBe(401)
     }
+  })
+
+  it('are refused where there are two of one, or where they come from elsewhere', async () => {
+    const { port, url } = await started({ proxy: { addresses: ['127.0.0.1'] } })
+    const client = await RawClient.connect(port)
+    opened.push(client)
+    const twice = 'X-Auth-Request-User: a\r\n'.repeat(2)
+    await client.send(`GET /dicomweb/studies HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n${twice}\r\n`)
+    await client.closed()
+    expect(client.text).toContain('"PROXY_REFUSED"')
+    const code = async (of: string, headers: object): Promise<string> => {
+      const response = await fetch(`${of}/studies`, { headers: { ...headers } })
+      return ((await response.json()) as { code: string }).code
+    }
+    const elsewhere = await started({ proxy: { addresses: ['192.0.2.1'] } })
+    expect([await code(elsewhere.url, user), await code(url, {})]).toEqual(['PROXY_REFUSED', 'SIGN_IN_NEEDED'])
   })
 
   it('may be others', async () => {
@@ -74,6 +92,18 @@ describe('auth: open', () => {
 })
 
 describe('ops.listen', () => {
+  it('goes by our names only, and tells browsers as much as elsewhere', async () => {
+    const { gateway } = await started('open', { others: { ops: { listen: '127.0.0.1:0' } } })
+    const client = await RawClient.connect(gateway.opsPort!)
+    opened.push(client)
+    await client.send('GET /metrics HTTP/1.1\r\nHost: rebound.example\r\nConnection: close\r\n\r\n')
+    await client.closed()
+    expect(client.status).toBe(421)
+    const { headers } = await fetch(`http://127.0.0.1:${gateway.opsPort!}/metrics`)
+    expect(headers.get('cross-origin-resource-policy')).toBe('same-origin')
+    expect(headers.get('content-security-policy')).toContain("default-src 'none'")
+  })
+
   it('serves metrics and probes without a question, which are no longer beside DICOMweb', async () => {
     const { gateway, origin } = await started(
       { keys: [{ name: 'k', hash: `sha256:${'0'.repeat(64)}` }] },
@@ -99,7 +129,7 @@ describe('a link to a study', () => {
 
   it('lets see that study, and nothing else', async () => {
     const { url, origin } = await started({ links: { key } })
-    const Authorization = `Bearer ${await signLink({ study: S, archive: 'demo' }, 60_000, links)}`
+    const Authorization = `Bearer ${await linkToken({ study: S, archive: 'demo' }, 60_000, links)}`
     expect(await ask(`${url}/studies/${S}`, { Authorization })).toBe(200)
     expect(await ask(`${url}/studies/1.2.9`, { Authorization })).toBe(404)
     expect(await ask(`${url}/studies/${S}`, { Authorization }, { method: 'POST' })).toBe(403)
@@ -114,13 +144,13 @@ describe('a link to a study', () => {
     ['is of another archive', 'other', 60_000, key, 403],
   ])('that %s', async (_, archive, ms, signed, status) => {
     const { url } = await started({ links: { key } })
-    const Authorization = `Bearer ${await signLink({ study: S, archive }, ms, { ...links, key: signed })}`
+    const Authorization = `Bearer ${await linkToken({ study: S, archive }, ms, { ...links, key: signed })}`
     expect(await ask(`${url}/studies/${S}`, { Authorization })).toBe(status)
   })
 
   it('is no longer good after maxAge, whatever its own end', async () => {
     const { url } = await started({ links: { key, maxAge: '1s' } })
-    const Authorization = `Bearer ${await signLink({ study: S, archive: 'demo' }, DAY, links)}`
+    const Authorization = `Bearer ${await linkToken({ study: S, archive: 'demo' }, DAY, links)}`
     expect(await ask(`${url}/studies/${S}`, { Authorization })).toBe(200)
     await new Promise((resolve) => setTimeout(resolve, 2_100))
     expect(await ask(`${url}/studies/${S}`, { Authorization })).toBe(401)
@@ -141,7 +171,7 @@ describe('a link to a study', () => {
     const script = /<script>([^]*)<\/script>/.exec(html)![1]!
     expect(policy).toContain(`script-src 'sha256-${createHash('sha256').update(script).digest('base64')}'`)
     expect(policy).not.toContain('unsafe')
-    const body = await signLink({ study: S, archive: 'demo' }, 60_000, links)
+    const body = await linkToken({ study: S, archive: 'demo' }, 60_000, links)
     const answer = await fetch(`${origin}/share`, { method: 'POST', body })
     expect(await answer.json()).toEqual({ study: `/dicomweb/aets/DEMO/studies/${S}` })
     const cookie = answer.headers.get('set-cookie')!
@@ -168,7 +198,7 @@ describe('a link to a study', () => {
 
   it('has a cookie that no other host can plant, where browsers come by HTTPS', async () => {
     const { origin, url } = await started({ links: { key } }, { http: { publicUrl: 'https://pacs.example' } })
-    const body = await signLink({ study: S, archive: 'demo' }, 60_000, links)
+    const body = await linkToken({ study: S, archive: 'demo' }, 60_000, links)
     const answer = await fetch(`${origin}/share`, { method: 'POST', body })
     const cookie = answer.headers.get('set-cookie')!
     expect(cookie).toMatch(/^__Host-dimsegate-link=.*; Path=\/; HttpOnly; Secure; SameSite=Strict$/)

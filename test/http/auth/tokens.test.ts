@@ -1,9 +1,10 @@
 import { writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { exportJWK, generateKeyPair } from 'jose'
-import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest'
+import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it, vi } from 'vitest'
 import { DemoArchive } from '../../../src/demo/demo-archive.ts'
 import type { Gateway } from '../../../src/gateway.ts'
+import { LOOK_MS } from '../../../src/http/auth/key-file.ts'
 import { instanceFile, S } from '../../support/dicom-files.ts'
 import { startGatewayFor } from '../../support/gateway.ts'
 import { published } from '../../support/published.ts'
@@ -203,6 +204,54 @@ describe('several issuers', () => {
     await started({ jwksFile })
     issuer.isDown = true
     expect((await ask(await bearer())).status).toBe(200)
+  })
+
+  it('take a key out of a file at once, and new ones in', async () => {
+    await using folder = await temporaryFolder()
+    const jwksFile = join(folder.path, 'keys.json')
+    const keys = await (await fetch(`${issuer.url}/jwks`)).text()
+    await writeFile(jwksFile, keys)
+    await started({ jwksFile })
+    const authorization = await bearer()
+    expect((await ask(authorization)).status).toBe(200)
+    const patience = { timeout: 5 * LOOK_MS, interval: 100 }
+    await writeFile(jwksFile, '{"keys":[]}')
+    await vi.waitFor(async () => expect(await ask(authorization)).toMatchObject({ code: 'TOKEN_REFUSED' }), patience)
+    await writeFile(jwksFile, keys)
+    await vi.waitFor(async () => expect((await ask(authorization)).status).toBe(200), patience)
+    await writeFile(jwksFile, 'half of')
+    await vi.waitFor(
+      async () => expect(await ask(authorization)).toMatchObject({ status: 503, code: 'SIGN_IN_UNAVAILABLE' }),
+      patience,
+    )
+  })
+
+  it.each([
+    ['is not there', undefined, 'cannot be read'],
+    ['is no JSON', 'x', 'is no JSON Web Key Set'],
+    ['is a key alone', '{"kty":"EC"}', 'is no JSON Web Key Set'],
+    ['has what is no key', '{"keys":[{}]}', 'something among its keys that is none'],
+    ['has a private key', '{"keys":[{"kty":"EC","d":"x"}]}', 'has a private key'],
+  ])('end the start where the file of keys %s', async (_, text, reason) => {
+    await using folder = await temporaryFolder()
+    const jwksFile = join(folder.path, 'keys.json')
+    if (text !== undefined) await writeFile(jwksFile, text)
+    await expect(started({ jwksFile })).rejects.toThrow(reason)
+  })
+})
+
+describe('what is wrong with a token', () => {
+  const requests = published('dimsegate:request')
+
+  it.each([
+    ['TOKEN_EXPIRED', { claims: { exp: in1(-3600) } }],
+    ['TOKEN_AUDIENCE', { claims: { aud: 'others' } }],
+    ['TOKEN_NOT_YET', { claims: { nbf: in1(3600) } }],
+  ])('is %s in the log', async (code, options) => {
+    await started()
+    expect((await ask(await bearer(options))).status).toBe(401)
+    await vi.waitFor(() => expect(requests).toHaveLength(1))
+    expect(requests).toMatchObject([{ error: { code: 'TOKEN_REFUSED', cause: { code } } }])
   })
 })
 

@@ -1,0 +1,47 @@
+import { request as plainRequest } from 'node:http'
+import { request as tlsRequest } from 'node:https'
+import { type Config, ConfigError, loadConfig } from './config/config.ts'
+
+// The health check of the image: node dist/probe.js. It goes by the configuration of the service, which DIMSEGATE_CONFIG
+// and the other variables name, and loads little else, since it is started anew each time.
+
+/** How long an answer may take, in ms. */
+const ANSWER_MS = 4_000
+
+/** Where a service with this configuration says that it lives, as seen from the machine it runs on. */
+export function livezOf({ http, ops }: Pick<Config, 'http' | 'ops'>): string {
+  const { host, port } = ops.listen ?? http
+  const isTls = ops.listen === null && http.tls !== null
+  const near = host === '0.0.0.0' ? '127.0.0.1' : host === '::' ? '::1' : host
+  return `${isTls ? 'https' : 'http'}://${near.includes(':') ? `[${near}]` : near}:${port}/livez`
+}
+
+/**
+ * Whether a service lives. Whose certificate it has does not matter to that; and one that ends the handshake since we have
+ * none to show (http.tls.clientCa) lives too.
+ */
+export async function isAlive(url: string): Promise<boolean> {
+  const { promise, resolve } = Promise.withResolvers<boolean>()
+  const options = { rejectUnauthorized: false, agent: false, timeout: ANSWER_MS }
+  const request = (url.startsWith('https:') ? tlsRequest : plainRequest)(url, options, (response) => {
+    response.resume()
+    resolve(response.statusCode === 200)
+  })
+  request.on('timeout', () => request.destroy(new Error('It does not answer')))
+  request.on('error', ({ code = '' }: NodeJS.ErrnoException) => resolve(/^ERR_SSL_.*_ALERT_/.test(code)))
+  request.end()
+  return promise
+}
+
+if (import.meta.main) {
+  try {
+    const url = livezOf(await loadConfig({ env: process.env }))
+    const isWell = await isAlive(url)
+    process.stdout.write(`${url} ${isWell ? 'answers' : 'does not answer as it should'}\n`)
+    process.exitCode = isWell ? 0 : 1
+  } catch (error) {
+    if (!(error instanceof ConfigError)) throw error
+    process.stderr.write(`${error.message}\n`)
+    process.exitCode = 1
+  }
+}
