@@ -9,7 +9,10 @@ import { noting } from './noting-cache.ts'
 import { Trail } from './trail.ts'
 
 /** Refusals that somebody may want to know of. */
-const ALERTS: readonly string[] = ['TOKEN_REFUSED', 'NOT_PERMITTED', 'HOST_NOT_ALLOWED', 'FOREIGN_ORIGIN']
+const ALERTS: readonly string[] = [
+  ...['TOKEN_REFUSED', 'CERTIFICATE_REFUSED', 'PROXY_REFUSED'],
+  ...['NOT_PERMITTED', 'HOST_NOT_ALLOWED', 'FOREIGN_ORIGIN'],
+]
 /** Those of somebody who was let in, before it is known what he asks for. */
 const EARLY: readonly string[] = ['NO_SUCH_ARCHIVE', 'INVALID_UID']
 

@@ -179,6 +179,14 @@ describe('the audit trail', () => {
     })
   })
 
+  it('has an alert for headers of a proxy that come from elsewhere', async () => {
+    const { setup, events } = await audited({ auth: { proxy: { addresses: ['192.0.2.1'] } } })
+    expect(await ask(`${setup.url}/studies`, { headers: { 'X-Auth-Request-User': 'doctor' } })).toBe(401)
+    await eventually(async () => {
+      expect(await events()).toMatchObject([{ kind: 'security-alert', reason: 'PROXY_REFUSED' }])
+    })
+  })
+
   it('has so many alerts a minute for one address and reason, and says how many were left out', async () => {
     const { setup, events } = await audited()
     // Whole: the sum of a fraction and a minute may be less than a minute away.
