@@ -11,6 +11,8 @@ const WAIT_MS = 10_000
  * when the handshake is over for us, and some look later still.
  */
 export const SETTLING_MS = 1_000
+/** Milliseconds that a server has to end a connection after us: what was written has left before. */
+export const END_MS = 2_000
 /** RFC 5424 6.2.1: facility 10 (security), severity 5 (notice). */
 const PRIORITY = 10 * 8 + 5
 /** PS3.15 A.6.1: what the message is. */
@@ -72,7 +74,7 @@ export class SyslogSink implements AuditSink {
     if (!socket || socket.destroyed) return
     // What was written goes out before the end.
     socket.end()
-    await within(once(socket, 'close')).catch(() => socket.destroy())
+    await within(once(socket, 'close'), END_MS).catch(() => socket.destroy())
   }
 
   async #connected(): Promise<TLSSocket> {
@@ -119,11 +121,11 @@ function word(text: string): string {
   return text.replace(/[^!-~]/g, '').slice(0, 255) || '-'
 }
 
-async function within<T>(work: Promise<T>): Promise<T> {
+async function within<T>(work: Promise<T>, ms = WAIT_MS): Promise<T> {
   const { promise, reject } = Promise.withResolvers<never>()
   const timer = setTimeout(
     () => reject(new SyslogError('SYSLOG_TIMEOUT', 'The syslog server does not take it in time')),
-    WAIT_MS,
+    ms,
   )
   try {
     return await Promise.race([work, promise])

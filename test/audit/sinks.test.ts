@@ -2,14 +2,14 @@ import { once } from 'node:events'
 import { createServer as createHttpServer } from 'node:http'
 import type { AddressInfo } from 'node:net'
 import { text } from 'node:stream/consumers'
-import { createServer } from 'node:tls'
+import { createServer, type TLSSocket } from 'node:tls'
 import { afterEach, describe, expect, it } from 'vitest'
 import { auditMessage } from '../../src/audit/audit-message.ts'
 import { Audit } from '../../src/audit/audit.ts'
 import { FhirSink } from '../../src/audit/fhir-sink.ts'
 import { MAX_WAITING, MAX_WAITING_FOR_ALERTS } from '../../src/audit/queue.ts'
 import { RepositoryError } from '../../src/audit/repository-error.ts'
-import { SETTLING_MS, SyslogSink, type SyslogTls } from '../../src/audit/syslog-sink.ts'
+import { END_MS, SETTLING_MS, SyslogSink, type SyslogTls } from '../../src/audit/syslog-sink.ts'
 import { certificateFor } from '../support/certificate.ts'
 import { eventually } from '../support/eventually.ts'
 import { EVENTS, SOURCE } from './events.ts'
@@ -321,6 +321,24 @@ describe.skipIf(!certificate)('a syslog server', () => {
     await expect(sinkTo((server.address() as AddressInfo).port).write(EVENTS)).rejects.toMatchObject({
       code: 'SYSLOG_ENDED',
     })
+  })
+
+  it('that does not end a connection does not keep a stop waiting', async () => {
+    const taken: TLSSocket[] = []
+    const server = createServer({ cert, key, allowHalfOpen: true }, (socket) => {
+      taken.push(socket.on('error', () => undefined).resume())
+    })
+    server.listen(0, '127.0.0.1')
+    await once(server, 'listening')
+    opened.push(() => {
+      taken.forEach((socket) => socket.destroy())
+      return new Promise((resolve) => server.close(resolve))
+    })
+    const sink = sinkTo((server.address() as AddressInfo).port)
+    await sink.write(EVENTS)
+    const began = performance.now()
+    await sink[Symbol.asyncDispose]()
+    expect(performance.now() - began).toBeLessThan(2 * END_MS)
   })
 
   it('that stays for the settling time is not waited for again', async () => {
