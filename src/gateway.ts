@@ -2,6 +2,7 @@ import { DiskTier } from './cache/disk/disk-tier.ts'
 import { DiskFolderError } from './cache/disk/own-folder.ts'
 import { InstanceCache } from './cache/instance-cache.ts'
 import { ConfigError, type Config, type ConfigFault } from './config/config.ts'
+import { networkOf } from './http/client.ts'
 import type { Examination } from './http/ops/readiness.ts'
 import { checkKeyFiles } from './http/auth/key-file.ts'
 import type { RefusedConnectionEvent } from './http/tls.ts'
@@ -12,9 +13,11 @@ import type { Call } from './pacs/call.ts'
 import { MoveDestination } from './pacs/delivery/move-destination.ts'
 import { subscribe, unsubscribe } from 'node:diagnostics_channel'
 import type { Audit } from './audit/audit.ts'
+import { AuditFileError } from './audit/file-sink.ts'
 import { openAudit } from './audit/open.ts'
 import type { RefusedStoreEvent } from './pacs/delivery/events.ts'
 import { readSyslogTls } from './pacs/tls-files.ts'
+import { SparedLines } from './spared-lines.ts'
 import { startTelemetry, type Telemetry } from './telemetry.ts'
 import { renewWhenChanged } from './tls-renewal.ts'
 
@@ -38,15 +41,16 @@ export interface Gateway extends AsyncDisposable {
   stop(): Promise<void>
 }
 
-/** Starts the service, with other pages beside it. @throws when a TLS file cannot be read, the folder of the cache cannot be used or the port is taken */
+/** Starts the service, with other pages beside it. @throws when a TLS file cannot be read, the file of the audit trail cannot be written, the folder of the cache cannot be used or the port is taken */
 export async function startGateway(config: Config, { pages }: Pick<ServerOptions, 'pages'> = {}): Promise<Gateway> {
   refuseUnavailable(config)
   if (config.auth !== null && config.auth !== 'open') await checkKeyFiles(config.auth)
+  // Before what would have to be closed again.
+  const audit = await auditOf(config)
   const destination = await MoveDestination.open(config.dimse)
   const archives = await Promise.all(config.archives.map((archive) => Archive.open(archive, destination)))
   const cache = new InstanceCache(config.cache, await diskOf(config.cache))
   const imaging = new ImagingPool(config.imaging)
-  const audit = await openAudit(config.audit, { aeTitle: config.dimse.aeTitle, readTls: readSyslogTls })
   const telemetry = startTelemetry(config.log, { archives: () => archives, cache, imaging, audit })
   const endRefusals = auditRefusals(audit)
   const release = async (): Promise<void> => {
@@ -108,6 +112,16 @@ export async function startGateway(config: Config, { pages }: Pick<ServerOptions
   }
 }
 
+/** @throws ConfigError where its file cannot be written, TlsFileError */
+async function auditOf({ audit, dimse }: Config): Promise<Audit> {
+  try {
+    return await openAudit(audit, { aeTitle: dimse.aeTitle, readTls: readSyslogTls, alerts: new SparedLines() })
+  } catch (cause) {
+    if (!(cause instanceof AuditFileError)) throw cause
+    throw new ConfigError([{ path: 'audit.file', message: cause.message }], { cause })
+  }
+}
+
 /** @throws ConfigError where its folder cannot be used */
 async function diskOf({ disk, ttl }: Config['cache']): Promise<DiskTier | undefined> {
   if (disk === null) return undefined
@@ -137,12 +151,12 @@ async function examined(
 function auditRefusals(audit: Audit): () => void {
   const noteConnection = (message: unknown): void => {
     const { address } = message as RefusedConnectionEvent
-    audit.alert({ reason: 'tls-failed', address, resource: 'http' })
+    audit.alert({ reason: 'tls-failed', address, resource: 'http' }, address && networkOf(address))
   }
   const note = (message: unknown): void => {
     const { reason, address, callingAeTitle } = message as RefusedStoreEvent
     const user = callingAeTitle === undefined ? undefined : { kind: 'dicom', name: callingAeTitle }
-    audit.alert({ reason, address, user, resource: 'dimse' })
+    audit.alert({ reason, address, user, resource: 'dimse' }, address && networkOf(address))
   }
   if (audit.isOff) return () => undefined
   subscribe('dimsegate:refused-store', note)

@@ -14,6 +14,7 @@ import type { Archive } from './pacs/archive.ts'
 import { habitSentences, type HabitEvent } from './pacs/habits.ts'
 import type { Audit } from './audit/audit.ts'
 import type { AuditSinkEvent } from './audit/queue.ts'
+import { RepositoryError } from './audit/repository-error.ts'
 import { logLines } from './log-lines.ts'
 import { SparedLines } from './spared-lines.ts'
 import type { CertificateEvent, TlsRenewalEvent } from './tls-renewal.ts'
@@ -201,11 +202,21 @@ function logCertificates(log: Logger, registry: Registry): () => void {
   })
 }
 
+const auditSentences = {
+  failed: 'audit trail is not written',
+  recovered: 'audit trail is written again',
+  dropped: 'audit events are dropped',
+  blocked: 'requests are refused until the audit trail is written',
+  unblocked: 'requests are let in again',
+  refused: 'audit events are refused, and given up',
+  lost: 'audit events are lost by the stop',
+} as const satisfies Record<AuditSinkEvent['what'], string>
+
 function logAudit(log: Logger): () => void {
   return listen('dimsegate:audit', (message) => {
-    const { sink, what, error } = message as AuditSinkEvent
-    if (what === 'recovered') log.info({ sink }, 'audit trail is written again')
-    else log.error({ sink, what, ...errorFields(error) }, 'audit trail is not written')
+    const { sink, path, what, error, events } = message as AuditSinkEvent
+    const level = what === 'recovered' || what === 'unblocked' ? 'info' : 'error'
+    log[level]({ sink, path, what, events, ...errorFields(error) }, auditSentences[what])
   })
 }
 
@@ -351,6 +362,7 @@ function errorFields(error: unknown): Record<string, unknown> {
     error: {
       name: error.name,
       code,
+      ...(error instanceof RepositoryError && { http: error.http }),
       ...(error instanceof StatusError && { dimse: formatStatus(error.status) }),
       ...(error instanceof AssociationRejectedError && {
         reject: { result: error.result, source: error.source, reason: error.reason },

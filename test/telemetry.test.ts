@@ -3,8 +3,9 @@ import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest'
 import { StatusError } from '../src/dimse/status.ts'
 import type { RequestEvent } from '../src/http/app.ts'
 import { InstanceCache } from '../src/cache/instance-cache.ts'
+import { RepositoryError } from '../src/audit/repository-error.ts'
 import { Habits } from '../src/pacs/habits.ts'
-import { MAX_LINES_A_MINUTE, SparedLines } from '../src/spared-lines.ts'
+import { MAX_KINDS, MAX_LINES_A_MINUTE, SparedLines } from '../src/spared-lines.ts'
 import { startTelemetry, type Telemetry } from '../src/telemetry.ts'
 
 const event: RequestEvent = {
@@ -151,6 +152,19 @@ describe('the log', () => {
     expect(text).toContain(`dimsegate_refused_stores_total{reason="not-allowed"} ${MAX_LINES_A_MINUTE + 5}`)
   })
 
+  it('tells apart so many kinds of lines, those of late', () => {
+    const spared = new SparedLines()
+    const full = (kind: string): boolean => {
+      for (let n = 0; n < MAX_LINES_A_MINUTE; n++) spared.next(kind, 0)
+      return spared.next(kind, 0) === undefined
+    }
+    expect(full('first')).toBe(true)
+    for (let n = 0; n < MAX_KINDS - 1; n++) spared.next(String(n), 0)
+    expect(spared.next('first', 0)).toBeUndefined()
+    for (let n = 0; n < MAX_KINDS; n++) spared.next(String(n), 0)
+    expect(spared.next('first', 0)).toEqual({})
+  })
+
   it('says how many lines were spared, in the next minute', () => {
     const spared = new SparedLines()
     for (let n = 0; n < MAX_LINES_A_MINUTE; n++) expect(spared.next('a', n)).toEqual({})
@@ -158,6 +172,28 @@ describe('the log', () => {
     expect(spared.next('b', 59_999)).toEqual({})
     expect(spared.next('a', 60_000)).toEqual({ spared: 3 })
     expect(spared.next('a', 60_001)).toEqual({})
+  })
+
+  it.each([
+    ['failed', 50, 'audit trail is not written'],
+    ['recovered', 30, 'audit trail is written again'],
+    ['dropped', 50, 'audit events are dropped'],
+    ['blocked', 50, 'requests are refused until the audit trail is written'],
+    ['unblocked', 30, 'requests are let in again'],
+    ['refused', 50, 'audit events are refused, and given up'],
+    ['lost', 50, 'audit events are lost by the stop'],
+  ])('says of the audit trail that it is %s, with the status of the repository', (what, level, msg) => {
+    const telemetry = startTelemetry(
+      { level: 'info', format: 'json' },
+      { archives: () => [], cache, imaging: { stats: { running: 0, waiting: 0 } } },
+    )
+    lines = []
+    channel('dimsegate:audit').publish({ sink: 'fhir', path: '/a/b', what, events: 3, error: new RepositoryError(422) })
+    telemetry.stop()
+    expect(JSON.parse(lines[0]!)).toMatchObject({
+      ...{ level, msg, sink: 'fhir', path: '/a/b', events: 3 },
+      error: { code: 'AUDIT_EVENT_REFUSED', http: 422 },
+    })
   })
 
   it('for people tells a value with spaces from other fields', () => {

@@ -1,4 +1,4 @@
-import { outcomeIndicators, type AuditEvent, type AuditKind, type AuditSource } from './event.ts'
+import { accessPointType, outcomeIndicators, type AuditEvent, type AuditKind, type AuditSource } from './event.ts'
 
 // The audit message of PS3.15 A.5 in XML. Names are those of its schema (A.5.1), codes those of PS3.16 annex D.
 
@@ -63,7 +63,7 @@ function participants(event: AuditEvent, source: AuditSource): string[] {
       AlternativeUserID: user?.authority,
       UserIsRequestor: 'true',
       NetworkAccessPointID: address,
-      NetworkAccessPointTypeCode: address === undefined ? undefined : IP_ADDRESS,
+      NetworkAccessPointTypeCode: address === undefined ? undefined : accessPointType(address),
     },
     kind === 'security-alert' ? [] : [coded('RoleIDCode', isTowards ? SOURCE : DESTINATION)],
   )
@@ -75,16 +75,12 @@ function participants(event: AuditEvent, source: AuditSource): string[] {
       AlternativeUserID: `AETITLES=${archive.aeTitle}`,
       UserIsRequestor: 'false',
       NetworkAccessPointID: archive.host,
-      NetworkAccessPointTypeCode: /^[\d.]+$|:/.test(archive.host) ? IP_ADDRESS : MACHINE_NAME,
+      NetworkAccessPointTypeCode: accessPointType(archive.host),
     },
     kind === 'security-alert' ? [] : [coded('RoleIDCode', isTowards ? DESTINATION : SOURCE)],
   )
   return [asks, gateway(source, APPLICATION, false), answers]
 }
-
-/** Kinds of NetworkAccessPointID. */
-const MACHINE_NAME = '1'
-const IP_ADDRESS = '2'
 
 function gateway({ aeTitle, host }: AuditSource, role: Code, isRequestor: boolean): string {
   return element(
@@ -94,7 +90,7 @@ function gateway({ aeTitle, host }: AuditSource, role: Code, isRequestor: boolea
       AlternativeUserID: `AETITLES=${aeTitle}`,
       UserIsRequestor: String(isRequestor),
       NetworkAccessPointID: host,
-      NetworkAccessPointTypeCode: MACHINE_NAME,
+      NetworkAccessPointTypeCode: accessPointType(host),
     },
     [coded('RoleIDCode', role)],
   )
@@ -108,7 +104,7 @@ function sourceOf({ aeTitle, host, site }: AuditSource): string {
   ])
 }
 
-function objects({ kind, study, patient, query, resource, reason, bytes }: AuditEvent): string[] {
+function objects({ kind, study, patient, query, resource, reason, bytes, spared }: AuditEvent): string[] {
   const all: string[] = []
   if (kind === 'query') {
     all.push(
@@ -121,7 +117,7 @@ function objects({ kind, study, patient, query, resource, reason, bytes }: Audit
     all.push(
       object({ id: resource ?? '', type: '2', role: '13', idType: URI }, [
         element('ParticipantObjectName', {}, [escaped(resource ?? '')]),
-        element('ParticipantObjectDetail', { type: 'Alert Description', value: base64(reason ?? '') }),
+        element('ParticipantObjectDetail', { type: 'Alert Description', value: base64(alertText(reason, spared)) }),
       ]),
     )
   }
@@ -149,6 +145,10 @@ function objects({ kind, study, patient, query, resource, reason, bytes }: Audit
     )
   }
   return all
+}
+
+function alertText(reason = '', spared = 0): string {
+  return spared === 0 ? reason : `${reason}, and ${spared} like it before that were left out`
 }
 
 /** What an object's ID is, by PS3.15 A.5.1.2.4 and PS3.16. */

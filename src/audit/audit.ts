@@ -1,3 +1,4 @@
+import { bounded } from './bounded.ts'
 import type { AuditEvent, AuditSink } from './event.ts'
 import { AuditQueue } from './queue.ts'
 
@@ -7,13 +8,20 @@ export const CLOSE_MS = 5_000
 /** What happens when events cannot be written. */
 export type OnFailure = 'block' | 'drop'
 
+/** Whether one more of a kind is to be written, and how many were not since the last; undefined where it is not. */
+export interface AlertBounds {
+  next(kind: string): { readonly spared?: number } | undefined
+}
+
 /** The audit trail: who did what, to each sink that is configured. */
 export class Audit {
   readonly #queues: readonly AuditQueue[]
   readonly #onFailure: OnFailure
+  readonly #alerts: AlertBounds
 
-  constructor(sinks: readonly AuditSink[], onFailure: OnFailure) {
+  constructor(sinks: readonly AuditSink[], onFailure: OnFailure, alerts: AlertBounds = { next: () => ({}) }) {
     this.#onFailure = onFailure
+    this.#alerts = alerts
     this.#queues = sinks.map((sink) => new AuditQueue(sink, { keepsAll: onFailure === 'block' }))
   }
 
@@ -33,14 +41,18 @@ export class Audit {
 
   write(event: Omit<AuditEvent, 'at'>): void {
     if (this.isOff) return
-    const dated: AuditEvent = { at: new Date().toISOString(), ...event }
+    const dated = bounded({ at: new Date().toISOString(), ...event })
     for (const queue of this.#queues) queue.add(dated)
   }
 
-  /** An alert, which costs others nothing: where there is not much room left it is dropped, so that nobody fills the trail by them. */
-  alert(event: Omit<AuditEvent, 'at' | 'kind' | 'outcome'>): void {
-    if (!this.#queues.every(({ takesAlerts }) => takesAlerts)) return
-    this.write({ kind: 'security-alert', outcome: 'serious-failure', ...event })
+  /**
+   * An alert, which costs others nothing: a queue with not much room left drops it, and one of many of a kind is told by the
+   * next, so that nobody fills the trail by them. `client` is who caused it, where that is more than the address.
+   */
+  alert(event: Omit<AuditEvent, 'at' | 'kind' | 'outcome' | 'spared'>, client = event.address): void {
+    if (this.isOff) return
+    const spared = this.#alerts.next(`${event.reason} ${client}`)
+    if (spared) this.write({ kind: 'security-alert', outcome: 'serious-failure', ...event, ...spared })
   }
 
   async close(): Promise<void> {

@@ -1,3 +1,5 @@
+import { isIP } from 'node:net'
+
 /** What happened, in the terms of PS3.15 A.5. */
 export type AuditKind =
   'application-start' | 'application-stop' | 'query' | 'begin-transferring' | 'instances-transferred' | 'security-alert'
@@ -43,16 +45,28 @@ export interface AuditEvent {
   readonly study?: AuditStudy | undefined
   /** Of what was transferred, about. */
   readonly bytes?: number | undefined
+  /** Alerts like this one that were left out since the last: there were too many in a minute. */
+  readonly spared?: number
 }
 
 /** Event Outcome Indicator (PS3.15 A.5.1, RFC 3881), which FHIR has taken over. */
 export const outcomeIndicators = { success: '0', 'minor-failure': '4', 'serious-failure': '8' } as const
 
+/** Network Access Point Type Code (PS3.15 A.5.1, RFC 3881), which FHIR has taken over: a machine's name, or its IP address. */
+export function accessPointType(host: string): '1' | '2' {
+  return isIP(host) === 0 ? '1' : '2'
+}
+
 /** Where events are written to, one after another. */
 export interface AuditSink extends AsyncDisposable {
   /** For logs and metrics. */
   readonly name: string
-  /** @throws where they could not be written, or it is not known whether they were: they come again; PartlyWrittenError: the others do */
+  /** The file that it is, if it is one. */
+  readonly path?: string
+  /**
+   * @throws where they could not be written, or it is not known whether they were: they come again; PartlyWrittenError: the
+   * others do; RepositoryError, alone or as the cause of that: the first of those was refused
+   */
   write(events: readonly AuditEvent[]): Promise<void>
 }
 

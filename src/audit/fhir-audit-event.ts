@@ -1,4 +1,4 @@
-import { outcomeIndicators, type AuditEvent, type AuditSource } from './event.ts'
+import { accessPointType, outcomeIndicators, type AuditEvent, type AuditSource } from './event.ts'
 
 // AuditEvent of FHIR R4 in the patterns of IHE BALP: query, read and create of what concerns a patient.
 
@@ -74,7 +74,7 @@ function interaction(code: string): Coding {
 function agents({ kind, user, address, archive, verb }: AuditEvent, { aeTitle, host }: AuditSource): object[] {
   const role = (code: string, display: string): object => ({ coding: [{ system: DCM, code, display }] })
   const [source, destination] = [role('110153', 'Source Role ID'), role('110152', 'Destination Role ID')]
-  const server = { who: { display: `${aeTitle}@${host}` }, requestor: false, network: { address: host, type: '1' } }
+  const server = { who: { display: `${aeTitle}@${host}` }, requestor: false, network: network(host) }
   if (kind === 'application-start' || kind === 'application-stop') {
     return [{ type: role('110150', 'Application'), ...server }]
   }
@@ -83,22 +83,26 @@ function agents({ kind, user, address, archive, verb }: AuditEvent, { aeTitle, h
     type: isTowards ? source : destination,
     who: { display: user?.name ?? 'unknown', ...(user?.authority !== undefined && { identifier: authority(user) }) },
     requestor: true,
-    ...(address !== undefined && { network: { address, type: '2' } }),
+    ...(address !== undefined && { network: network(address) }),
   }
   const behind = archive && {
     type: role('110152', 'Destination Role ID'),
     who: { display: archive.aeTitle },
     requestor: false,
-    network: { address: archive.host, type: '1' },
+    network: network(archive.host),
   }
   return [client, { type: isTowards ? destination : source, ...server }, ...(behind ? [behind] : [])]
+}
+
+function network(address: string): object {
+  return { address, type: accessPointType(address) }
 }
 
 function authority({ name, authority: system }: NonNullable<AuditEvent['user']>): object {
   return { system, value: name }
 }
 
-function entities({ kind, patient, study, query, resource, bytes }: AuditEvent): object[] {
+function entities({ kind, patient, study, query, resource, bytes, spared }: AuditEvent): object[] {
   const all: object[] = []
   const role = (code: string, display: string): Coding => ({ system: OBJECT_ROLE, code, display })
   const system = { system: ENTITY_TYPE, code: '2', display: 'System Object' }
@@ -129,7 +133,8 @@ function entities({ kind, patient, study, query, resource, bytes }: AuditEvent):
       ...(details.length > 0 && { detail: details }),
     })
   } else if (resource !== undefined) {
-    all.push({ what: { display: resource }, type: system, role: role('13', 'Security Resource') })
+    const detail = spared === undefined ? {} : { detail: [{ type: 'Left out', valueString: String(spared) }] }
+    all.push({ what: { display: resource }, type: system, role: role('13', 'Security Resource'), ...detail })
   }
   return all
 }

@@ -1,5 +1,6 @@
 import { PartlyWrittenError, type AuditEvent, type AuditSink, type AuditSource } from './event.ts'
 import { fhirAuditEvent } from './fhir-audit-event.ts'
+import { RepositoryError } from './repository-error.ts'
 
 /** Milliseconds that the repository has to take one event. */
 const ANSWER_MS = 10_000
@@ -50,6 +51,6 @@ export class FhirSink implements AuditSink {
       body: JSON.stringify(fhirAuditEvent(event, source)),
     })
     await response.body?.cancel()
-    if (!response.ok) throw new Error(`The repository answered with status ${response.status}`)
+    if (!response.ok) throw new RepositoryError(response.status)
   }
 }

@@ -1,6 +1,6 @@
 import { hostname } from 'node:os'
 import type { Config } from '../config/config.ts'
-import { Audit } from './audit.ts'
+import { Audit, type AlertBounds } from './audit.ts'
 import type { AuditSink, AuditSource } from './event.ts'
 import { FhirSink } from './fhir-sink.ts'
 import { FileSink } from './file-sink.ts'
@@ -12,17 +12,18 @@ export interface AuditPlace {
   /** What we call ourselves. */
   readonly aeTitle: string
   readonly readTls: (syslog: SyslogConfig) => Promise<SyslogTls>
+  readonly alerts: AlertBounds
 }
 
-/** The audit trail of a configuration. @throws what reading the files of certificates throws */
-export async function openAudit(config: Config['audit'], { aeTitle, readTls }: AuditPlace): Promise<Audit> {
+/** The audit trail of a configuration. @throws AuditFileError, what reading the files of certificates throws */
+export async function openAudit(config: Config['audit'], { aeTitle, readTls, alerts }: AuditPlace): Promise<Audit> {
   if (config === null) return new Audit([], 'drop')
   const source: AuditSource = { aeTitle, host: hostname(), site: config.site ?? undefined }
   const sinks: AuditSink[] = []
-  if (config.file !== null) sinks.push(new FileSink(config.file))
+  if (config.file !== null) sinks.push(await FileSink.open(config.file))
   if (config.syslog !== null) sinks.push(await syslogSink(config.syslog, source, readTls))
   if (config.fhir !== null) sinks.push(new FhirSink({ ...config.fhir, source }))
-  return new Audit(sinks, config.onFailure)
+  return new Audit(sinks, config.onFailure, alerts)
 }
 
 async function syslogSink(

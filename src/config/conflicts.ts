@@ -9,6 +9,7 @@ type Path = (string | number)[]
 export function reportConflicts(value: unknown, say: Say): void {
   const { archives, dimse, http, auth, audit } = fields(value)
   reportTrust(fields(http), auth, archives, say)
+  reportNowhere(audit, say)
   reportPair(fields(audit).syslog, ['audit', 'syslog'], say)
   const titles = new Map<unknown, number>()
   const names = new Map<unknown, number>()
@@ -30,6 +31,14 @@ export function reportConflicts(value: unknown, say: Say): void {
       )
     }
     reportPair(tls, ['archives', index, 'tls'], say)
+  }
+}
+
+/** An audit trail that is kept nowhere. */
+function reportNowhere(audit: unknown, say: Say): void {
+  const { file, syslog, fhir } = fields(audit)
+  if (file === null && syslog === null && fhir === null) {
+    say(['audit'], 'has nowhere to be written; expected file, syslog or fhir, or null for no audit trail')
   }
 }
 

@@ -197,8 +197,9 @@ function mount(place: Place, root: string, find: (c: HttpContext) => Archive | u
       c.set('imaging', imaging.of(client))
       select(c, root, archive)
       const study = pathUid(c, 'study')
-      trace(c, place, { verb, study, isSet: SETS.includes(operation) })
+      trace(c, place, { verb, study })
       if (study !== undefined && verb !== 'store') await checkStudy(c, study)
+      if (SETS.includes(operation)) c.var.trail?.begin()
       return handle(c)
     })
   }
@@ -269,7 +270,8 @@ async function prepare(
     trail?.end({
       status,
       cut,
-      code: c.error ? problemOf(c.error, '').problem.code : cut ? 'CLIENT_GONE' : undefined,
+      isRange: outgoing.hasHeader('Content-Range'),
+      code: codeOf(c.error, { cut, isStopped: stop.aborted }),
       bytes: socket.bytesRead - received + socket.bytesWritten - sent,
     })
     if (!requests.hasSubscribers) return
@@ -290,4 +292,15 @@ async function prepare(
   c.set('patients', patients)
   c.set('signal', AbortSignal.any([gone.signal, stop]))
   await next()
+}
+
+/** Why a response is not what was asked for, as the audit trail says it. */
+function codeOf(
+  error: Error | undefined,
+  { cut, isStopped }: { readonly cut: boolean; readonly isStopped: boolean },
+): string | undefined {
+  // What a stop ends fails in many ways.
+  if (cut && isStopped) return 'STOPPED'
+  if (error) return problemOf(error, '').problem.code
+  return cut ? 'CLIENT_GONE' : undefined
 }

@@ -206,7 +206,9 @@ function describe(error: unknown): Described {
   if (error instanceof RequestError) {
     const { status, code, headers, message: detail } = error
     const dicom = error.cause instanceof StatusError ? dicomOf(error.cause) : undefined
-    return { fault: { status, title: titles[status]!, detail }, code, headers, ...(dicom && { dicom }) }
+    // What we do not give is not for want of the archive, unless that has said so.
+    const title = status === 503 && !dicom ? 'Service unavailable' : titles[status]!
+    return { fault: { status, title, detail }, code, headers, ...(dicom && { dicom }) }
   }
   if (error instanceof StatusError) return describeStatus(error)
   if (error instanceof AssociationRejectedError) {

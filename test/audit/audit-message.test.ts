@@ -4,6 +4,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { describe, expect, it } from 'vitest'
 import { auditMessage } from '../../src/audit/audit-message.ts'
+import { fhirAuditEvent } from '../../src/audit/fhir-audit-event.ts'
 import { findProgram } from '../support/peers.ts'
 import { EVENTS, SOURCE } from './events.ts'
 
@@ -51,6 +52,15 @@ describe('a DICOM audit message', () => {
   it('holds a query as it was written, in base64', () => {
     const [, query] = /<ParticipantObjectQuery>([^<]*)</.exec(auditMessage(EVENTS[2]!, SOURCE))!
     expect(Buffer.from(query!, 'base64').toString()).toBe('PatientName=M%C3%BCller*')
+  })
+
+  it('of an alert says how many like it were left out', () => {
+    const text = auditMessage(EVENTS.at(-1)!, SOURCE)
+    const [, detail] = /type="Alert Description" value="([^"]*)"/.exec(text)!
+    expect(Buffer.from(detail!, 'base64').toString()).toBe('TOKEN_REFUSED, and 3 like it before that were left out')
+    expect(fhirAuditEvent(EVENTS.at(-1)!, SOURCE)).toMatchObject({
+      entity: [{ detail: [{ type: 'Left out', valueString: '3' }] }],
+    })
   })
 
   it('is XML whatever is in it', () => {

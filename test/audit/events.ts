@@ -35,6 +35,6 @@ export const EVENTS: readonly AuditEvent[] = [
   },
   {
     ...{ kind: 'security-alert', at: common.at, outcome: 'serious-failure', reason: 'TOKEN_REFUSED' },
-    ...{ address: '192.0.2.1', resource: '/dicomweb/studies/\u0000\u001b[31m' },
+    ...{ address: '192.0.2.1', resource: '/dicomweb/studies/\u0000\u001b[31m', spared: 3 },
   },
 ]

@@ -1,53 +1,25 @@
 import { once } from 'node:events'
-import { mkdtemp, readFile, rename, rm } from 'node:fs/promises'
 import { createServer as createHttpServer } from 'node:http'
 import type { AddressInfo } from 'node:net'
-import { tmpdir } from 'node:os'
-import { join } from 'node:path'
 import { text } from 'node:stream/consumers'
-import { createServer } from 'node:tls'
+import { createServer, type TLSSocket } from 'node:tls'
 import { afterEach, describe, expect, it } from 'vitest'
+import { auditMessage } from '../../src/audit/audit-message.ts'
 import { Audit } from '../../src/audit/audit.ts'
-import { PartlyWrittenError, type AuditEvent, type AuditSink } from '../../src/audit/event.ts'
 import { FhirSink } from '../../src/audit/fhir-sink.ts'
-import { FileSink } from '../../src/audit/file-sink.ts'
 import { MAX_WAITING, MAX_WAITING_FOR_ALERTS } from '../../src/audit/queue.ts'
-import { SyslogSink, type SyslogTls } from '../../src/audit/syslog-sink.ts'
+import { RepositoryError } from '../../src/audit/repository-error.ts'
+import { END_MS, SETTLING_MS, SyslogSink, type SyslogTls } from '../../src/audit/syslog-sink.ts'
 import { certificateFor } from '../support/certificate.ts'
 import { eventually } from '../support/eventually.ts'
 import { EVENTS, SOURCE } from './events.ts'
+import { numbered, Scripted } from './scripted-sink.ts'
 
 const opened: (() => Promise<unknown>)[] = []
 
 afterEach(async () => {
   for (const close of opened.splice(0).reverse()) await close()
 })
-
-/** A sink that fails as often as it is told. */
-class Scripted implements AuditSink {
-  readonly name = 'scripted'
-  readonly written: AuditEvent[] = []
-  failures = 0
-  partly: number | undefined
-
-  async write(events: readonly AuditEvent[]): Promise<void> {
-    if (this.partly !== undefined && events.length > 1) {
-      const count = Math.min(this.partly, events.length - 1)
-      this.partly = undefined
-      this.written.push(...events.slice(0, count))
-      throw new PartlyWrittenError(count, {})
-    }
-    if (this.failures-- > 0) throw new Error('down')
-    this.written.push(...events)
-  }
-
-  async [Symbol.asyncDispose](): Promise<void> {
-    // Nothing is open.
-  }
-}
-
-const numbered = (count: number): Omit<AuditEvent, 'at'>[] =>
-  Array.from({ length: count }, (_, at) => ({ kind: 'query', outcome: 'success', query: String(at) }))
 
 describe('the audit trail', () => {
   it('is written in order, each event once, whatever fails in between', async () => {
@@ -86,7 +58,7 @@ describe('the audit trail', () => {
     for (const event of numbered(3)) audit.write(event)
     expect(audit.isBlocked).toBe(true)
     audit.alert({ reason: 'TOKEN_REFUSED' })
-    expect(audit.stats).toEqual([{ sink: 'scripted', waiting: MAX_WAITING + 2, dropped: 0 }])
+    expect(audit.stats).toEqual([{ sink: 'scripted', waiting: MAX_WAITING + 2, dropped: 1 }])
     sink.failures = 0
     await eventually(() => expect(audit.isBlocked).toBe(false))
     await audit.close()
@@ -97,11 +69,11 @@ describe('the audit trail', () => {
     const sink = new Scripted()
     sink.failures = Infinity
     const audit = new Audit([sink], onFailure)
-    for (let n = 0; n < MAX_WAITING + 1; n++) audit.alert({ reason: 'TOKEN_REFUSED' })
+    for (let n = 0; n < MAX_WAITING_FOR_ALERTS + 3; n++) audit.alert({ reason: 'TOKEN_REFUSED' })
     expect(audit.isBlocked).toBe(false)
-    expect(audit.stats).toEqual([{ sink: 'scripted', waiting: MAX_WAITING_FOR_ALERTS, dropped: 0 }])
+    expect(audit.stats).toEqual([{ sink: 'scripted', waiting: MAX_WAITING_FOR_ALERTS, dropped: 3 }])
     for (const event of numbered(MAX_WAITING - MAX_WAITING_FOR_ALERTS)) audit.write(event)
-    expect(audit.stats).toEqual([{ sink: 'scripted', waiting: MAX_WAITING, dropped: 0 }])
+    expect(audit.stats).toEqual([{ sink: 'scripted', waiting: MAX_WAITING, dropped: 3 }])
     sink.failures = 0
     await audit.close()
   })
@@ -115,25 +87,6 @@ describe('the audit trail', () => {
     dead.failures = 0
     await audit.close()
     expect(dead.written).toHaveLength(3)
-  })
-})
-
-describe('a file', () => {
-  it('gets one JSON object a line, also when it was moved away', async () => {
-    const folder = await mkdtemp(join(tmpdir(), 'dimsegate-audit-'))
-    opened.push(() => rm(folder, { recursive: true }))
-    const path = join(folder, 'audit.jsonl')
-    const sink = new FileSink(path)
-    await sink.write(EVENTS.slice(0, 2))
-    await rename(path, `${path}.1`)
-    await sink.write(EVENTS.slice(2, 5))
-    const lines = async (file: string): Promise<unknown[]> =>
-      (await readFile(file, 'utf8'))
-        .trimEnd()
-        .split('\n')
-        .map((line) => JSON.parse(line) as unknown)
-    expect(await lines(`${path}.1`)).toEqual(EVENTS.slice(0, 2))
-    expect(await lines(path)).toEqual(EVENTS.slice(2, 5))
   })
 })
 
@@ -200,6 +153,36 @@ describe('a FHIR repository', () => {
     expect(fhir.bodies[5]).toMatchObject({ action: 'C', outcome: '4', outcomeDesc: 'CLIENT_GONE' })
   })
 
+  it('is told an IP address from the name of a machine', async () => {
+    const fhir = await repository()
+    const event = EVENTS[4]!
+    const events = ['192.0.2.7', '2001:db8::7', 'pacs.example', '10.example'].map((host) => ({
+      ...event,
+      archive: { ...event.archive!, host },
+    }))
+    await new FhirSink({ url: fhir.url, token: null, source: { ...SOURCE, host: '192.0.2.1' } }).write(events)
+    const types = fhir.bodies.map(({ agent }) =>
+      (agent as { network: { type: string } }[]).map(({ network }) => network.type),
+    )
+    expect(types).toEqual(['2', '2', '1', '1'].map((type) => ['2', '2', type]))
+    expect(events.map((one) => /Code="(\d)"[^>]*>(?!.*Network)/s.exec(auditMessage(one, SOURCE))?.[1])).toEqual([
+      '2',
+      '2',
+      '1',
+      '1',
+    ])
+  })
+
+  it('that refuses one gets the others', async () => {
+    const fhir = await repository()
+    fhir.statuses = [201, 422, 201]
+    const audit = new Audit([new FhirSink({ url: fhir.url, token: null, source: SOURCE })], 'drop')
+    for (const event of numbered(5)) audit.write(event)
+    await eventually(() => expect(audit.stats).toEqual([{ sink: 'fhir', waiting: 0, dropped: 1 }]))
+    expect(fhir.bodies).toHaveLength(4)
+    await audit.close()
+  })
+
   it('that fails in the middle gets each once', async () => {
     const fhir = await repository()
     fhir.statuses = [201, 201, 503]
@@ -209,6 +192,19 @@ describe('a FHIR repository', () => {
     await audit.close()
     const queries = fhir.bodies.map((body) => (body['entity'] as { query: string }[])[0]!.query)
     expect(new Set(queries).size).toBe(5)
+  })
+})
+
+describe('what a FHIR repository answers', () => {
+  it.each([
+    [400, 'AUDIT_EVENT_REFUSED'],
+    [413, 'AUDIT_EVENT_REFUSED'],
+    [422, 'AUDIT_EVENT_REFUSED'],
+    [401, 'AUDIT_REPOSITORY_FAILED'],
+    [404, 'AUDIT_REPOSITORY_FAILED'],
+    [503, 'AUDIT_REPOSITORY_FAILED'],
+  ])('with %i is %s', (status, code) => {
+    expect(new RepositoryError(status)).toMatchObject({ http: status, code })
   })
 })
 
@@ -297,6 +293,64 @@ describe.skipIf(!certificate)('a syslog server', () => {
     await sink[Symbol.asyncDispose]()
     await eventually(() => expect(frames(server.received())).toHaveLength(2 * EVENTS.length))
     expect(held).toEqual([])
+  })
+
+  it.each(['TLSv1.2', 'TLSv1.3'] as const)(
+    'that refuses our certificate under %s has taken nothing',
+    async (version) => {
+      using ours = certificateFor('gateway.test')!
+      const server = createServer({ cert, key, ca: cert, requestCert: true, minVersion: version, maxVersion: version })
+      server.on('tlsClientError', () => undefined)
+      server.listen(0, '127.0.0.1')
+      await once(server, 'listening')
+      opened.push(() => new Promise((resolve) => server.close(resolve)))
+      const sink = new SyslogSink({
+        ...{ host: '127.0.0.1', port: (server.address() as AddressInfo).port, source: SOURCE },
+        tls: () => Promise.resolve({ ca: cert, cert: ours.cert, key: ours.key, servername: 'syslog.test' }),
+      })
+      const error: unknown = await sink.write(EVENTS).catch((refusal: unknown) => refusal)
+      expect((error as NodeJS.ErrnoException).code).toMatch(/ALERT|ECONNRESET|EPIPE|SYSLOG_ENDED/)
+    },
+  )
+
+  it('that ends a connection at once has taken nothing, which is told by an error of its own', async () => {
+    const server = createServer({ cert, key }, (socket) => socket.end())
+    server.listen(0, '127.0.0.1')
+    await once(server, 'listening')
+    opened.push(() => new Promise((resolve) => server.close(resolve)))
+    await expect(sinkTo((server.address() as AddressInfo).port).write(EVENTS)).rejects.toMatchObject({
+      code: 'SYSLOG_ENDED',
+    })
+  })
+
+  it('that does not end a connection does not keep a stop waiting', async () => {
+    const taken: TLSSocket[] = []
+    const server = createServer({ cert, key, allowHalfOpen: true }, (socket) => {
+      taken.push(socket.on('error', () => undefined).resume())
+    })
+    server.listen(0, '127.0.0.1')
+    await once(server, 'listening')
+    opened.push(() => {
+      taken.forEach((socket) => socket.destroy())
+      return new Promise((resolve) => server.close(resolve))
+    })
+    const sink = sinkTo((server.address() as AddressInfo).port)
+    await sink.write(EVENTS)
+    const began = performance.now()
+    await sink[Symbol.asyncDispose]()
+    expect(performance.now() - began).toBeLessThan(2 * END_MS)
+  })
+
+  it('that stays for the settling time is not waited for again', async () => {
+    const server = await listening()
+    const sink = sinkTo(server.port)
+    const began = performance.now()
+    await sink.write(EVENTS)
+    const settled = performance.now()
+    await sink.write(EVENTS)
+    expect(settled - began).toBeGreaterThanOrEqual(SETTLING_MS - 1)
+    expect(performance.now() - settled).toBeLessThan(SETTLING_MS)
+    await sink[Symbol.asyncDispose]()
   })
 
   it('that shows another certificate gets nothing', async () => {

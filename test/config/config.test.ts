@@ -591,6 +591,13 @@ describe('what does not go together', () => {
     expect(Object.keys(faults)).toEqual(['archives[0].retrieve'])
   })
 
+  it('wants a place for the audit trail', async () => {
+    const faults = await faultsOf(() => parseConfig({ archives: [archive], audit: { onFailure: 'block' } }))
+    expect(Object.keys(faults)).toEqual(['audit'])
+    expect(parseConfig({ archives: [archive], audit: { file: 'audit.jsonl' } }).audit?.file).toBe('audit.jsonl')
+    expect(parseConfig({ archives: [archive], audit: null }).audit).toBeNull()
+  })
+
   it('wants certificate and key together', async () => {
     expect(Object.keys(await ofArchive({ tls: { cert: 'c.pem' } }))).toEqual(['archives[0].tls.key'])
     expect(Object.keys(await ofArchive({ tls: { key: 'k.pem' } }))).toEqual(['archives[0].tls.cert'])

@@ -2,6 +2,8 @@ import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
+import { SyslogSink } from '../../src/audit/syslog-sink.ts'
+import { EVENTS } from '../audit/events.ts'
 import { instanceFile, S } from '../support/dicom-files.ts'
 import { certificateFor, type Certificate } from '../support/certificate.ts'
 import { eventually } from '../support/eventually.ts'
@@ -20,11 +22,12 @@ describe.skipIf(isSkipped)("Debian's rsyslog with gnutls", () => {
   let rsyslog: RunningProcess
   let setup: Setup
   let file: string
+  let port: number
 
   beforeAll(async () => {
     folder = await mkdtemp(join(tmpdir(), 'dimsegate-rsyslog-'))
     file = join(folder, 'audit.log')
-    const port = await freePort()
+    port = await freePort()
     const config = join(folder, 'rsyslog.conf')
     const settings = [
       `global(workDirectory="${folder}" maxMessageSize="64k" DefaultNetstreamDriver="gtls"`,
@@ -64,4 +67,12 @@ describe.skipIf(isSkipped)("Debian's rsyslog with gnutls", () => {
       }
     }, 20_000)
   }, 40_000)
+
+  it('that does not know our certificate has nothing written, and says so', async () => {
+    const tls = { ca: server.cert, cert: server.cert, key: server.key, servername: 'syslog.test' }
+    const source = { aeTitle: 'DIMSEGATE', host: 'gateway.test' }
+    const sink = new SyslogSink({ host: '127.0.0.1', port, tls: () => Promise.resolve(tls), source })
+    await expect(sink.write(EVENTS)).rejects.toThrow()
+    expect(await readFile(file, 'utf8')).not.toContain('gateway.test')
+  })
 })

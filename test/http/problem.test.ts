@@ -5,7 +5,7 @@ import { describe, expect, it } from 'vitest'
 import { readFacts } from '../../scripts/check-docs.ts'
 import { Status, StatusError } from '../../src/dimse/status.ts'
 import { errorPage, readErrorPage } from '../../src/http/ops/error-page.ts'
-import { ERROR_PAGE, faultCodes, MAX_PATH, problemOf } from '../../src/http/problem.ts'
+import { ERROR_PAGE, faultCodes, MAX_PATH, problemOf, RequestError } from '../../src/http/problem.ts'
 import { ArchiveDownError } from '../../src/pacs/errors.ts'
 import { PeerTimeoutError } from '../../src/network/errors.ts'
 
@@ -16,6 +16,9 @@ const OTHER_THAN_WEB = /^(config|doctor|demo)\//
 
 /** Errors that become no problem document, each for a reason of its own. */
 const CAUGHT: Readonly<Record<string, string>> = {
+  AUDIT_EVENT_REFUSED: 'has an audit event written again, or given up',
+  AUDIT_FILE_UNUSABLE: 'ends the start',
+  AUDIT_REPOSITORY_FAILED: 'has the audit events written again',
   CLIENT_GONE: 'nobody is there to be told',
   DAMAGED_BLOCK: 'has the instance fetched anew',
   ANSWER_CUT_SHORT: 'ends a search whose status line is out',
@@ -29,6 +32,8 @@ const CAUGHT: Readonly<Record<string, string>> = {
   NO_ROOM: 'of the disk of the cache: the instance is not kept there',
   NOT_DICOM: 'of a part of a store: has its place in the response',
   PARTLY_WRITTEN: 'has the other audit events written again',
+  SYSLOG_ENDED: 'has the audit events written again',
+  SYSLOG_TIMEOUT: 'has the audit events written again',
   TLS_FILE_UNUSABLE: 'ends the start',
   UNENCODABLE_TEXT: 'becomes an UnencodableKeyError',
   UNWANTED: 'ends a retrieval that nobody waits for',
@@ -106,6 +111,16 @@ describe('a problem document', () => {
     const { problem, headers } = problemOf(new ArchiveDownError('main', milliseconds), '/dicomweb/studies')
     expect(problem).toMatchObject({ status: 503, code: 'ARCHIVE_DOWN' })
     expect(headers).toEqual({ 'Retry-After': seconds })
+  })
+
+  it('says that the service is unavailable, not the archive, where that has not said it', () => {
+    const response = { type: 'C-FIND-RSP', messageIdBeingRespondedTo: 1, hasDataSet: false } as const
+    const cause = new StatusError({ ...response, status: Status.outOfResources })
+    const titleOf = (error: Error): string => problemOf(error, '/').problem.title
+    for (const code of ['AUDIT_UNAVAILABLE', 'SIGN_IN_UNAVAILABLE', 'TOO_MANY_REQUESTS'])
+      expect(titleOf(new RequestError(503, code, 'x'))).toBe('Service unavailable')
+    expect(titleOf(new RequestError(503, 'DIMSE_STATUS', 'x', {}, { cause }))).toBe('Archive unavailable')
+    expect(titleOf(cause)).toBe('Archive unavailable')
   })
 
   it('repeats no more of a path than is of use', () => {

@@ -4,6 +4,7 @@ import { parseConfig, type Config } from '../../src/config/config.ts'
 import { Archive } from '../../src/pacs/archive.ts'
 import { MoveDestination } from '../../src/pacs/delivery/move-destination.ts'
 import { readListenerTls, readSyslogTls, readTls, TlsFileError } from '../../src/pacs/tls-files.ts'
+import { SparedLines } from '../../src/spared-lines.ts'
 import { certificateFor } from '../support/certificate.ts'
 
 const [gateway, pacs] = ['gateway.localhost', 'pacs.test'].map(certificateFor)
@@ -37,7 +38,10 @@ describe.skipIf(!gateway || !pacs)('the files of archives[].tls, of dimse.tls an
     for (const [path, reading] of [
       ['archives[].tls', () => Archive.open(archives[0]!, new MoveDestination(dimse))],
       ['dimse.tls', () => MoveDestination.open(dimse)],
-      ['audit.syslog', () => openAudit(audit, { aeTitle: 'GATEWAY', readTls: readSyslogTls })],
+      [
+        'audit.syslog',
+        () => openAudit(audit, { aeTitle: 'GATEWAY', readTls: readSyslogTls, alerts: new SparedLines() }),
+      ],
     ] as const) {
       const error = await reading().then(
         () => undefined,

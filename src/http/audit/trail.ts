@@ -1,12 +1,13 @@
 import type { AuditPatient, AuditEvent } from '../../audit/event.ts'
+import { cut, MAX_SOP_CLASSES, MAX_UID } from '../../audit/bounded.ts'
 import type { Audit } from '../../audit/audit.ts'
 import { Attribute } from '../../dicom/attributes.ts'
 import type { InstanceIndex } from '../../instance/instance-index.ts'
 import type { Principal, Verb } from '../auth/principal.ts'
 import type { ArchiveConfig } from '../../config/config.ts'
 
-/** Studies of one request that are told apart; a store may bring any number. */
-const MAX_STUDIES = 1_000
+/** Studies of one request that are gathered until its end; with more they are told in between. */
+export const MAX_STUDIES = 1_000
 
 /** Who asked for what. */
 export interface Asked {
@@ -20,11 +21,11 @@ export interface Asked {
   readonly study: string | undefined
 }
 
-/** An instance that was given or stored. */
+/** An instance that was given or stored, or what a search told of it. */
 export interface Noted {
   readonly study: string
   readonly sopClass: string
-  readonly index: InstanceIndex
+  readonly index: Pick<InstanceIndex, 'attributes'>
 }
 
 /** How a request ended. */
@@ -32,21 +33,29 @@ export interface Ended {
   readonly status: number
   /** Its answer was cut short. */
   readonly cut: boolean
+  /** It is the range of a body that was asked for. */
+  readonly isRange: boolean
   /** Why it failed. */
   readonly code: string | undefined
   readonly bytes: number
 }
 
+/** Instances of one study with one fate. */
 interface Group {
+  readonly study: string
   readonly patient: AuditPatient | undefined
-  readonly instances: Record<string, number>
+  readonly instances: Map<string, number>
+  /** Why they were refused. */
+  readonly refusal: string | undefined
 }
 
 /** What one request leaves in the audit trail. */
 export class Trail {
   readonly #audit: Audit
   readonly #asked: Asked
-  readonly #studies = new Map<string, Group>()
+  readonly #groups = new Map<string, Group>()
+  /** Some is told already. */
+  #isInParts = false
 
   constructor(audit: Audit, asked: Asked) {
     this.#audit = audit
@@ -60,14 +69,22 @@ export class Trail {
     this.#write({ kind: 'begin-transferring', outcome: 'success', study: { uid: study, instances: {} } })
   }
 
-  note({ study, sopClass, index }: Noted): void {
-    let group = this.#studies.get(study)
-    if (!group) {
-      if (this.#studies.size >= MAX_STUDIES) return
-      group = { patient: patientOf(index), instances: {} }
-      this.#studies.set(study, group)
+  /** An instance was given or stored, or was refused for a reason. */
+  note(noted: Noted, refusal?: string): void {
+    const study = cut(noted.study, MAX_UID)
+    const sopClass = cut(noted.sopClass, MAX_UID)
+    const key = `${study} ${refusal ?? ''}`
+    let group = this.#groups.get(key)
+    if (group && group.instances.size >= MAX_SOP_CLASSES && !group.instances.has(sopClass)) {
+      this.#tellSoFar([key])
+      group = undefined
     }
-    group.instances[sopClass] = (group.instances[sopClass] ?? 0) + 1
+    if (!group) {
+      if (this.#groups.size >= MAX_STUDIES) this.#tellSoFar([...this.#groups.keys()])
+      group = { study, patient: patientOf(noted.index), instances: new Map(), refusal }
+      this.#groups.set(key, group)
+    }
+    group.instances.set(sopClass, (group.instances.get(sopClass) ?? 0) + 1)
   }
 
   end(ended: Ended): void {
@@ -89,13 +106,29 @@ export class Trail {
       return
     }
     const { bytes } = ended
-    for (const [uid, { patient, instances }] of this.#studies) {
-      const event = { outcome, reason, patient, study: { uid, instances } }
-      this.#write({ kind: 'instances-transferred', ...event, bytes: this.#studies.size === 1 ? bytes : undefined })
-    }
-    if (this.#studies.size > 0) return
+    const isAll = this.#groups.size === 1 && !this.#isInParts
+    for (const group of this.#groups.values()) this.#tell(group, { outcome, reason, bytes: isAll ? bytes : undefined })
+    if (this.#groups.size > 0) return
     const of = study === undefined ? undefined : only(study)
     this.#write({ kind: 'instances-transferred', outcome, reason, study: of, bytes })
+  }
+
+  /** What has no room beside what is to come. */
+  #tellSoFar(keys: readonly string[]): void {
+    this.#isInParts = true
+    for (const key of keys) {
+      this.#tell(this.#groups.get(key)!, { outcome: 'success', reason: undefined, bytes: undefined })
+      this.#groups.delete(key)
+    }
+  }
+
+  #tell(
+    { study: uid, patient, instances, refusal }: Group,
+    end: Pick<AuditEvent, 'outcome' | 'reason' | 'bytes'>,
+  ): void {
+    const study = { uid, instances: Object.fromEntries(instances) }
+    const refused = refusal !== undefined && { outcome: 'serious-failure' as const, reason: refusal }
+    this.#write({ kind: 'instances-transferred', patient, study, ...end, ...refused })
   }
 
   #write(event: Omit<AuditEvent, 'at' | 'user' | 'address' | 'verb' | 'archive' | 'resource'>): void {
@@ -109,9 +142,9 @@ export class Trail {
 
 const PARTIAL: readonly number[] = [202, 206]
 
-function outcomeOf({ status, cut }: Ended): AuditEvent['outcome'] {
+function outcomeOf({ status, cut, isRange }: Ended): AuditEvent['outcome'] {
   if (status >= 400) return 'serious-failure'
-  return cut || PARTIAL.includes(status) ? 'minor-failure' : 'success'
+  return cut || (PARTIAL.includes(status) && !isRange) ? 'minor-failure' : 'success'
 }
 
 function only(uid: string): NonNullable<AuditEvent['study']> {
@@ -119,7 +152,7 @@ function only(uid: string): NonNullable<AuditEvent['study']> {
 }
 
 /** As the instance itself says. */
-function patientOf({ attributes }: InstanceIndex): AuditPatient | undefined {
+function patientOf({ attributes }: Noted['index']): AuditPatient | undefined {
   const id = attributes.string(Attribute.PatientID)?.trim() ?? ''
   const issuer = attributes.string(Attribute.IssuerOfPatientID)?.trim() ?? ''
   return id === '' ? undefined : { id, issuer: issuer === '' ? undefined : issuer }

@@ -4,7 +4,7 @@ import { byVerbs } from './permissions.ts'
 import type { Principal } from './principal.ts'
 
 /** So that scanners for secrets, and we, know one. */
-const PREFIX = 'dsg_'
+export const PREFIX = 'dsg_'
 /** Bytes of chance in a key: nobody finds one by its hash, however fast that is. */
 const KEY_BYTES = 32
 

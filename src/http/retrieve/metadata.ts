@@ -1,4 +1,5 @@
 import { modelType } from '../accept.ts'
+import { Attribute } from '../../dicom/attributes.ts'
 import type { Bytes } from '../../dicom/bytes.ts'
 import type { Dataset, Element } from '../../dicom/dataset.ts'
 import type { EncodeOptions } from '../../dicomweb/encode/encoded-model.ts'
@@ -32,6 +33,8 @@ export async function retrieveMetadata(c: HttpContext): Promise<Response> {
     part(isXml ? xmlPieces(metadata, options) : jsonPieces(metadata, options, repeats))
   const parts = found
     ? delivery.parts(foundMetadata(archive, selection, { signal }), async function* (metadata) {
+        const [study, sopClass] = [Attribute.StudyInstanceUID, Attribute.SOPClassUID].map((tag) => metadata.string(tag))
+        c.var.trail?.note({ study: study ?? '', sopClass: sopClass ?? '', index: { attributes: metadata } })
         yield partOf(metadata, {})
       })
     : delivery.parts(retrieved(), (instance) => partsOf(instance, base, partOf))

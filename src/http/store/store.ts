@@ -90,6 +90,7 @@ async function storePart(part: StorePart, { c, study, batch, growth }: Storing, 
   }
   // No association is waited for while another is held.
   if (!(await mayStore(c, instance, () => batch.pause()))) {
+    c.var.trail?.note(instance, 'NOT_PERMITTED')
     await skip(instance.body)
     response.addFailed({ sopClass, sopInstance, reason: FailureReason.notAuthorized })
     return
