@@ -40,7 +40,7 @@ export interface Facts {
 export function readFacts(root = ROOT): Facts {
   const read = (path: string): string => readFileSync(join(root, path), 'utf8')
   const every = (patterns: readonly string[]): string[] => globSync([...patterns], { cwd: root }).map(read)
-  const telemetry = read('src/telemetry.ts')
+  const telemetry = every(['src/telemetry/*.ts']).join('\n')
   const keys = [...everyKey()].map(({ path }) => path)
   const { scripts } = JSON.parse(read('package.json')) as { scripts: Record<string, string> }
   return {

@@ -127,6 +127,7 @@ export class SoakGateway implements AsyncDisposable {
 /** Short time limits: what fails shall fail often. */
 function configuration(archives: readonly SoakArchive[], port: number): object {
   return {
+    auth: 'open',
     http: { port, publicUrl: PUBLIC_URL, shutdownGrace: `${SHUTDOWN_GRACE_MS}ms`, clientTimeout: '15s' },
     dimse: { enabled: false },
     cache: { maxBytes: CACHE_BYTES, ttl: '10s' },

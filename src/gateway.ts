@@ -17,9 +17,9 @@ import { AuditFileError } from './audit/file-sink.ts'
 import { openAudit } from './audit/open.ts'
 import type { RefusedStoreEvent } from './pacs/delivery/events.ts'
 import { readSyslogTls } from './pacs/tls-files.ts'
-import { SparedLines } from './spared-lines.ts'
-import { startTelemetry, type Telemetry } from './telemetry.ts'
-import { renewWhenChanged } from './tls-renewal.ts'
+import { SparedLines } from './telemetry/spared-lines.ts'
+import { startTelemetry, type Telemetry } from './telemetry/telemetry.ts'
+import { renewWhenChanged } from './pacs/tls-renewal.ts'
 
 /** The running service: web server, archives, telemetry. */
 export interface Gateway extends AsyncDisposable {

@@ -4,7 +4,7 @@ import { parseConfig, type Config } from '../../src/config/config.ts'
 import { Archive } from '../../src/pacs/archive.ts'
 import { MoveDestination } from '../../src/pacs/delivery/move-destination.ts'
 import { readListenerTls, readSyslogTls, readTls, TlsFileError } from '../../src/pacs/tls-files.ts'
-import { SparedLines } from '../../src/spared-lines.ts'
+import { SparedLines } from '../../src/telemetry/spared-lines.ts'
 import { certificateFor } from '../support/certificate.ts'
 
 const [gateway, pacs] = ['gateway.localhost', 'pacs.test'].map(certificateFor)

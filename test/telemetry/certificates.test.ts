@@ -1,9 +1,10 @@
 import { channel } from 'node:diagnostics_channel'
 import { afterAll, describe, expect, it, vi } from 'vitest'
-import { InstanceCache } from '../src/cache/instance-cache.ts'
-import { startTelemetry, WARNED_MS } from '../src/telemetry.ts'
-import { renewWhenChanged } from '../src/tls-renewal.ts'
-import { certificateFor } from './support/certificate.ts'
+import { InstanceCache } from '../../src/cache/instance-cache.ts'
+import { WARNED_MS } from '../../src/telemetry/certificates.ts'
+import { startTelemetry } from '../../src/telemetry/telemetry.ts'
+import { renewWhenChanged } from '../../src/pacs/tls-renewal.ts'
+import { certificateFor } from '../support/certificate.ts'
 
 const certificate = certificateFor('gateway.test')
 

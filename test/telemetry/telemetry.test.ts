@@ -1,12 +1,12 @@
 import { channel } from 'node:diagnostics_channel'
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest'
-import { StatusError } from '../src/dimse/status.ts'
-import type { RequestEvent } from '../src/http/app.ts'
-import { InstanceCache } from '../src/cache/instance-cache.ts'
-import { RepositoryError } from '../src/audit/repository-error.ts'
-import { Habits } from '../src/pacs/habits.ts'
-import { MAX_KINDS, MAX_LINES_A_MINUTE, SparedLines } from '../src/spared-lines.ts'
-import { startTelemetry, type Telemetry } from '../src/telemetry.ts'
+import { StatusError } from '../../src/dimse/status.ts'
+import type { RequestEvent } from '../../src/http/app.ts'
+import { InstanceCache } from '../../src/cache/instance-cache.ts'
+import { RepositoryError } from '../../src/audit/repository-error.ts'
+import { Habits } from '../../src/pacs/habits.ts'
+import { MAX_KINDS, MAX_LINES_A_MINUTE, SparedLines } from '../../src/telemetry/spared-lines.ts'
+import { startTelemetry, type Telemetry } from '../../src/telemetry/telemetry.ts'
 
 const event: RequestEvent = {
   method: 'GET',

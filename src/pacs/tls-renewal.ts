@@ -1,8 +1,8 @@
 import { X509Certificate } from 'node:crypto'
 import { channel } from 'node:diagnostics_channel'
 import { readFile } from 'node:fs/promises'
-import type { Config } from './config/config.ts'
-import { watchFiles } from './pacs/files-watch.ts'
+import type { Config } from '../config/config.ts'
+import { watchFiles } from './files-watch.ts'
 
 /** Published when certificates were read anew, since their files changed, or could not be. */
 export interface TlsRenewalEvent {

@@ -1,0 +1,70 @@
+import type { Logger } from 'pino'
+import { Counter, Gauge, type Registry } from 'prom-client'
+import type { Archive } from '../pacs/archive.ts'
+import { habitSentences, type HabitEvent } from '../pacs/habits.ts'
+import type { AssociationEvent } from '../pacs/pool/association-event.ts'
+import type { BreakerEvent, BreakerState } from '../pacs/pool/breaker.ts'
+import { errorFields } from './error-fields.ts'
+import { listen } from './listen.ts'
+
+export function logAssociations(log: Logger, registry: Registry): () => void {
+  const events = new Counter({
+    name: 'dimsegate_associations_total',
+    help: 'Associations opened, failed to open, given up while they were, and ended',
+    labelNames: ['archive', 'event'],
+    registers: [registry],
+  })
+  return listen('dimsegate:association', (message) => {
+    const { archive, event, error } = message as AssociationEvent
+    events.inc({ archive, event })
+    const isRoutine = event === 'opened' || event === 'given-up' || event === 'closed'
+    log[isRoutine ? 'debug' : 'warn']({ archive, event, ...errorFields(error) }, 'association')
+  })
+}
+
+/** An outage is told once; that each trial fails is to be expected. */
+export function logBreakers(log: Logger): () => void {
+  return listen('dimsegate:breaker', (message) => {
+    const { archive, state, previous, failures, error } = message as BreakerEvent
+    const level = state === 'closed' ? 'info' : state === 'open' && previous === 'closed' ? 'warn' : 'debug'
+    log[level]({ archive, state, failures, ...errorFields(error) }, 'breaker of an archive')
+  })
+}
+
+export function logHabits(log: Logger): () => void {
+  return listen('dimsegate:habit', (message) => {
+    const { archive, habit } = message as HabitEvent
+    log.warn({ archive, habit, what: habitSentences[habit] }, 'habit of an archive')
+  })
+}
+
+export function measurePools(registry: Registry, archives: () => readonly Archive[]): void {
+  new Gauge({
+    name: 'dimsegate_pool_associations',
+    help: 'Associations of each archive by what they are doing, and requests waiting for one',
+    labelNames: ['archive', 'state'],
+    registers: [registry],
+    collect() {
+      for (const archive of archives()) {
+        const { leased, idle, waiting } = archive.stats
+        for (const [state, value] of Object.entries({ leased, idle, waiting })) {
+          this.set({ archive: archive.config.name, state }, value)
+        }
+      }
+    },
+  })
+}
+
+const BREAKER_VALUES = { closed: 0, 'half-open': 1, open: 2 } as const satisfies Record<BreakerState, number>
+
+export function measureBreakers(registry: Registry, archives: () => readonly Archive[]): void {
+  new Gauge({
+    name: 'dimsegate_archive_breaker',
+    help: 'Whether each archive counts as down: 0 no, 2 yes, 1 while it is tried',
+    labelNames: ['archive'],
+    registers: [registry],
+    collect() {
+      for (const { config, breaker } of archives()) this.set({ archive: config.name }, BREAKER_VALUES[breaker])
+    },
+  })
+}
