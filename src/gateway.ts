@@ -85,6 +85,8 @@ export async function startGateway(config: Config, { pages }: Pick<ServerOptions
   const renewal = renewWhenChanged([
     { path: 'http.tls', tls: config.http.tls, renew: () => server.renewTls() },
     { path: 'dimse.tls', tls: config.dimse.tls, renew: () => destination.renewTls() },
+    // Read for each connection: nothing has to be done.
+    { path: 'audit.syslog', tls: config.audit?.syslog ?? null, renew: () => Promise.resolve() },
     ...archives.map((archive) => ({
       path: `archives.${archive.config.name}.tls`,
       tls: archive.config.tls,

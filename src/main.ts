@@ -12,11 +12,16 @@ import { isLoopback } from './network/loopback.ts'
 import { KeyFileError } from './http/auth/key-file.ts'
 import { TlsFileError } from './pacs/tls-files.ts'
 
-/** The oldest major version of Node that this runs on, as package.json has it in `engines`. */
-const OLDEST_NODE = 24
+/**
+ * The oldest version of Node that this runs on, as package.json has it in `engines`. Before it, answers that wait behind
+ * others were not told that their connection had gone: requests of clients that left went on, and were never noted.
+ */
+const OLDEST_NODE = { major: 24, minor: 17 } as const
+const [major = 0, minor = 0] = process.versions.node.split('.').map(Number)
 // Here, since an older one has no more to say than that a flag is unknown.
-if (Number.parseInt(process.versions.node, 10) < OLDEST_NODE) {
-  process.stderr.write(`Dimsegate needs Node ${OLDEST_NODE} or later; this is Node ${process.versions.node}.\n`)
+if (major < OLDEST_NODE.major || (major === OLDEST_NODE.major && minor < OLDEST_NODE.minor)) {
+  const wanted = `${OLDEST_NODE.major}.${OLDEST_NODE.minor}`
+  process.stderr.write(`Dimsegate needs Node ${wanted} or later; this is Node ${process.versions.node}.\n`)
   process.exit(1)
 }
 

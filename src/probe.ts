@@ -1,5 +1,6 @@
 import { request as plainRequest } from 'node:http'
 import { request as tlsRequest } from 'node:https'
+import { connect } from 'node:net'
 import { type Config, ConfigError, loadConfig } from './config/config.ts'
 
 // The health check of the image: node dist/probe.js. It goes by the configuration of the service, which DIMSEGATE_CONFIG
@@ -16,10 +17,25 @@ export function livezOf({ http, ops }: Pick<Config, 'http' | 'ops'>): string {
   return `${isTls ? 'https' : 'http'}://${near.includes(':') ? `[${near}]` : near}:${port}/livez`
 }
 
-/**
- * Whether a service lives. Whose certificate it has does not matter to that; and one that ends the handshake since we have
- * none to show (http.tls.clientCa) lives too.
- */
+/** It wants a certificate of us, which we do not have: to ask would be an alert in its trail, each time. */
+export function asksForCertificate({ http, ops }: Pick<Config, 'http' | 'ops'>): boolean {
+  return ops.listen === null && http.tls?.clientCa != null && http.tls.clientCertificate === 'required'
+}
+
+/** Whether a service takes connections. */
+export async function isListening(url: string): Promise<boolean> {
+  const { hostname, port } = new URL(url)
+  const socket = connect({ host: hostname.replace(/^\[|\]$/g, ''), port: Number(port), timeout: ANSWER_MS })
+  const { promise, resolve } = Promise.withResolvers<boolean>()
+  socket.on('connect', () => resolve(true))
+  socket.on('timeout', () => resolve(false))
+  socket.on('error', () => resolve(false))
+  const isThere = await promise
+  socket.destroy()
+  return isThere
+}
+
+/** Whether a service lives. Whose certificate it has does not matter to that. */
 export async function isAlive(url: string): Promise<boolean> {
   const { promise, resolve } = Promise.withResolvers<boolean>()
   const options = { rejectUnauthorized: false, agent: false, timeout: ANSWER_MS }
@@ -28,15 +44,16 @@ export async function isAlive(url: string): Promise<boolean> {
     resolve(response.statusCode === 200)
   })
   request.on('timeout', () => request.destroy(new Error('It does not answer')))
-  request.on('error', ({ code = '' }: NodeJS.ErrnoException) => resolve(/^ERR_SSL_.*_ALERT_/.test(code)))
+  request.on('error', () => resolve(false))
   request.end()
   return promise
 }
 
 if (import.meta.main) {
   try {
-    const url = livezOf(await loadConfig({ env: process.env }))
-    const isWell = await isAlive(url)
+    const config = await loadConfig({ env: process.env })
+    const url = livezOf(config)
+    const isWell = asksForCertificate(config) ? await isListening(url) : await isAlive(url)
     process.stdout.write(`${url} ${isWell ? 'answers' : 'does not answer as it should'}\n`)
     process.exitCode = isWell ? 0 : 1
   } catch (error) {

@@ -76,6 +76,7 @@ const SIGN_OF_LIFE = 'cache/disk/sign-of-life.ts'
 const MAY_OPEN_SOCKETS = (file: string) =>
   [
     'main.ts',
+    'probe.ts',
     'audit/syslog-sink.ts',
     'network/transport.ts',
     'network/listener.ts',
@@ -388,7 +389,7 @@ function packageFault(file: string, specifier: string, typeOnly: boolean, names:
     return 'its helper drains the producer after the client has left, and ends a failed body as if it were whole'
   if (!/^(node:)?(net|tls)$/.test(specifier) || typeOnly || MAY_OPEN_SOCKETS(file)) return undefined
   if (names?.every((name) => HARMLESS_OF_NODE_NET.includes(name))) return undefined
-  return 'only network/transport.ts and listener.ts (and main.ts, http/server.ts, demo/) open a socket'
+  return 'only network/transport.ts and listener.ts (and main.ts, probe.ts, http/server.ts, demo/) open a socket'
 }
 
 /** undefined for a file at the root. */

@@ -93,15 +93,19 @@ test('an older Node is told of in a sentence', async () => {
   const { engines } = JSON.parse(readFileSync(join(import.meta.dirname, '../package.json'), 'utf8')) as {
     engines: { node: string }
   }
-  const oldest = Number(/^>=(\d+)$/.exec(engines.node)?.[1])
+  const oldest = /^>=(\d+\.\d+)$/.exec(engines.node)![1]!
+  const [major = 0, minor = 0] = oldest.split('.').map(Number)
   const runUnder = (version: string) => {
     const pretend = `Object.defineProperty(process, 'versions', { value: { ...process.versions, node: '${version}' } })`
     return dimsegate(['--version'], {
       nodeOptions: ['--import', `data:text/javascript,${encodeURIComponent(pretend)}`],
     })
   }
-  const older = `${oldest - 1}.99.0`
-  const stderr = `Dimsegate needs Node ${oldest} or later; this is Node ${older}.\n`
-  expect(await runUnder(older)).toEqual({ code: 1, stdout: '', stderr })
-  expect(await runUnder(`${oldest}.0.0`)).toMatchObject({ code: 0, stderr: '' })
+  for (const older of [`${major - 1}.99.0`, `${major}.${minor - 1}.9`]) {
+    const stderr = `Dimsegate needs Node ${oldest} or later; this is Node ${older}.\n`
+    expect(await runUnder(older)).toEqual({ code: 1, stdout: '', stderr })
+  }
+  for (const good of [`${oldest}.0`, `${major + 1}.0.0`]) {
+    expect(await runUnder(good)).toMatchObject({ code: 0, stderr: '' })
+  }
 })

@@ -4,11 +4,14 @@ import { join } from 'node:path'
 import { afterAll, describe, expect, it } from 'vitest'
 import { parseConfig } from '../src/config/config.ts'
 import { startGateway } from '../src/gateway.ts'
-import { isAlive, livezOf } from '../src/probe.ts'
+import { asksForCertificate, isAlive, isListening, livezOf } from '../src/probe.ts'
 import { certificateFor } from './support/certificate.ts'
 import { dimsegate } from './support/command-line.ts'
+import { published } from './support/published.ts'
 import { freePort } from './support/ports.ts'
 import { temporaryFolder } from './support/temporary-folder.ts'
+
+const refused = published('dimsegate:refused-connection')
 
 const quiet = {
   archives: [{ aeTitle: 'PACS', host: '127.0.0.1', port: 104 }],
@@ -21,7 +24,7 @@ async function probed(settings: object): Promise<{ url: string; alive: boolean }
   const config = parseConfig({ ...quiet, ...settings })
   await using _ = await startGateway(config)
   const url = livezOf(config)
-  return { url, alive: await isAlive(url) }
+  return { url, alive: asksForCertificate(config) ? await isListening(url) : await isAlive(url) }
 }
 
 const certificate = certificateFor('localhost')
@@ -53,11 +56,14 @@ describe('the health check', () => {
     const port = await freePort()
     const tls = { cert, key, minVersion, ...(asks && { clientCa: cert }) }
     expect(await probed({ http: { port, tls } })).toEqual({ url: `https://127.0.0.1:${port}/livez`, alive: true })
+    // Nobody is alarmed by it.
+    expect(refused).toEqual([])
   })
 
   it('takes nobody for alive who does not listen, or speaks something else', async () => {
     const port = await freePort()
     expect(await isAlive(`http://127.0.0.1:${port}/livez`)).toBe(false)
+    expect(await isListening(`http://127.0.0.1:${port}/livez`)).toBe(false)
     expect(await isAlive(`https://127.0.0.1:${port}/livez`)).toBe(false)
     const other = createServer((socket) =>
       socket

@@ -11,6 +11,8 @@ export type OnFailure = 'block' | 'drop'
 /** Whether one more of a kind is to be written, and how many were not since the last; undefined where it is not. */
 export interface AlertBounds {
   next(kind: string): { readonly spared?: number } | undefined
+  /** Kinds of which there were more that nobody has told yet. */
+  rest(): readonly { readonly kind: string; readonly spared: number }[]
 }
 
 /** The audit trail: who did what, to each sink that is configured. */
@@ -19,7 +21,11 @@ export class Audit {
   readonly #onFailure: OnFailure
   readonly #alerts: AlertBounds
 
-  constructor(sinks: readonly AuditSink[], onFailure: OnFailure, alerts: AlertBounds = { next: () => ({}) }) {
+  constructor(
+    sinks: readonly AuditSink[],
+    onFailure: OnFailure,
+    alerts: AlertBounds = { next: () => ({}), rest: () => [] },
+  ) {
     this.#onFailure = onFailure
     this.#alerts = alerts
     this.#queues = sinks.map((sink) => new AuditQueue(sink, { keepsAll: onFailure === 'block' }))
@@ -56,6 +62,10 @@ export class Audit {
   }
 
   async close(): Promise<void> {
+    for (const { kind, spared } of this.#alerts.rest()) {
+      const [reason, address] = kind.split(' ')
+      this.write({ kind: 'security-alert', outcome: 'serious-failure', reason, address, spared })
+    }
     await Promise.all(this.#queues.map((queue) => queue.close(CLOSE_MS)))
   }
 }

@@ -1,8 +1,10 @@
 import { open } from 'node:fs/promises'
 import type { AuditEvent, AuditSink } from './event.ts'
 
-/** Nobody else's business. */
+/** Of a file that is made here. */
 const MODE = 0o600
+/** What somebody who is neither its owner nor of its group may do with it: nothing. */
+const OF_OTHERS = 0o007
 const NEWLINE = 10
 
 /** The file of the trail cannot be written. */
@@ -31,7 +33,7 @@ export class FileSink implements AuditSink {
       await using file = await open(path, 'a', MODE)
       const stats = await file.stat()
       const isOurs = stats.isFile() && stats.uid === process.getuid?.()
-      if (isOurs && (stats.mode & 0o777 & ~MODE) !== 0) await file.chmod(MODE)
+      if (isOurs && (stats.mode & OF_OTHERS) !== 0) await file.chmod(stats.mode & 0o777 & ~OF_OTHERS)
     } catch (error) {
       throw new AuditFileError(path, error)
     }

@@ -43,6 +43,7 @@ export class AuditQueue implements AsyncDisposable {
   readonly #hurry = new AbortController()
   readonly #stop = new AbortController()
   #running: Promise<void> | undefined
+  #isClosed = false
   #hasFailed = false
   #isBlocked = false
   #dropped = 0
@@ -65,6 +66,11 @@ export class AuditQueue implements AsyncDisposable {
 
   /** An alert is dropped where there is not much room left. */
   add(event: AuditEvent): void {
+    if (this.#isClosed) {
+      this.#dropped++
+      this.#publish('lost', { events: 1 })
+      return
+    }
     const hasRoom =
       event.kind === 'security-alert' ? this.#size < MAX_WAITING_FOR_ALERTS : !this.isFull || this.#keepsAll
     if (!hasRoom) {
@@ -75,7 +81,7 @@ export class AuditQueue implements AsyncDisposable {
     }
     this.#waiting.push(event)
     this.#tellOfBlocking()
-    this.#running ??= this.#run().finally(() => (this.#running = undefined))
+    this.#running ??= this.#run()
   }
 
   /** Gives what waits so many ms to be written; what is left then is lost, or it is not known whether it is. */
@@ -88,6 +94,7 @@ export class AuditQueue implements AsyncDisposable {
     }, grace)
     await Promise.race([this.#running, isOver])
     clearTimeout(timer)
+    this.#isClosed = true
     this.#tellOfDropped()
     const lost = this.#size
     if (lost > 0) {
@@ -129,6 +136,8 @@ export class AuditQueue implements AsyncDisposable {
         pause = Math.min(2 * pause, LAST_PAUSE_MS)
       }
     }
+    // At once: what is added from here on begins anew.
+    this.#running = undefined
   }
 
   async #pause(ms: number): Promise<void> {

@@ -53,8 +53,8 @@ export function ownNameOnly(hosts: AllowedHosts): MiddlewareHandler<HttpEnv> {
     const { http } = c.var.config
     // What a proxy says goes into links too, and behind one that does not see to it a page may say it.
     const isTold = http.publicUrl === null && http.trustProxy
-    const inLinks = isTold ? new URL(publicOrigin(c, http)).host : undefined
-    for (const host of [c.req.header('host'), inLinks]) {
+    const told = isTold ? (URL.parse(publicOrigin(c, http))?.host ?? '') : undefined
+    for (const host of [c.req.header('host'), told]) {
       if (host !== undefined && !hosts.has(host) && c.req.path !== '/livez') throw misdirected()
     }
     return next()

@@ -1,6 +1,5 @@
 import type { Server, ServerResponse } from 'node:http'
 import type { Socket } from 'node:net'
-import { Counts } from '../network/counts.ts'
 import { peerOf } from '../network/transport.ts'
 
 /** Connections at once: more than there may be requests under way (MAX_REQUESTS), so that clients may keep some open. */
@@ -14,37 +13,57 @@ export interface ConnectionBounds {
   readonly unread: number
 }
 
+/** A connection, as it was let in: that of TLS is made of it. */
+interface Connection {
+  readonly socket: Socket
+  /** To the requests that are under way on it, the last one behind. */
+  readonly responses: Set<ServerResponse>
+  /** It is closed as soon as nothing is under way. */
+  isEnding: boolean
+}
+
 /** The connections of a web server, by what is under way on them. */
 export class Connections {
   readonly #most: number
-  readonly #open = new Map<string, Socket>()
+  readonly #open = new Map<string, Connection>()
   /** Those on which nothing is under way, or whose request is not yet whole; the one that is so for longest first. */
   readonly #idle = new Set<string>()
-  readonly #requests = new Counts<string>()
-  readonly #responses = new Set<ServerResponse>()
+  #running = 0
+  #quiet: (() => void) | undefined
 
   constructor(server: Server, { most, unread }: ConnectionBounds = { most: MAX_CONNECTIONS, unread: UNREAD_MS }) {
     this.#most = most
     server.on('connection', (socket: Socket) => this.#enter(socket))
     server.on('request', ({ socket }, response: ServerResponse) => this.#begin(peerOf(socket), response))
     // Node tells of those that are kept open for too long, too.
-    server.setTimeout(unread, (socket: Socket) => {
-      if (socket.writableLength > 0 || this.#requests.of(peerOf(socket)) === 0) socket.destroy()
-    })
+    server.setTimeout(unread, (socket: Socket) => this.#rested(socket))
   }
 
-  /** Lets what is under way end, and closes each connection after that: at once where there is nothing. */
+  /** Lets what is under way end, and closes each connection that is open now after that: at once where there is nothing. */
   closeIdle(): void {
-    for (const response of this.#responses) {
-      response.shouldKeepAlive = false
-      // One whose headers are out keeps its connection: it is idle then.
-      response.once('close', () => setImmediate(() => this.#closeIdle()))
+    for (const connection of this.#open.values()) {
+      connection.isEnding = true
+      // The client of one whose headers are out already learns it by the end of the connection.
+      const last = [...connection.responses].at(-1)
+      if (last) last.shouldKeepAlive = false
     }
-    this.#closeIdle()
+    for (const key of this.#idle) this.#open.get(key)?.socket.destroy()
   }
 
-  #closeIdle(): void {
-    for (const key of this.#idle) this.#open.get(key)?.destroy()
+  /** Resolves when no request is under way any more, and all that goes with their ends has been done. */
+  async quiet(): Promise<void> {
+    while (this.#running > 0) await new Promise<void>((resolve) => (this.#quiet = resolve))
+  }
+
+  /** Nothing went to or fro for a while. */
+  #rested(socket: Socket): void {
+    const connection = this.#open.get(peerOf(socket))
+    if (!connection || connection.responses.size === 0) {
+      socket.destroy()
+      return
+    }
+    // Of what TLS was handed as one piece Node does not see how much has left: it has this time for all of it.
+    if (socket.writableLength > 0) socket.destroy()
   }
 
   #enter(socket: Socket): void {
@@ -55,17 +74,17 @@ export class Connections {
       return
     }
     const key = peerOf(socket)
-    this.#open.set(key, socket)
+    this.#open.set(key, { socket, responses: new Set(), isEnding: false })
     this.#idle.add(key)
     socket.once('close', () => {
-      if (this.#open.get(key) === socket) this.#leave(key)
+      if (this.#open.get(key)?.socket === socket) this.#leave(key)
     })
   }
 
   #makeRoom(): boolean {
     const [oldest] = this.#idle
     if (oldest === undefined) return false
-    this.#open.get(oldest)?.destroy()
+    this.#open.get(oldest)?.socket.destroy()
     this.#leave(oldest)
     return true
   }
@@ -76,13 +95,19 @@ export class Connections {
   }
 
   #begin(key: string, response: ServerResponse): void {
+    this.#running++
+    const connection = this.#open.get(key)
     this.#idle.delete(key)
-    this.#responses.add(response)
-    const over = this.#requests.count(key)
+    connection?.responses.add(response)
+    // Who sends on and on is not to keep it open.
+    if (connection?.isEnding) response.shouldKeepAlive = false
     response.once('close', () => {
-      this.#responses.delete(response)
-      over()
-      if (this.#requests.of(key) === 0 && this.#open.has(key)) this.#idle.add(key)
+      this.#running--
+      if (this.#running === 0) setImmediate(() => this.#quiet?.())
+      connection?.responses.delete(response)
+      if (!connection || connection.responses.size > 0 || this.#open.get(key) !== connection) return
+      this.#idle.add(key)
+      if (connection.isEnding) setImmediate(() => connection.responses.size === 0 && connection.socket.destroy())
     })
   }
 }

@@ -66,6 +66,8 @@ export async function startServer(options: ServerOptions): Promise<HttpServer> {
     }, grace)
     await closed
     clearTimeout(timer)
+    // What requests leave behind, as events of the audit trail, comes with their ends.
+    await connections.quiet()
     // Last, so that probes see to the end that it is stopping.
     ops?.close()
     ops?.closeAllConnections()

@@ -11,13 +11,16 @@ export interface TlsRenewalEvent {
   readonly error: unknown
 }
 
-/** Published at the start, and when it was read anew, of each certificate that we show. */
+/** Published at the start, once a day, and when it was read anew, of each certificate that we show. */
 export interface CertificateEvent {
   /** The group of the configuration that names it. */
   readonly path: string
   /** The end of it, in ms since 1970. */
   readonly notAfter: number
 }
+
+/** How often it is told when certificates end, in ms: a renewal may fail for weeks. */
+export const TOLD_EVERY_MS = 24 * 60 * 60_000
 
 const renewals = channel('dimsegate:tls-renewal')
 const certificates = channel('dimsegate:certificate')
@@ -37,7 +40,9 @@ export interface Renewal {
 
 /** Renews what has certificates when their files change, which are looked at every so many ms. */
 export function renewWhenChanged(all: readonly Renewable[], every?: number): Renewal {
-  for (const one of all) void tellEnd(one)
+  const tellAll = (): void => all.forEach((one) => void tellEnd(one))
+  tellAll()
+  const daily = setInterval(tellAll, TOLD_EVERY_MS).unref()
   const stops = all.map(({ path, tls, renew }) => {
     const files = Object.entries(tls ?? {}).flatMap(([key, value]) =>
       FILES.includes(key) && typeof value === 'string' ? [value] : [],
@@ -49,7 +54,10 @@ export function renewWhenChanged(all: readonly Renewable[], every?: number): Ren
     now: async () => {
       for (const one of all) if (one.tls) await renewed(one)
     },
-    stop: () => stops.forEach((stop) => stop()),
+    stop: () => {
+      clearInterval(daily)
+      stops.forEach((stop) => stop())
+    },
   }
 }
 
@@ -62,21 +70,20 @@ async function renewed(one: Renewable): Promise<void> {
   try {
     await renew()
     renewals.publish({ path, error: undefined } satisfies TlsRenewalEvent)
-    await tellEnd(one)
   } catch (error) {
     renewals.publish({ path, error } satisfies TlsRenewalEvent)
     throw error
   }
+  await tellEnd(one)
 }
 
 async function tellEnd({ path, tls }: Renewable): Promise<void> {
   const file = tls?.['cert']
   if (typeof file !== 'string') return
-  const pem = await readFile(file).catch(() => undefined)
-  if (!pem) return
-  certificates.publish({ path, notAfter: endOf(pem) } satisfies CertificateEvent)
-}
-
-function endOf(pem: Buffer): number {
-  return new X509Certificate(pem).validToDate.getTime()
+  try {
+    const { validToDate } = new X509Certificate(await readFile(file))
+    certificates.publish({ path, notAfter: validToDate.getTime() } satisfies CertificateEvent)
+  } catch {
+    // What is wrong with it, or half written, who reads it to use it tells.
+  }
 }

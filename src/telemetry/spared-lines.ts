@@ -25,4 +25,11 @@ export class SparedLines {
     state.spared = 0
     return spared > 0 ? { spared } : {}
   }
+
+  /** Kinds of which there were more since the last line, and how many: there may come none that tells it. */
+  rest(): readonly { readonly kind: string; readonly spared: number }[] {
+    const left = [...this.#kinds.entries()].flatMap(([kind, { spared }]) => (spared > 0 ? [{ kind, spared }] : []))
+    this.#kinds.clear()
+    return left
+  }
 }

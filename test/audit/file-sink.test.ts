@@ -35,11 +35,11 @@ describe('the file of the audit trail', () => {
     for (const file of [path, `${path}.1`]) expect((await stat(file)).mode & 0o777).toBe(0o600)
   })
 
-  it('that others could read is closed to them', async () => {
+  it('that others could read is closed to them, not to its group', async () => {
     await writeFile(path, '')
     await chmod(path, 0o644)
     await FileSink.open(path)
-    expect((await stat(path)).mode & 0o777).toBe(0o600)
+    expect((await stat(path)).mode & 0o777).toBe(0o640)
   })
 
   it.each([

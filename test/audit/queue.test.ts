@@ -3,6 +3,8 @@ import { afterEach, beforeEach, describe, expect, it } from 'vitest'
 import { Audit } from '../../src/audit/audit.ts'
 import { AuditQueue, MAX_WAITING, MAX_WAITING_FOR_ALERTS, type AuditSinkEvent } from '../../src/audit/queue.ts'
 import { MAX_SET_ASIDE } from '../../src/audit/set-aside.ts'
+import type { AuditEvent } from '../../src/audit/event.ts'
+import { MAX_LINES_A_MINUTE, SparedLines } from '../../src/telemetry/spared-lines.ts'
 import { eventually } from '../support/eventually.ts'
 import { numbered, Scripted } from './scripted-sink.ts'
 
@@ -139,5 +141,43 @@ describe('events that cannot be written', () => {
     await eventually(() => expect(sink.written).toHaveLength(MAX_WAITING))
     expect(told.map(({ what }) => what)).toEqual(['blocked', 'failed', 'unblocked', 'recovered'])
     await audit.close()
+  })
+})
+
+describe('a queue', () => {
+  it('writes what is added when it has just come to rest', async () => {
+    for (let turns = 0; turns < 6; turns++) {
+      const sink = new Scripted()
+      await using queue = new AuditQueue(sink, { keepsAll: false })
+      const [first, second] = numbered(2).map((event) => ({ at: '', ...event })) as [AuditEvent, AuditEvent]
+      queue.add(first)
+      await eventually(() => expect(sink.written).toHaveLength(1))
+      queue.add(first)
+      // Written within these turns of the event loop, one of which is its last.
+      for (let n = 0; n < turns; n++) await Promise.resolve()
+      queue.add(second)
+      await eventually(() => expect(sink.written).toHaveLength(3))
+    }
+  })
+
+  it('tells of what comes when it is closed: that is lost', async () => {
+    const sink = new Scripted()
+    const queue = new AuditQueue(sink, { keepsAll: true })
+    await queue.close(0)
+    queue.add({ at: '', ...numbered(1)[0]! })
+    expect(sink.written).toEqual([])
+    expect(queue.stats.dropped).toBe(1)
+    expect(told).toMatchObject([{ what: 'lost', events: 1 }])
+  })
+})
+
+describe('alerts of which there were too many', () => {
+  it('are told at the end, where no other has told how many', async () => {
+    const sink = new Scripted()
+    const audit = new Audit([sink], 'drop', new SparedLines())
+    for (let n = 0; n < MAX_LINES_A_MINUTE + 7; n++) audit.alert({ reason: 'TOKEN_REFUSED', address: '192.0.2.1' })
+    await audit.close()
+    expect(sink.written).toHaveLength(MAX_LINES_A_MINUTE + 1)
+    expect(sink.written.at(-1)).toMatchObject({ reason: 'TOKEN_REFUSED', address: '192.0.2.1', spared: 7 })
   })
 })

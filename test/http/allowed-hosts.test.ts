@@ -70,7 +70,11 @@ describe('a request under the name', () => {
 
   it('that a page makes up for a proxy that it says there is, is refused too', async () => {
     await using other = await startSetup({ http: { trustProxy: true }, others: { auth: 'open' } })
-    for (const headers of [{ 'X-Forwarded-Host': 'evil.example' }, { Forwarded: 'host=evil.example' }]) {
+    for (const headers of [
+      { 'X-Forwarded-Host': 'evil.example' },
+      { 'X-Forwarded-Host': 'a:b' },
+      { Forwarded: 'host=evil.example' },
+    ]) {
       const response = await fetch(`${other.url}/studies`, { headers: headers as Record<string, string> })
       expect([response.status, await response.json()]).toMatchObject([421, { code: 'HOST_NOT_ALLOWED' }])
     }

@@ -1,5 +1,5 @@
 import { once } from 'node:events'
-import { createServer, type RequestListener, type Server } from 'node:http'
+import { createServer, type RequestListener, type Server, type ServerResponse } from 'node:http'
 import type { AddressInfo } from 'node:net'
 import { setTimeout as delay } from 'node:timers/promises'
 import { afterEach, describe, expect, it } from 'vitest'
@@ -125,5 +125,74 @@ describe('an answer', () => {
     await client.request('GET', '/')
     await client.closed()
     expect(client.text).toContain('done')
+  })
+})
+
+describe('a server whose connections are to close', () => {
+  const held: ServerResponse[] = []
+
+  async function closing(): Promise<{ connections: Connections; connect: () => Promise<RawClient> }> {
+    held.length = 0
+    const server = createServer({ keepAliveTimeout: 60_000 }, (_, response) => held.push(response))
+    opened.push(server)
+    const connections = new Connections(server, { most: 100, unread: 60_000 })
+    server.listen(0, '127.0.0.1')
+    await once(server, 'listening')
+    const connect = async (): Promise<RawClient> => {
+      const came = once(server, 'connection')
+      const client = await RawClient.connect((server.address() as AddressInfo).port)
+      await came
+      opened.push(client)
+      return client
+    }
+    return { connections, connect }
+  }
+
+  const waiting = async (count: number): Promise<void> => {
+    while (held.length < count) await delay(5)
+  }
+
+  it('lets all requests end that are under way on one, and says so with the last', async () => {
+    const { connections, connect } = await closing()
+    const client = await connect()
+    for (const path of ['/1', '/2']) await client.request('GET', path)
+    await waiting(2)
+    connections.closeIdle()
+    held[0]!.end('first')
+    await client.until(({ text }) => text.endsWith('first'))
+    expect(client.text).not.toContain('Connection: close')
+    held[1]!.end('second')
+    await client.closed()
+    expect(client.text).toMatch(/Connection: close[^]*second$/)
+    await connections.quiet()
+  })
+
+  it('closes none that was opened later', async () => {
+    const { connections, connect } = await closing()
+    const busy = await connect()
+    await busy.request('GET', '/')
+    await waiting(1)
+    connections.closeIdle()
+    const later = await connect()
+    held[0]!.end('done')
+    await busy.closed()
+    await delay(50)
+    expect(later.ended).toBe(false)
+  })
+
+  it('is not kept by who sends on behind an answer whose headers are out', async () => {
+    const { connections, connect } = await closing()
+    const client = await connect()
+    await client.request('GET', '/1')
+    await waiting(1)
+    held[0]!.write('head')
+    await client.until(({ text }) => text.includes('head'))
+    connections.closeIdle()
+    await client.request('GET', '/2')
+    await waiting(2)
+    held[0]!.end()
+    held[1]!.end('last')
+    await client.closed()
+    expect(client.text).toMatch(/Connection: close[^]*last/)
   })
 })

@@ -1,3 +1,4 @@
+import { MAX_QUERY } from '../../audit/bounded.ts'
 import { PREFIX } from '../auth/api-keys.ts'
 
 /** In the place of what lets somebody in. */
@@ -10,11 +11,17 @@ const SECRETS: readonly string[] = [
 ]
 
 /** A JWT (RFC 7515, RFC 7516), and a key of ours, wherever they are; a dot may be written as %2E. */
-const TOKENS = new RegExp(String.raw`eyJ[\w-]+(?:(?:\.|%2e)[\w-]*){2,4}|${PREFIX}[\w-]+`, 'gi')
+const TOKENS = new RegExp(
+  String.raw`(?:(?<![\w-])|(?<=%[\da-f]{2}))(?:eyJ[\w-]+(?:(?:\.|%2e)[\w-]*){2,4}|${PREFIX}[\w-]+)`,
+  'gi',
+)
 
-/** A path or a query as a client wrote it, but for what others could sign in with. */
+/** Characters that are looked at: more than an event holds of any text. */
+export const MAX_BLANKED = 2 * MAX_QUERY
+
+/** The beginning of a path or a query as a client wrote it, but for what others could sign in with. */
 export function blanked(text: string): string {
-  return text.split('&').map(withoutSecret).join('&').replace(TOKENS, BLANK)
+  return text.slice(0, MAX_BLANKED).split('&').map(withoutSecret).join('&').replace(TOKENS, BLANK)
 }
 
 function withoutSecret(parameter: string): string {

@@ -48,6 +48,7 @@ export function trace(c: HttpContext, { audit, cache }: Tracing, { verb, study }
 
 /** Tells of a refusal, if it is one that somebody may want to know of. */
 export function traceRefusal(c: HttpContext, audit: Audit, code: string): void {
+  if (audit.isOff) return
   const { principal, archive, trail } = c.var as Partial<HttpEnv['Variables']>
   const isEarly = EARLY.includes(code) && principal !== undefined && !trail
   // Of another's study, which is not told from none.

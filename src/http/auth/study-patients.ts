@@ -3,6 +3,7 @@ import { Attribute } from '../../dicom/attributes.ts'
 import type { Dataset } from '../../dicom/dataset.ts'
 import type { Uid } from '../../dicom/uids.ts'
 import type { Archive } from '../../pacs/archive.ts'
+import { PeerTimeoutError } from '../../network/errors.ts'
 import type { Call } from '../../pacs/call.ts'
 
 /** How long whose study it is is kept, in ms. */
@@ -10,7 +11,7 @@ export const PATIENT_MS = 5 * 60_000
 /** Studies of which it is kept. */
 const MAX_STUDIES = 10_000
 /** How long an archive may take to say it, in ms. */
-const LOOKUP_MS = 30_000
+export const LOOKUP_MS = 30_000
 
 /** Whose a study is; `id` is empty where the archive names nobody, or several. */
 export interface StudyPatient {
@@ -76,7 +77,8 @@ export class StudyPatients {
 
   #ask(key: string, archive: Archive, study: Uid): Asking {
     const stop = new AbortController()
-    const signal = AbortSignal.any([stop.signal, AbortSignal.timeout(LOOKUP_MS)])
+    const late = setTimeout(() => stop.abort(new PeerTimeoutError('response', LOOKUP_MS)), LOOKUP_MS)
+    const { signal } = stop
     const patient = ask(archive, study, { signal }).then((told) => {
       if (told) this.#known.set(key, told)
       return told
@@ -84,6 +86,7 @@ export class StudyPatients {
     const asking = { patient, stop, waiting: 0 }
     this.#asking.set(key, asking)
     const over = (): void => {
+      clearTimeout(late)
       if (this.#asking.get(key) === asking) this.#asking.delete(key)
     }
     patient.then(over, over)

@@ -16,7 +16,9 @@ export function createOpsApp(config: Config, options: Omit<OpsOptions, 'admit'>)
     secure(c.env)
     return next()
   })
-  app.use(ownNameOnly(new AllowedHosts(config.http)))
+  const { allowedHosts } = config.http
+  const own = config.ops.listen ? [config.ops.listen.host] : []
+  app.use(ownNameOnly(new AllowedHosts({ ...config.http, allowedHosts: [...allowedHosts, ...own] })))
   operatorRoutes(app, options)
   app.notFound((c) => c.text('Served here: /livez, /readyz, /readyz?verbose, /metrics\n', 404))
   app.onError((error, c) => {

@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest'
 import { newApiKey } from '../../../src/http/auth/api-keys.ts'
-import { blanked } from '../../../src/http/audit/blanked.ts'
+import { blanked, MAX_BLANKED } from '../../../src/http/audit/blanked.ts'
 
 const JWT = 'eyJhbGciOiJSUzI1NiJ9.eyJzdWIiOiJ4In0.c2ln-bmF0_dXJl'
 
@@ -18,6 +18,19 @@ describe('what a client wrote', () => {
     ['%=1&token=secret', '%=1&token=***'],
   ])('has no token: %s', (text, expected) => {
     expect(blanked(text)).toBe(expected)
+  })
+
+  it.each([
+    ['of one word', 'eyJ'.repeat(20_000)],
+    ['in many words', 'eyJ%20'.repeat(10_000)],
+    ['with dots', 'eyJa.'.repeat(12_000)],
+    ['of keys', 'dsg_'.repeat(15_000)],
+    ['of parameters', 'token=&'.repeat(9_000)],
+  ])('takes no time that others would wait for, however long it is: %s', (_, text) => {
+    const since = performance.now()
+    const { length } = blanked(text)
+    expect(performance.now() - since).toBeLessThan(100)
+    expect(length).toBeLessThanOrEqual(2 * MAX_BLANKED)
   })
 
   it.each(['PatientName=M%C3%BCller*&limit=5', 'PatientID=eyJ.1', 'token', 'StudyInstanceUID=1.2.3,1.2.4', ''])(

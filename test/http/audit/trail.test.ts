@@ -323,6 +323,18 @@ describe('the audit trail', () => {
     ])
   })
 
+  it('has the end of the service behind all else, also behind what its stop has cut', async () => {
+    const { setup, events } = await audited()
+    setup.archive.faults = { findDelay: 5_000 }
+    const asked = [1, 2, 3].map((limit) => ask(`${setup.url}/studies?limit=${limit}`).catch(() => 'cut'))
+    const { archives } = setup.gateway
+    await eventually(() => expect(archives[0]!.stats.leased + archives[0]!.stats.waiting).toBe(3))
+    await setup.gateway[Symbol.asyncDispose]()
+    await Promise.all(asked)
+    const kinds = (await events()).map(({ kind }) => kind)
+    expect(kinds).toEqual(['query', 'query', 'query', 'application-stop'])
+  })
+
   it('begins and ends with the service', async () => {
     const { setup, events } = await audited()
     await setup.gateway.stop()

@@ -1,6 +1,10 @@
-import { createHash } from 'node:crypto'
+import { execFileSync } from 'node:child_process'
+import { createHash, X509Certificate } from 'node:crypto'
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
 import { afterEach, describe, expect, it } from 'vitest'
-import { alternativeNames, commonNames } from '../../../src/http/auth/client-certificate.ts'
+import { commonNames, isNamed, uris } from '../../../src/http/auth/client-certificate.ts'
 import { LINK_ISSUER, signLink } from '../../../src/http/auth/links.ts'
 import { TOKEN_MS } from '../../../src/http/auth/share-page.ts'
 import { shareLink } from '../../../src/share.ts'
@@ -238,19 +242,46 @@ describe('a link to a study', () => {
 
 describe('the names of a certificate', () => {
   it.each([
-    ['DNS:a.example, DNS:b.example', ['a.example', 'b.example']],
-    ['IP Address:192.0.2.1, URI:spiffe://x/y', ['192.0.2.1', 'spiffe://x/y']],
+    ['DNS:a.example, DNS:b.example', []],
+    ['IP Address:192.0.2.1, URI:spiffe://x/y', ['spiffe://x/y']],
     // CVE-2021-44532: a name with a comma in it is no second name.
-    ['URI:"http://x/\\u002c DNS:admin.example", DNS:a.example', ['http://x/, DNS:admin.example', 'a.example']],
-    // Nor is one of a kind a name of another, which another authority may have checked.
-    ['email:pacs.example, URI:pacs.example, email:a@b.example', ['a@b.example']],
-    ['DNS:a@b.example, DNS:spiffe://x/y', []],
+    ['URI:"http://x/\\u002c URI:spiffe://admin", DNS:a.example', ['http://x/, URI:spiffe://admin']],
+    // Of another kind, which Node does not quote.
+    ['URI:spiffe://x/y, othername:UPN:x, URI:spiffe://admin', []],
+    ['DirName:"CN = x, URI:spiffe://admin"', []],
     [undefined, []],
-  ])('%s are %j', (text, names) => {
-    expect(alternativeNames(text)).toEqual(names)
+  ])('%s are the URIs %j', (text, names) => {
+    expect(uris(text)).toEqual(names)
+  })
+
+  it('are found as what they are', () => {
+    const alternatives = 'DNS:a.example,DNS:*.w.example,email:c@d.example,IP:192.0.2.7,URI:spiffe://x/y'
+    const hidden = '@alt\n[alt]\notherName.1=1.3.6.1.4.1.311.20.2.3;UTF8:"x, DNS:upn.example, URI:spiffe://upn"'
+    const certificate = new X509Certificate(madeCertificate(alternatives))
+    const named = (name: string): boolean => isNamed(certificate, name)
+    expect(['a.example', 'c@d.example', '192.0.2.7', 'spiffe://x/y', 'common name'].filter(named)).toHaveLength(5)
+    expect(['b.w.example', '*.w.example', 'd.example', 'x', 'spiffe://x', ''].filter(named)).toEqual(['*.w.example'])
+    const other = new X509Certificate(madeCertificate(hidden))
+    expect(other.subjectAltName).toContain('upn')
+    for (const name of ['upn.example', 'spiffe://upn', 'x']) expect([name, isNamed(other, name)]).toEqual([name, false])
   })
 
   it('are those of CN in its subject, each line an attribute', () => {
     expect(commonNames('C=DE\nO=CN=admin\nCN=viewer\\, inc')).toEqual(['viewer, inc'])
   })
 })
+
+/** A certificate with these alternative names, as openssl writes them. */
+function madeCertificate(names: string): Buffer {
+  const folder = mkdtempSync(join(tmpdir(), 'dimsegate-names-'))
+  try {
+    const [config, key, cert] = ['config', 'key', 'cert'].map((name) => join(folder, name)) as [string, string, string]
+    writeFileSync(config, `[req]\ndistinguished_name=dn\n[dn]\n[ext]\nsubjectAltName=${names}\n`)
+    const kind = ['-newkey', 'ec', '-pkeyopt', 'ec_paramgen_curve:prime256v1', '-nodes', '-days', '2']
+    const out = ['-config', config, '-extensions', 'ext', '-subj', '/CN=common name', '-keyout', key, '-out', cert]
+    execFileSync('openssl', ['req', '-x509', ...kind, ...out], { stdio: 'pipe' })
+    return readFileSync(cert)
+  } finally {
+    rmSync(folder, { recursive: true, force: true })
+  }
+}

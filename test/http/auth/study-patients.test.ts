@@ -1,7 +1,7 @@
-import { describe, expect, it } from 'vitest'
+import { afterEach, describe, expect, it, vi } from 'vitest'
 import { Attribute } from '../../../src/dicom/attributes.ts'
 import { Dataset } from '../../../src/dicom/dataset.ts'
-import { StudyPatients } from '../../../src/http/auth/study-patients.ts'
+import { LOOKUP_MS, StudyPatients } from '../../../src/http/auth/study-patients.ts'
 import type { Archive } from '../../../src/pacs/archive.ts'
 import type { Call } from '../../../src/pacs/call.ts'
 
@@ -28,7 +28,18 @@ class Asked {
 
 const settled = (): Promise<void> => new Promise((resolve) => setTimeout(resolve, 5))
 
+afterEach(() => void vi.useRealTimers())
+
 describe('whose a study is', () => {
+  it('is not waited for without end', async () => {
+    vi.useFakeTimers()
+    const { archive } = new Asked()
+    const asked = new StudyPatients().of(archive, STUDY, new AbortController().signal)
+    const outcome = expect(asked).rejects.toMatchObject({ code: 'PEER_TIMEOUT' })
+    await vi.advanceTimersByTimeAsync(LOOKUP_MS)
+    await outcome
+  })
+
   it('is asked once for all who want to know, and goes on while one of them waits', async () => {
     const { archive, calls } = new Asked()
     const patients = new StudyPatients()
