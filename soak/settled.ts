@@ -1,4 +1,5 @@
 import { setTimeout as delay } from 'node:timers/promises'
+import { MAX_HEADS_BYTES } from '../src/cache/head-store.ts'
 import type { SoakArchive } from './archives.ts'
 import type { Holdings, SoakGateway } from './gateway.ts'
 
@@ -6,8 +7,11 @@ import type { Holdings, SoakGateway } from './gateway.ts'
 const SETTLE_MS = 60_000
 /** Memory is read so often, a second apart, and the least counts: collection of garbage is not asked for. */
 const RSS_READINGS = 5
-/** What the process may take more of memory than before the load: heap that has grown, code that was compiled, threads. */
-const RSS_TOLERANCE = 128 * 1024 * 1024
+/**
+ * What the process may take more of memory than before the load: heads of instances, which stay until others come, and
+ * heap that has grown, code that was compiled, threads.
+ */
+const RSS_TOLERANCE = MAX_HEADS_BYTES + 128 * 1024 * 1024
 /** Besides the connection that asks for the metrics. */
 const SOCKET_TOLERANCE = 0
 /** Files that are read once in a while. */

@@ -1,5 +1,5 @@
 import { z } from 'zod'
-import { conflict, fields, type Fields } from './conflicts.ts'
+import { conflict, fields, type Fields, type Path, type Say } from './conflicts.ts'
 import {
   addressBlock,
   bool,
@@ -194,9 +194,6 @@ export const authOrOpen = z
   .nullable()
   .default(null)
   .describe('Who may use the API; null: everybody, on loopback only')
-
-type Path = (string | number)[]
-type Say = (path: Path, message: string) => void
 
 /** Stands for the name of the archive in a scope. */
 const ARCHIVE_PLACEHOLDER = '{archive}'

@@ -3,7 +3,8 @@ import { isLoopback } from '../network/loopback.ts'
 /** Marks an issue between keys, whose message is a whole sentence and not what is expected of one value. */
 export const conflict = 'conflict'
 
-type Path = (string | number)[]
+/** Where a fault is. */
+export type Path = (string | number)[]
 
 /** Checks of several keys against each other. Where `value` has other faults it may have any shape. */
 export function reportConflicts(value: unknown, say: Say): void {
@@ -105,7 +106,8 @@ function reportSharedWords(archives: unknown, say: Say): void {
 
 /** Keys of a group. */
 export type Fields = Readonly<Record<string, unknown>>
-type Say = (path: Path, message: string) => void
+/** Tells a fault. */
+export type Say = (path: Path, message: string) => void
 
 /** The keys of what may have any shape; none of what is no group. */
 export function fields(value: unknown): Fields {

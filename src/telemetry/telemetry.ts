@@ -30,7 +30,8 @@ export interface Measured {
 
 /**
  * Logs and metrics of what the layers below publish. Neither ever holds key values, names, UIDs or what an archive
- * wrote into an Error Comment: of an error only its code and kind are told, and the status of a DIMSE response.
+ * wrote into an Error Comment: of an error only its code and kind are told, and the status of a DIMSE response;
+ * what is wrong with a file of the configuration is a sentence.
  */
 export function startTelemetry(config: Config['log'], { archives, cache, imaging, audit }: Measured): Telemetry {
   const log = pino({ level: config.level, base: null }, logLines(config.format))
