@@ -90,6 +90,7 @@ const http = z.strictObject({
   }).describe('Cross-origin access from browsers'),
   maxBodyBytes: byteSize('4GiB').describe('Largest request body'),
   maxInflatedBytes: byteSize('1GiB').describe('Most that a request body may become: deflated, or compressed images'),
+  compression: bool.default(true).describe('Compress JSON, XML and HTML for clients that take it (zstd, br, gzip)'),
   shutdownGrace: duration('30s', 0).describe('How long requests may go on after a stop signal'),
   readyCache: duration('5s', 0).describe('How long a readiness answer is kept'),
   clientTimeout: duration('60s').describe('A web client that does not read or send'),

@@ -66,6 +66,11 @@ const faults = {
     title: 'Search too broad',
     detail: 'The archive answers more than can be held of a search. Narrow it, or ask for fewer results or attributes.',
   },
+  TOO_MANY_ENTRIES: {
+    status: 413,
+    title: 'Too many instances',
+    detail: 'One archive of files does not hold so many. Ask for series.',
+  },
   INCOMPLETE_RETRIEVE: { status: 502, title: 'Incomplete retrieve' },
   NOT_SUPPORTED_BY_ARCHIVE: { status: 501, title: 'Not supported by the archive' },
   LISTENER_FAILED: { status: 502, title: 'DICOM listener unavailable' },

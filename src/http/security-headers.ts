@@ -12,7 +12,7 @@ export function securityHeaders({ cors, tls }: Config['http']): (env: HttpBindin
     'X-Content-Type-Options': 'nosniff',
     'Cache-Control': 'private, no-store',
     // Who asks, and for what form of it, changes the answer.
-    Vary: 'Accept, Authorization, Cookie, Origin',
+    Vary: 'Accept, Accept-Encoding, Authorization, Cookie, Origin',
     'Referrer-Policy': 'no-referrer',
     'Content-Security-Policy': [
       "default-src 'none'",

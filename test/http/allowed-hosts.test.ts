@@ -117,7 +117,7 @@ describe('every answer', () => {
   it.each(paths)('%s tells browsers to keep nothing, guess at nothing, and show it to nobody else', async (path) => {
     const { headers } = await fetch(`http://127.0.0.1:${setup.port}${path}`, { headers: { Accept: '*/*' } })
     expect(headers.get('cache-control')).toBe('private, no-store')
-    expect(headers.get('vary')).toBe('Accept, Authorization, Cookie, Origin')
+    expect(headers.get('vary')).toBe('Accept, Accept-Encoding, Authorization, Cookie, Origin')
     expect(headers.get('cross-origin-resource-policy')).toBe('same-origin')
     expect(headers.get('referrer-policy')).toBe('no-referrer')
     expect(headers.get('x-content-type-options')).toBe('nosniff')

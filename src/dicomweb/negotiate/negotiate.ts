@@ -4,8 +4,8 @@ import type { Accept, MediaRange } from './accept.ts'
 
 /** One way to answer with instances. */
 export interface InstanceOffer {
-  /** `multipart`: multipart/related of application/dicom parts. `single`: one application/dicom body. */
-  readonly form: 'multipart' | 'single'
+  /** `multipart`: multipart/related of application/dicom parts. `single`: one application/dicom body. `zip`: files in a ZIP. */
+  readonly form: 'multipart' | 'single' | 'zip'
   /** The transfer syntax UID to answer in; `*` as stored. Never Implicit VR Little or Explicit VR Big Endian. */
   readonly syntax: string
 }
@@ -124,15 +124,18 @@ const modelResource: Negotiable<ModelType> = {
   same: (a, b) => a === b,
 }
 
-const manyInstances = instanceResource(['multipart'])
-const oneInstance = instanceResource(['multipart', 'single'])
+const manyInstances = instanceResource(['multipart', 'zip'])
+const oneInstance = instanceResource(['multipart', 'single', 'zip'])
 
 /** @param forms the forms the resource has, its default first */
 function instanceResource(forms: readonly InstanceOffer['form'][]): Negotiable<InstanceOffer> {
   const formOf = (range: MediaRange): InstanceOffer['form'] | undefined => {
     if (isMultipartRelated(range) && payloadOf(range) === 'application/dicom') return 'multipart'
-    return range.type === 'application' && range.subtype === 'dicom' ? 'single' : undefined
+    if (range.type !== 'application') return undefined
+    return range.subtype === 'dicom' ? 'single' : range.subtype === 'zip' ? 'zip' : undefined
   }
+  // An archive is for who asks for one.
+  const byDefault = forms.filter((form) => form !== 'zip')
   return {
     named(range) {
       const form = formOf(range)
@@ -144,7 +147,7 @@ function instanceResource(forms: readonly InstanceOffer['form'][]): Negotiable<I
       if (syntax === undefined) return []
       // application/* covers no multipart, but who sends it wants instances: on a study it is better served than refused.
       const anyForm = isAnyOf(range, 'application')
-      return forms.filter((form) => anyForm || wildcardCovers(range, form)).map((form) => ({ form, syntax }))
+      return byDefault.filter((form) => anyForm || wildcardCovers(range, form)).map((form) => ({ form, syntax }))
     },
     covers(range, offer) {
       const form = formOf(range)
@@ -157,7 +160,7 @@ function instanceResource(forms: readonly InstanceOffer['form'][]): Negotiable<I
 }
 
 function wildcardCovers(range: MediaRange, form: InstanceOffer['form']): boolean {
-  if (form === 'single') return isAnyOf(range, 'application')
+  if (form !== 'multipart') return isAnyOf(range, 'application')
   if (isMultipartRelated(range)) return ['*', '*/*', 'application/*'].includes(payloadOf(range) ?? '*/*')
   return isAnyOf(range, 'multipart')
 }

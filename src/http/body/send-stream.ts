@@ -2,6 +2,7 @@ import { RESPONSE_ALREADY_SENT } from '@hono/node-server/utils/response'
 import type { Bytes } from '../../dicom/bytes.ts'
 import { ClientGoneError, type HttpContext } from '../context.ts'
 import { MIN_DOWNLOAD_RATE } from './client-pace.ts'
+import { codingOf, compressed } from './compressed.ts'
 import { Gatherer } from './gatherer.ts'
 
 /** What may wait in the socket of a client that reads slower than the archive sends. */
@@ -27,10 +28,12 @@ export async function sendStream(
   stallTimeout: number,
 ): Promise<Response> {
   const { outgoing } = c.env
+  const coding = codingOf(c, headers)
   if (!isGone(outgoing)) {
     try {
       // What middleware has set (CORS) would be on the Response that is not used here.
       for (const [name, value] of c.res.headers) outgoing.setHeader(name, value)
+      if (coding) outgoing.setHeader('Content-Encoding', coding)
       outgoing.writeHead(status, headers as Record<string, string>)
     } catch (error) {
       await giveUp(body)
@@ -41,7 +44,7 @@ export async function sendStream(
   try {
     // With the client gone too: what makes the body holds an association until it is told to end.
     using gatherer = new Gatherer((piece) => writer.write(piece))
-    for await (const piece of body) {
+    for await (const piece of coding ? compressed(body, coding) : body) {
       if (isGone(outgoing)) throw new ClientGoneError()
       for (let at = 0; at < piece.length; at += HANDED_BYTES) {
         gatherer.push(piece.length <= HANDED_BYTES ? piece : piece.subarray(at, at + HANDED_BYTES))

@@ -19,6 +19,8 @@ export const PART_HOLD_BYTES = 1024 * 1024
 export interface Part {
   readonly headers: PartHeaders
   readonly body: ByteStream
+  /** What it is called as a file. */
+  readonly name?: string
 }
 
 type Headers = Readonly<Record<string, string | string[]>>
@@ -138,10 +140,10 @@ export class Delivery {
     }
     const before = this.#given
     try {
-      for await (const { headers, body } of partsOf(instance)) {
+      for await (const { headers, body, name } of partsOf(instance)) {
         const { stream, done } = await primed(body, PART_HOLD_BYTES)
         try {
-          yield { headers, body: done ? stream : this.#watched(stream, key) }
+          yield { headers, body: done ? stream : this.#watched(stream, key), ...(name !== undefined && { name }) }
         } finally {
           // The client may have gone before anything of it was taken.
           await stream[Symbol.asyncIterator]().return?.()

@@ -17,6 +17,8 @@ import { converted } from '../converted.ts'
 import { isUndrawable } from './instance-fault.ts'
 import { Delivery, type Part } from './delivery.ts'
 import type { HttpContext } from '../context.ts'
+import { zip } from '../../dicomweb/encode/zip.ts'
+import { entriesOf, fileName, zipHeaders } from './zip-names.ts'
 import { holdsOthers } from './listing.ts'
 import { pathSelection } from '../path.ts'
 import { layoutOf } from '../../instance/frames.ts'
@@ -39,6 +41,8 @@ export async function retrieveInstances(c: HttpContext): Promise<Response> {
   const parts = delivery.parts(instances, (instance) => fileParts(c, instance, offers, delivery))
   const location = { 'Content-Location': resourceUrl(c.var.base, selection) }
   if (best.form === 'multipart') return delivery.sendMultipart(parts, location)
+  if (best.form === 'zip')
+    return delivery.send(zip(entriesOf(parts), new Date()), { ...zipHeaders(selection), ...location })
   return delivery.send(bodies(parts), { 'Content-Type': 'application/dicom', ...location })
 }
 
@@ -67,7 +71,7 @@ async function* fileParts(
     return
   }
   const type = `application/dicom; transfer-syntax=${file.syntax.uid}`
-  yield { headers: { 'Content-Type': type }, body: withHeader(instance, file) }
+  yield { headers: { 'Content-Type': type }, body: withHeader(instance, file), name: fileName(instance) }
 }
 
 /** A data set, and the syntax it is in. */
