@@ -1115,6 +1115,11 @@ export interface components {
      */
     DicomFileParts: unknown
     /**
+     * @description A ZIP archive of DICOM files, `{study}/{series}/{instance}.dcm` (PS3.18 8.6.1.3), stored as they are, their sizes of
+     *     64 bits behind them. One that is cut has no central directory, so that no reader takes it for whole.
+     */
+    DicomFileArchive: unknown
+    /**
      * @description What a browser form or `curl -F file=@image.dcm` sends (RFC 7578). Each part with a file name is one DICOM file
      *     (PS3.10 7). Field names do not matter and may repeat.
      */
@@ -1573,6 +1578,7 @@ export interface components {
       }
       content: {
         'multipart/related; type="application/dicom"': components['schemas']['DicomFileParts']
+        'application/zip': components['schemas']['DicomFileArchive']
       }
     }
     /**
@@ -1588,6 +1594,7 @@ export interface components {
       }
       content: {
         'multipart/related; type="application/dicom"': components['schemas']['DicomFileParts']
+        'application/zip': components['schemas']['DicomFileArchive']
       }
     }
     /** @description The instance. */
@@ -1598,6 +1605,7 @@ export interface components {
       }
       content: {
         'multipart/related; type="application/dicom"': components['schemas']['DicomFileParts']
+        'application/zip': components['schemas']['DicomFileArchive']
         'application/dicom': components['schemas']['DicomFile']
       }
     }
@@ -2688,10 +2696,11 @@ export interface components {
      *
      *     - `multipart/related; type="application/dicom"` is the default. `application/dicom` alone is not acceptable,
      *       because there may be several parts (PS3.18 10.4.4).
+     *     - `application/zip` gives the files in an archive, for browsers. No wildcard asks for it.
      *     - `transfer-syntax` names the wanted transfer syntax, or `*` for each instance as it is stored. Without it the
      *       instances come in Explicit VR Little Endian (PS3.18 8.7.3).
-     *     - The service decodes no images. An instance that the archive has only in a lossy transfer syntax comes in that
-     *       one (PS3.18 8.7.3). One that it has only in a compressed lossless syntax is not acceptable.
+     *     - Images are decoded and encoded for that. What exists in a lossy transfer syntax only, and cannot be decoded, comes
+     *       in that one to who asked for the default (PS3.18 8.7.3).
      *     - Implicit VR Little Endian and Explicit VR Big Endian are never sent: what is stored in them comes in
      *       Explicit VR Little Endian.
      * @example multipart/related; type="application/dicom"; transfer-syntax=*
@@ -2703,8 +2712,8 @@ export interface components {
      *     - `multipart/related; type="application/dicom"` is the default, `application/dicom` the single file.
      *     - `transfer-syntax` names the wanted transfer syntax, or `*` for the instance as it is stored. Without it the
      *       instance comes in Explicit VR Little Endian (PS3.18 8.7.3).
-     *     - The service decodes no images. An instance that the archive has only in a lossy transfer syntax comes in that
-     *       one (PS3.18 8.7.3). One that it has only in a compressed lossless syntax is not acceptable.
+     *     - Images are decoded and encoded for that. What exists in a lossy transfer syntax only, and cannot be decoded, comes
+     *       in that one to who asked for the default (PS3.18 8.7.3).
      *     - Implicit VR Little Endian and Explicit VR Big Endian are never sent: what is stored in them comes in
      *       Explicit VR Little Endian.
      * @example application/dicom; transfer-syntax=*
@@ -2964,10 +2973,11 @@ export interface operations {
          *
          *     - `multipart/related; type="application/dicom"` is the default. `application/dicom` alone is not acceptable,
          *       because there may be several parts (PS3.18 10.4.4).
+         *     - `application/zip` gives the files in an archive, for browsers. No wildcard asks for it.
          *     - `transfer-syntax` names the wanted transfer syntax, or `*` for each instance as it is stored. Without it the
          *       instances come in Explicit VR Little Endian (PS3.18 8.7.3).
-         *     - The service decodes no images. An instance that the archive has only in a lossy transfer syntax comes in that
-         *       one (PS3.18 8.7.3). One that it has only in a compressed lossless syntax is not acceptable.
+         *     - Images are decoded and encoded for that. What exists in a lossy transfer syntax only, and cannot be decoded, comes
+         *       in that one to who asked for the default (PS3.18 8.7.3).
          *     - Implicit VR Little Endian and Explicit VR Big Endian are never sent: what is stored in them comes in
          *       Explicit VR Little Endian.
          * @example multipart/related; type="application/dicom"; transfer-syntax=*
@@ -3129,10 +3139,11 @@ export interface operations {
          *
          *     - `multipart/related; type="application/dicom"` is the default. `application/dicom` alone is not acceptable,
          *       because there may be several parts (PS3.18 10.4.4).
+         *     - `application/zip` gives the files in an archive, for browsers. No wildcard asks for it.
          *     - `transfer-syntax` names the wanted transfer syntax, or `*` for each instance as it is stored. Without it the
          *       instances come in Explicit VR Little Endian (PS3.18 8.7.3).
-         *     - The service decodes no images. An instance that the archive has only in a lossy transfer syntax comes in that
-         *       one (PS3.18 8.7.3). One that it has only in a compressed lossless syntax is not acceptable.
+         *     - Images are decoded and encoded for that. What exists in a lossy transfer syntax only, and cannot be decoded, comes
+         *       in that one to who asked for the default (PS3.18 8.7.3).
          *     - Implicit VR Little Endian and Explicit VR Big Endian are never sent: what is stored in them comes in
          *       Explicit VR Little Endian.
          * @example multipart/related; type="application/dicom"; transfer-syntax=*
@@ -3271,8 +3282,8 @@ export interface operations {
          *     - `multipart/related; type="application/dicom"` is the default, `application/dicom` the single file.
          *     - `transfer-syntax` names the wanted transfer syntax, or `*` for the instance as it is stored. Without it the
          *       instance comes in Explicit VR Little Endian (PS3.18 8.7.3).
-         *     - The service decodes no images. An instance that the archive has only in a lossy transfer syntax comes in that
-         *       one (PS3.18 8.7.3). One that it has only in a compressed lossless syntax is not acceptable.
+         *     - Images are decoded and encoded for that. What exists in a lossy transfer syntax only, and cannot be decoded, comes
+         *       in that one to who asked for the default (PS3.18 8.7.3).
          *     - Implicit VR Little Endian and Explicit VR Big Endian are never sent: what is stored in them comes in
          *       Explicit VR Little Endian.
          * @example application/dicom; transfer-syntax=*
