@@ -2751,9 +2751,8 @@ export interface components {
      *     - `transfer-syntax` names the wanted transfer syntax, or `*` for any. Without it a media type means its default:
      *       `application/octet-stream` Explicit VR Little Endian, `image/jpeg` JPEG Lossless (1.2.840.10008.1.2.4.70).
      *     - `application/octet-stream; transfer-syntax=*` is the stored bitstream, whatever it is.
-     *     - The service decodes no images. Where uncompressed frames are asked for and the instance is compressed, the
-     *       archive is asked to decompress it, which it can only in a C-GET. What it has only with loss comes as it is
-     *       (PS3.18 8.7.3); what it has only compressed without loss is not acceptable.
+     *     - Compressed images are decoded where that is asked for. What there is no decoder for comes as it is where it
+     *       exists with loss only (PS3.18 8.7.3), and is not acceptable otherwise.
      * @example multipart/related; type="application/octet-stream"; transfer-syntax=*
      */
     acceptFrames: string
@@ -2768,9 +2767,8 @@ export interface components {
      *     - `transfer-syntax` names the wanted transfer syntax of pixel data, or `*` for any. Without it a media type means
      *       its default: `application/octet-stream` Explicit VR Little Endian, `image/jpeg` JPEG Lossless
      *       (1.2.840.10008.1.2.4.70).
-     *     - The service decodes no images. Where uncompressed pixel data is asked for first, the archive is asked to
-     *       decompress, which it can only in a C-GET. What it has only with loss comes as it is (PS3.18 8.7.3); instances
-     *       that it has only compressed without loss are left out.
+     *     - Compressed images are decoded where that is asked for. What there is no decoder for comes as it is where it
+     *       exists with loss only (PS3.18 8.7.3), and is left out otherwise.
      * @example multipart/related; type="application/octet-stream"; transfer-syntax=*
      */
     acceptParts: string
@@ -2785,9 +2783,8 @@ export interface components {
      *     - `transfer-syntax` names the wanted transfer syntax of pixel data, or `*` for any. Without it a media type means
      *       its default: `application/octet-stream` Explicit VR Little Endian, `image/jpeg` JPEG Lossless
      *       (1.2.840.10008.1.2.4.70).
-     *     - The service decodes no images. Where uncompressed pixel data is asked for and the instance is compressed, the
-     *       archive is asked to decompress it, which it can only in a C-GET. What it has only with loss comes as it is
-     *       (PS3.18 8.7.3); what it has only compressed without loss is not acceptable.
+     *     - Compressed images are decoded where that is asked for. What there is no decoder for comes as it is where it
+     *       exists with loss only (PS3.18 8.7.3), and is not acceptable otherwise.
      * @example application/octet-stream; transfer-syntax=*
      */
     acceptValue: string
@@ -3725,9 +3722,8 @@ export interface operations {
          *     - `transfer-syntax` names the wanted transfer syntax, or `*` for any. Without it a media type means its default:
          *       `application/octet-stream` Explicit VR Little Endian, `image/jpeg` JPEG Lossless (1.2.840.10008.1.2.4.70).
          *     - `application/octet-stream; transfer-syntax=*` is the stored bitstream, whatever it is.
-         *     - The service decodes no images. Where uncompressed frames are asked for and the instance is compressed, the
-         *       archive is asked to decompress it, which it can only in a C-GET. What it has only with loss comes as it is
-         *       (PS3.18 8.7.3); what it has only compressed without loss is not acceptable.
+         *     - Compressed images are decoded where that is asked for. What there is no decoder for comes as it is where it
+         *       exists with loss only (PS3.18 8.7.3), and is not acceptable otherwise.
          * @example multipart/related; type="application/octet-stream"; transfer-syntax=*
          */
         accept?: components['parameters']['acceptFrames']
@@ -3790,9 +3786,8 @@ export interface operations {
          *     - `transfer-syntax` names the wanted transfer syntax of pixel data, or `*` for any. Without it a media type means
          *       its default: `application/octet-stream` Explicit VR Little Endian, `image/jpeg` JPEG Lossless
          *       (1.2.840.10008.1.2.4.70).
-         *     - The service decodes no images. Where uncompressed pixel data is asked for first, the archive is asked to
-         *       decompress, which it can only in a C-GET. What it has only with loss comes as it is (PS3.18 8.7.3); instances
-         *       that it has only compressed without loss are left out.
+         *     - Compressed images are decoded where that is asked for. What there is no decoder for comes as it is where it
+         *       exists with loss only (PS3.18 8.7.3), and is left out otherwise.
          * @example multipart/related; type="application/octet-stream"; transfer-syntax=*
          */
         accept?: components['parameters']['acceptParts']
@@ -3834,9 +3829,8 @@ export interface operations {
          *     - `transfer-syntax` names the wanted transfer syntax of pixel data, or `*` for any. Without it a media type means
          *       its default: `application/octet-stream` Explicit VR Little Endian, `image/jpeg` JPEG Lossless
          *       (1.2.840.10008.1.2.4.70).
-         *     - The service decodes no images. Where uncompressed pixel data is asked for first, the archive is asked to
-         *       decompress, which it can only in a C-GET. What it has only with loss comes as it is (PS3.18 8.7.3); instances
-         *       that it has only compressed without loss are left out.
+         *     - Compressed images are decoded where that is asked for. What there is no decoder for comes as it is where it
+         *       exists with loss only (PS3.18 8.7.3), and is left out otherwise.
          * @example multipart/related; type="application/octet-stream"; transfer-syntax=*
          */
         accept?: components['parameters']['acceptParts']
@@ -3880,9 +3874,8 @@ export interface operations {
          *     - `transfer-syntax` names the wanted transfer syntax of pixel data, or `*` for any. Without it a media type means
          *       its default: `application/octet-stream` Explicit VR Little Endian, `image/jpeg` JPEG Lossless
          *       (1.2.840.10008.1.2.4.70).
-         *     - The service decodes no images. Where uncompressed pixel data is asked for first, the archive is asked to
-         *       decompress, which it can only in a C-GET. What it has only with loss comes as it is (PS3.18 8.7.3); instances
-         *       that it has only compressed without loss are left out.
+         *     - Compressed images are decoded where that is asked for. What there is no decoder for comes as it is where it
+         *       exists with loss only (PS3.18 8.7.3), and is left out otherwise.
          * @example multipart/related; type="application/octet-stream"; transfer-syntax=*
          */
         accept?: components['parameters']['acceptParts']
@@ -3927,9 +3920,8 @@ export interface operations {
          *     - `transfer-syntax` names the wanted transfer syntax of pixel data, or `*` for any. Without it a media type means
          *       its default: `application/octet-stream` Explicit VR Little Endian, `image/jpeg` JPEG Lossless
          *       (1.2.840.10008.1.2.4.70).
-         *     - The service decodes no images. Where uncompressed pixel data is asked for and the instance is compressed, the
-         *       archive is asked to decompress it, which it can only in a C-GET. What it has only with loss comes as it is
-         *       (PS3.18 8.7.3); what it has only compressed without loss is not acceptable.
+         *     - Compressed images are decoded where that is asked for. What there is no decoder for comes as it is where it
+         *       exists with loss only (PS3.18 8.7.3), and is not acceptable otherwise.
          * @example application/octet-stream; transfer-syntax=*
          */
         accept?: components['parameters']['acceptValue']
@@ -3990,9 +3982,8 @@ export interface operations {
          *     - `transfer-syntax` names the wanted transfer syntax of pixel data, or `*` for any. Without it a media type means
          *       its default: `application/octet-stream` Explicit VR Little Endian, `image/jpeg` JPEG Lossless
          *       (1.2.840.10008.1.2.4.70).
-         *     - The service decodes no images. Where uncompressed pixel data is asked for first, the archive is asked to
-         *       decompress, which it can only in a C-GET. What it has only with loss comes as it is (PS3.18 8.7.3); instances
-         *       that it has only compressed without loss are left out.
+         *     - Compressed images are decoded where that is asked for. What there is no decoder for comes as it is where it
+         *       exists with loss only (PS3.18 8.7.3), and is left out otherwise.
          * @example multipart/related; type="application/octet-stream"; transfer-syntax=*
          */
         accept?: components['parameters']['acceptParts']
@@ -4034,9 +4025,8 @@ export interface operations {
          *     - `transfer-syntax` names the wanted transfer syntax of pixel data, or `*` for any. Without it a media type means
          *       its default: `application/octet-stream` Explicit VR Little Endian, `image/jpeg` JPEG Lossless
          *       (1.2.840.10008.1.2.4.70).
-         *     - The service decodes no images. Where uncompressed pixel data is asked for first, the archive is asked to
-         *       decompress, which it can only in a C-GET. What it has only with loss comes as it is (PS3.18 8.7.3); instances
-         *       that it has only compressed without loss are left out.
+         *     - Compressed images are decoded where that is asked for. What there is no decoder for comes as it is where it
+         *       exists with loss only (PS3.18 8.7.3), and is left out otherwise.
          * @example multipart/related; type="application/octet-stream"; transfer-syntax=*
          */
         accept?: components['parameters']['acceptParts']
@@ -4080,9 +4070,8 @@ export interface operations {
          *     - `transfer-syntax` names the wanted transfer syntax of pixel data, or `*` for any. Without it a media type means
          *       its default: `application/octet-stream` Explicit VR Little Endian, `image/jpeg` JPEG Lossless
          *       (1.2.840.10008.1.2.4.70).
-         *     - The service decodes no images. Where uncompressed pixel data is asked for and the instance is compressed, the
-         *       archive is asked to decompress it, which it can only in a C-GET. What it has only with loss comes as it is
-         *       (PS3.18 8.7.3); what it has only compressed without loss is not acceptable.
+         *     - Compressed images are decoded where that is asked for. What there is no decoder for comes as it is where it
+         *       exists with loss only (PS3.18 8.7.3), and is not acceptable otherwise.
          * @example application/octet-stream; transfer-syntax=*
          */
         accept?: components['parameters']['acceptValue']
