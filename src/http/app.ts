@@ -11,6 +11,7 @@ import { AllowedHosts, ownNameOnly, ownPagesOnly } from './allowed-hosts.ts'
 import { linksOf } from './auth/auth-config.ts'
 import { Gate } from './auth/gate.ts'
 import type { Verb } from './auth/principal.ts'
+import { retrieveCapabilities } from './capabilities.ts'
 import { sharePage } from './auth/share-page.ts'
 import { StudyPatients } from './auth/study-patients.ts'
 import { checkStudy } from './auth/within-binding.ts'
@@ -70,7 +71,7 @@ const CLIENT_CLOSED_REQUEST = 499
 
 type Operation = Exclude<
   keyof operations,
-  'live' | 'ready' | 'metrics' | 'openapi' | 'errors' | 'sharePage' | 'openLink'
+  'live' | 'ready' | 'metrics' | 'openapi' | 'errors' | 'sharePage' | 'openLink' | 'capabilities'
 >
 
 const INSTANCE = '/studies/:study/series/:series/instances/:instance'
@@ -147,7 +148,7 @@ export function createApp(options: AppOptions): Hono<HttpEnv> {
     return c.html(errorPage)
   })
   const { imaging, cache, audit } = options
-  const place = { app, ahead, gate, imaging, cache, audit }
+  const place = { app, ahead, gate, imaging, cache, audit, contract }
   mount(place, config.http.basePath, () => archives[0])
   mount(place, `${config.http.basePath}/aets/:aeTitle`, (c) =>
     archives.find((archive) => archive.config.aeTitle === c.req.param('aeTitle')),
@@ -177,10 +178,11 @@ interface Place {
   readonly imaging: ImagingPool
   readonly cache: InstanceCache
   readonly audit: Audit
+  readonly contract: object
 }
 
 function mount(place: Place, root: string, find: (c: HttpContext) => Archive | undefined): void {
-  const { app, ahead, imaging } = place
+  const { app, ahead, imaging, contract } = place
   const methods = new Map<string, string[]>()
   for (const [operation, { method, path, handle }] of Object.entries(routes)) {
     const verb = verbOf(operation)
@@ -201,6 +203,13 @@ function mount(place: Place, root: string, find: (c: HttpContext) => Archive | u
       if (study !== undefined && verb !== 'store') await checkStudy(c, study)
       if (SETS.includes(operation)) c.var.trail?.begin()
       return handle(c)
+    })
+  }
+  for (const path of [root, `${root}/`]) {
+    app.options(path || '/', (c) => {
+      ahead.enterConnection(c.env)
+      select(c, root, find(c))
+      return retrieveCapabilities(c, contract)
     })
   }
   for (const [path, allowed] of methods) {

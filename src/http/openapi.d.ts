@@ -4,6 +4,28 @@
  */
 
 export interface paths {
+  '/': {
+    parameters: {
+      query?: never
+      header?: never
+      path?: never
+      cookie?: never
+    }
+    get?: never
+    put?: never
+    post?: never
+    delete?: never
+    /**
+     * What the service can do
+     * @description Retrieve Capabilities (PS3.18 8.9): the resources, methods, parameters and media types of this document, as WADL or
+     *     as OpenAPI. No sign-in is needed. With `Access-Control-Request-Method` it is a question of a browser (CORS), and
+     *     answered as such.
+     */
+    options: operations['capabilities']
+    head?: never
+    patch?: never
+    trace?: never
+  }
   '/studies': {
     parameters: {
       query?: never
@@ -2845,6 +2867,33 @@ export interface components {
 }
 export type $defs = Record<string, never>
 export interface operations {
+  capabilities: {
+    parameters: {
+      query?: {
+        /** @description Media types separated by commas, before the Accept header. */
+        accept?: string
+      }
+      header?: never
+      path?: never
+      cookie?: never
+    }
+    requestBody?: never
+    responses: {
+      /** @description The capabilities. */
+      200: {
+        headers: {
+          [name: string]: unknown
+        }
+        content: {
+          'application/vnd.sun.wadl+xml': string
+          'application/json': components['schemas']['OpenApiDocument']
+        }
+      }
+      404: components['responses']['UnknownArchive']
+      406: components['responses']['ModelNotAcceptable']
+      421: components['responses']['Misdirected']
+    }
+  }
   searchStudies: {
     parameters: {
       query?: {

@@ -333,6 +333,10 @@ function storeProbes(path: string): Record<number, Probe> {
   }
 }
 
+function capabilities({ gateway }: Service, path: string, headers: Record<string, string> = {}): Promise<Response> {
+  return fetch(gateway.url + path, { method: 'OPTIONS', headers })
+}
+
 function opened({ guarded }: Service, body: string, headers: Record<string, string> = {}): Promise<Response> {
   return fetch(`http://127.0.0.1:${guarded.port}/share`, { method: 'POST', body, headers })
 }
@@ -397,6 +401,11 @@ const probes: Record<string, Record<number, Probe>> = {
   ),
   storeInstances: storeProbes('/studies'),
   storeStudyInstances: storeProbes(`/studies/${S}`),
+  capabilities: {
+    200: (service) => capabilities(service, '/'),
+    404: (service) => capabilities(service, `/aets/${NOT_HERE}/`),
+    406: (service) => capabilities(service, '/', { Accept: 'image/png' }),
+  },
   live: { 200: (service) => service.root('/livez') },
   ready: { 200: (service) => service.root('/readyz'), 503: () => notReady() },
   metrics: { 200: (service) => service.root('/metrics') },

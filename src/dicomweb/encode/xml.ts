@@ -161,6 +161,7 @@ function escapeText(text: string): string {
 }
 
 /** In an attribute value tabs and line feeds would be read as spaces (XML 1.0 3.3.3). */
-function escapeAttribute(text: string): string {
+/** Text as the value of an attribute (XML 1.0 2.3), in quotes. */
+export function escapeAttribute(text: string): string {
   return escapeText(text).replace(/[\t\n]/g, (character) => `&#${character.charCodeAt(0)};`)
 }
