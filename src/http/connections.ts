@@ -95,17 +95,19 @@ export class Connections {
   }
 
   #begin(key: string, response: ServerResponse): void {
-    this.#running++
     const connection = this.#open.get(key)
+    // Of what was read before a connection was cut Node tells all.
+    if (!connection) return
+    this.#running++
     this.#idle.delete(key)
-    connection?.responses.add(response)
+    connection.responses.add(response)
     // Who sends on and on is not to keep it open.
-    if (connection?.isEnding) response.shouldKeepAlive = false
+    if (connection.isEnding) response.shouldKeepAlive = false
     response.once('close', () => {
       this.#running--
       if (this.#running === 0) setImmediate(() => this.#quiet?.())
-      connection?.responses.delete(response)
-      if (!connection || connection.responses.size > 0 || this.#open.get(key) !== connection) return
+      connection.responses.delete(response)
+      if (connection.responses.size > 0 || this.#open.get(key) !== connection) return
       this.#idle.add(key)
       if (connection.isEnding) setImmediate(() => connection.responses.size === 0 && connection.socket.destroy())
     })

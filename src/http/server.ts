@@ -4,6 +4,7 @@ import type { AddressInfo } from 'node:net'
 import type { TlsOptions } from 'node:tls'
 import { getRequestListener } from '@hono/node-server'
 import type { ListenerTls } from '../network/listener.ts'
+import { settlesWithin } from '../network/settles-within.ts'
 import { withFewAnswersWaiting } from './answers-waiting.ts'
 import { createApp, type AppOptions } from './app.ts'
 import { Connections } from './connections.ts'
@@ -19,6 +20,8 @@ const HEADERS_TIMEOUT_MS = 30_000
 const KEEP_ALIVE_MS = 75_000
 /** Long lists of UIDs travel in URLs. */
 const MAX_HEADER_BYTES = 65_536
+/** How long a stop waits for the ends of requests whose connections are closed, in ms: they come at once. */
+const QUIET_MS = 2_000
 /** What is read of a request's body ahead of its use: Node's own 64 KiB stop the socket at every read. */
 const READ_AHEAD_BYTES = 262_144
 
@@ -67,7 +70,7 @@ export async function startServer(options: ServerOptions): Promise<HttpServer> {
     await closed
     clearTimeout(timer)
     // What requests leave behind, as events of the audit trail, comes with their ends.
-    await connections.quiet()
+    await settlesWithin(connections.quiet(), QUIET_MS)
     // Last, so that probes see to the end that it is stopping.
     ops?.close()
     ops?.closeAllConnections()
