@@ -4,6 +4,7 @@ import { InstanceCache } from './cache/instance-cache.ts'
 import { ConfigError, type Config, type ConfigFault } from './config/config.ts'
 import { networkOf } from './http/client.ts'
 import type { Examination } from './http/ops/readiness.ts'
+import { signInOf } from './http/auth/auth-config.ts'
 import { checkKeyFiles } from './http/auth/key-file.ts'
 import type { RefusedConnectionEvent } from './http/tls.ts'
 import { startServer, type HttpServer, type ServerOptions } from './http/server.ts'
@@ -44,7 +45,8 @@ export interface Gateway extends AsyncDisposable {
 /** Starts the service, with other pages beside it. @throws when a TLS file cannot be read, the file of the audit trail cannot be written, the folder of the cache cannot be used or the port is taken */
 export async function startGateway(config: Config, { pages }: Pick<ServerOptions, 'pages'> = {}): Promise<Gateway> {
   refuseUnavailable(config)
-  if (config.auth !== null && config.auth !== 'open') await checkKeyFiles(config.auth)
+  const signIn = signInOf(config.auth)
+  if (signIn) await checkKeyFiles(signIn)
   // Before what would have to be closed again.
   const audit = await auditOf(config)
   const destination = await MoveDestination.open(config.dimse)

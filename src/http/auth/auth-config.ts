@@ -9,7 +9,12 @@ export type KeyConfig = AuthConfig['keys'][number]
 export type CertificateConfig = AuthConfig['certificates'][number]
 export type LinksConfig = NonNullable<AuthConfig['links']>
 
+/** Who is let in; undefined where that is not looked at. */
+export function signInOf(auth: Config['auth']): AuthConfig | undefined {
+  return auth === null || auth === 'open' ? undefined : auth
+}
+
 /** How links are signed; null where there are none. */
 export function linksOf(auth: Config['auth']): LinksConfig | null {
-  return auth === null || auth === 'open' ? null : auth.links
+  return signInOf(auth)?.links ?? null
 }

@@ -1,3 +1,5 @@
+import { parsedJson } from './parsed-json.ts'
+
 /** Milliseconds that an issuer has to answer. */
 export const ISSUER_TIMEOUT_MS = 5_000
 /** Bytes of the longest document that is read of an issuer. */
@@ -36,7 +38,7 @@ export async function fetchJson(url: string, init: RequestInit = {}): Promise<Re
     if (cause instanceof IssuerUnavailableError) throw cause
     throw new IssuerUnavailableError('The issuer cannot be reached', { cause })
   }
-  const value = parsed(text)
+  const value = parsedJson(text)
   if (typeof value === 'object' && value !== null && !Array.isArray(value)) return value as Record<string, unknown>
   throw new IssuerUnavailableError('The issuer answered with what is no JSON object')
 }
@@ -52,12 +54,4 @@ async function bounded(response: Response): Promise<string> {
     chunks.push(chunk)
   }
   return Buffer.concat(chunks).toString('utf8')
-}
-
-function parsed(text: string): unknown {
-  try {
-    return JSON.parse(text)
-  } catch {
-    return undefined
-  }
 }

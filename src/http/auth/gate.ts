@@ -4,6 +4,7 @@ import { plainAddress } from '../../network/transport.ts'
 import type { Archive } from '../../pacs/archive.ts'
 import { isProxied } from '../base-url.ts'
 import type { HttpContext } from '../context.ts'
+import { signInOf } from './auth-config.ts'
 import { Authenticator } from './authenticator.ts'
 import { notPermitted } from './errors.ts'
 import type { Principal, Verb } from './principal.ts'
@@ -31,7 +32,8 @@ export class Gate {
 
   constructor(auth: Config['auth']) {
     this.#auth = auth
-    this.#authenticator = auth === null || auth === 'open' ? undefined : new Authenticator(auth)
+    const signIn = signInOf(auth)
+    this.#authenticator = signIn && new Authenticator(signIn)
   }
 
   /** @throws RequestError 401 for who is nobody we know, 403 for who may not do that, 503 where it cannot be found out */

@@ -1,6 +1,7 @@
 import { readFile, stat } from 'node:fs/promises'
 import { createLocalJWKSet, type JSONWebKeySet, type JWTVerifyGetKey } from 'jose'
 import type { AuthConfig } from './auth-config.ts'
+import { parsedJson } from './parsed-json.ts'
 
 /** How long a file of keys is not looked at again, in ms: a key that is taken out of it goes at once. */
 export const LOOK_MS = 1_000
@@ -41,21 +42,22 @@ export async function checkKeyFiles({ issuers }: AuthConfig): Promise<void> {
   for (const { jwksFile } of issuers) if (jwksFile !== null) await readKeyFile(jwksFile)
 }
 
+function unreadable(path: string, cause: unknown): KeyFileError {
+  return new KeyFileError(`The file of auth.jwksFile cannot be read: ${path}`, { cause })
+}
+
 async function signatureOf(path: string): Promise<string> {
   const { mtimeMs, size, ino } = await stat(path).catch((cause: unknown) => {
-    throw new KeyFileError(`The file of auth.jwksFile cannot be read: ${path}`, { cause })
+    throw unreadable(path, cause)
   })
   return [mtimeMs, size, ino].join(' ')
 }
 
 async function readKeyFile(path: string): Promise<JSONWebKeySet> {
-  let text: string
-  try {
-    text = await readFile(path, 'utf8')
-  } catch (cause) {
-    throw new KeyFileError(`The file of auth.jwksFile cannot be read: ${path}`, { cause })
-  }
-  const set = parsed(text)
+  const text = await readFile(path, 'utf8').catch((cause: unknown) => {
+    throw unreadable(path, cause)
+  })
+  const set = parsedJson(text)
   const keys: unknown = (set as { keys?: unknown } | null | undefined)?.keys
   if (!Array.isArray(keys)) {
     throw new KeyFileError(`The file of auth.jwksFile is no JSON Web Key Set, {"keys": [...]}: ${path}`)
@@ -70,12 +72,4 @@ async function readKeyFile(path: string): Promise<JSONWebKeySet> {
     }
   }
   return set as JSONWebKeySet
-}
-
-function parsed(text: string): unknown {
-  try {
-    return JSON.parse(text)
-  } catch {
-    return undefined
-  }
 }
