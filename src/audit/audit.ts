@@ -57,13 +57,14 @@ export class Audit {
    */
   alert(event: Omit<AuditEvent, 'at' | 'kind' | 'outcome' | 'spared'>, client = event.address): void {
     if (this.isOff) return
-    const spared = this.#alerts.next(`${event.reason} ${client}`)
+    const spared = this.#alerts.next(`${event.reason} ${client ?? ''}`)
     if (spared) this.write({ kind: 'security-alert', outcome: 'serious-failure', ...event, ...spared })
   }
 
   async close(): Promise<void> {
     for (const { kind, spared } of this.#alerts.rest()) {
-      const [reason, address] = kind.split(' ')
+      const [reason, client = ''] = kind.split(' ')
+      const address = client === '' ? undefined : client
       this.write({ kind: 'security-alert', outcome: 'serious-failure', reason, address, spared })
     }
     await Promise.all(this.#queues.map((queue) => queue.close(CLOSE_MS)))

@@ -172,6 +172,15 @@ describe('a queue', () => {
 })
 
 describe('alerts of which there were too many', () => {
+  it('name no address where none was known', async () => {
+    const sink = new Scripted()
+    const audit = new Audit([sink], 'drop', new SparedLines())
+    for (let n = 0; n < MAX_LINES_A_MINUTE + 1; n++) audit.alert({ reason: 'tls-failed' })
+    await audit.close()
+    expect(sink.written.at(-1)).toMatchObject({ reason: 'tls-failed', spared: 1 })
+    expect(sink.written.at(-1)?.address).toBeUndefined()
+  })
+
   it('are told at the end, where no other has told how many', async () => {
     const sink = new Scripted()
     const audit = new Audit([sink], 'drop', new SparedLines())
