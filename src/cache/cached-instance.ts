@@ -60,6 +60,11 @@ export class CachedInstance extends Described implements ReadableDataSet, Dispos
     return this.#boarded.instance.isDamaged
   }
 
+  /** Which arrival it is; see KeptInstance. */
+  get arrival(): number {
+    return this.#boarded.instance.arrival
+  }
+
   get index(): InstanceIndex {
     return this.#boarded.instance.index
   }

@@ -34,6 +34,12 @@ export class Experience {
     this.#lists.set(routeKey(route, selection), instances)
   }
 
+  /** A series has so many instances now: a list of as many is as good as new. */
+  confirm(route: Route, series: Selection, instances: number): void {
+    const list = this.listOf(route, series)
+    if (list?.length === instances) this.brought(route, series, list)
+  }
+
   /** What a study or series holds; undefined where that is not known. */
   listOf(route: Route, selection: Selection): readonly InstanceUids[] | undefined {
     const { study, series } = selection

@@ -52,9 +52,12 @@ type Phase =
   | { readonly kind: 'damaged'; readonly error: DamagedInstanceError }
   | { readonly kind: 'failed'; readonly error: unknown }
 
+let arrivals = 0
+
 /** The data set of one instance, as far as it has come. Read by any number of readers, each from any byte. */
 export class HeldInstance extends Described implements KeptInstance {
   readonly index: InstanceIndex
+  readonly arrival = ++arrivals
   /** Memory it takes, once it is whole. */
   heldBytes = 0
   /** Chunks of the head that stay though what is behind them was dropped. */

@@ -173,6 +173,26 @@ export class InstanceCache implements AsyncDisposable {
     return this.#served(route, await this.#boarded(route, uids, flight, call), call)
   }
 
+  /** Whether an instance is here, in any mode. */
+  holds(source: Source, uids: InstanceUids): boolean {
+    return (
+      this.#find({ source, mode: 'native' }, uids) !== undefined ||
+      this.#find({ source, mode: 'stored' }, uids) !== undefined
+    )
+  }
+
+  /** What there is of a selection as stored, where that is known and all of it is here. */
+  held(source: Source, selection: Selection): readonly KeptInstance[] | undefined {
+    const route: Route = { source, mode: 'stored' }
+    const found = this.#known(route, selection)?.map((uids) => this.#find(route, uids))
+    return found?.every((one) => one !== undefined) ? found : undefined
+  }
+
+  /** The archive has just said how many instances a series has: what is known of them by as many is true for longer. */
+  confirm(source: Source, series: Selection, instances: number): void {
+    for (const mode of ['stored', 'native'] as const) this.#experience.confirm({ source, mode }, series, instances)
+  }
+
   /** These instances were stored: what is known of their studies is out of date, and so is what is held of themselves. */
   forget(source: Source, stored: readonly InstanceUids[]): void {
     const studies = new Set(stored.map(({ study }) => study))

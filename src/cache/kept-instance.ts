@@ -21,6 +21,8 @@ export interface Pin {
 /** An instance that can be read from any byte by any number of readers, wherever its bytes are. */
 export interface KeptInstance extends InstanceDescription {
   readonly index: InstanceIndex
+  /** Counts all instances that have come: the same number is the same bytes. */
+  readonly arrival: number
   /** It came to its end, and is not whole: reading it fails behind the last byte in front of the damage. */
   readonly isDamaged: boolean
   /** Bytes that are here now may be lost while somebody reads them. */

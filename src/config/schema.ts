@@ -21,6 +21,7 @@ import {
   listenAddress,
   MAX_IDENTITY_BYTES,
   name,
+  nullableDuration,
   oneOf,
   optionalDuration,
   origin,
@@ -91,6 +92,9 @@ const http = z.strictObject({
   maxBodyBytes: byteSize('4GiB').describe('Largest request body'),
   maxInflatedBytes: byteSize('1GiB').describe('Most that a request body may become: deflated, or compressed images'),
   compression: bool.default(true).describe('Compress JSON, XML and HTML for clients that take it (zstd, br, gzip)'),
+  browserCache: nullableDuration('7d').describe(
+    'How long a browser may keep frames and bulk data without asking; null: it is to keep nothing at all',
+  ),
   shutdownGrace: duration('30s', 0).describe('How long requests may go on after a stop signal'),
   readyCache: duration('5s', 0).describe('How long a readiness answer is kept'),
   clientTimeout: duration('60s').describe('A web client that does not read or send'),

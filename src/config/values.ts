@@ -130,6 +130,11 @@ export function optionalDuration() {
   return durationAbove(1).optional()
 }
 
+/** The same, or null. */
+export function nullableDuration(byDefault: string) {
+  return durationAbove(1).nullable().prefault(byDefault)
+}
+
 function durationAbove(min: 0 | 1) {
   const error = `a duration with its unit, such as 250ms, 10s, 5m or 1h${min > 0 ? ', more than 0' : ''} and at most 24d`
   return z

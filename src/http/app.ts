@@ -29,7 +29,9 @@ import type { ReadinessCheck } from './ops/readiness.ts'
 import { renderFrames, renderOneInstance, renderSelection } from './rendered/rendered-resources.ts'
 import { RequestsAhead } from './requests-ahead.ts'
 import { securityHeaders } from './security-headers.ts'
-import { pathUid } from './path.ts'
+import { pathSelection, pathUid } from './path.ts'
+import { Given } from './validators/given.ts'
+import { notModified } from './validators/not-modified.ts'
 import { retrieveInstances } from './retrieve/retrieve.ts'
 import { Shortfalls } from './retrieve/shortfalls.ts'
 import { searchResource } from './search/search.ts'
@@ -201,6 +203,8 @@ function mount(place: Place, root: string, find: (c: HttpContext) => Archive | u
       const study = pathUid(c, 'study')
       trace(c, place, { verb, study })
       if (study !== undefined && verb !== 'store') await checkStudy(c, study)
+      const kept = verb === 'retrieve' && study !== undefined ? await notModified(c, pathSelection(c)) : undefined
+      if (kept) return kept
       if (SETS.includes(operation)) c.var.trail?.begin()
       return handle(c)
     })
@@ -252,7 +256,7 @@ function select(c: HttpContext, root: string, archive: Archive | undefined): voi
 
 /** Gives handlers their variables and reports the request when its response is over. */
 function preparing(options: AppOptions): MiddlewareHandler<HttpEnv> {
-  const shared = { shortfalls: new Shortfalls(), patients: new StudyPatients() }
+  const shared = { shortfalls: new Shortfalls(), given: new Given(), patients: new StudyPatients() }
   const secure = securityHeaders(options.config.http)
   return (c, next) => {
     secure(c.env)
@@ -263,7 +267,14 @@ function preparing(options: AppOptions): MiddlewareHandler<HttpEnv> {
 async function prepare(
   c: HttpContext,
   next: () => Promise<void>,
-  { config, cache, stop, shortfalls, patients }: AppOptions & Pick<HttpEnv['Variables'], 'shortfalls' | 'patients'>,
+  {
+    config,
+    cache,
+    stop,
+    shortfalls,
+    given,
+    patients,
+  }: AppOptions & Pick<HttpEnv['Variables'], 'shortfalls' | 'given' | 'patients'>,
 ): Promise<void> {
   const started = performance.now()
   const { outgoing } = c.env
@@ -298,6 +309,7 @@ async function prepare(
   c.set('config', config)
   c.set('cache', cache)
   c.set('shortfalls', shortfalls)
+  c.set('given', given)
   c.set('patients', patients)
   c.set('signal', AbortSignal.any([gone.signal, stop]))
   await next()

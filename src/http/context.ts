@@ -7,6 +7,7 @@ import type { Instances } from './audit/noting-cache.ts'
 import type { Trail } from './audit/trail.ts'
 import type { Principal } from './auth/principal.ts'
 import type { StudyPatients } from './auth/study-patients.ts'
+import type { Given } from './validators/given.ts'
 import type { Shortfalls } from './retrieve/shortfalls.ts'
 
 /** What every request handler can reach. */
@@ -18,6 +19,7 @@ export interface HttpEnv {
     /** As the client has it. */
     readonly imaging: Imaging
     readonly shortfalls: Shortfalls
+    readonly given: Given
     /** The archive that the path names. */
     readonly archive: Archive
     /** Absolute URL of the DICOMweb root of that archive, without a trailing slash. */

@@ -2,8 +2,9 @@ import type { MiddlewareHandler } from 'hono'
 import type { HttpEnv } from './context.ts'
 
 const METHODS = 'GET, POST, OPTIONS'
-const REQUEST_HEADERS = 'Accept, Authorization, Content-Type, Range'
-const EXPOSED_HEADERS = 'Accept-Ranges, Content-Location, Content-Range, Content-Type, Warning, Link'
+const REQUEST_HEADERS = 'Accept, Authorization, Content-Type, If-None-Match, If-Range, Prefer, Range'
+const EXPOSED_HEADERS =
+  'Accept-Ranges, Content-Location, Content-Range, Content-Type, ETag, Preference-Applied, Retry-After, Warning, Link'
 /** Seconds a browser may keep the answer to a preflight. */
 const MAX_AGE_S = '86400'
 

@@ -1326,9 +1326,22 @@ export interface components {
     }
   }
   responses: {
+    /**
+     * @description What the client holds, by the tags that it sends in `If-None-Match`, is still what it would get. The archive was not
+     *     asked where the gateway holds the instances as they were given; else it was asked once what there is.
+     */
+    NotModified: {
+      headers: {
+        ETag: components['headers']['ETag']
+        'Cache-Control': components['headers']['CacheControl']
+        [name: string]: unknown
+      }
+      content?: never
+    }
     /** @description The studies found, in a stable order. No match is an empty list. */
     Studies: {
       headers: {
+        ETag: components['headers']['ETag']
         Warning: components['headers']['Warning']
         [name: string]: unknown
       }
@@ -1425,6 +1438,7 @@ export interface components {
     /** @description The series found, in a stable order. No match is an empty list. */
     StudySeries: {
       headers: {
+        ETag: components['headers']['ETag']
         Warning: components['headers']['Warning']
         [name: string]: unknown
       }
@@ -1485,6 +1499,7 @@ export interface components {
     /** @description The instances found, in a stable order. No match is an empty list. */
     SeriesInstances: {
       headers: {
+        ETag: components['headers']['ETag']
         Warning: components['headers']['Warning']
         [name: string]: unknown
       }
@@ -1551,6 +1566,7 @@ export interface components {
     /** @description The instances found, in a stable order. No match is an empty list. */
     StudyInstances: {
       headers: {
+        ETag: components['headers']['ETag']
         Warning: components['headers']['Warning']
         [name: string]: unknown
       }
@@ -1563,6 +1579,7 @@ export interface components {
     /** @description The series found, in a stable order. No match is an empty list. */
     AllSeries: {
       headers: {
+        ETag: components['headers']['ETag']
         Warning: components['headers']['Warning']
         [name: string]: unknown
       }
@@ -1575,6 +1592,7 @@ export interface components {
     /** @description The instances found, in a stable order. No match is an empty list. */
     AllInstances: {
       headers: {
+        ETag: components['headers']['ETag']
         Warning: components['headers']['Warning']
         [name: string]: unknown
       }
@@ -1595,6 +1613,7 @@ export interface components {
     /** @description The instances, one part each, as they come from the archive. */
     Instances: {
       headers: {
+        ETag: components['headers']['ETag']
         'Content-Location': components['headers']['ContentLocation']
         [name: string]: unknown
       }
@@ -1622,6 +1641,7 @@ export interface components {
     /** @description The instance. */
     Instance: {
       headers: {
+        ETag: components['headers']['ETag']
         'Content-Location': components['headers']['ContentLocation']
         [name: string]: unknown
       }
@@ -1634,6 +1654,7 @@ export interface components {
     /** @description The metadata, a data set for each instance, as they come from the archive. */
     Metadata: {
       headers: {
+        ETag: components['headers']['ETag']
         [name: string]: unknown
       }
       content: {
@@ -1721,6 +1742,7 @@ export interface components {
     /** @description The frames, one part each; or one frame, where the client prefers a body without parts. */
     Frames: {
       headers: {
+        ETag: components['headers']['ETag']
         'Content-Location': components['headers']['ContentLocation']
         'Accept-Ranges': components['headers']['AcceptRanges']
         [name: string]: unknown
@@ -1746,6 +1768,7 @@ export interface components {
         [name: string]: unknown
       }
       content: {
+        'multipart/related': string
         'application/octet-stream': components['schemas']['BulkDataValue']
         'image/jpeg': components['schemas']['BulkDataValue']
         'image/dicom-rle': components['schemas']['BulkDataValue']
@@ -1759,6 +1782,7 @@ export interface components {
     /** @description The values, in parts that are named by their Content-Location, as they come from the archive. */
     BulkData: {
       headers: {
+        ETag: components['headers']['ETag']
         [name: string]: unknown
       }
       content: {
@@ -1782,6 +1806,7 @@ export interface components {
     /** @description The value, in a part or alone, as the client prefers. */
     BulkDataElement: {
       headers: {
+        ETag: components['headers']['ETag']
         'Content-Location': components['headers']['ContentLocation']
         'Accept-Ranges': components['headers']['AcceptRanges']
         [name: string]: unknown
@@ -1808,6 +1833,7 @@ export interface components {
     /** @description The pixel data, in parts that are named by their Content-Location, as it comes from the archive. */
     PixelDataParts: {
       headers: {
+        ETag: components['headers']['ETag']
         [name: string]: unknown
       }
       content: {
@@ -1830,6 +1856,7 @@ export interface components {
     /** @description The pixel data, in parts or alone, as the client prefers. */
     PixelData: {
       headers: {
+        ETag: components['headers']['ETag']
         'Content-Location': components['headers']['ContentLocation']
         'Accept-Ranges': components['headers']['AcceptRanges']
         [name: string]: unknown
@@ -2187,6 +2214,7 @@ export interface components {
     /** @description As it is shown to people. */
     Rendered: {
       headers: {
+        ETag: components['headers']['ETag']
         Warning: components['headers']['Warning']
         'Content-Location': components['headers']['ContentLocation']
         'Accept-Ranges': components['headers']['AcceptRanges']
@@ -2232,6 +2260,7 @@ export interface components {
      */
     RenderedParts: {
       headers: {
+        ETag: components['headers']['ETag']
         Warning: components['headers']['Warning']
         'Content-Location': components['headers']['ContentLocation']
         'Accept-Ranges': components['headers']['AcceptRanges']
@@ -2262,6 +2291,7 @@ export interface components {
     /** @description A small picture. */
     Thumbnail: {
       headers: {
+        ETag: components['headers']['ETag']
         Warning: components['headers']['Warning']
         'Content-Location': components['headers']['ContentLocation']
         'Accept-Ranges': components['headers']['AcceptRanges']
@@ -2276,6 +2306,7 @@ export interface components {
     /** @description The instance as a DICOM file, or as it is shown to people. */
     ByUri: {
       headers: {
+        ETag: components['headers']['ETag']
         Warning: components['headers']['Warning']
         'Content-Location': components['headers']['ContentLocation']
         [name: string]: unknown
@@ -2758,8 +2789,9 @@ export interface components {
      */
     path: string
     /**
-     * @description One range of the bytes of a body that is not multipart (RFC 9110 14.2). Where the answer is multipart, or several
-     *     ranges or another unit are asked for, the whole is returned.
+     * @description One range of the bytes of a body (RFC 9110 14.2): of a single value, or of the multipart body around one frame. Where the
+     *     answer is another one in parts, or several ranges or another unit are asked for, the whole is returned. With `If-Range`
+     *     the whole is returned unless that is the tag of the answer.
      * @example bytes=0-65535
      */
     range: string
@@ -2825,6 +2857,13 @@ export interface components {
     }
   }
   headers: {
+    /**
+     * @description Names the answer (RFC 9110 8.8.3). A strong one stands for the same bytes each time, and does for `If-Range`.
+     * @example "9f86d081884c7d659a2feaa0c55ad015"
+     */
+    ETag: string
+    /** @description Whether it is to be asked for again (RFC 9111 5.2). */
+    CacheControl: string
     /** @description The token of the link. */
     LinkCookie: string
     /** @description How to sign in (RFC 6750 3). */
@@ -2973,6 +3012,7 @@ export interface operations {
     responses: {
       200: components['responses']['Studies']
       204: components['responses']['NoResults']
+      304: components['responses']['NotModified']
       400: components['responses']['SearchBadRequest']
       401: components['responses']['Unauthenticated']
       403: components['responses']['Forbidden']
@@ -3041,6 +3081,7 @@ export interface operations {
     responses: {
       200: components['responses']['Instances']
       206: components['responses']['SomeInstances']
+      304: components['responses']['NotModified']
       400: components['responses']['RetrieveBadRequest']
       401: components['responses']['Unauthenticated']
       403: components['responses']['Forbidden']
@@ -3164,6 +3205,7 @@ export interface operations {
     responses: {
       200: components['responses']['StudySeries']
       204: components['responses']['NoResults']
+      304: components['responses']['NotModified']
       400: components['responses']['SearchBadRequest']
       401: components['responses']['Unauthenticated']
       403: components['responses']['Forbidden']
@@ -3209,6 +3251,7 @@ export interface operations {
     responses: {
       200: components['responses']['Instances']
       206: components['responses']['SomeInstances']
+      304: components['responses']['NotModified']
       400: components['responses']['RetrieveBadRequest']
       401: components['responses']['Unauthenticated']
       403: components['responses']['Forbidden']
@@ -3306,6 +3349,7 @@ export interface operations {
     responses: {
       200: components['responses']['SeriesInstances']
       204: components['responses']['NoResults']
+      304: components['responses']['NotModified']
       400: components['responses']['SearchBadRequest']
       401: components['responses']['Unauthenticated']
       403: components['responses']['Forbidden']
@@ -3350,6 +3394,7 @@ export interface operations {
     requestBody?: never
     responses: {
       200: components['responses']['Instance']
+      304: components['responses']['NotModified']
       400: components['responses']['RetrieveBadRequest']
       401: components['responses']['Unauthenticated']
       403: components['responses']['Forbidden']
@@ -3445,6 +3490,7 @@ export interface operations {
     responses: {
       200: components['responses']['StudyInstances']
       204: components['responses']['NoResults']
+      304: components['responses']['NotModified']
       400: components['responses']['SearchBadRequest']
       401: components['responses']['Unauthenticated']
       403: components['responses']['Forbidden']
@@ -3537,6 +3583,7 @@ export interface operations {
     responses: {
       200: components['responses']['AllSeries']
       204: components['responses']['NoResults']
+      304: components['responses']['NotModified']
       400: components['responses']['SearchBadRequest']
       401: components['responses']['Unauthenticated']
       403: components['responses']['Forbidden']
@@ -3629,6 +3676,7 @@ export interface operations {
     responses: {
       200: components['responses']['AllInstances']
       204: components['responses']['NoResults']
+      304: components['responses']['NotModified']
       400: components['responses']['SearchBadRequest']
       401: components['responses']['Unauthenticated']
       403: components['responses']['Forbidden']
@@ -3667,6 +3715,7 @@ export interface operations {
     responses: {
       200: components['responses']['Metadata']
       206: components['responses']['SomeMetadata']
+      304: components['responses']['NotModified']
       400: components['responses']['RetrieveBadRequest']
       401: components['responses']['Unauthenticated']
       403: components['responses']['Forbidden']
@@ -3706,6 +3755,7 @@ export interface operations {
     responses: {
       200: components['responses']['Metadata']
       206: components['responses']['SomeMetadata']
+      304: components['responses']['NotModified']
       400: components['responses']['RetrieveBadRequest']
       401: components['responses']['Unauthenticated']
       403: components['responses']['Forbidden']
@@ -3746,6 +3796,7 @@ export interface operations {
     requestBody?: never
     responses: {
       200: components['responses']['Metadata']
+      304: components['responses']['NotModified']
       400: components['responses']['RetrieveBadRequest']
       401: components['responses']['Unauthenticated']
       403: components['responses']['Forbidden']
@@ -3779,8 +3830,9 @@ export interface operations {
       }
       header?: {
         /**
-         * @description One range of the bytes of a body that is not multipart (RFC 9110 14.2). Where the answer is multipart, or several
-         *     ranges or another unit are asked for, the whole is returned.
+         * @description One range of the bytes of a body (RFC 9110 14.2): of a single value, or of the multipart body around one frame. Where the
+         *     answer is another one in parts, or several ranges or another unit are asked for, the whole is returned. With `If-Range`
+         *     the whole is returned unless that is the tag of the answer.
          * @example bytes=0-65535
          */
         Range?: components['parameters']['range']
@@ -3808,6 +3860,7 @@ export interface operations {
     responses: {
       200: components['responses']['Frames']
       206: components['responses']['FrameRange']
+      304: components['responses']['NotModified']
       400: components['responses']['FramesBadRequest']
       401: components['responses']['Unauthenticated']
       403: components['responses']['Forbidden']
@@ -3852,6 +3905,7 @@ export interface operations {
     responses: {
       200: components['responses']['BulkData']
       206: components['responses']['SomeBulkData']
+      304: components['responses']['NotModified']
       400: components['responses']['RetrieveBadRequest']
       401: components['responses']['Unauthenticated']
       403: components['responses']['Forbidden']
@@ -3897,6 +3951,7 @@ export interface operations {
     responses: {
       200: components['responses']['BulkData']
       206: components['responses']['SomeBulkData']
+      304: components['responses']['NotModified']
       400: components['responses']['RetrieveBadRequest']
       401: components['responses']['Unauthenticated']
       403: components['responses']['Forbidden']
@@ -3943,6 +3998,7 @@ export interface operations {
     requestBody?: never
     responses: {
       200: components['responses']['BulkData']
+      304: components['responses']['NotModified']
       400: components['responses']['RetrieveBadRequest']
       401: components['responses']['Unauthenticated']
       403: components['responses']['Forbidden']
@@ -3977,8 +4033,9 @@ export interface operations {
       }
       header?: {
         /**
-         * @description One range of the bytes of a body that is not multipart (RFC 9110 14.2). Where the answer is multipart, or several
-         *     ranges or another unit are asked for, the whole is returned.
+         * @description One range of the bytes of a body (RFC 9110 14.2): of a single value, or of the multipart body around one frame. Where the
+         *     answer is another one in parts, or several ranges or another unit are asked for, the whole is returned. With `If-Range`
+         *     the whole is returned unless that is the tag of the answer.
          * @example bytes=0-65535
          */
         Range?: components['parameters']['range']
@@ -4004,6 +4061,7 @@ export interface operations {
     responses: {
       200: components['responses']['BulkDataElement']
       206: components['responses']['BulkDataElementRange']
+      304: components['responses']['NotModified']
       400: components['responses']['RetrieveBadRequest']
       401: components['responses']['Unauthenticated']
       403: components['responses']['Forbidden']
@@ -4048,6 +4106,7 @@ export interface operations {
     responses: {
       200: components['responses']['PixelDataParts']
       206: components['responses']['SomePixelData']
+      304: components['responses']['NotModified']
       400: components['responses']['RetrieveBadRequest']
       401: components['responses']['Unauthenticated']
       403: components['responses']['Forbidden']
@@ -4093,6 +4152,7 @@ export interface operations {
     responses: {
       200: components['responses']['PixelDataParts']
       206: components['responses']['SomePixelData']
+      304: components['responses']['NotModified']
       400: components['responses']['RetrieveBadRequest']
       401: components['responses']['Unauthenticated']
       403: components['responses']['Forbidden']
@@ -4127,8 +4187,9 @@ export interface operations {
       }
       header?: {
         /**
-         * @description One range of the bytes of a body that is not multipart (RFC 9110 14.2). Where the answer is multipart, or several
-         *     ranges or another unit are asked for, the whole is returned.
+         * @description One range of the bytes of a body (RFC 9110 14.2): of a single value, or of the multipart body around one frame. Where the
+         *     answer is another one in parts, or several ranges or another unit are asked for, the whole is returned. With `If-Range`
+         *     the whole is returned unless that is the tag of the answer.
          * @example bytes=0-65535
          */
         Range?: components['parameters']['range']
@@ -4147,6 +4208,7 @@ export interface operations {
     responses: {
       200: components['responses']['PixelData']
       206: components['responses']['PixelDataRange']
+      304: components['responses']['NotModified']
       400: components['responses']['RetrieveBadRequest']
       401: components['responses']['Unauthenticated']
       403: components['responses']['Forbidden']
@@ -4188,8 +4250,9 @@ export interface operations {
       }
       header?: {
         /**
-         * @description One range of the bytes of a body that is not multipart (RFC 9110 14.2). Where the answer is multipart, or several
-         *     ranges or another unit are asked for, the whole is returned.
+         * @description One range of the bytes of a body (RFC 9110 14.2): of a single value, or of the multipart body around one frame. Where the
+         *     answer is another one in parts, or several ranges or another unit are asked for, the whole is returned. With `If-Range`
+         *     the whole is returned unless that is the tag of the answer.
          * @example bytes=0-65535
          */
         Range?: components['parameters']['range']
@@ -4204,6 +4267,7 @@ export interface operations {
     responses: {
       200: components['responses']['RenderedParts']
       206: components['responses']['SomeRenderedParts']
+      304: components['responses']['NotModified']
       400: components['responses']['RenderedBadRequest']
       401: components['responses']['Unauthenticated']
       403: components['responses']['Forbidden']
@@ -4246,8 +4310,9 @@ export interface operations {
       }
       header?: {
         /**
-         * @description One range of the bytes of a body that is not multipart (RFC 9110 14.2). Where the answer is multipart, or several
-         *     ranges or another unit are asked for, the whole is returned.
+         * @description One range of the bytes of a body (RFC 9110 14.2): of a single value, or of the multipart body around one frame. Where the
+         *     answer is another one in parts, or several ranges or another unit are asked for, the whole is returned. With `If-Range`
+         *     the whole is returned unless that is the tag of the answer.
          * @example bytes=0-65535
          */
         Range?: components['parameters']['range']
@@ -4264,6 +4329,7 @@ export interface operations {
     responses: {
       200: components['responses']['RenderedParts']
       206: components['responses']['SomeRenderedParts']
+      304: components['responses']['NotModified']
       400: components['responses']['RenderedBadRequest']
       401: components['responses']['Unauthenticated']
       403: components['responses']['Forbidden']
@@ -4306,8 +4372,9 @@ export interface operations {
       }
       header?: {
         /**
-         * @description One range of the bytes of a body that is not multipart (RFC 9110 14.2). Where the answer is multipart, or several
-         *     ranges or another unit are asked for, the whole is returned.
+         * @description One range of the bytes of a body (RFC 9110 14.2): of a single value, or of the multipart body around one frame. Where the
+         *     answer is another one in parts, or several ranges or another unit are asked for, the whole is returned. With `If-Range`
+         *     the whole is returned unless that is the tag of the answer.
          * @example bytes=0-65535
          */
         Range?: components['parameters']['range']
@@ -4326,6 +4393,7 @@ export interface operations {
     responses: {
       200: components['responses']['Rendered']
       206: components['responses']['RenderedRange']
+      304: components['responses']['NotModified']
       400: components['responses']['RenderedBadRequest']
       401: components['responses']['Unauthenticated']
       403: components['responses']['Forbidden']
@@ -4368,8 +4436,9 @@ export interface operations {
       }
       header?: {
         /**
-         * @description One range of the bytes of a body that is not multipart (RFC 9110 14.2). Where the answer is multipart, or several
-         *     ranges or another unit are asked for, the whole is returned.
+         * @description One range of the bytes of a body (RFC 9110 14.2): of a single value, or of the multipart body around one frame. Where the
+         *     answer is another one in parts, or several ranges or another unit are asked for, the whole is returned. With `If-Range`
+         *     the whole is returned unless that is the tag of the answer.
          * @example bytes=0-65535
          */
         Range?: components['parameters']['range']
@@ -4397,6 +4466,7 @@ export interface operations {
     responses: {
       200: components['responses']['Rendered']
       206: components['responses']['RenderedRange']
+      304: components['responses']['NotModified']
       400: components['responses']['RenderedBadRequest']
       401: components['responses']['Unauthenticated']
       403: components['responses']['Forbidden']
@@ -4435,8 +4505,9 @@ export interface operations {
       }
       header?: {
         /**
-         * @description One range of the bytes of a body that is not multipart (RFC 9110 14.2). Where the answer is multipart, or several
-         *     ranges or another unit are asked for, the whole is returned.
+         * @description One range of the bytes of a body (RFC 9110 14.2): of a single value, or of the multipart body around one frame. Where the
+         *     answer is another one in parts, or several ranges or another unit are asked for, the whole is returned. With `If-Range`
+         *     the whole is returned unless that is the tag of the answer.
          * @example bytes=0-65535
          */
         Range?: components['parameters']['range']
@@ -4451,6 +4522,7 @@ export interface operations {
     responses: {
       200: components['responses']['Thumbnail']
       206: components['responses']['RenderedRange']
+      304: components['responses']['NotModified']
       400: components['responses']['RenderedBadRequest']
       401: components['responses']['Unauthenticated']
       403: components['responses']['Forbidden']
@@ -4488,8 +4560,9 @@ export interface operations {
       }
       header?: {
         /**
-         * @description One range of the bytes of a body that is not multipart (RFC 9110 14.2). Where the answer is multipart, or several
-         *     ranges or another unit are asked for, the whole is returned.
+         * @description One range of the bytes of a body (RFC 9110 14.2): of a single value, or of the multipart body around one frame. Where the
+         *     answer is another one in parts, or several ranges or another unit are asked for, the whole is returned. With `If-Range`
+         *     the whole is returned unless that is the tag of the answer.
          * @example bytes=0-65535
          */
         Range?: components['parameters']['range']
@@ -4506,6 +4579,7 @@ export interface operations {
     responses: {
       200: components['responses']['Thumbnail']
       206: components['responses']['RenderedRange']
+      304: components['responses']['NotModified']
       400: components['responses']['RenderedBadRequest']
       401: components['responses']['Unauthenticated']
       403: components['responses']['Forbidden']
@@ -4543,8 +4617,9 @@ export interface operations {
       }
       header?: {
         /**
-         * @description One range of the bytes of a body that is not multipart (RFC 9110 14.2). Where the answer is multipart, or several
-         *     ranges or another unit are asked for, the whole is returned.
+         * @description One range of the bytes of a body (RFC 9110 14.2): of a single value, or of the multipart body around one frame. Where the
+         *     answer is another one in parts, or several ranges or another unit are asked for, the whole is returned. With `If-Range`
+         *     the whole is returned unless that is the tag of the answer.
          * @example bytes=0-65535
          */
         Range?: components['parameters']['range']
@@ -4563,6 +4638,7 @@ export interface operations {
     responses: {
       200: components['responses']['Thumbnail']
       206: components['responses']['RenderedRange']
+      304: components['responses']['NotModified']
       400: components['responses']['RenderedBadRequest']
       401: components['responses']['Unauthenticated']
       403: components['responses']['Forbidden']
@@ -4600,8 +4676,9 @@ export interface operations {
       }
       header?: {
         /**
-         * @description One range of the bytes of a body that is not multipart (RFC 9110 14.2). Where the answer is multipart, or several
-         *     ranges or another unit are asked for, the whole is returned.
+         * @description One range of the bytes of a body (RFC 9110 14.2): of a single value, or of the multipart body around one frame. Where the
+         *     answer is another one in parts, or several ranges or another unit are asked for, the whole is returned. With `If-Range`
+         *     the whole is returned unless that is the tag of the answer.
          * @example bytes=0-65535
          */
         Range?: components['parameters']['range']
@@ -4629,6 +4706,7 @@ export interface operations {
     responses: {
       200: components['responses']['Thumbnail']
       206: components['responses']['RenderedRange']
+      304: components['responses']['NotModified']
       400: components['responses']['RenderedBadRequest']
       401: components['responses']['Unauthenticated']
       403: components['responses']['Forbidden']
@@ -4681,8 +4759,9 @@ export interface operations {
       }
       header?: {
         /**
-         * @description One range of the bytes of a body that is not multipart (RFC 9110 14.2). Where the answer is multipart, or several
-         *     ranges or another unit are asked for, the whole is returned.
+         * @description One range of the bytes of a body (RFC 9110 14.2): of a single value, or of the multipart body around one frame. Where the
+         *     answer is another one in parts, or several ranges or another unit are asked for, the whole is returned. With `If-Range`
+         *     the whole is returned unless that is the tag of the answer.
          * @example bytes=0-65535
          */
         Range?: components['parameters']['range']
@@ -4694,6 +4773,7 @@ export interface operations {
     responses: {
       200: components['responses']['ByUri']
       206: components['responses']['RenderedRange']
+      304: components['responses']['NotModified']
       400: components['responses']['RenderedBadRequest']
       401: components['responses']['Unauthenticated']
       403: components['responses']['Forbidden']

@@ -32,7 +32,7 @@ const IDENTITY: ReadonlyMap<Tag, keyof Identity> = new Map([
 ])
 const TABLES: readonly Tag[] = [Attribute.ExtendedOffsetTable, Attribute.ExtendedOffsetTableLengths]
 /** Who it is of: wanted as soon as it is read. */
-const PATIENT: readonly Tag[] = [Attribute.PatientID, Attribute.IssuerOfPatientID]
+const PATIENT: readonly Tag[] = [Attribute.PatientID, Attribute.IssuerOfPatientID, Attribute.PatientName]
 const KEPT: ReadonlySet<Tag> = new Set([
   ...LAYOUT,
   ...PATIENT,

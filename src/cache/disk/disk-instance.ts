@@ -15,6 +15,7 @@ export interface Shelf {
 /** A whole instance on disk: its bytes are in a file, its index is in memory. */
 export class DiskInstance extends Described implements KeptInstance {
   readonly index: InstanceIndex
+  readonly arrival: number
   readonly isLosable = true
   readonly isDamaged = false
   readonly file: BlockFile
@@ -24,6 +25,7 @@ export class DiskInstance extends Described implements KeptInstance {
   constructor(instance: KeptInstance, file: BlockFile, shelf: Shelf) {
     super(instance)
     this.index = instance.index
+    this.arrival = instance.arrival
     this.file = file
     this.#shelf = shelf
   }

@@ -3,7 +3,7 @@ import type { InstanceCache } from '../../cache/instance-cache.ts'
 import type { Trail } from './trail.ts'
 
 /** What handlers do with the cache. */
-export type Instances = Pick<InstanceCache, 'retrieve' | 'instance' | 'forget'>
+export type Instances = Pick<InstanceCache, 'retrieve' | 'instance' | 'forget' | 'holds' | 'held' | 'confirm'>
 
 /** The cache, whose instances leave their mark in the trail of a request. */
 export function noting(cache: InstanceCache, trail: Trail): Instances {
@@ -15,6 +15,9 @@ export function noting(cache: InstanceCache, trail: Trail): Instances {
       return instance
     },
     forget: (...args) => cache.forget(...args),
+    holds: (...args) => cache.holds(...args),
+    held: (...args) => cache.held(...args),
+    confirm: (...args) => cache.confirm(...args),
   }
 }
 

@@ -18,15 +18,25 @@ export interface StudyPatient {
   readonly id: string
   /** Empty where the archive does not say it. */
   readonly issuer: string
+  /** As it is written, but for what is empty at its end; not for telling people apart. */
+  readonly name: string
 }
 
-const NOBODY: StudyPatient = { id: '', issuer: '' }
+const NOBODY: StudyPatient = { id: '', issuer: '', name: '' }
 
 /** Whose a data set says that it is; nobody's where it names several, of whom others may take any. */
 export function patientOf(dataset: Dataset): StudyPatient {
   const [ids, issuers] = [Attribute.PatientID, Attribute.IssuerOfPatientID].map((tag) => dataset.values(tag))
   if (ids!.length > 1 || issuers!.length > 1) return NOBODY
-  return { id: String(ids![0] ?? ''), issuer: String(issuers![0] ?? '') }
+  const name = dataset.string(Attribute.PatientName) ?? ''
+  // PS3.5 6.2.1.1: what is empty at the end of a name may be left out.
+  return { id: String(ids![0] ?? ''), issuer: String(issuers![0] ?? ''), name: name.replace(/[\^= ]+$/, '') }
+}
+
+/** Whether both are the same, and called the same. */
+export function isSamePatient(one: StudyPatient, other: StudyPatient): boolean {
+  const isOfOne = one.issuer === other.issuer || one.issuer === '' || other.issuer === ''
+  return one.id === other.id && isOfOne && one.name === other.name
 }
 
 /** Stops when the last of those who want to know has left. */

@@ -40,16 +40,22 @@ export function sizedPieces(pieces: readonly Bytes[]): SizedBytes {
   }
 }
 
-/** A single body of known length, or the range of it that the client asks for (RFC 9110 14). */
+/**
+ * A single body of known length, or the range of it that the client asks for (RFC 9110 14). `holdBytes`: so much of it is
+ * here before any of it is sent.
+ */
 export async function sendSized(
   c: HttpContext,
   { length, bytes }: SizedBytes,
   headers: Readonly<Record<string, string>>,
+  holdBytes = HOLD_BYTES,
 ): Promise<Response> {
-  // RFC 9110 13.1.5: nothing of ours has a validator that could match.
-  const range = c.req.header('if-range') === undefined ? rangeOf(c.req.header('range'), length) : undefined
+  // RFC 9110 13.1.5: a part of what the client holds, by a tag that stands for the same bytes each time.
+  const condition = c.req.header('if-range')
+  const isOfSame = condition === undefined || (condition === headers['ETag'] && condition.startsWith('"'))
+  const range = isOfSame ? rangeOf(c.req.header('range'), length) : undefined
   const [from, to] = range ?? [0, length]
-  const { stream } = await primed(exactly(bytes(from, to), to - from), HOLD_BYTES, HOLD_MS)
+  const { stream } = await primed(exactly(bytes(from, to), to - from), holdBytes, HOLD_MS)
   const all = {
     ...headers,
     'Accept-Ranges': 'bytes',

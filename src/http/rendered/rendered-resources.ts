@@ -1,4 +1,9 @@
 import { notAcceptable, acceptHeader } from '../accept.ts'
+import type { InstanceUids } from '../../instance/uids.ts'
+import { heldAs } from '../validators/entity-tag.ts'
+import { keptUnder, type Validators } from '../validators/freshness.ts'
+import { immutableTag } from '../validators/immutable-tag.ts'
+import { heldBy, unchanged } from '../validators/not-modified.ts'
 import type { CachedInstance } from '../../cache/cached-instance.ts'
 import { IMAGE_TYPES, negotiateRendered, type RenderedType } from '../../dicomweb/negotiate/negotiate-rendered.ts'
 import { parseRenderedParams, type RenderedParams } from '../../dicomweb/params/rendered-params.ts'
@@ -71,7 +76,7 @@ export async function renderFrames(c: HttpContext): Promise<Response> {
       yield partOf({ ...offer!, value: sizedBytes(bytes) }, `${instanceUrl(c, instance)}/frames/${frame}/rendered`)
     }
   }
-  return await new Delivery(c).sendMultipart(parts(), warningsOf(c, params))
+  return await new Delivery(c, {}).sendMultipart(parts(), warningsOf(c, params))
 }
 
 /** What instances of modalities that are no images are shown as; of the others without images there is nothing to show. */
@@ -114,11 +119,19 @@ export async function renderSelection(c: HttpContext): Promise<Response> {
 async function renderRepresentative(c: HttpContext, params: RenderedParams): Promise<Response> {
   const [offer] = negotiateRendered(acceptHeader(c), { media: IMAGE_TYPES, forms: ['single'] })
   if (!offer) throw onlyInParts()
-  const { picture, url } = await ofRepresentative(c, pathSelection(c), async (instance, layout, frame) => {
-    const picture = await drawPicture(c, instance, layout, frame, offer.media, params)
-    return { picture, url: `${instanceUrl(c, instance)}/frames/${frame}/rendered` }
-  })
-  return await sendRendering(c, { ...offer, value: sizedBytes(picture) }, url, params)
+  return ofRepresentative(
+    c,
+    pathSelection(c),
+    async (instance, layout, frame) => {
+      const picture = await drawPicture(c, instance, layout, frame, offer.media, params)
+      const url = `${instanceUrl(c, instance)}/frames/${frame}/rendered`
+      return sendRendering(c, { ...offer, value: sizedBytes(picture) }, url, params, [
+        instance.series,
+        instance.sopInstance,
+      ])
+    },
+    (uids) => heldPicture(c, offer.media, params, uids),
+  )
 }
 
 async function* renderedPart(
@@ -150,23 +163,54 @@ function partOf({ media, value: { length, bytes } }: Rendering, location: string
   return { headers, body: exactly(bytes(), length) }
 }
 
-/** Answers with one thing that is shown. */
+/**
+ * What lets a browser keep what is shown, unless it has words of the header in it, which may be corrected. `chosen`: as of
+ * immutableTag.
+ */
+export function keptPicture(
+  c: HttpContext,
+  media: string,
+  params: RenderedParams,
+  chosen?: readonly string[],
+): Validators {
+  const { patient, technique } = params.annotation
+  if (media.startsWith('text/') || patient || technique) return {}
+  return keptUnder(c, immutableTag(c, chosen))
+}
+
+/** 304 where the client holds the picture of the instance that stands for a selection. */
+export function heldPicture(
+  c: HttpContext,
+  media: string,
+  params: RenderedParams,
+  { series, sopInstance }: InstanceUids,
+): Response | undefined {
+  const { ETag } = keptPicture(c, media, params, [series, sopInstance])
+  const tag = ETag && heldAs(ETag, heldBy(c))
+  return tag === undefined ? undefined : unchanged(c, tag)
+}
+
+/** Answers with one thing that is shown. `chosen`: as of immutableTag. */
 export function sendRendering(
   c: HttpContext,
   rendering: Rendering,
   location: string,
   params: RenderedParams,
+  chosen?: readonly string[],
 ): Promise<Response> {
   const { media, form, value } = rendering
+  const kept = keptPicture(c, media, params, chosen)
   if (form === 'multipart') {
     async function* parts(): AsyncGenerator<Part> {
       yield partOf(rendering, location)
     }
-    return new Delivery(c).sendMultipart(parts(), warningsOf(c, params))
+    const weak: Validators = kept.ETag === undefined ? {} : { ...kept, ETag: `W/${kept.ETag}` }
+    return new Delivery(c, weak).sendMultipart(parts(), warningsOf(c, params))
   }
   return sendSized(c, value, {
     'Content-Type': typeOf(media),
     'Content-Location': location,
+    ...kept,
     ...(media === 'text/html' && { 'Content-Security-Policy': PAGE_POLICY }),
     ...warningsOf(c, params),
   })

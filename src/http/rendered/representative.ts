@@ -20,13 +20,14 @@ export const MAX_SERIES_TRIED = 5
 
 /**
  * What is drawn of the instance that stands for a selection: the middle one of the first series that has images; of the
- * next series where that cannot be had. `middle`: the number of its frame in the middle.
+ * next series where that cannot be had. `middle`: the number of its frame in the middle. `known`: what need not be drawn.
  * @throws RequestError NO_SUCH_STUDY, NO_THUMBNAIL; of the first series, what keeps it from being drawn
  */
 export async function ofRepresentative<T>(
   c: HttpContext,
   selection: Selection,
   draw: (instance: CachedInstance, layout: PixelLayout, middle: number) => Promise<T>,
+  known: (uids: InstanceUids) => T | undefined,
 ): Promise<T> {
   const { archive, cache, signal } = c.var
   const candidates = selection.series === undefined ? await seriesOf(c, selection.study) : [selection.series]
@@ -34,6 +35,8 @@ export async function ofRepresentative<T>(
   for (const series of candidates.slice(0, MAX_SERIES_TRIED)) {
     try {
       const uids = await middleOf(c, { ...selection, series })
+      const found = known(uids)
+      if (found !== undefined) return found
       using instance = await cache.instance(archive, uids, { compressed: true, part: false }, { signal })
       const layout = await layoutOf(instance)
       if (!layout || !isDrawable(instance.syntax)) throw noThumbnail()

@@ -9,7 +9,7 @@ import { sizedBytes } from '../body/sized-body.ts'
 import { pathSelection } from '../path.ts'
 import { noThumbnail, ofRepresentative } from './representative.ts'
 import { drawPicture } from './rendering.ts'
-import { notRenderable, renderedParams, sendRendering } from './rendered-resources.ts'
+import { heldPicture, notRenderable, renderedParams, sendRendering } from './rendered-resources.ts'
 
 /** Pixels of a side of a thumbnail for which nothing is said. */
 const SIDE = 128
@@ -22,14 +22,20 @@ export async function thumbnail(c: HttpContext): Promise<Response> {
   const selection = pathSelection(c)
   const asked = c.req.param('frames')
   const viewport = params.viewport ?? { ...WHOLE, width: SIDE, height: SIDE }
-  const { picture, frame } = await ofRepresentative(c, selection, async (instance, layout, middle) => {
-    const frame = asked === undefined ? middle : frameList(asked)[0]!
-    const drawn = drawPicture(c, instance, layout, frame, offer.media, { ...params, viewport })
-    const picture = await drawn.catch((error: unknown) => {
-      throw error instanceof UnusableImageError ? noThumbnail() : error
-    })
-    return { picture, frame }
-  })
-  const url = resourceUrl(c.var.base, selection) + (asked === undefined ? '' : `/frames/${frame}`)
-  return await sendRendering(c, { ...offer, value: sizedBytes(picture) }, `${url}/thumbnail`, params)
+  const isOfInstance = selection.instance !== undefined
+  return ofRepresentative(
+    c,
+    selection,
+    async (instance, layout, middle) => {
+      const frame = asked === undefined ? middle : frameList(asked)[0]!
+      const drawn = drawPicture(c, instance, layout, frame, offer.media, { ...params, viewport })
+      const picture = await drawn.catch((error: unknown) => {
+        throw error instanceof UnusableImageError ? noThumbnail() : error
+      })
+      const url = resourceUrl(c.var.base, selection) + (asked === undefined ? '' : `/frames/${frame}`)
+      const chosen = isOfInstance ? undefined : [instance.series, instance.sopInstance]
+      return sendRendering(c, { ...offer, value: sizedBytes(picture) }, `${url}/thumbnail`, params, chosen)
+    },
+    (uids) => (isOfInstance ? undefined : heldPicture(c, offer.media, params, uids)),
+  )
 }

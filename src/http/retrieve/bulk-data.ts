@@ -22,6 +22,8 @@ import { instanceUrl, pathInstance, pathSelection } from '../path.ts'
 import { concernsOneInstance } from './instance-fault.ts'
 import { givenPixels, openPixelData } from './pixel-source.ts'
 import { exactly, sendSized } from '../body/sized-body.ts'
+import { keptUnder } from '../validators/freshness.ts'
+import { immutableTag } from '../validators/immutable-tag.ts'
 
 const PATH = /^[0-9A-F]{8}(\/\d{1,6}\/[0-9A-F]{8})*$/
 const DOCUMENT = formatTag(Attribute.EncapsulatedDocument)
@@ -66,7 +68,7 @@ async function retrieveOnePixelData(c: HttpContext, path?: string): Promise<Resp
     true,
   )
   if (!inParts) throw notAcceptable()
-  const delivery = new Delivery(c)
+  const delivery = new Delivery(c, keptUnder(c, `W/${immutableTag(c)}`))
   const parts = delivery.partsOfOne(instance, frameParts(inParts, allFrames(layout.frames), url))
   return await delivery.sendMultipart(parts, {})
 }
@@ -173,6 +175,7 @@ async function sendValue(
     return sendSized(c, value, {
       'Content-Type': contentType,
       'Content-Location': location,
+      ...keptUnder(c, immutableTag(c)),
       // A document says itself what it is: a page among them is not to act. Browsers show no PDF in a sandbox.
       ...(contentType !== 'application/pdf' && { 'Content-Security-Policy': "default-src 'none'; sandbox" }),
     })
@@ -180,7 +183,7 @@ async function sendValue(
   async function* parts(): AsyncGenerator<Part> {
     yield part(value, representation, location)
   }
-  return new Delivery(c).sendMultipart(parts(), {})
+  return new Delivery(c, keptUnder(c, `W/${immutableTag(c)}`)).sendMultipart(parts(), {})
 }
 
 function offersFor(c: HttpContext, single: boolean): BulkOffer[] {

@@ -10,6 +10,8 @@ import { sendStream } from '../body/send-stream.ts'
 import type { HttpContext } from '../context.ts'
 import { problemOf, RequestError } from '../problem.ts'
 import { isOfImage } from './instance-fault.ts'
+import { Giving } from '../validators/giving.ts'
+import type { Validators } from '../validators/freshness.ts'
 import type { Shortfall } from './shortfalls.ts'
 
 /** So much of a part is here before any of it is sent: one that turns out to be damaged by then is left out. */
@@ -50,9 +52,14 @@ export class Delivery {
   readonly #damaged = new Map<string, Error>()
   /** What was left out when the status line said nothing of it. */
   #late: Error | undefined
+  readonly #giving: Giving
+  readonly #validators: Validators
 
-  constructor(c: HttpContext) {
+  /** `validators`: by which a browser keeps the answer; by default what it is made of is remembered. */
+  constructor(c: HttpContext, validators?: Validators) {
     this.#c = c
+    this.#giving = new Giving(c)
+    this.#validators = validators ?? this.#giving.validators
     this.#key = keyOf(c)
     this.#foreseen = c.var.shortfalls.of(this.#key)
   }
@@ -91,7 +98,9 @@ export class Delivery {
     const shortfall = this.#incomplete ?? this.#damage ?? this.#late
     if (this.#given === 0 && (shortfall || this.#refused > 0)) throw shortfall ?? this.#reason ?? notAcceptable()
     if (!shortfall) {
-      if (this.#foreseen && this.#refused === 0) this.#c.var.shortfalls.forget(this.#key)
+      if (this.#refused > 0) return
+      if (this.#foreseen) this.#c.var.shortfalls.forget(this.#key)
+      this.#giving.end()
       return
     }
     if (!this.#isSaid) return
@@ -151,6 +160,7 @@ export class Delivery {
         this.#given++
       }
       serve(instance)
+      if (instance instanceof CachedInstance) this.#giving.add(instance)
     } catch (reason) {
       if (this.#given > before) serve(instance)
       if (isDamage(reason, instance)) this.#damaged.set(key, reason)
@@ -184,7 +194,12 @@ export class Delivery {
     this.#isShortSaid = lacks !== undefined
     const { archive, base } = this.#c.var
     if (!isPartial)
-      return sendStream(this.#c, { status: 200, headers: headers() }, stream, archive.config.timeouts.stall)
+      return sendStream(
+        this.#c,
+        { status: 200, headers: { ...this.#validators, ...headers() } },
+        stream,
+        archive.config.timeouts.stall,
+      )
     if (lacks) this.#c.error = lacks
     const { Warning: others = [], ...all } = headers()
     const warning = `299 ${base}: ${this.#whyPartial(lacks)}`

@@ -8,6 +8,9 @@ import { instanceUrl, pathInstance } from '../path.ts'
 import { openPixelData, type GivenPixels } from './pixel-source.ts'
 import { RequestError } from '../problem.ts'
 import { exactly, sendSized } from '../body/sized-body.ts'
+import { keptUnder } from '../validators/freshness.ts'
+import { immutableTag } from '../validators/immutable-tag.ts'
+import { sendOnePart } from './one-part.ts'
 
 /** Frames in one request: more than any list in a URL of 64 KiB can name twice over. */
 const MAX_FRAMES_LISTED = 10_000
@@ -30,14 +33,19 @@ export async function retrieveFrames(c: HttpContext): Promise<Response> {
   }
   checkFrames(frames, layout.frames)
   const url = instanceUrl(c, uids)
-  if (representation.form === 'single') {
-    const frame = await pixels.frame(frames[0]!)
+  const [first] = frames
+  if (frames.length === 1) {
+    const frame = await pixels.frame(first!)
+    const location = `${url}/frames/${first!}`
+    if (representation.form === 'multipart') return await sendOnePart(c, frame, representation, location)
     return await sendSized(c, frame, {
       'Content-Type': representation.contentType,
-      'Content-Location': `${url}/frames/${frames[0]!}`,
+      'Content-Location': location,
+      ...keptUnder(c, immutableTag(c)),
     })
   }
-  return await new Delivery(c).sendMultipart(frameParts(pixels, frames, url), {})
+  const delivery = new Delivery(c, keptUnder(c, `W/${immutableTag(c)}`))
+  return await delivery.sendMultipart(frameParts(pixels, frames, url), {})
 }
 
 /** One part for each frame. */

@@ -21,9 +21,9 @@ export async function retrieveMetadata(c: HttpContext): Promise<Response> {
   const type = modelType(c)
   const selection = pathSelection(c)
   const { archive, cache, signal, base } = c.var
-  const delivery = new Delivery(c)
   const isXml = type === 'application/dicom+xml'
   const found = archive.config.metadata === 'find'
+  const delivery = new Delivery(c, found ? {} : undefined)
   const retrieved = (): AsyncIterable<CachedInstance> => {
     const instances = cache.retrieve(archive, selection, { compressed: true, lingers: true }, { signal })
     return selection.instance === undefined ? instances : first(instances)

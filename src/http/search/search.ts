@@ -1,6 +1,10 @@
 import { modelType } from '../accept.ts'
 import { encodedText } from '../body/encoded-text.ts'
 import { primed } from '../body/primed.ts'
+import { sizedPieces } from '../body/sized-body.ts'
+import { heldAs, weakTagOf } from '../validators/entity-tag.ts'
+import { keptUnder } from '../validators/freshness.ts'
+import { heldBy, unchanged } from '../validators/not-modified.ts'
 import type { Bytes } from '../../dicom/bytes.ts'
 import { Attribute } from '../../dicom/attributes.ts'
 import { vrFor, type Dataset } from '../../dicom/dataset.ts'
@@ -80,10 +84,16 @@ export async function searchResource(c: HttpContext, resource: SearchResource): 
   )
   const headers: Record<string, string[]> = warnings.length > 0 ? { Warning: warnings } : {}
   if (done && page.given === 0 && emptyStatus === 204) return c.body(null, 204, headers)
+  // A boundary is another each time.
+  const pieces: Bytes[] = []
+  if (done && !isXml) for await (const piece of stream) pieces.push(piece)
+  const tag = done && !isXml ? weakTagOf(pieces) : undefined
+  if (tag !== undefined && heldAs(tag, heldBy(c)) !== undefined) return unchanged(c, tag, headers)
+  const kept = tag === undefined ? {} : keptUnder(c, tag)
   return sendStream(
     c,
-    { status: 200, headers: { 'Content-Type': isXml ? relatedType(type, boundary) : type, ...headers } },
-    stream,
+    { status: 200, headers: { 'Content-Type': isXml ? relatedType(type, boundary) : type, ...kept, ...headers } },
+    tag === undefined ? stream : sizedPieces(pieces).bytes(),
     archive.config.timeouts.stall,
   )
 }

@@ -16,6 +16,7 @@ import { layoutOf } from '../../instance/frames.ts'
 import { RequestError } from '../problem.ts'
 import { renderedTypes, renderInstance } from '../rendered/rendering.ts'
 import { notRenderable, sendRendering } from '../rendered/rendered-resources.ts'
+import { notModified } from '../validators/not-modified.ts'
 import { bodies, fileOf, withHeader } from '../retrieve/retrieve.ts'
 
 const DICOM = 'application/dicom'
@@ -30,6 +31,9 @@ export async function retrieveByUri(c: HttpContext): Promise<Response> {
   if ([...accept.query, ...accept.header].some(({ parameters }) => parameters.has('transfer-syntax'))) {
     throw new RequestError(400, 'INVALID_PARAMETER', 'Here the transfer syntax is a parameter: transferSyntax.')
   }
+  const { study, series, sopInstance } = uids
+  const kept = await notModified(c, { study, series, instance: sopInstance })
+  if (kept) return kept
   const { archive, cache, signal } = c.var
   using instance = await cache.instance(archive, uids, { compressed: true, part: false }, { signal })
   const layout = await layoutOf(instance)

@@ -1,0 +1,46 @@
+import type { Bytes } from '../../dicom/bytes.ts'
+import { closing, partHeader, relatedType } from '../../dicomweb/multipart/writer.ts'
+import type { Representation } from '../../dicomweb/negotiate/negotiate-bulk.ts'
+import type { SizedBytes } from '../../instance/frames.ts'
+import { sendSized, sizedBytes } from '../body/sized-body.ts'
+import type { HttpContext } from '../context.ts'
+import { keptUnder } from '../validators/freshness.ts'
+import { immutableTag } from '../validators/immutable-tag.ts'
+import { PART_HOLD_BYTES } from './delivery.ts'
+
+/**
+ * Answers with a frame in multipart/related, in bytes that are the same each time: cornerstone3D asks for ranges of the whole
+ * body, for the beginning of a frame that is refined by what follows. Not so of other bulk data: clients that ask for a
+ * range of that expect parts.
+ */
+export function sendOnePart(
+  c: HttpContext,
+  value: SizedBytes,
+  { contentType }: Representation,
+  location: string,
+): Promise<Response> {
+  const tag = immutableTag(c)
+  // Whoever made the instance could have it occur in there, and would gain nothing: all of the body is of that instance.
+  const boundary = tag.replaceAll('"', '')
+  const headers = { 'Content-Type': contentType, 'Content-Length': value.length, 'Content-Location': location }
+  const around = [partHeader(boundary, headers, true), closing(boundary)] as const
+  const type = relatedType(contentType.split(';')[0]!, boundary)
+  const kept = { 'Content-Type': type, ...keptUnder(c, tag) }
+  return sendSized(c, joined(sizedBytes(around[0]), value, sizedBytes(around[1])), kept, PART_HOLD_BYTES)
+}
+
+/** Values one behind the other. */
+function joined(...values: readonly SizedBytes[]): SizedBytes {
+  const length = values.reduce((sum, one) => sum + one.length, 0)
+  return {
+    length,
+    async *bytes(from = 0, to = length): AsyncGenerator<Bytes> {
+      let at = 0
+      for (const one of values) {
+        const [first, end] = [Math.max(0, from - at), Math.min(one.length, to - at)]
+        if (first < end) yield* one.bytes(first, end)
+        at += one.length
+      }
+    },
+  }
+}

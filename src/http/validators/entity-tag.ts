@@ -1,0 +1,50 @@
+import { createHash, randomBytes } from 'node:crypto'
+
+/** Of a digest in a tag: as many bits as nobody meets twice. */
+const TAG_BYTES = 16
+/** Tags of an If-None-Match that are looked at. */
+const MAX_TAGS = 16
+
+/** The tag of what is made of these things alone, and changes with any of them: strong (RFC 9110 8.8.1). */
+export function tagOf(...parts: readonly string[]): string {
+  const hash = createHash('sha256')
+  for (const part of parts) hash.update(`${Buffer.byteLength(part)} ${part}`)
+  return quoted(hash.digest())
+}
+
+/** The tag of bytes that may go out in several codings: weak. */
+export function weakTagOf(pieces: readonly Uint8Array[]): string {
+  const hash = createHash('sha256')
+  for (const piece of pieces) hash.update(piece)
+  return `W/${quoted(hash.digest())}`
+}
+
+/** A tag that no other answer has. */
+export function newTag(): string {
+  return quoted(randomBytes(TAG_BYTES))
+}
+
+function quoted(digest: Buffer): string {
+  return `"${digest.toString('hex', 0, TAG_BYTES)}"`
+}
+
+/** The tags that a client holds answers under (RFC 9110 13.1.2), `*` for any; none where it says nothing of it. */
+export function heldTags(ifNoneMatch: string | undefined): readonly string[] {
+  return (ifNoneMatch ?? '')
+    .split(',', MAX_TAGS)
+    .map((tag) => tag.trim())
+    .filter((tag) => tag !== '')
+}
+
+/**
+ * A tag as it is among those held, if it is: for that it does not matter which are weak (RFC 9110 8.8.3.2). Undefined where
+ * it is not.
+ */
+export function heldAs(tag: string, held: readonly string[]): string | undefined {
+  const found = held.find((one) => one === '*' || withoutMark(one) === withoutMark(tag))
+  return found === '*' ? tag : found
+}
+
+function withoutMark(tag: string): string {
+  return tag.replace(/^W\//, '')
+}
