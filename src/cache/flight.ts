@@ -4,6 +4,7 @@ import type { Call } from '../pacs/call.ts'
 import type { Instance } from '../pacs/instance.ts'
 import type { Allowance } from './allowance.ts'
 import { HeldInstance } from './held-instance.ts'
+import type { Keeper } from './keeper.ts'
 import type { Boarded, KeptInstance } from './kept-instance.ts'
 import { LEAD_BYTES, Pace } from './pace.ts'
 import { LEFT_PATIENCE_MS, PARTS_PATIENCE_MS, Patience } from './patience.ts'
@@ -14,6 +15,11 @@ import { LEFT_PATIENCE_MS, PARTS_PATIENCE_MS, Patience } from './patience.ts'
  */
 export const SPILL_FROM_BYTES = 16 * 1024 * 1024
 
+/** Somebody asks for what was fetched before anybody did. */
+class AskedForError extends Error {
+  override readonly name = 'AskedForError'
+}
+
 /** Nobody waits for a retrieval any more. */
 export class UnwantedError extends Error {
   readonly code = 'UNWANTED'
@@ -21,22 +27,6 @@ export class UnwantedError extends Error {
     super('Nobody waits for the retrieval any more')
     this.name = 'UnwantedError'
   }
-}
-
-/** What a flight asks of the cache that it fills. */
-export interface Keeper {
-  /** Whether there is room for so many more bytes; if so they count. */
-  admit(bytes: number): boolean
-  /** The bytes do not count any more: the instance is not kept, or counts by itself from here on. */
-  dismiss(bytes: number): void
-  /** Takes a whole instance. */
-  keep(instance: HeldInstance): void
-  /** A whole instance has come that is not kept. */
-  passed(instance: HeldInstance): void
-  /** Has one written to disk as it comes, where there is a disk. */
-  spill(instance: HeldInstance): void
-  /** What is held already. */
-  held(uids: InstanceUids): KeptInstance | undefined
 }
 
 /** An instance of a flight: its UIDs, and itself as long as it is not left to the cache. */
@@ -79,6 +69,9 @@ export class Flight {
   #swept = 0
   #phase: Phase = { kind: 'keeping' }
   #isOutdated = false
+  /** Nobody has asked for it yet. */
+  #isAhead: boolean
+  readonly #promotion = new AbortController()
   /** Runs while nobody reads and nothing comes. */
   readonly #patience = new Patience(() => this.abort(new UnwantedError()))
   /** Something came, or it is over: for those who want it. */
@@ -91,12 +84,16 @@ export class Flight {
     open: (call: Call) => AsyncIterable<Instance>,
     keeper: Keeper,
     allowance: Allowance,
+    isAhead = false,
   ) {
     this.#allowance = allowance
+    this.#isAhead = isAhead
     this.#isForParts = allowance.isForParts
     this.selection = selection
     this.#keeper = keeper
-    this.over = this.#fly(open({ signal: this.#controller.signal, wanted: () => this.#hurry() }))
+    const { signal } = this.#controller
+    const promoted = isAhead && { promoted: this.#promotion.signal }
+    this.over = this.#fly(open({ signal, wanted: () => this.#hurry(), ...promoted }))
   }
 
   /** Others may still join: all it brought is held, and more will come. */
@@ -130,6 +127,11 @@ export class Flight {
   /** UIDs of what it brought, and nothing else: who keeps them keeps no instance alive. */
   get brought(): readonly InstanceUids[] {
     return this.#passengers.map(({ study, series, sopInstance }) => ({ study, series, sopInstance }))
+  }
+
+  /** It ends, unless somebody has asked for what it brings meanwhile. */
+  dropAhead(): void {
+    if (this.#isAhead) this.abort(new UnwantedError())
   }
 
   /** It may put so much more into the cache, for somebody who has joined. */
@@ -354,6 +356,7 @@ export class Flight {
 
   /** One that waits for readers lets the association go; one with slow readers reads ahead of them. */
   #hurry(): void {
+    this.dropAhead()
     this.#patience.hurry()
     this.#pace.changed()
   }
@@ -363,6 +366,8 @@ export class Flight {
   }
 
   #join(): void {
+    if (this.#isAhead) this.#promotion.abort(new AskedForError('Somebody asks for it'))
+    this.#isAhead = false
     this.#patience.stop()
     this.#pace.join()
   }

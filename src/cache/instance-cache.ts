@@ -9,7 +9,8 @@ import type { Allowance } from './allowance.ts'
 import { CachedInstance } from './cached-instance.ts'
 import type { DiskStats, DiskTier } from './disk/disk-tier.ts'
 import { Experience } from './experience.ts'
-import { Flight, type Keeper } from './flight.ts'
+import { Flight } from './flight.ts'
+import type { Keeper } from './keeper.ts'
 import { HeadStore } from './head-store.ts'
 import type { HeldInstance } from './held-instance.ts'
 import type { Boarded, KeptInstance } from './kept-instance.ts'
@@ -50,6 +51,15 @@ export const DOWNLOAD_SHARE = 1 / 32
 const PURGE_MS = 60_000
 /** How long one is kept that came damaged: for the frames that are whole, which are asked for one by one. */
 export const DAMAGED_TTL_MS = 60_000
+
+/** How a retrieval is begun. */
+interface Start {
+  readonly lingers: boolean
+  readonly shared: boolean
+  /** Before anybody asks for it. */
+  readonly isAhead?: boolean
+  readonly call: Call
+}
 
 /** In place of its route, of a flight that nobody joins. */
 const ALONE = ''
@@ -173,6 +183,23 @@ export class InstanceCache implements AsyncDisposable {
     return this.#served(route, await this.#boarded(route, uids, flight, call), call)
   }
 
+  /**
+   * Fetches a series that nobody has asked for yet, at the lowest priority; who asks for it joins, and it is dropped where an
+   * association is wanted, or by the signal, before anybody does. Resolves when it is over, with the bytes that came; 0 where
+   * it is here or on its way already.
+   */
+  async fetchAhead(source: Source, selection: Selection, signal: AbortSignal): Promise<number | 'dropped'> {
+    const route: Route = { source, mode: 'stored' }
+    if (!this.#held || signal.aborted || this.#known(route, selection) || this.#under(route, selection)) return 0
+    const call = { signal, priority: 'background' } as const
+    const flight = this.#start(route, selection, { lingers: true, shared: true, isAhead: true, call })
+    const drop = (): void => flight.dropAhead()
+    signal.addEventListener('abort', drop, { once: true })
+    await flight.over
+    signal.removeEventListener('abort', drop)
+    return flight.failure ? 'dropped' : flight.total
+  }
+
   /** Whether an instance is here, in any mode. */
   holds(source: Source, uids: InstanceUids): boolean {
     return (
@@ -285,17 +312,15 @@ export class InstanceCache implements AsyncDisposable {
     return undefined
   }
 
-  #start(
-    route: Route,
-    selection: Selection,
-    { lingers, shared, call }: { readonly lingers: boolean; readonly shared: boolean; readonly call: Call },
-  ): Flight {
+  #start(route: Route, selection: Selection, { lingers, shared, isAhead = false, call }: Start): Flight {
     this.#counters.misses++
+    // What was fetched ahead of this comes with it.
+    for (const [flight] of this.#flights) if (covers(selection, flight.selection)) flight.dropAhead()
     const { source, mode } = route
     // A download goes on for as long as its client takes; a part of an instance is waited for by a person.
     const { priority = selection.instance === undefined || !lingers ? 'bulk' : 'interactive' } = call
     const open = (own: Call) => source.retrieve(selection, mode === 'stored', { ...own, priority })
-    const flight = new Flight(selection, open, this.#keeper(route), this.#allowance(selection, lingers))
+    const flight = new Flight(selection, open, this.#keeper(route), this.#allowance(selection, lingers), isAhead)
     this.#flights.set(flight, shared ? routeKey(route) : ALONE)
     void flight.over.then(() => {
       this.#flights.delete(flight)

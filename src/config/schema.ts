@@ -265,6 +265,11 @@ export const configSchema = z
     cache: group({
       maxBytes: byteSize('512MiB', 0).describe('Most bytes of instances kept; 0 keeps none'),
       ttl: duration('10m').describe('How long an instance is kept'),
+      prefetch: oneOf(['off', 'first', 'study'])
+        .default('off')
+        .describe(
+          'What is fetched when a viewer lists the series of a study: nothing, the first series, one after the other',
+        ),
       backend: oneOf(['memory', 'valkey']).default('memory').describe('Where instances are kept'),
       disk: cacheDisk.nullable().default(null).describe('Where what memory cannot hold is kept; null for nowhere'),
     }).describe('What has been fetched already'),

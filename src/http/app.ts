@@ -1,6 +1,7 @@
 import { channel } from 'node:diagnostics_channel'
 import { Hono, type MiddlewareHandler } from 'hono'
 import { routePath } from 'hono/route'
+import { FetchAhead } from '../cache/fetch-ahead.ts'
 import type { InstanceCache } from '../cache/instance-cache.ts'
 import type { Config } from '../config/config.ts'
 import type { ImagingPool } from '../imaging/pool/imaging-pool.ts'
@@ -256,26 +257,26 @@ function select(c: HttpContext, root: string, archive: Archive | undefined): voi
 
 /** Gives handlers their variables and reports the request when its response is over. */
 function preparing(options: AppOptions): MiddlewareHandler<HttpEnv> {
-  const shared = { shortfalls: new Shortfalls(), given: new Given(), patients: new StudyPatients() }
+  const { config, cache, stop } = options
+  const shared: Shared = {
+    config,
+    cache,
+    shortfalls: new Shortfalls(),
+    given: new Given(),
+    patients: new StudyPatients(),
+    ahead: new FetchAhead(cache, config.cache.maxBytes),
+  }
   const secure = securityHeaders(options.config.http)
   return (c, next) => {
     secure(c.env)
-    return prepare(c, next, { ...options, ...shared })
+    return prepare(c, next, shared, stop)
   }
 }
 
-async function prepare(
-  c: HttpContext,
-  next: () => Promise<void>,
-  {
-    config,
-    cache,
-    stop,
-    shortfalls,
-    given,
-    patients,
-  }: AppOptions & Pick<HttpEnv['Variables'], 'shortfalls' | 'given' | 'patients'>,
-): Promise<void> {
+/** What all requests share. */
+type Shared = Pick<HttpEnv['Variables'], 'config' | 'cache' | 'shortfalls' | 'given' | 'patients' | 'ahead'>
+
+async function prepare(c: HttpContext, next: () => Promise<void>, shared: Shared, stop: AbortSignal): Promise<void> {
   const started = performance.now()
   const { outgoing } = c.env
   const gone = new AbortController()
@@ -306,11 +307,7 @@ async function prepare(
     }
     requests.publish(event)
   })
-  c.set('config', config)
-  c.set('cache', cache)
-  c.set('shortfalls', shortfalls)
-  c.set('given', given)
-  c.set('patients', patients)
+  for (const [name, value] of Object.entries(shared)) c.set(name as keyof Shared, value as never)
   c.set('signal', AbortSignal.any([gone.signal, stop]))
   await next()
 }

@@ -8,6 +8,7 @@ import type { Trail } from './audit/trail.ts'
 import type { Principal } from './auth/principal.ts'
 import type { StudyPatients } from './auth/study-patients.ts'
 import type { Given } from './validators/given.ts'
+import type { FetchAhead } from '../cache/fetch-ahead.ts'
 import type { Shortfalls } from './retrieve/shortfalls.ts'
 
 /** What every request handler can reach. */
@@ -16,6 +17,7 @@ export interface HttpEnv {
   Variables: {
     readonly config: Config
     readonly cache: Instances
+    readonly ahead: FetchAhead
     /** As the client has it. */
     readonly imaging: Imaging
     readonly shortfalls: Shortfalls

@@ -11,9 +11,16 @@ export interface Call {
   readonly deadline?: number
   /** `interactive` unless told. */
   readonly priority?: Priority
+  /** Of what is in the background: aborted when somebody asks for it, and it is `bulk` from then on. */
+  readonly promoted?: AbortSignal
   /**
    * Called when others wait for an association that this call holds, once for each: the sooner it is given back, the
    * better.
    */
   readonly wanted?: () => void
+}
+
+/** What a call is for at present. */
+export function priorityOf({ priority = 'interactive', promoted }: Pick<Call, 'priority' | 'promoted'>): Priority {
+  return promoted?.aborted === true ? 'bulk' : priority
 }

@@ -1,5 +1,6 @@
 import { describe, expect, it } from 'vitest'
-import { Flight, type Keeper } from '../../src/cache/flight.ts'
+import { Flight } from '../../src/cache/flight.ts'
+import type { Keeper } from '../../src/cache/keeper.ts'
 import { collect } from '../support/byte-stream.ts'
 import { fakeSeries, FakeSource } from '../support/fake-source.ts'
 

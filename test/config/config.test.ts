@@ -195,7 +195,7 @@ describe('defaults', () => {
           quirks: {},
         },
       ],
-      cache: { maxBytes: 512 * 1024 ** 2, ttl: 600_000, backend: 'memory', disk: null },
+      cache: { maxBytes: 512 * 1024 ** 2, ttl: 600_000, prefetch: 'off', backend: 'memory', disk: null },
       imaging: { threads: null, timeout: 30_000, queue: 60_000 },
       auth: null,
       audit: null,

@@ -23,6 +23,8 @@ export class FakeSource {
   readonly chunkBytes: number
   /** What was asked for, in order. */
   readonly asked: { selection: Selection; compressed: boolean }[] = []
+  /** For whom, in the same order. */
+  readonly calls: Call[] = []
   /** Bytes given so far. */
   given = 0
   /** Retrievals that ended before their end. */
@@ -39,6 +41,7 @@ export class FakeSource {
 
   readonly retrieve = (selection: Selection, compressed: boolean, call: Call): AsyncGenerator<Instance> => {
     this.asked.push({ selection, compressed })
+    this.calls.push(call)
     return this.#instances(selection, call)
   }
 

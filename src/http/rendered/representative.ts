@@ -1,8 +1,7 @@
 import type { CachedInstance } from '../../cache/cached-instance.ts'
 import { Attribute } from '../../dicom/attributes.ts'
-import type { Dataset } from '../../dicom/dataset.ts'
 import { MalformedDataSetError } from '../../dicom/element-reader.ts'
-import { isNameable, type Uid } from '../../dicom/uids.ts'
+import type { Uid } from '../../dicom/uids.ts'
 import { StatusError } from '../../dimse/status.ts'
 import { layoutOf } from '../../instance/frames.ts'
 import type { PixelLayout } from '../../instance/pixel-layout.ts'
@@ -12,7 +11,8 @@ import { returnKey, selectionKeys } from '../../pacs/search/query.ts'
 import type { HttpContext } from '../context.ts'
 import { RequestError } from '../problem.ts'
 import { concernsOneInstance } from '../retrieve/instance-fault.ts'
-import { listed, listedSeries, WITHOUT_IMAGES } from '../retrieve/listing.ts'
+import { imageSeries, inOrder } from '../image-series.ts'
+import { listed, listedSeries } from '../retrieve/listing.ts'
 import { isDrawable } from './rendering.ts'
 
 /** Series of a study that are tried until one has a picture. */
@@ -78,17 +78,7 @@ async function middleOf(
 async function seriesOf(c: HttpContext, study: Uid): Promise<Uid[]> {
   const found = await listedSeries(c, { study })
   if (found.length === 0) throw new RequestError(404, 'NO_SUCH_STUDY', 'The archive has no such study.')
-  const images = found.filter((match) => !WITHOUT_IMAGES.includes(match.string(Attribute.Modality) ?? ''))
-  return inOrder(images, Attribute.SeriesNumber, Attribute.SeriesInstanceUID)
-}
-
-/** UIDs by a number that their matches have; those without one come last, in the order of the archive. */
-function inOrder(matches: readonly Dataset[], number: number, uid: number): Uid[] {
-  const at = (match: Dataset): number => match.number(number) ?? Infinity
-  return matches
-    .toSorted((a, b) => (at(a) === at(b) ? 0 : at(a) - at(b)))
-    .flatMap((match) => match.string(uid) ?? [])
-    .filter(isNameable)
+  return imageSeries(found)
 }
 
 export function noThumbnail(): RequestError {

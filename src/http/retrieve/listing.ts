@@ -5,15 +5,10 @@ import { asFarAsAnswered } from '../../pacs/search/capped.ts'
 import { Held } from '../../pacs/search/held.ts'
 import { returnKey, selectionKeys, type Key, type QueryLevel } from '../../pacs/search/query.ts'
 import type { HttpContext } from '../context.ts'
+import { WITHOUT_IMAGES } from '../image-series.ts'
 
 /** Series and instances that are looked at, for instance to choose one of them. */
 const MAX_CANDIDATES = 10_000
-
-/** Modalities whose instances have no pixels (PS3.3 C.7.3.1.1.1). */
-export const WITHOUT_IMAGES: readonly string[] = [
-  ...['SR', 'KO', 'PR', 'DOC', 'REG', 'RTSTRUCT', 'RTPLAN', 'RTRECORD', 'AU', 'ECG', 'HD', 'EPS', 'PLAN', 'FID', 'RWV'],
-  ...['SMR', 'STAIN', 'TEXTUREMAP', 'M3D', 'ASMT', 'RESP', 'EEG', 'EMG', 'EOG', 'POS', 'ANN'],
-]
 
 /** The series of a study, or the one that is selected, with modality and number. @throws as Archive.find */
 export function listedSeries(c: HttpContext, { study, series }: Selection): Promise<Dataset[]> {

@@ -33,6 +33,7 @@ import { Status, StatusError } from '../../dimse/status.ts'
 import { sendStream } from '../body/send-stream.ts'
 import type { HttpContext } from '../context.ts'
 import { AnswerEnd } from './answer-end.ts'
+import { seriesListed } from './series-listed.ts'
 import { narrowed, visible } from '../auth/within-binding.ts'
 import { RequestError } from '../problem.ts'
 import { pathUid } from '../path.ts'
@@ -70,7 +71,7 @@ export async function searchResource(c: HttpContext, resource: SearchResource): 
   )
   const found = fittingModalities(archive, searched, request, call)
   const paged = page.limit === 0 || !bound ? nothing() : deriveCounts(archive, page.of(found), request, call)
-  const results = end.checked(paged, page)
+  const results = end.checked(seriesListed(c, request, paged), page)
   const boundary = newBoundary()
   const isXml = type === 'application/dicom+xml'
   const body = isXml ? inXml(results, request, base, boundary) : inJson(results, request, base)

@@ -1,7 +1,7 @@
 import type { Association } from '../../network/association.ts'
 import { AssociationRejectedError } from '../../network/errors.ts'
 import { settlesWithin } from '../../network/settles-within.ts'
-import type { Call, Priority } from '../call.ts'
+import { priorityOf, type Call, type Priority } from '../call.ts'
 import { PoolBusyError, PoolClosedError, PoolFullError } from '../errors.ts'
 import { publishAssociation, type AssociationEvent } from './association-event.ts'
 import { Breaker, type BreakerState } from './breaker.ts'
@@ -35,7 +35,7 @@ export const INTERACTIVE_WAIT_MS = 10_000
 
 /** One call's way to an association. */
 interface Turn {
-  readonly waiter: Waiter
+  readonly waiter: Omit<Waiter, 'priority'>
   readonly proposal: Proposal
   /** Milliseconds it may still wait. */
   left: number
@@ -159,15 +159,28 @@ export class AssociationPool {
     return this.#slots.transferCount >= this.#limit
   }
 
-  #turn(waiter: Omit<Waiter, 'arrival'>, proposal: Proposal): Turn {
+  #turn(waiter: Omit<Waiter, 'arrival' | 'priority'>, proposal: Proposal): Turn {
     const arrival = this.#arrivals++
     return { waiter: { ...waiter, arrival }, proposal, left: this.#options.timeouts.queue, isBack: false }
   }
 
   /** A slot that is the caller's: leased from what was idle, opening, or reserved. */
   async #served(turn: Turn): Promise<Slot> {
-    const { waiter, isBack } = turn
-    const { signal, deadline = Infinity, priority = 'interactive' } = waiter.call
+    const { signal, promoted } = turn.waiter.call
+    if (!promoted || promoted.aborted) return this.#inLine(turn, signal)
+    try {
+      return await this.#inLine(turn, AbortSignal.any([signal, promoted]))
+    } catch (error) {
+      if (error !== promoted.reason) throw error
+      return this.#inLine(turn, signal)
+    }
+  }
+
+  async #inLine(turn: Turn, signal: AbortSignal): Promise<Slot> {
+    const { isBack } = turn
+    const { deadline = Infinity } = turn.waiter.call
+    const priority = priorityOf(turn.waiter.call)
+    const waiter: Waiter = { ...turn.waiter, priority }
     signal.throwIfAborted()
     if (this.#closed) throw new PoolClosedError()
     const refusal = waiter.anyway ? undefined : this.#breaker?.refusal
@@ -257,7 +270,7 @@ export class AssociationPool {
     const waiting = this.#queue.size - this.#queue.waiting('background')
     if (waiting === 0) return
     const isHeld = this.#queue.waiting('interactive') > 0 && this.#isHeldByTransfers
-    for (const holder of this.#slots.transfers) if (isHeld || holder.call.priority === 'background') holder.hurry()
+    for (const holder of this.#slots.transfers) if (isHeld || priorityOf(holder.call) === 'background') holder.hurry()
     // One that is interactive may have come to rest: what is left of it waits for its viewer.
     if (this.#queue.waiting('interactive') === 0 || this.#slots.size < this.#limit) return
     for (const { state } of this.#slots.of('leased')) if (!state.holder.isTransfer) state.holder.hurry()
@@ -305,12 +318,12 @@ export class AssociationPool {
   /** Waits, without a place, until no association in use is a rival. @throws as `lease` */
   async #unblocked(turn: Turn, isBack: boolean): Promise<void> {
     const { proposal, waiter } = turn
-    const { signal, deadline = Infinity, priority = 'interactive' } = waiter.call
+    const { signal, deadline = Infinity } = waiter.call
     if (this.#blocked.size >= MAX_WAITERS) throw new PoolFullError(this.#options.archive, this.#blocked.size)
     for (const holder of this.#rivals.inUse(proposal)) holder.hurry()
     const began = performance.now()
     const until = Math.min(began + Math.max(0, turn.left), deadline)
-    const late = (): Error => this.#busy(turn.left - (performance.now() - began), priority)
+    const late = (): Error => this.#busy(turn.left - (performance.now() - began), priorityOf(waiter.call))
     try {
       await this.#blocked.join(proposal, { signal, until, late }, isBack)
     } finally {

@@ -14,6 +14,8 @@ export interface Waiter {
   /** An association of the pool, or only a place for one. */
   readonly wants: 'association' | 'place'
   readonly call: Call
+  /** The line it waits in. */
+  readonly priority: Priority
   /** It asks whether or not the archive counts as down. */
   readonly anyway: boolean
   /** Counts those who came before. */
@@ -57,7 +59,7 @@ export class Queue<S> {
 
   /** Waits to be served. @throws as WaitingLine */
   join(waiter: Waiter, patience: Patience<Waiter>): Promise<S> {
-    const joined = this.#lines[waiter.call.priority ?? 'interactive'].join(waiter, patience)
+    const joined = this.#lines[waiter.priority].join(waiter, patience)
     if (!patience.signal.aborted) this.#count(waiter, 1)
     return joined
   }
@@ -71,7 +73,7 @@ export class Queue<S> {
   }
 
   /** Serves who is first in his line. */
-  serve({ call: { priority = 'interactive' } }: Waiter, served: S): void {
+  serve({ priority }: Waiter, served: S): void {
     this.#overtakes = priority === 'interactive' && this.#lines.bulk.size > 0 ? this.#overtakes + 1 : 0
     this.#lines[priority].serve(served)
   }

@@ -1,5 +1,5 @@
 import type { Association } from '../../network/association.ts'
-import type { Call } from '../call.ts'
+import { priorityOf, type Call } from '../call.ts'
 import type { Proposal } from './proposal.ts'
 
 /** Who has an association, or is to have it. */
@@ -13,7 +13,7 @@ export class Holder {
 
   /** What it does may take as long as a web client likes. */
   get isTransfer(): boolean {
-    return this.call.priority === 'bulk' || this.call.priority === 'background'
+    return priorityOf(this.call) !== 'interactive'
   }
 
   /** Tells it once that others wait. Not from within the pool: it may give back what it has at once. */

@@ -207,6 +207,40 @@ describe('a line', () => {
     other.release()
   })
 
+  test('of the background is left by who is asked for meanwhile: then it is a download as any', async () => {
+    const { pool } = await start({ max: 2 })
+    const held = await pool.lease(download, call('bulk'))
+    const promotion = new AbortController()
+    const ahead = { ...call('background'), promoted: promotion.signal }
+    const promoted = pool.lease(download, ahead)
+    const later = pool.lease(download, call('background'))
+    await waiting(pool, 2)
+    promotion.abort(new Error('asked for'))
+    await waiting(pool, 2)
+    const other = pool.lease(download, call('bulk'))
+    await waiting(pool, 3)
+    held.release()
+    const lease = await promoted
+    expect(pool.stats.waiting).toBe(2)
+    lease.release()
+    ;(await other).release()
+    ;(await later).release()
+  })
+
+  test('of the background is left with its reason by who gives up after it was asked for', async () => {
+    const { pool } = await start({ max: 2 })
+    const held = await pool.lease(download, call('bulk'))
+    const [promotion, gone] = [new AbortController(), new AbortController()]
+    const lost = busyWith(pool.lease(download, { ...call('background', gone.signal), promoted: promotion.signal }))
+    await waiting(pool, 1)
+    promotion.abort(new Error('asked for'))
+    const reason = new Error('gone')
+    gone.abort(reason)
+    expect(await lost).toBe(reason)
+    expect(pool.stats.waiting).toBe(0)
+    held.release()
+  })
+
   test('takes so many and no more; the lines of other priorities are not full by that', async () => {
     const { pool } = await start({ max: 1, queue: 60_000 })
     const held = await pool.lease(query, call())

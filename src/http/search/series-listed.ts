@@ -1,0 +1,39 @@
+import { Attribute } from '../../dicom/attributes.ts'
+import type { Dataset } from '../../dicom/dataset.ts'
+import type { SearchRequest } from '../../pacs/search/search.ts'
+import { clientOf } from '../client.ts'
+import type { HttpContext } from '../context.ts'
+import { imageSeries } from '../image-series.ts'
+
+/** Not at hand: to be fetched when somebody asks for it (PS3.3 C.4.23.1.1). */
+const FAR = ['NEARLINE', 'OFFLINE', 'UNAVAILABLE']
+
+/**
+ * Passes on the series of a study. When all are told, what is held of series with as many instances is true for longer; and
+ * who lists them is likely to open one of them, so that may be fetched (`cache.prefetch`).
+ */
+export async function* seriesListed(
+  c: HttpContext,
+  { level, study, match }: SearchRequest,
+  results: AsyncIterable<Dataset>,
+): AsyncGenerator<Dataset> {
+  if (level !== 'SERIES' || study === undefined || match.length > 0) {
+    yield* results
+    return
+  }
+  const { archive, cache, config, principal } = c.var
+  const listed: Dataset[] = []
+  for await (const result of results) {
+    listed.push(result)
+    yield result
+    const series = result.string(Attribute.SeriesInstanceUID)
+    const instances = result.number(Attribute.NumberOfSeriesRelatedInstances)
+    if (series === undefined || instances === undefined || archive.config.quirks.wrongCounts === true) continue
+    cache.confirm(archive, { study, series }, instances)
+  }
+  const { prefetch } = config.cache
+  if (prefetch === 'off' || !principal.may('retrieve', archive.config)) return
+  const isNear = (one: Dataset): boolean => !FAR.includes(one.string(Attribute.InstanceAvailability) ?? '')
+  const series = imageSeries(listed.filter(isNear))
+  c.var.ahead.begin(clientOf(c), archive, study, prefetch === 'first' ? series.slice(0, 1) : series)
+}
