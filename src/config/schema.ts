@@ -95,6 +95,9 @@ const http = z.strictObject({
   browserCache: nullableDuration('7d').describe(
     'How long a browser may keep frames and bulk data without asking; null: it is to keep nothing at all',
   ),
+  asyncAfter: duration('5s').describe(
+    'How long a client that sends Prefer: respond-async waits for a first instance; then it is told to come back',
+  ),
   shutdownGrace: duration('30s', 0).describe('How long requests may go on after a stop signal'),
   readyCache: duration('5s', 0).describe('How long a readiness answer is kept'),
   clientTimeout: duration('60s').describe('A web client that does not read or send'),

@@ -6,6 +6,7 @@ import { Readable } from 'node:stream'
 import { pipeline } from 'node:stream/promises'
 import { setTimeout as delay } from 'node:timers/promises'
 import type { Bytes } from '../dicom/bytes.ts'
+import { Attribute } from '../dicom/attributes.ts'
 import type { Dataset } from '../dicom/dataset.ts'
 import { part10Header } from '../dicom/part10.ts'
 import {
@@ -184,13 +185,16 @@ export class DemoArchive implements AsyncDisposable {
   }
 
   async *#find(identifier: Dataset, association: Association): AsyncGenerator<Dataset> {
-    const { findDelay, findAbortAfter, onMatch, withoutCounts } = this.faults
+    const { findDelay, findAbortAfter, onMatch, withoutCounts, availability } = this.faults
     let count = 0
     for (const match of this.catalog.find(identifier, { counts: withoutCounts !== true })) {
       if (findDelay !== undefined) await Promise.race([delay(findDelay, undefined, { ref: false }), association.closed])
       if (count === findAbortAfter) association.abort()
       count++
       onMatch?.(count)
+      if (availability !== undefined && match.has(Attribute.InstanceAvailability)) {
+        match.set(Attribute.InstanceAvailability, availability)
+      }
       yield match
     }
   }
@@ -240,7 +244,7 @@ export class DemoArchive implements AsyncDisposable {
   }
 
   #select(identifier: Dataset, association: Association): OutgoingInstance[] {
-    const { getFails, abortAfter, stallAfterBytes, endAfterBytes } = this.faults
+    const { getFails, abortAfter, stallAfterBytes, endAfterBytes, onGet } = this.faults
     return this.catalog.select(identifier).map((file, index) => ({
       sopClass: file.sopClass,
       sopInstance: file.sopInstance,
@@ -253,7 +257,8 @@ export class DemoArchive implements AsyncDisposable {
             ? contexts.find(({ transferSyntax: uid }) => isNative(transferSyntax(uid)))
             : undefined)
         if (!context) return undefined
-        const body = readBody(file, transferSyntax(context.transferSyntax))
+        const read = readBody(file, transferSyntax(context.transferSyntax))
+        const body = onGet ? behind(Promise.race([onGet(file.sopInstance), association.closed]), read) : read
         if (endAfterBytes !== undefined) return { context, body: firstBytes(body, endAfterBytes) }
         return { context, body: stallAfterBytes === undefined ? body : stalling(body, stallAfterBytes, association) }
       },
@@ -289,6 +294,11 @@ function storageContexts(files: readonly StoredFile[]): ProposedContext[] {
 
 function isServed(abstractSyntax: Uid): boolean {
   return services.has(abstractSyntax) || abstractSyntax.startsWith(STORAGE_ROOT)
+}
+
+async function* behind(wait: Promise<unknown>, body: AsyncIterable<Bytes>): AsyncGenerator<Bytes> {
+  await wait
+  yield* body
 }
 
 async function* stalling(body: AsyncIterable<Bytes>, after: number, association: Association): AsyncGenerator<Bytes> {

@@ -23,6 +23,10 @@ export interface Faults {
   readonly withoutOriginator?: boolean
   /** The AE title under which instances are moved, in place of its own. */
   readonly movesAs?: string
+  /** Awaited before each instance of a C-GET or C-MOVE is sent. */
+  readonly onGet?: (sopInstance: Uid) => Promise<void>
+  /** Instance Availability of what it finds, where it is asked for. */
+  readonly availability?: string
   /** Sub-operations of a C-GET or C-MOVE that fail. */
   readonly getFails?: (sopInstance: Uid) => boolean
   /** Aborts the association when so many instances of a C-GET have been sent. */

@@ -20,6 +20,7 @@ import type { Audit } from '../audit/audit.ts'
 import { trace, traceRefusal } from './audit/trace.ts'
 import { clientOf } from './client.ts'
 import { ClientGoneError, type HttpContext, type HttpEnv } from './context.ts'
+import { ComingLater, comingLater, patienceOf } from './retrieve/coming-later.ts'
 import { retrieveBulkData, retrieveBulkDataElement, retrievePixelData } from './retrieve/bulk-data.ts'
 import { retrieveFrames } from './retrieve/frames.ts'
 import { retrieveMetadata } from './retrieve/metadata.ts'
@@ -187,6 +188,7 @@ interface Place {
 function mount(place: Place, root: string, find: (c: HttpContext) => Archive | undefined): void {
   const { app, ahead, imaging, contract } = place
   const methods = new Map<string, string[]>()
+  const later = new ComingLater()
   for (const [operation, { method, path, handle }] of Object.entries(routes)) {
     const verb = verbOf(operation)
     methods.set(path, [...(methods.get(path) ?? []), method])
@@ -202,12 +204,15 @@ function mount(place: Place, root: string, find: (c: HttpContext) => Archive | u
       c.set('imaging', imaging.of(client))
       select(c, root, archive)
       const study = pathUid(c, 'study')
-      trace(c, place, { verb, study })
+      const patience = verb === 'retrieve' ? patienceOf(c) : undefined
+      const cache = patience === undefined || !archive ? place.cache : later.for(archive, place.cache, patience)
+      c.set('cache', cache)
+      trace(c, { audit: place.audit, cache }, { verb, study })
       if (study !== undefined && verb !== 'store') await checkStudy(c, study)
       const kept = verb === 'retrieve' && study !== undefined ? await notModified(c, pathSelection(c)) : undefined
       if (kept) return kept
       if (SETS.includes(operation)) c.var.trail?.begin()
-      return handle(c)
+      return patience === undefined ? handle(c) : handle(c).catch((error: unknown) => comingLater(c, error))
     })
   }
   for (const path of [root, `${root}/`]) {

@@ -8,6 +8,11 @@ export const WITHOUT_IMAGES: readonly string[] = [
   ...['SMR', 'STAIN', 'TEXTUREMAP', 'M3D', 'ASMT', 'RESP', 'EEG', 'EMG', 'EOG', 'POS', 'ANN'],
 ]
 
+/** Whether what an archive lists has to be fetched from elsewhere (PS3.3 C.4.23.1.1); not where it does not say. */
+export function isFarAway(listed: Dataset): boolean {
+  return ['NEARLINE', 'OFFLINE', 'UNAVAILABLE'].includes(listed.string(Attribute.InstanceAvailability) ?? '')
+}
+
 /** Of the series that an archive lists those that have images, in the order of their numbers, as viewers show them. */
 export function imageSeries(listed: readonly Dataset[]): Uid[] {
   const images = listed.filter((match) => !WITHOUT_IMAGES.includes(match.string(Attribute.Modality) ?? ''))

@@ -1327,6 +1327,25 @@ export interface components {
   }
   responses: {
     /**
+     * @description For who sends `Prefer: respond-async` (RFC 7240 4.1): the archive says that it is nearline, or nothing has come in
+     *     `http.asyncAfter`, or in the `wait` that the client names. The retrieval goes on. The client is to ask for the same
+     *     again, with `Prefer` or, to wait for it, without.
+     */
+    ComingLater: {
+      headers: {
+        Location: components['headers']['ComingLocation']
+        'Retry-After': components['headers']['ComingRetryAfter']
+        'Preference-Applied': components['headers']['PreferenceApplied']
+        [name: string]: unknown
+      }
+      content: {
+        'application/json': {
+          /** @description What to do. */
+          detail: string
+        }
+      }
+    }
+    /**
      * @description What the client holds, by the tags that it sends in `If-None-Match`, is still what it would get. The archive was not
      *     asked where the gateway holds the instances as they were given; else it was asked once what there is.
      */
@@ -2857,6 +2876,12 @@ export interface components {
     }
   }
   headers: {
+    /** @description What was asked for, to be asked for again. */
+    ComingLocation: string
+    /** @description Seconds after which to ask again. */
+    ComingRetryAfter: number
+    /** @description That it is by its own preference that the client does not wait (RFC 7240 3). */
+    PreferenceApplied: 'respond-async'
     /**
      * @description Names the answer (RFC 9110 8.8.3). A strong one stands for the same bytes each time, and does for `If-Range`.
      * @example "9f86d081884c7d659a2feaa0c55ad015"
@@ -3080,6 +3105,7 @@ export interface operations {
     requestBody?: never
     responses: {
       200: components['responses']['Instances']
+      202: components['responses']['ComingLater']
       206: components['responses']['SomeInstances']
       304: components['responses']['NotModified']
       400: components['responses']['RetrieveBadRequest']
@@ -3250,6 +3276,7 @@ export interface operations {
     requestBody?: never
     responses: {
       200: components['responses']['Instances']
+      202: components['responses']['ComingLater']
       206: components['responses']['SomeInstances']
       304: components['responses']['NotModified']
       400: components['responses']['RetrieveBadRequest']
@@ -3394,6 +3421,7 @@ export interface operations {
     requestBody?: never
     responses: {
       200: components['responses']['Instance']
+      202: components['responses']['ComingLater']
       304: components['responses']['NotModified']
       400: components['responses']['RetrieveBadRequest']
       401: components['responses']['Unauthenticated']
@@ -3714,6 +3742,7 @@ export interface operations {
     requestBody?: never
     responses: {
       200: components['responses']['Metadata']
+      202: components['responses']['ComingLater']
       206: components['responses']['SomeMetadata']
       304: components['responses']['NotModified']
       400: components['responses']['RetrieveBadRequest']
@@ -3754,6 +3783,7 @@ export interface operations {
     requestBody?: never
     responses: {
       200: components['responses']['Metadata']
+      202: components['responses']['ComingLater']
       206: components['responses']['SomeMetadata']
       304: components['responses']['NotModified']
       400: components['responses']['RetrieveBadRequest']
@@ -3796,6 +3826,7 @@ export interface operations {
     requestBody?: never
     responses: {
       200: components['responses']['Metadata']
+      202: components['responses']['ComingLater']
       304: components['responses']['NotModified']
       400: components['responses']['RetrieveBadRequest']
       401: components['responses']['Unauthenticated']
@@ -3859,6 +3890,7 @@ export interface operations {
     requestBody?: never
     responses: {
       200: components['responses']['Frames']
+      202: components['responses']['ComingLater']
       206: components['responses']['FrameRange']
       304: components['responses']['NotModified']
       400: components['responses']['FramesBadRequest']
@@ -3904,6 +3936,7 @@ export interface operations {
     requestBody?: never
     responses: {
       200: components['responses']['BulkData']
+      202: components['responses']['ComingLater']
       206: components['responses']['SomeBulkData']
       304: components['responses']['NotModified']
       400: components['responses']['RetrieveBadRequest']
@@ -3950,6 +3983,7 @@ export interface operations {
     requestBody?: never
     responses: {
       200: components['responses']['BulkData']
+      202: components['responses']['ComingLater']
       206: components['responses']['SomeBulkData']
       304: components['responses']['NotModified']
       400: components['responses']['RetrieveBadRequest']
@@ -3998,6 +4032,7 @@ export interface operations {
     requestBody?: never
     responses: {
       200: components['responses']['BulkData']
+      202: components['responses']['ComingLater']
       304: components['responses']['NotModified']
       400: components['responses']['RetrieveBadRequest']
       401: components['responses']['Unauthenticated']
@@ -4060,6 +4095,7 @@ export interface operations {
     requestBody?: never
     responses: {
       200: components['responses']['BulkDataElement']
+      202: components['responses']['ComingLater']
       206: components['responses']['BulkDataElementRange']
       304: components['responses']['NotModified']
       400: components['responses']['RetrieveBadRequest']
@@ -4105,6 +4141,7 @@ export interface operations {
     requestBody?: never
     responses: {
       200: components['responses']['PixelDataParts']
+      202: components['responses']['ComingLater']
       206: components['responses']['SomePixelData']
       304: components['responses']['NotModified']
       400: components['responses']['RetrieveBadRequest']
@@ -4151,6 +4188,7 @@ export interface operations {
     requestBody?: never
     responses: {
       200: components['responses']['PixelDataParts']
+      202: components['responses']['ComingLater']
       206: components['responses']['SomePixelData']
       304: components['responses']['NotModified']
       400: components['responses']['RetrieveBadRequest']
@@ -4207,6 +4245,7 @@ export interface operations {
     requestBody?: never
     responses: {
       200: components['responses']['PixelData']
+      202: components['responses']['ComingLater']
       206: components['responses']['PixelDataRange']
       304: components['responses']['NotModified']
       400: components['responses']['RetrieveBadRequest']
@@ -4266,6 +4305,7 @@ export interface operations {
     requestBody?: never
     responses: {
       200: components['responses']['RenderedParts']
+      202: components['responses']['ComingLater']
       206: components['responses']['SomeRenderedParts']
       304: components['responses']['NotModified']
       400: components['responses']['RenderedBadRequest']
@@ -4328,6 +4368,7 @@ export interface operations {
     requestBody?: never
     responses: {
       200: components['responses']['RenderedParts']
+      202: components['responses']['ComingLater']
       206: components['responses']['SomeRenderedParts']
       304: components['responses']['NotModified']
       400: components['responses']['RenderedBadRequest']
@@ -4392,6 +4433,7 @@ export interface operations {
     requestBody?: never
     responses: {
       200: components['responses']['Rendered']
+      202: components['responses']['ComingLater']
       206: components['responses']['RenderedRange']
       304: components['responses']['NotModified']
       400: components['responses']['RenderedBadRequest']
@@ -4465,6 +4507,7 @@ export interface operations {
     requestBody?: never
     responses: {
       200: components['responses']['Rendered']
+      202: components['responses']['ComingLater']
       206: components['responses']['RenderedRange']
       304: components['responses']['NotModified']
       400: components['responses']['RenderedBadRequest']
@@ -4521,6 +4564,7 @@ export interface operations {
     requestBody?: never
     responses: {
       200: components['responses']['Thumbnail']
+      202: components['responses']['ComingLater']
       206: components['responses']['RenderedRange']
       304: components['responses']['NotModified']
       400: components['responses']['RenderedBadRequest']
@@ -4578,6 +4622,7 @@ export interface operations {
     requestBody?: never
     responses: {
       200: components['responses']['Thumbnail']
+      202: components['responses']['ComingLater']
       206: components['responses']['RenderedRange']
       304: components['responses']['NotModified']
       400: components['responses']['RenderedBadRequest']
@@ -4637,6 +4682,7 @@ export interface operations {
     requestBody?: never
     responses: {
       200: components['responses']['Thumbnail']
+      202: components['responses']['ComingLater']
       206: components['responses']['RenderedRange']
       304: components['responses']['NotModified']
       400: components['responses']['RenderedBadRequest']
@@ -4705,6 +4751,7 @@ export interface operations {
     requestBody?: never
     responses: {
       200: components['responses']['Thumbnail']
+      202: components['responses']['ComingLater']
       206: components['responses']['RenderedRange']
       304: components['responses']['NotModified']
       400: components['responses']['RenderedBadRequest']
@@ -4772,6 +4819,7 @@ export interface operations {
     requestBody?: never
     responses: {
       200: components['responses']['ByUri']
+      202: components['responses']['ComingLater']
       206: components['responses']['RenderedRange']
       304: components['responses']['NotModified']
       400: components['responses']['RenderedBadRequest']

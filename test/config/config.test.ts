@@ -151,6 +151,7 @@ describe('defaults', () => {
         cors: { origins: [] },
         maxBodyBytes: 4 * 1024 ** 3,
         maxInflatedBytes: 1024 ** 3,
+        asyncAfter: 5_000,
         browserCache: 7 * 24 * 60 * 60 * 1000,
         compression: true,
         shutdownGrace: 30_000,

@@ -12,6 +12,7 @@ import { newApiKey } from '../../src/http/auth/api-keys.ts'
 import { MAX_TOKEN } from '../../src/http/auth/authenticator.ts'
 import { signLink } from '../../src/http/auth/links.ts'
 import { E, I, instanceFile, MR, S, seriesFiles, Syntax, type InstanceOptions } from '../support/dicom-files.ts'
+import { eventually } from '../support/eventually.ts'
 import { startGatewayFor } from '../support/gateway.ts'
 import { readParts, type Part } from '../support/multipart.ts'
 import { hasPrefix } from '../support/part10.ts'
@@ -92,8 +93,8 @@ const pathOf = (kind: string): string =>
 /** A gateway before archives of every kind. */
 class Service implements AsyncDisposable {
   readonly #opened: AsyncDisposable[]
-  /** The tag of what the client holds. */
-  #held: string | undefined
+  /** What goes with each request. */
+  #more: Record<string, string> = {}
   readonly gateway: Gateway
   /** Lets in who has the key SEARCHER, to search. */
   readonly guarded: Gateway
@@ -170,7 +171,7 @@ class Service implements AsyncDisposable {
     const { faults = {}, ...headers } = options
     this.archive.faults = faults
     return fetch(this.gateway.url + path, {
-      headers: { ...headers, ...(this.#held && { 'If-None-Match': this.#held }) },
+      headers: { ...headers, ...this.#more },
     })
   }
 
@@ -178,11 +179,23 @@ class Service implements AsyncDisposable {
   async getAgain(ask: Run): Promise<Response> {
     const first = await ask(this)
     await first.arrayBuffer()
-    this.#held = first.headers.get('etag') ?? undefined
+    return this.#asked(ask, { 'If-None-Match': first.headers.get('etag') ?? '' })
+  }
+
+  /** What is answered to who does not wait for it. */
+  async getLater(ask: Run): Promise<Response> {
+    const response = await this.#asked(ask, { Prefer: 'respond-async, wait=0' })
+    // What goes on is over before something else is asked for.
+    await eventually(() => expect(this.gateway.archives[0]!.stats.leased).toBe(0))
+    return response
+  }
+
+  async #asked(ask: Run, more: Record<string, string>): Promise<Response> {
+    this.#more = more
     try {
       return await ask(this)
     } finally {
-      this.#held = undefined
+      this.#more = {}
     }
   }
 
@@ -564,11 +577,14 @@ describe('the contract', () => {
     const common = Object.entries(commonProbes(place)).filter(([status]) => described.includes(status))
     const own = probes[operation.operationId]!
     const whole = own[200]
-    const again = typeof whole === 'function' ? { 304: (to: Service) => to.getAgain(whole) } : {}
+    const ofRetrieval = (run: Run): Record<number, Probe> => ({
+      ...('202' in operation.responses && !(202 in own) && { 202: (to: Service) => to.getLater(run) }),
+      ...('304' in operation.responses && { 304: (to: Service) => to.getAgain(run) }),
+    })
     const tested: Record<string, Probe> = {
       ...own,
       ...Object.fromEntries(common),
-      ...('304' in operation.responses && again),
+      ...(typeof whole === 'function' && ofRetrieval(whole)),
     }
 
     it('has a test for each status that it describes', () => {

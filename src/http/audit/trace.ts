@@ -1,8 +1,8 @@
 import type { Audit } from '../../audit/audit.ts'
-import type { InstanceCache } from '../../cache/instance-cache.ts'
 import type { Verb } from '../auth/principal.ts'
 import { addressOf, networkOf } from '../client.ts'
 import type { HttpContext, HttpEnv } from '../context.ts'
+import type { Instances } from '../instances.ts'
 import { RequestError } from '../problem.ts'
 import { blanked } from './blanked.ts'
 import { noting } from './noting-cache.ts'
@@ -18,7 +18,7 @@ const EARLY: readonly string[] = ['NO_SUCH_ARCHIVE', 'INVALID_UID']
 
 export interface Tracing {
   readonly audit: Audit
-  readonly cache: InstanceCache
+  readonly cache: Instances
 }
 
 export interface Traced {

@@ -89,7 +89,7 @@ export class Trail {
 
   end(ended: Ended): void {
     const { verb, study, query, principal } = this.#asked
-    const outcome = outcomeOf(ended)
+    const outcome = outcomeOf(ended, verb)
     const reason = outcome === 'success' ? undefined : ended.code
     if (verb === 'search') {
       const { binding } = principal
@@ -140,11 +140,11 @@ export class Trail {
   }
 }
 
-const PARTIAL: readonly number[] = [202, 206]
-
-function outcomeOf({ status, cut, isRange }: Ended): AuditEvent['outcome'] {
+function outcomeOf({ status, cut, isRange }: Ended, verb: Verb): AuditEvent['outcome'] {
   if (status >= 400) return 'serious-failure'
-  return cut || (PARTIAL.includes(status) && !isRange) ? 'minor-failure' : 'success'
+  // A retrieval that is 202 has given nothing yet, and lacks nothing.
+  const isPartial = (status === 206 && !isRange) || (status === 202 && verb === 'store')
+  return cut || isPartial ? 'minor-failure' : 'success'
 }
 
 function only(uid: string): NonNullable<AuditEvent['study']> {

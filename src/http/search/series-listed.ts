@@ -3,10 +3,7 @@ import type { Dataset } from '../../dicom/dataset.ts'
 import type { SearchRequest } from '../../pacs/search/search.ts'
 import { clientOf } from '../client.ts'
 import type { HttpContext } from '../context.ts'
-import { imageSeries } from '../image-series.ts'
-
-/** Not at hand: to be fetched when somebody asks for it (PS3.3 C.4.23.1.1). */
-const FAR = ['NEARLINE', 'OFFLINE', 'UNAVAILABLE']
+import { imageSeries, isFarAway } from '../image-series.ts'
 
 /**
  * Passes on the series of a study. When all are told, what is held of series with as many instances is true for longer; and
@@ -33,7 +30,6 @@ export async function* seriesListed(
   }
   const { prefetch } = config.cache
   if (prefetch === 'off' || !principal.may('retrieve', archive.config)) return
-  const isNear = (one: Dataset): boolean => !FAR.includes(one.string(Attribute.InstanceAvailability) ?? '')
-  const series = imageSeries(listed.filter(isNear))
+  const series = imageSeries(listed.filter((one) => !isFarAway(one)))
   c.var.ahead.begin(clientOf(c), archive, study, prefetch === 'first' ? series.slice(0, 1) : series)
 }

@@ -1,0 +1,153 @@
+import { LRUCache } from 'lru-cache'
+import { Attribute } from '../../dicom/attributes.ts'
+import { settlesWithin } from '../../network/settles-within.ts'
+import type { CachedInstance } from '../../cache/cached-instance.ts'
+import type { Selection } from '../../instance/uids.ts'
+import type { Archive } from '../../pacs/archive.ts'
+import type { Call } from '../../pacs/call.ts'
+import { returnKey, selectionKeys } from '../../pacs/search/query.ts'
+import { publicOrigin } from '../base-url.ts'
+import type { HttpContext } from '../context.ts'
+import { isFarAway } from '../image-series.ts'
+import { passedOn, type Instances } from '../instances.ts'
+
+/** Retrievals that go on, at once, for clients who come back later: who comes beside them waits. */
+export const MAX_LATER = 64
+/** How long it is remembered that something has come, in ms: whatever the archive says, it is at hand then. */
+const CAME_MS = 60_000
+const MAX_CAME = 10_000
+/** Seconds after which a client is to come back. */
+const RETRY_AFTER_S = '10'
+/** Seconds that a client may say it waits. */
+const MAX_WAIT_S = 60
+
+/** Not a failure: what is asked for is on its way, and its client does not wait for it. */
+class ComingLaterError extends Error {
+  readonly code = 'COMING_LATER'
+  constructor() {
+    super('What is asked for is on its way')
+    this.name = 'ComingLaterError'
+  }
+}
+
+/** How long the client of a request waits for a first instance, in ms; undefined where it waits for as long as it takes. */
+export function patienceOf(c: HttpContext): number | undefined {
+  // RFC 7240 2: preferences between commas, their parameters between semicolons.
+  const all = (c.req.header('prefer') ?? '').toLowerCase().split(/[,;]/, 32)
+  const preferences = all.map((one) => one.trim())
+  if (!preferences.includes('respond-async')) return undefined
+  const [wait] = preferences.flatMap((one) => /^wait\s*=\s*"?(\d{1,6})"?$/.exec(one)?.[1] ?? [])
+  return wait === undefined ? c.var.config.http.asyncAfter : Math.min(Number(wait), MAX_WAIT_S) * 1000
+}
+
+/** 202 where what is asked for comes later. @throws what else has failed */
+export function comingLater(c: HttpContext, error: unknown): Response {
+  if (!(error instanceof ComingLaterError)) throw error
+  const { pathname, search } = new URL(c.req.url)
+  const headers = {
+    Location: publicOrigin(c, c.var.config.http) + pathname + search,
+    'Retry-After': RETRY_AFTER_S,
+    'Preference-Applied': 'respond-async',
+  }
+  const detail = `It is on its way from the archive. Ask for the same again in ${RETRY_AFTER_S} seconds.`
+  return c.json({ detail }, 202, headers)
+}
+
+/** What is waited for, and how. */
+interface Waiting<T> {
+  readonly selection: Selection
+  readonly call: Call
+  /** Begins to fetch it: resolves when the first is there. */
+  readonly begin: (own: Call) => Promise<T>
+  /** Ends it when the first is there, and nobody waits any more. */
+  readonly end: (first: T) => unknown
+}
+
+/** Retrievals for clients who prefer to come back when something is there (RFC 7240 4.1): they go on without them. */
+export class ComingLater {
+  readonly #waiting = new Set<string>()
+  readonly #came = new LRUCache<string, true>({ max: MAX_CAME, ttl: CAME_MS })
+
+  /**
+   * The cache for a client who waits so many ms for a first instance, and not at all for what the archive says is nearline;
+   * what it does is given up by an error for `comingLater` then.
+   */
+  for(archive: Archive, cache: Instances, patience: number): Instances {
+    const wait = <T>(waiting: Waiting<T>): Promise<T> => this.#wait(archive, patience, waiting)
+    return {
+      ...passedOn(cache),
+      async *retrieve(source, selection, { compressed }, call) {
+        const options = { compressed, lingers: true }
+        if (cache.held(source, selection)) {
+          yield* cache.retrieve(source, selection, options, call)
+          return
+        }
+        let instances: AsyncGenerator<CachedInstance> | undefined
+        const end = async (): Promise<void> => {
+          await instances?.return(undefined)
+        }
+        const begin = (own: Call): Promise<IteratorResult<CachedInstance>> => {
+          instances = cache.retrieve(source, selection, options, own)
+          return instances.next()
+        }
+        const first = await wait({ selection, call, begin, end })
+        try {
+          if (first.done === true) return
+          yield first.value
+          yield* instances!
+        } finally {
+          await end()
+        }
+      },
+      instance(source, uids, options, call) {
+        if (cache.holds(source, uids)) return cache.instance(source, uids, options, call)
+        const { study, series, sopInstance } = uids
+        const begin = (own: Call): Promise<CachedInstance> => cache.instance(source, uids, options, own)
+        const end = (late: CachedInstance): void => late[Symbol.dispose]()
+        return wait({ selection: { study, series, instance: sopInstance }, call, begin, end })
+      },
+    }
+  }
+
+  /** @throws ComingLaterError, and what beginning throws */
+  async #wait<T>(archive: Archive, patience: number, { selection, call, begin, end }: Waiting<T>): Promise<T> {
+    const { study, series = '', instance = '' } = selection
+    const key = [archive.config.name, study, series, instance].join(' ')
+    const own = new AbortController()
+    const follow = (): void => own.abort(call.signal.reason)
+    call.signal.addEventListener('abort', follow, { once: true })
+    const first = begin({ ...call, signal: own.signal })
+    const came = (): void => void this.#came.set(key, true)
+    first.then(came, () => undefined)
+    const { promise: isFar, resolve: far } = Promise.withResolvers<false>()
+    if (!this.#came.has(key)) void isNearline(archive, selection, own.signal).then((yes) => yes && far(false))
+    const isInTime = await Promise.race([settlesWithin(first, patience), isFar])
+    const isKnown = this.#waiting.has(key)
+    if (isInTime || (!isKnown && this.#waiting.size >= MAX_LATER)) return first
+    call.signal.removeEventListener('abort', follow)
+    if (isKnown) own.abort(new ComingLaterError())
+    else {
+      this.#waiting.add(key)
+      void first.then(end, () => undefined).finally(() => this.#waiting.delete(key))
+    }
+    throw new ComingLaterError()
+  }
+}
+
+/** Whether the archive says that some of it has to be fetched from elsewhere; not where it does not say. */
+async function isNearline(
+  archive: Archive,
+  { study, series, instance }: Selection,
+  signal: AbortSignal,
+): Promise<boolean> {
+  const level = instance === undefined ? 'SERIES' : 'IMAGE'
+  const named = selectionKeys(study, series, instance === undefined ? [] : [instance])
+  const unique = series === undefined ? [returnKey(Attribute.SeriesInstanceUID, 'UI')] : []
+  const keys = [returnKey(Attribute.InstanceAvailability, 'CS'), ...named, ...unique]
+  try {
+    for await (const match of archive.find({ level, keys }, { signal })) if (isFarAway(match)) return true
+  } catch {
+    // It is asked for all the same.
+  }
+  return false
+}
