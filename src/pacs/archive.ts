@@ -26,6 +26,7 @@ import { delivererOf } from './delivery/deliverer.ts'
 import type { MoveDestination } from './delivery/move-destination.ts'
 import type { MoveSource } from './retrieve/retrieval.ts'
 import { Retriever } from './retrieve/retriever.ts'
+import { Splitter } from './retrieve/split.ts'
 import { search, type SearchRequest } from './search/search.ts'
 import { onFresh, streamedOnFresh, type Take } from './pool/on-fresh.ts'
 import { RecentPairs, StoreBatch, type Decompress } from './store.ts'
@@ -49,7 +50,7 @@ export class Archive implements AsyncDisposable {
   readonly #find: Proposal
   readonly #fuzzyFind: Proposal
   readonly #contexts: ContextLimit
-  readonly #retriever: Retriever
+  readonly #splitter: Splitter
   readonly #habits: Habits
 
   #tls: TlsOptions | undefined
@@ -93,7 +94,8 @@ export class Archive implements AsyncDisposable {
       callingAeTitle: config.callingAeTitle,
       moveTimeout: config.timeouts.move,
     }
-    this.#retriever = new Retriever(source, config.retrieve)
+    const retriever = new Retriever(source, config.retrieve)
+    this.#splitter = new Splitter(source, retriever)
     destination.know(delivererOf(config))
   }
 
@@ -242,9 +244,9 @@ export class Archive implements AsyncDisposable {
     yield* search(request, finder, call)
   }
 
-  /** Instances of a selection, each once, by C-GET or C-MOVE; see Retriever. */
+  /** Instances of a selection, each once, by C-GET or C-MOVE; see Retriever and Splitter. */
   retrieve(selection: Selection, compressed: boolean, call: Call): AsyncGenerator<Instance> {
-    return this.#retriever.retrieve(selection, compressed, call)
+    return this.#splitter.retrieve(selection, compressed, call)
   }
 
   /** A run of C-STOREs; dispose of it when it is over. `decompress`: for what the archive takes uncompressed only. */

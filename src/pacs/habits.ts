@@ -7,9 +7,11 @@ import { channel } from 'node:diagnostics_channel'
  * `no-get`: it gives nothing by C-GET, and is asked by C-MOVE.
  * `no-move`: it gives nothing by C-MOVE, and is asked by C-GET.
  * `moved-classes`: of some SOP classes it gives nothing by C-GET, and is asked by C-MOVE.
+ * `faster-split`: small instances come faster over several associations: the series of a study are fetched at once.
  * `single-uids`: it refuses or ignores lists of UIDs, and is asked for one at a time.
  */
-export type Habit = 'uncounted' | 'late-delivery' | 'no-get' | 'no-move' | 'moved-classes' | 'single-uids'
+export type Habit =
+  'uncounted' | 'late-delivery' | 'no-get' | 'no-move' | 'moved-classes' | 'faster-split' | 'single-uids'
 
 /** What each of them means, for those who look after the archive. */
 export const habitSentences: Readonly<Record<Habit, string>> = {
@@ -19,6 +21,7 @@ export const habitSentences: Readonly<Record<Habit, string>> = {
   'no-get': 'It gives nothing by C-GET: it is asked by C-MOVE',
   'no-move': 'It gives nothing by C-MOVE: it is asked by C-GET',
   'moved-classes': 'Of some SOP classes it gives nothing by C-GET: it is asked for these by C-MOVE',
+  'faster-split': 'Small instances come faster over several associations: the series of a study are fetched at once',
   'single-uids': 'It cannot match lists of UIDs: it is asked for one at a time',
 }
 

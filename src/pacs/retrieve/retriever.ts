@@ -36,6 +36,11 @@ export class Retriever {
     this.#way = way
   }
 
+  /** It is asked by C-MOVE: what is delivered is told apart by what it is of. */
+  get isMoving(): boolean {
+    return this.#way === 'move' || (this.#way === 'auto' && performance.now() < this.#moveUntil)
+  }
+
   /**
    * Instances of a selection, each once.
    * @throws as retrieveByGet and retrieveByMove

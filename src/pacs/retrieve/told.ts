@@ -4,7 +4,8 @@ import { StatusError } from '../../dimse/status.ts'
 import { NotSupportedByArchiveError } from '../errors.ts'
 import { isCapped } from '../search/capped.ts'
 import type { Query } from '../search/query.ts'
-import type { Retrieval } from './retrieval.ts'
+import type { Call } from '../call.ts'
+import type { RetrieveSource } from './retrieval.ts'
 
 /**
  * Takes the matches of a query as far as the archive answers it: some end every longer list by a failure (FE00, A700),
@@ -14,7 +15,7 @@ import type { Retrieval } from './retrieval.ts'
  * @throws what ends an association; StatusError
  */
 export async function told(
-  { source, call }: Retrieval,
+  { source, call }: { readonly source: Pick<RetrieveSource, 'find'>; readonly call: Call },
   query: Query,
   take: (match: Dataset) => boolean | undefined,
   isNeeded = false,
