@@ -35,6 +35,8 @@ export interface Contest {
 export interface Turn {
   readonly seconds: number
   readonly firstByteSeconds: number
+  /** Of bodies, where that is what it is about. */
+  readonly wireBytes?: number
 }
 
 export interface Result {

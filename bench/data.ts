@@ -36,6 +36,8 @@ export interface BenchData {
   readonly studies: Readonly<Record<StudyName, BenchStudy>>
   /** Several studies, to be asked for at once: as one, and each by its UID. */
   readonly together: BenchStudy & { readonly uids: readonly Uid[] }
+  /** A study of 20 series, to be opened. */
+  readonly open: BenchStudy
   /** Of the studies to be searched. */
   readonly headers: readonly string[]
 }
@@ -73,7 +75,8 @@ export async function prepareData(): Promise<BenchData> {
       await writeFile(join(into, fileName(n)), imageFile({ ...options, study: FIRST_SEARCH_STUDY + n }))
     }
   })
-  return { studies: { ct, small, multiframe }, together, headers: await filesOf(folder) }
+  const open = await study('open', { ...plans.ct, study: 30, series: 20, each: 100, rows: 256, columns: 256 })
+  return { studies: { ct, small, multiframe }, together, open, headers: await filesOf(folder) }
 }
 
 async function study(name: string, { series, each, ...options }: (typeof plans)[StudyName]): Promise<BenchStudy> {

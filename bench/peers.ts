@@ -53,6 +53,11 @@ export class Peers implements AsyncDisposable {
     return this.#once('orthanc', () => startOrthanc('orthanc', [...files, ...headers]))
   }
 
+  /** Orthanc with the study of many series. */
+  openOrthanc(): ReturnType<typeof startOrthanc> {
+    return this.#once('orthanc-open', () => startOrthanc('orthanc-open', this.data.open.files))
+  }
+
   /** Orthanc with compressed studies. */
   compressedOrthanc(): ReturnType<typeof startOrthanc> {
     return this.#once('orthanc-compressed', async () => startOrthanc('orthanc-compressed', await compressedFiles()))

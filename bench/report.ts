@@ -17,6 +17,7 @@ const HEADINGS = [
   'CPU s a GB',
   'First byte ms',
   'Peak RSS MB',
+  'Wire bytes',
 ]
 
 /** The results as a Markdown table. */
@@ -40,6 +41,7 @@ function row({ scenario, ours, theirs, ratios, cpuSeconds, bytes, peakRss }: Res
   const { work, against, target } = scenario
   const seconds = median(ours.map((turn) => turn.seconds))
   const firstByte = median(ours.map((turn) => turn.firstByteSeconds))
+  const wire = ours.flatMap((turn) => turn.wireBytes ?? [])
   const measured = target?.of === 'milliseconds' ? seconds * 1000 : median(ratios)
   const unit = target?.of === 'milliseconds' ? ' ms' : ''
   const ofStudy = work.startsWith('WADO') || target?.of === 'milliseconds'
@@ -56,6 +58,7 @@ function row({ scenario, ours, theirs, ratios, cpuSeconds, bytes, peakRss }: Res
     cpuSeconds.length === 0 || bytes === undefined ? '' : (median(cpuSeconds) / (bytes / 1e9)).toFixed(2),
     ofStudy ? marked(firstByte, FIRST_BYTE.reach, (firstByte * 1000).toFixed(0)) : '',
     peakRss === undefined ? '' : marked(peakRss, PEAK_RSS.reach, (peakRss / 1e6).toFixed(0)),
+    wire.length === 0 ? '' : String(median(wire)),
   ]
 }
 

@@ -13,6 +13,7 @@ import { socatScenarios } from './socat.ts'
 import { togetherScenario } from './together.ts'
 import { table } from './report.ts'
 import { retrieveScenarios } from './retrieve.ts'
+import { openScenarios } from './open.ts'
 import { searchScenarios } from './search.ts'
 import { storeScenarios } from './store.ts'
 import { viewerScenarios } from './viewer.ts'
@@ -23,6 +24,7 @@ const scenarios: readonly Scenario[] = [
   ...searchScenarios,
   ...storeScenarios,
   ...viewerScenarios,
+  ...openScenarios,
   togetherScenario,
   heldFramesScenario,
   ...imagingScenarios,

@@ -8,8 +8,8 @@ export interface Delayed extends AsyncDisposable {
   readonly port: number
 }
 
-/** A way to a port of loopback on which everything takes so many ms longer, in both directions, at any rate. */
-export async function startDelayed(port: number, milliseconds: number): Promise<Delayed> {
+/** A way to a port of loopback on which everything takes so many ms longer in each direction, at any rate. */
+export async function startDelayed(port: number, milliseconds: number, ownPort = 0): Promise<Delayed> {
   const sockets = new Set<Socket>()
   const server = createServer({ noDelay: true, allowHalfOpen: true }, (near) => {
     const far = connect({ port, host: '127.0.0.1', noDelay: true, allowHalfOpen: true })
@@ -23,7 +23,7 @@ export async function startDelayed(port: number, milliseconds: number): Promise<
       delayedFrom(from, to, milliseconds)
     }
   })
-  server.listen(0, '127.0.0.1')
+  server.listen(ownPort, '127.0.0.1')
   await once(server, 'listening')
   return {
     port: (server.address() as AddressInfo).port,

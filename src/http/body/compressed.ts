@@ -3,12 +3,10 @@ import { constants, createBrotliCompress, createGzip, createZstdCompress, type Z
 import type { Bytes } from '../../dicom/bytes.ts'
 import { chooseCoding, type Coding } from '../../dicomweb/negotiate/content-coding.ts'
 import type { HttpContext } from '../context.ts'
+import { Gatherer } from './gatherer.ts'
 
 /** Bodies that are compressed at once: each takes a share of Node's four threads, and up to some MB. Others go plain. */
 export const MAX_COMPRESSIONS = 32
-/** When nothing has come for so long, in ms, what has is given out: a client sees each instance when it is there. */
-export const FLUSH_MS = 20
-
 /** Window of brotli and zstd, as a power of two of bytes: what repeats in metadata repeats in the next instance. */
 const WINDOW_BITS = 19
 /** Levels at which text costs little more than at the lowest, measured in docs/performance.md. */
@@ -76,29 +74,24 @@ export async function* compressed(body: AsyncIterable<Bytes>, coding: Coding): A
 
 /** Never fails: what goes wrong comes out of the compressor. */
 async function feed(source: AsyncIterator<Bytes>, compressor: Compressor, giveOut: () => void): Promise<void> {
+  let taken = Promise.resolve()
+  const write = (piece: Bytes): void => {
+    taken = new Promise((resolve) => compressor.write(piece, () => resolve()))
+  }
+  // Each piece is a turn of another thread: small ones are joined. What waits inside is given out when nothing comes.
+  using gatherer = new Gatherer(write, giveOut)
   try {
-    let isHeld = false
     while (!compressor.destroyed) {
-      // What waits inside is given out when nothing comes for a while.
-      const late = isHeld ? setTimeout(giveOut, FLUSH_MS) : undefined
-      const { value, done } = (await source.next().finally(() => clearTimeout(late))) as IteratorResult<
-        Bytes,
-        undefined
-      >
+      const { value, done } = (await source.next()) as IteratorResult<Bytes, undefined>
       if (done) break
-      isHeld = true
-      await taken(compressor, value)
+      gatherer.push(value)
+      if (compressor.writableNeedDrain) await taken
     }
+    if (!compressor.destroyed) gatherer.flush()
+    await taken
     // With nothing left to take: Node would end a frame of zstd with the last piece, and begin another.
-    compressor.end()
+    if (!compressor.destroyed) compressor.end()
   } catch (error) {
     compressor.destroy(error as Error)
   }
-}
-
-/** Hands a piece in. Fails where the compressor is given up before it has taken that. */
-function taken(compressor: Compressor, piece: Bytes): Promise<void> {
-  return new Promise((resolve, reject) => {
-    compressor.write(piece, (error) => (error ? reject(error) : resolve()))
-  })
 }
