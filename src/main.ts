@@ -181,6 +181,8 @@ async function demo(values: {
   const config = parseConfig({
     http: { port, host: values.host ?? '127.0.0.1' },
     archives: [{ aeTitle: archive.aeTitle, host: '127.0.0.1', port: archive.port }],
+    // It is there to be looked at.
+    cache: { prefetch: 'study' },
     // Who names an address to listen on means others to reach it; what there is to see is made up.
     auth: values.host === undefined || isLoopback(values.host) ? null : 'open',
     log: { level: 'warn', format: 'pretty' },

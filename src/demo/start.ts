@@ -47,6 +47,8 @@ Search, retrieve, store:
   curl '${url}/studies?includefield=StudyDescription'
   curl -H 'Accept: application/dicom; transfer-syntax=*' -o image.dcm '${url}/studies/${study}/series/${series}/instances/${sopInstance}'
   curl -F 'file=@${path}' '${url}/studies'
+
+In a browser, a study as files: ${url}/studies/${study}?accept=application/zip
 ${viewer ? viewerLinks(viewer, new URL(url).origin, catalog.largestStudy) : ''}
 Ctrl-C stops it.
 `

@@ -1,6 +1,7 @@
 import type { Browser } from 'playwright-core'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { parseConfig } from '../../src/config/config.ts'
+import { Attribute } from '../../src/dicom/attributes.ts'
 import { DemoArchive } from '../../src/demo/demo-archive.ts'
 import { loadSamples } from '../../src/demo/samples.ts'
 import { syntheticFiles } from '../../src/demo/synthetic.ts'
@@ -8,6 +9,7 @@ import type { Viewer } from '../../src/demo/viewer.ts'
 import { startGateway, type Gateway } from '../../src/gateway.ts'
 import { launchChromium, Ohif } from '../support/ohif.ts'
 import { freePort } from '../support/ports.ts'
+import { published } from '../support/published.ts'
 import { testdataFiles } from '../support/testdata.ts'
 import { VIEWER_TIMEOUT_MS, whatViewersNeed } from './viewer-needs.ts'
 
@@ -20,6 +22,7 @@ const US = '1.3.46.670589.14.1000.210.4.199999.20110525182825.1.0'
 const palette = testdataFiles('pydicom').filter((file) => file.endsWith('examples_palette.dcm'))
 
 const needed = await whatViewersNeed()
+const requests = published('dimsegate:request')
 
 describe.skipIf(!needed)('OHIF', { timeout: VIEWER_TIMEOUT_MS }, () => {
   let archive: DemoArchive
@@ -102,6 +105,37 @@ describe.skipIf(!needed)('OHIF', { timeout: VIEWER_TIMEOUT_MS }, () => {
     expect(Math.min(...pictures.map(({ deviation }) => deviation))).toBeGreaterThan(NOT_BLANK)
     expect(new Set(pictures.map(({ digest }) => digest)).size).toBe(20)
     expect([archive.retrievals - gets, archive.moves - moves]).toEqual([0, 1])
+  })
+
+  it('opens a study again without a byte of a frame, and with no question to the archive but searches', async () => {
+    const link = (study?: string): string => needed!.viewer.link(new URL(gateway.url).origin, study)
+    await using ohif = await open(MR)
+    await ohif.scroll(20)
+    await ohif.idle()
+    await ohif.goTo(link())
+    await ohif.rowsWith('Rubo DEMO')
+    await ohif.idle()
+    const levels: string[] = []
+    archive.faults = { onFind: (one) => levels.push(one.string(Attribute.QueryRetrieveLevel) ?? '') }
+    const retrievals = archive.retrievals
+    const before = requests.length
+    await ohif.goTo(link(MR))
+    const pictures = await ohif.scroll(20)
+    await ohif.screenshot('reopened')
+    await ohif.idle()
+    archive.faults = {}
+    expect(new Set(pictures.map(({ digest }) => digest)).size).toBe(20)
+    expect(ohif.faults).toEqual([])
+    const answers = requests.slice(before).map(({ route, status }) => `${route.replace(/^.*:study/, '')} ${status}`)
+    // Frames come from what the browser holds.
+    expect(answers.filter((one) => one.includes('/frames/'))).toEqual([])
+    expect(answers.filter((one) => one.startsWith('/series/:series/metadata'))).toEqual([
+      '/series/:series/metadata 304',
+    ])
+    expect(answers.filter((one) => one.startsWith('/series 200'))).toEqual([])
+    expect(answers.filter((one) => one.startsWith('/series 304'))).not.toEqual([])
+    expect(levels.filter((level) => level === 'IMAGE')).toEqual([])
+    expect(archive.retrievals).toBe(retrievals)
   })
 
   it.for(['rendered', 'thumbnail'] as const)('has thumbnails made by us, as resource %s', async (thumbnails) => {

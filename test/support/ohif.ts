@@ -84,6 +84,11 @@ export class Ohif implements AsyncDisposable {
     return ohif
   }
 
+  /** Goes to another page, in the same browser: what that has kept is there. */
+  async goTo(url: string): Promise<void> {
+    await this.#page.goto(url)
+  }
+
   #watch(origin: string, provider: string | undefined): void {
     const page = this.#page
     page.on('request', (request) => {

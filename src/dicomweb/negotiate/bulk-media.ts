@@ -9,6 +9,7 @@ const aliases: Readonly<Record<string, string>> = {
   'image/dicom+jpeg': 'image/jpeg',
   'image/dicom+jp2': 'image/jp2',
   'image/dicom+jpx': 'image/jpx',
+  'image/jhc': 'image/jphc',
   'video/h265': 'video/H265',
 }
 

@@ -124,6 +124,7 @@ describe('compressed pixel data', () => {
     ['image/x-dicom-rle', '.5', 'image/dicom-rle'],
     ['image/dicom+rle', '.5', 'image/dicom-rle'],
     ['image/x-jls', '.4.80', 'image/jls'],
+    ['image/jhc', '.4.201', 'image/jphc'],
     ['image/dicom+jpeg-ls', '.4.80', 'image/jls'],
     ['image/dicom+jpeg', '.4.70', 'image/jpeg'],
     ['image/dicom+jp2', '.4.90', 'image/jp2'],

@@ -261,6 +261,12 @@ describe('a range', () => {
   it.each([
     ['a frame', `${INSTANCE}/frames/1`, 'application/octet-stream'],
     ['the body around a frame in a part', `${INSTANCE}/frames/1`, PARTS],
+    ['a frame that is encoded each time', `${INSTANCE}/frames/1?accept=image/jphc`, '*/*'],
+    [
+      'the same in a part',
+      `${INSTANCE}/frames/1`,
+      'multipart/related; type="image/jphc"; transfer-syntax=1.2.840.10008.1.2.4.202',
+    ],
   ])('of %s is of what the tag names, wherever it begins and ends', async (_, path, accept) => {
     const whole = await ask(path, { Accept: accept })
     expect(Number(whole.headers.get('content-length'))).toBe(whole.body.length)
