@@ -7,6 +7,7 @@ import type { ArchiveUnderTest, Running } from './archive-under-test.ts'
 import { clientTests } from './client-tests.ts'
 import { Corpus, type Sample } from './corpus.ts'
 import { metadataTests } from './metadata-tests.ts'
+import { reopenTests } from './reopen-tests.ts'
 import { retrieveTests } from './retrieve-tests.ts'
 import { searchTests } from './search-tests.ts'
 import { storeTests } from './store-tests.ts'
@@ -58,6 +59,7 @@ export function archiveSuite(
     describe('search', () => searchTests(use))
     describe('retrieve', () => retrieveTests(use))
     describe('metadata', () => metadataTests(use))
+    describe('reopened', () => reopenTests(use, retrieve))
     describe('store', () => storeTests(use))
     describe('dicomweb-client', () => clientTests(use))
 

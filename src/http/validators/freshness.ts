@@ -7,7 +7,7 @@ export interface Validators {
 }
 
 /**
- * Pixels and bulk data do not change under the UID of their instance (PS3.3 C.7.6.1.1.2): they need not be asked for again.
+ * Pixels and bulk data do not change under the UID of their instance (PS3.5 9): they need not be asked for again.
  * Headers are corrected by some archives, and pictures may be drawn better one day: these are asked for each time.
  */
 const IMMUTABLE = /\/(frames\/[\d,]+|pixeldata|bulkdata\/.+)$/
