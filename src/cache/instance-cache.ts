@@ -34,6 +34,8 @@ export interface CacheStats {
   joins: number
   /** Retrievals begun. */
   misses: number
+  /** Retrievals begun before anybody asked. */
+  ahead: number
   /** Instances that had to make room for others. */
   evictions: number
   readonly bytes: number
@@ -78,7 +80,7 @@ export class InstanceCache implements AsyncDisposable {
   /** Bytes of instances that are coming, and are to be kept. */
   #coming = 0
   readonly #heads = new HeadStore()
-  readonly #counters = { hits: 0, joins: 0, misses: 0, evictions: 0 }
+  readonly #counters = { hits: 0, joins: 0, misses: 0, ahead: 0, evictions: 0 }
   readonly #purging: NodeJS.Timeout | undefined
 
   /** `disk`: where what memory cannot hold is kept; it ends with the cache. */
@@ -313,7 +315,8 @@ export class InstanceCache implements AsyncDisposable {
   }
 
   #start(route: Route, selection: Selection, { lingers, shared, isAhead = false, call }: Start): Flight {
-    this.#counters.misses++
+    if (isAhead) this.#counters.ahead++
+    else this.#counters.misses++
     // What was fetched ahead of this comes with it.
     for (const [flight] of this.#flights) if (covers(selection, flight.selection)) flight.dropAhead()
     const { source, mode } = route

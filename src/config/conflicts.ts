@@ -8,9 +8,10 @@ export type Path = (string | number)[]
 
 /** Checks of several keys against each other. Where `value` has other faults it may have any shape. */
 export function reportConflicts(value: unknown, say: Say): void {
-  const { archives, dimse, http, auth, audit } = fields(value)
+  const { archives, dimse, http, auth, audit, cache } = fields(value)
   reportTrust(fields(http), auth, archives, say)
   reportNowhere(audit, say)
+  reportPrefetch(cache, say)
   reportPair(fields(audit).syslog, ['audit', 'syslog'], say)
   const titles = new Map<unknown, number>()
   const names = new Map<unknown, number>()
@@ -32,6 +33,14 @@ export function reportConflicts(value: unknown, say: Say): void {
       )
     }
     reportPair(tls, ['archives', index, 'tls'], say)
+  }
+}
+
+/** What is fetched ahead, and not kept. */
+function reportPrefetch(cache: unknown, say: Say): void {
+  const { prefetch, maxBytes } = fields(cache)
+  if (maxBytes === 0 && typeof prefetch === 'string' && prefetch !== 'off') {
+    say(['cache', 'prefetch'], 'fetches for a cache that keeps nothing; expected off, or a cache.maxBytes')
   }
 }
 

@@ -5,13 +5,13 @@ import type { ImagingPool } from '../imaging/pool/imaging-pool.ts'
 export function measureCache(registry: Registry, cache: InstanceCache): void {
   new Counter({
     name: 'dimsegate_cache_requests_total',
-    help: 'Requests served from memory or disk (hit), by a retrieval under way (join), by a new one (miss)',
+    help: 'Requests served from memory or disk (hit), by a retrieval under way (join), by a new one (miss); retrievals begun before anybody asked (ahead)',
     labelNames: ['result'],
     registers: [registry],
     collect() {
-      const { hits, joins, misses } = cache.stats
+      const { hits, joins, misses, ahead } = cache.stats
       this.reset()
-      for (const [result, value] of Object.entries({ hit: hits, join: joins, miss: misses }))
+      for (const [result, value] of Object.entries({ hit: hits, join: joins, miss: misses, ahead }))
         this.inc({ result }, value)
     },
   })

@@ -19,6 +19,8 @@ export interface BulkOffer {
   readonly syntax: string | undefined
   /** The client's preference, q (RFC 9110 12.4.2). */
   readonly q: number
+  /** By the query parameter, which goes before the header whatever q says (PS3.18 8.7.8.1). */
+  readonly isOfQuery?: true
 }
 
 /** The form and media type in which an offer gives bulk data. */
@@ -33,7 +35,9 @@ export interface Representation {
  * only, and a body without multipart may hold it (PS3.18 10.4.4).
  */
 export function negotiateBulkData(accept: Accept, resource: { readonly single: boolean }): BulkOffer[] {
-  return choose(accept, resource.single ? oneValue : manyValues)
+  const negotiable = resource.single ? oneValue : manyValues
+  const { length: ofQuery } = choose({ query: accept.query, header: [] }, negotiable)
+  return choose(accept, negotiable).map((offer, at) => (at < ofQuery ? { ...offer, isOfQuery: true } : offer))
 }
 
 const manyValues = bulkResource(['multipart'])
@@ -98,12 +102,12 @@ export function representPixelData(
   return undefined
 }
 
-/** Groups of offers with the same preference (q), the most preferred group first. */
+/** Groups of offers with the same preference: by the query parameter or not, and q; the most preferred group first. */
 export function byWish(offers: readonly BulkOffer[]): readonly (readonly BulkOffer[])[] {
   const runs: BulkOffer[][] = []
   for (const offer of offers) {
     const last = runs.at(-1)
-    if (last && last[0]!.q === offer.q) last.push(offer)
+    if (last && last[0]!.q === offer.q && last[0]!.isOfQuery === offer.isOfQuery) last.push(offer)
     else runs.push([offer])
   }
   return runs

@@ -53,13 +53,13 @@ export class Delivery {
   /** What was left out when the status line said nothing of it. */
   #late: Error | undefined
   readonly #giving: Giving
-  readonly #validators: Validators
+  readonly #validators: Validators | undefined
 
   /** `validators`: by which a browser keeps the answer; by default what it is made of is remembered. */
   constructor(c: HttpContext, validators?: Validators) {
     this.#c = c
     this.#giving = new Giving(c)
-    this.#validators = validators ?? this.#giving.validators
+    this.#validators = validators
     this.#key = keyOf(c)
     this.#foreseen = c.var.shortfalls.of(this.#key)
   }
@@ -196,7 +196,7 @@ export class Delivery {
     if (!isPartial)
       return sendStream(
         this.#c,
-        { status: 200, headers: { ...this.#validators, ...headers() } },
+        { status: 200, headers: { ...(this.#validators ?? this.#giving.validators), ...headers() } },
         stream,
         archive.config.timeouts.stall,
       )

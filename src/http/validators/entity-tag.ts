@@ -28,12 +28,15 @@ function quoted(digest: Buffer): string {
   return `"${digest.toString('hex', 0, TAG_BYTES)}"`
 }
 
-/** The tags that a client holds answers under (RFC 9110 13.1.2), `*` for any; none where it says nothing of it. */
+/**
+ * The tags that a client holds answers under (RFC 9110 13.1.2); none where it says nothing of it. `*`, any of them, does not
+ * count: whether there is an answer at all is known when it is made.
+ */
 export function heldTags(ifNoneMatch: string | undefined): readonly string[] {
   return (ifNoneMatch ?? '')
     .split(',', MAX_TAGS)
     .map((tag) => tag.trim())
-    .filter((tag) => tag !== '')
+    .filter((tag) => tag !== '' && tag !== '*')
 }
 
 /**
@@ -41,10 +44,10 @@ export function heldTags(ifNoneMatch: string | undefined): readonly string[] {
  * it is not.
  */
 export function heldAs(tag: string, held: readonly string[]): string | undefined {
-  const found = held.find((one) => one === '*' || withoutMark(one) === withoutMark(tag))
-  return found === '*' ? tag : found
+  return held.find((one) => withoutMark(one) === withoutMark(tag))
 }
 
-function withoutMark(tag: string): string {
+/** The opaque part, which is all that counts where tags are compared weakly. */
+export function withoutMark(tag: string): string {
   return tag.replace(/^W\//, '')
 }

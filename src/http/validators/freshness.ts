@@ -10,7 +10,7 @@ export interface Validators {
  * Pixels and bulk data do not change under the UID of their instance (PS3.5 9): they need not be asked for again.
  * Headers are corrected by some archives, and pictures may be drawn better one day: these are asked for each time.
  */
-const IMMUTABLE = /\/(frames\/[\d,]+|pixeldata|bulkdata\/.+)$/
+const IMMUTABLE = /\/instances\/[^/]+\/(frames\/[\d,]+|pixeldata|bulkdata\/.+)$/
 
 /** What lets a browser keep an answer that has a tag; nothing where `http.browserCache` is off. */
 export function keptUnder(c: HttpContext, tag: string): Validators {

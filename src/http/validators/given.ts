@@ -1,10 +1,13 @@
 import { createHash } from 'node:crypto'
 import { LRUCache } from 'lru-cache'
 import type { InstanceUids } from '../../instance/uids.ts'
+import { withoutMark } from './entity-tag.ts'
 import type { StudyPatient } from '../auth/study-patients.ts'
 
 /** Answers of which it is remembered what was given. */
 const MAX_ANSWERS = 10_000
+/** How long, in ms: a header that was corrected at the archive is seen by then. */
+export const MAX_AGE_MS = 24 * 60 * 60 * 1000
 /** Instances of one answer: of more it is not remembered. */
 export const MAX_GIVEN = 20_000
 
@@ -28,15 +31,15 @@ export interface Answer {
 
 /** What was given under the tags of answers that are made of several instances, or of their headers. */
 export class Given {
-  readonly #answers = new LRUCache<string, Answer>({ max: MAX_ANSWERS })
+  readonly #answers = new LRUCache<string, Answer>({ max: MAX_ANSWERS, ttl: MAX_AGE_MS })
 
   note(tag: string, answer: Answer): void {
-    this.#answers.set(tag, answer)
+    this.#answers.set(withoutMark(tag), answer)
   }
 
   /** Undefined where nobody knows. */
   under(tag: string): Answer | undefined {
-    return this.#answers.get(tag)
+    return this.#answers.get(withoutMark(tag))
   }
 }
 

@@ -52,7 +52,8 @@ async function isThere(c: HttpContext, uids: InstanceUids): Promise<boolean> {
 async function isAsGiven(c: HttpContext, selection: Selection, answer: Answer): Promise<boolean> {
   const { cache, archive, patients, signal } = c.var
   const held = cache.held(archive, selection)
-  if (held && arrivalsDigest(held) === answer.arrivals) return true
+  // What has come anew may have come otherwise, and is here to be given.
+  if (held) return arrivalsDigest(held) === answer.arrivals
   const patient = await patients.of(archive, selection.study, signal).catch(orUnknown)
   if (!patient || !isSamePatient(patient, answer.patient)) return false
   const found = await instancesOf(c, selection)

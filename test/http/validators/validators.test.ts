@@ -1,3 +1,4 @@
+import { setTimeout as delay } from 'node:timers/promises'
 import { afterEach, beforeEach, describe, expect, it } from 'vitest'
 import { DemoArchive } from '../../../src/demo/demo-archive.ts'
 import { Attribute } from '../../../src/dicom/attributes.ts'
@@ -101,6 +102,9 @@ describe('what a browser holds, asked for again', () => {
       ['a picture', `${INSTANCE}/rendered`, 'image/jpeg', 'private, no-cache'],
       ['metadata', `${SERIES}/metadata`, JSON_TYPE, 'private, no-cache'],
       ['a search', `/studies/${S}/series`, JSON_TYPE, 'private, no-cache'],
+      ['pixel data of a series', `${SERIES}/pixeldata`, PARTS, 'private, no-cache'],
+      ['pixel data of a study', `/studies/${S}/pixeldata`, PARTS, 'private, no-cache'],
+      ['bulk data of an instance', `${INSTANCE}/bulkdata`, PARTS, 'private, no-cache'],
     ])('is to be kept for as long as it cannot change: %s', async (_, path, accept, keeps) => {
       const [first, second] = await again(path, { Accept: accept })
       expect(first.keeps).toBe(keeps)
@@ -115,6 +119,17 @@ describe('what a browser holds, asked for again', () => {
       expect((await ask(`${SERIES}/metadata`, { Accept: 'application/json', ...other })).status).toBe(200)
       expect((await ask(`/studies/${S}/metadata`, { Accept: JSON_TYPE, ...other })).status).toBe(200)
       expect((await ask(`${INSTANCE}/rendered?quality=50`, { Accept: 'image/jpeg', ...other })).status).toBe(200)
+    })
+
+    it('is 304 where something between has weakened its tag', async () => {
+      const { tag } = await ask(`${SERIES}/metadata`, { Accept: JSON_TYPE })
+      const again = await ask(`${SERIES}/metadata`, { Accept: JSON_TYPE, 'If-None-Match': `W/${tag}` })
+      expect(again.status).toBe(304)
+    })
+
+    it('is no answer to what is not there, whatever a client says that it holds', async () => {
+      expect((await ask(`${INSTANCE}/frames/9`, { Accept: PARTS, 'If-None-Match': '*' })).status).toBe(404)
+      expect((await ask(`${INSTANCE}/frames/0`, { Accept: PARTS, 'If-None-Match': '*' })).status).toBe(400)
     })
 
     it('is given anew when something was stored', async () => {
@@ -163,6 +178,18 @@ describe('what a browser holds, asked for again', () => {
       const second = await ask(`${SERIES}/metadata`, { Accept: JSON_TYPE, 'If-None-Match': first.tag })
       expect(second.status).toBe(200)
       expect(second.body.toString()).toContain(value)
+    })
+
+    it('is given anew where it has come anew, with another header', async () => {
+      setup = await start({ cache: { ttl: '50ms' } })
+      const first = await ask(`${SERIES}/metadata`, { Accept: JSON_TYPE })
+      const change = (dataset: Dataset): unknown => dataset.set(Attribute.SeriesDescription, 'Corrected')
+      for (const file of seriesFiles(COUNT, { change })) await setup.archive.put(file)
+      await delay(100)
+      // Somebody else has it fetched.
+      await ask(`${SERIES}/metadata`, { Accept: 'application/json' })
+      const second = await ask(`${SERIES}/metadata`, { Accept: JSON_TYPE, 'If-None-Match': first.tag })
+      expect(second.body.toString()).toContain('Corrected')
     })
 
     it('is given anew by a gateway that has not given it', async () => {
@@ -258,17 +285,18 @@ describe('a range', () => {
     setup = await start()
   })
 
-  it.each([
+  it.each<[what: string, path: string, accept: string, type?: string]>([
     ['a frame', `${INSTANCE}/frames/1`, 'application/octet-stream'],
     ['the body around a frame in a part', `${INSTANCE}/frames/1`, PARTS],
-    ['a frame that is encoded each time', `${INSTANCE}/frames/1?accept=image/jphc`, '*/*'],
+    ['a frame that is encoded each time', `${INSTANCE}/frames/1?accept=image/jphc`, '*/*', 'image/jphc'],
     [
       'the same in a part',
       `${INSTANCE}/frames/1`,
       'multipart/related; type="image/jphc"; transfer-syntax=1.2.840.10008.1.2.4.202',
     ],
-  ])('of %s is of what the tag names, wherever it begins and ends', async (_, path, accept) => {
+  ])('of %s is of what the tag names, wherever it begins and ends', async (_, path, accept, type = '') => {
     const whole = await ask(path, { Accept: accept })
+    expect(whole.headers.get('content-type')).toContain(type)
     expect(Number(whole.headers.get('content-length'))).toBe(whole.body.length)
     const step = 37
     const pieces: Buffer[] = []
