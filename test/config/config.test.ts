@@ -594,6 +594,14 @@ describe('what does not go together', () => {
     expect(Object.keys(faults)).toEqual(['archives[0].retrieve'])
   })
 
+  it('are a cache that keeps nothing, and what is fetched for it ahead', async () => {
+    const faults = await faultsOf(() => parseConfig({ archives: [archive], cache: { maxBytes: 0, prefetch: 'first' } }))
+    expect(faults).toEqual({
+      'cache.prefetch': 'fetches for a cache that keeps nothing; expected off, or a cache.maxBytes',
+    })
+    expect(parseConfig({ archives: [archive], cache: { maxBytes: 0 } }).cache.prefetch).toBe('off')
+  })
+
   it('wants a place for the audit trail', async () => {
     const faults = await faultsOf(() => parseConfig({ archives: [archive], audit: { onFailure: 'block' } }))
     expect(Object.keys(faults)).toEqual(['audit'])

@@ -128,7 +128,8 @@ export class ComingLater {
     if (isKnown) own.abort(new ComingLaterError())
     else {
       this.#waiting.add(key)
-      void first.then(end, () => undefined).finally(() => this.#waiting.delete(key))
+      const over = first.then(end).catch(() => undefined)
+      void over.then(() => this.#waiting.delete(key))
     }
     throw new ComingLaterError()
   }

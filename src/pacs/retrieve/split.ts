@@ -131,10 +131,12 @@ export class Splitter {
       call.wanted?.()
     }
     const mine = { ...call, signal: AbortSignal.any([call.signal, own.signal]), wanted }
-    const retrieve = (uid: Uid, of: Call): AsyncGenerator<Instance> =>
-      this.#single.retrieve({ study, series: uid }, compressed, of)
     const laneOf = (n: number): AsyncGenerator<Instance> =>
-      lane(state, n === 0, (uid) => retrieve(uid, n === 0 ? mine : { ...mine, priority: 'background' }))
+      lane(state, n === 0, (series, begun) => {
+        // What has begun is a download as any: it need not starve in the midst.
+        const its: Call = n === 0 ? mine : { ...mine, priority: 'background', promoted: begun }
+        return this.#single.retrieve({ study, series }, compressed, its)
+      })
     const end = (): void => own.abort(new Error('The study is not fetched any further'))
     // What a lane could not begin comes by the first.
     for (let count = lanes; state.left.length > 0; count = 1) {
@@ -157,19 +159,22 @@ interface Splitting {
   given: number
 }
 
-/** One series after the other over one association. But for the first, a lane ends where somebody else waits for one. */
+/**
+ * One series after the other over one association. But for the first, a lane ends where somebody else waits for one. `begun`
+ * is aborted when the first instance of a series has come.
+ */
 async function* lane(
   state: Splitting,
   isFirst: boolean,
-  retrieve: (series: Uid) => AsyncGenerator<Instance>,
+  retrieve: (series: Uid, begun: AbortSignal) => AsyncGenerator<Instance>,
 ): AsyncGenerator<Instance> {
   while (isFirst || !state.isWanted) {
     const series = state.left.shift()
     if (!series) return
-    let hasBegun = false
+    const begun = new AbortController()
     try {
-      for await (const instance of retrieve(series.uid)) {
-        hasBegun = true
+      for await (const instance of retrieve(series.uid, begun.signal)) {
+        begun.abort()
         state.given++
         yield instance
       }
@@ -178,7 +183,7 @@ async function* lane(
       // It is listed, with so many.
       else if (error instanceof NoSuchInstanceError) {
         state.lacks.push(new IncompleteRetrieveError(0, series.instances, Status.subOperationsWithFailures))
-      } else if (isFirst || hasBegun) throw error
+      } else if (isFirst || begun.signal.aborted) throw error
       else {
         state.left.unshift(series)
         return

@@ -4,7 +4,7 @@ import { Attribute } from '../../../src/dicom/attributes.ts'
 import { Dataset } from '../../../src/dicom/dataset.ts'
 import type { Selection } from '../../../src/instance/uids.ts'
 import { StatusError } from '../../../src/dimse/status.ts'
-import type { Call } from '../../../src/pacs/call.ts'
+import { priorityOf, type Call } from '../../../src/pacs/call.ts'
 import { Habits } from '../../../src/pacs/habits.ts'
 import type { Instance } from '../../../src/pacs/instance.ts'
 import { IncompleteRetrieveError, NoSuchInstanceError } from '../../../src/pacs/retrieve/errors.ts'
@@ -191,10 +191,12 @@ describe('a study', () => {
   })
 
   it('waits for nobody but its first association: others are taken where they are free', async () => {
-    const priorities: unknown[] = []
+    const [priorities, later]: [unknown[], unknown[]] = [[], []]
     const { splitter } = start({
-      fault: (_, n, { priority }) => {
+      fault: (_, n, own) => {
+        const { priority } = own
         if (n === 1) priorities.push(priority)
+        if (n === COUNT) later.push(priorityOf(own))
         return undefined
       },
     })
@@ -203,6 +205,8 @@ describe('a study', () => {
     priorities.length = 0
     await all(splitter, { study: STUDY }, own)
     expect(priorities.slice(0, MAX_LANES)).toEqual(['bulk', 'background', 'background'])
+    // What has begun does not wait behind others.
+    expect(new Set(later)).toEqual(new Set(['bulk']))
   })
 })
 
