@@ -19,6 +19,7 @@ const CAUGHT: Readonly<Record<string, string>> = {
   AUDIT_EVENT_REFUSED: 'has an audit event written again, or given up',
   AUDIT_FILE_UNUSABLE: 'ends the start',
   AUDIT_REPOSITORY_FAILED: 'has the audit events written again',
+  COMING_LATER: 'is 202 to who does not wait for a retrieval',
   CLIENT_GONE: 'nobody is there to be told',
   DAMAGED_BLOCK: 'has the instance fetched anew',
   ANSWER_CUT_SHORT: 'ends a search whose status line is out',
