@@ -202,12 +202,9 @@ export class InstanceCache implements AsyncDisposable {
     return flight.failure ? 'dropped' : flight.total
   }
 
-  /** Whether an instance is here, in any mode. */
-  holds(source: Source, uids: InstanceUids): boolean {
-    return (
-      this.#find({ source, mode: 'native' }, uids) !== undefined ||
-      this.#find({ source, mode: 'stored' }, uids) !== undefined
-    )
+  /** Which arrival of an instance is here, see KeptInstance; as stored before any other. Undefined where none is. */
+  arrivalOf(source: Source, uids: InstanceUids): number | undefined {
+    return (this.#find({ source, mode: 'stored' }, uids) ?? this.#find({ source, mode: 'native' }, uids))?.arrival
   }
 
   /** What there is of a selection as stored, where that is known and all of it is here. */

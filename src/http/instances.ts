@@ -1,13 +1,13 @@
 import type { InstanceCache } from '../cache/instance-cache.ts'
 
 /** What handlers do with the cache. */
-export type Instances = Pick<InstanceCache, 'retrieve' | 'instance' | 'forget' | 'holds' | 'held' | 'confirm'>
+export type Instances = Pick<InstanceCache, 'retrieve' | 'instance' | 'forget' | 'arrivalOf' | 'held' | 'confirm'>
 
 /** What fetches nothing, for who stands between. */
 export function passedOn(cache: Instances): Omit<Instances, 'retrieve' | 'instance'> {
   return {
     forget: (...args) => cache.forget(...args),
-    holds: (...args) => cache.holds(...args),
+    arrivalOf: (...args) => cache.arrivalOf(...args),
     held: (...args) => cache.held(...args),
     confirm: (...args) => cache.confirm(...args),
   }

@@ -100,7 +100,7 @@ export class ComingLater {
         }
       },
       instance(source, uids, options, call) {
-        if (cache.holds(source, uids)) return cache.instance(source, uids, options, call)
+        if (cache.arrivalOf(source, uids) !== undefined) return cache.instance(source, uids, options, call)
         const { study, series, sopInstance } = uids
         const begin = (own: Call): Promise<CachedInstance> => cache.instance(source, uids, options, own)
         const end = (late: CachedInstance): void => late[Symbol.dispose]()

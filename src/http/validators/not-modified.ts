@@ -43,7 +43,7 @@ export function unchanged(c: HttpContext, tag: string, headers: Record<string, s
 
 async function isThere(c: HttpContext, uids: InstanceUids): Promise<boolean> {
   const { cache, archive } = c.var
-  if (cache.holds(archive, uids)) return true
+  if (cache.arrivalOf(archive, uids) !== undefined) return true
   const { study, series, sopInstance } = uids
   const found = await instancesOf(c, { study, series, instance: sopInstance })
   return found?.some((one) => one.series === series && one.sopInstance === sopInstance) === true
@@ -57,7 +57,12 @@ async function isAsGiven(c: HttpContext, selection: Selection, answer: Answer): 
   const patient = await patients.of(archive, selection.study, signal).catch(orUnknown)
   if (!patient || !isSamePatient(patient, answer.patient)) return false
   const found = await instancesOf(c, selection)
-  return found !== undefined && listDigest(found) === answer.list
+  if (found === undefined || listDigest(found) !== answer.list) return false
+  const here = found.flatMap((uids) => {
+    const arrival = cache.arrivalOf(archive, uids)
+    return arrival === undefined ? [] : [{ ...uids, arrival }]
+  })
+  return here.length < found.length || arrivalsDigest(here) === answer.arrivals
 }
 
 /** What there is of a selection, as the archive says; undefined where it does not say all. @throws what ends an association */

@@ -181,6 +181,7 @@ describe('what a browser holds, asked for again', () => {
     })
 
     it('is given anew where it has come anew, with another header', async () => {
+      // What is listed is forgotten as soon as what is held.
       setup = await start({ cache: { ttl: '50ms' } })
       const first = await ask(`${SERIES}/metadata`, { Accept: JSON_TYPE })
       const change = (dataset: Dataset): unknown => dataset.set(Attribute.SeriesDescription, 'Corrected')
