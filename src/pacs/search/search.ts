@@ -105,6 +105,10 @@ async function* hierarchical(request: SearchRequest, finder: Finder, call: Call)
     // Parents are gathered first: an association is never held while another is waited for.
     const parents: Dataset[] = []
     const held = new Held()
+    const isShown =
+      modalitiesOfStudies(request).length === 0 ||
+      request.withParents ||
+      request.include.includes(Attribute.ModalitiesInStudy)
     for await (const match of finder.find(query, call)) {
       // Below one that cannot be asked for by its UID nothing can be found.
       const uid = match.string(uniqueKeys[level])
@@ -113,6 +117,8 @@ async function* hierarchical(request: SearchRequest, finder: Finder, call: Call)
         walk.isCut = true
         break
       }
+      // By these studies were narrowed down: nobody asked to see it.
+      if (!isShown) match.delete(Attribute.ModalitiesInStudy)
       const one = withParent(match, parent)
       held.row(one)
       parents.push(one)

@@ -96,6 +96,7 @@ describe('a search without relational queries', () => {
     ['/studies?PatientID=P-1', 2],
     [`/studies/${ROOT}.1.1/series`, 2],
     [`/studies/${ROOT}.1.1/series?includefield=StudyDescription&includefield=PatientName`, 2],
+    [`/studies/${ROOT}.1.1/series?PatientID=P-1&Modality=CT`, 1],
     [`/studies/${ROOT}.1.1/instances`, 6],
     [`/studies/${ROOT}.1.1/instances?Modality=MR`, 3],
     [`/studies/${ROOT}.1.1/series/${ROOT}.1.1.2/instances`, 3],
