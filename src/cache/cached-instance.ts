@@ -65,6 +65,11 @@ export class CachedInstance extends Described implements ReadableDataSet, Dispos
     return this.#boarded.instance.arrival
   }
 
+  /** When it began to come, by performance.now(). */
+  get cameAt(): number {
+    return this.#boarded.instance.cameAt
+  }
+
   get index(): InstanceIndex {
     return this.#boarded.instance.index
   }

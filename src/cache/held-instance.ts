@@ -58,6 +58,7 @@ let arrivals = 0
 export class HeldInstance extends Described implements KeptInstance {
   readonly index: InstanceIndex
   readonly arrival = ++arrivals
+  readonly cameAt = performance.now()
   /** Memory it takes, once it is whole. */
   heldBytes = 0
   /** Chunks of the head that stay though what is behind them was dropped. */

@@ -23,6 +23,8 @@ export interface KeptInstance extends InstanceDescription {
   readonly index: InstanceIndex
   /** Counts all instances that have come: the same number is the same bytes. */
   readonly arrival: number
+  /** When it began to come, by performance.now(). */
+  readonly cameAt: number
   /** It came to its end, and is not whole: reading it fails behind the last byte in front of the damage. */
   readonly isDamaged: boolean
   /** Bytes that are here now may be lost while somebody reads them. */

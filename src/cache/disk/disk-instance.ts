@@ -16,6 +16,7 @@ export interface Shelf {
 export class DiskInstance extends Described implements KeptInstance {
   readonly index: InstanceIndex
   readonly arrival: number
+  readonly cameAt: number
   readonly isLosable = true
   readonly isDamaged = false
   readonly file: BlockFile
@@ -26,6 +27,7 @@ export class DiskInstance extends Described implements KeptInstance {
     super(instance)
     this.index = instance.index
     this.arrival = instance.arrival
+    this.cameAt = instance.cameAt
     this.file = file
     this.#shelf = shelf
   }

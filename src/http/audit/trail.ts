@@ -49,6 +49,15 @@ interface Group {
   readonly refusal: string | undefined
 }
 
+/** Instances of one study and SOP class. */
+interface Added {
+  readonly study: string
+  readonly sopClass: string
+  readonly count: number
+  readonly patient: () => AuditPatient | undefined
+  readonly refusal?: string | undefined
+}
+
 /** What one request leaves in the audit trail. */
 export class Trail {
   readonly #audit: Audit
@@ -70,9 +79,13 @@ export class Trail {
   }
 
   /** An instance was given or stored, or was refused for a reason. */
-  note(noted: Noted, refusal?: string): void {
-    const study = cut(noted.study, MAX_UID)
-    const sopClass = cut(noted.sopClass, MAX_UID)
+  note({ study, sopClass, index }: Noted, refusal?: string): void {
+    this.#add({ study, sopClass, count: 1, patient: () => patientOf(index), refusal })
+  }
+
+  #add({ count, patient, refusal, ...of }: Added): void {
+    const study = cut(of.study, MAX_UID)
+    const sopClass = cut(of.sopClass, MAX_UID)
     const key = `${study} ${refusal ?? ''}`
     let group = this.#groups.get(key)
     if (group && group.instances.size >= MAX_SOP_CLASSES && !group.instances.has(sopClass)) {
@@ -81,10 +94,16 @@ export class Trail {
     }
     if (!group) {
       if (this.#groups.size >= MAX_STUDIES) this.#tellSoFar([...this.#groups.keys()])
-      group = { study, patient: patientOf(noted.index), instances: new Map(), refusal }
+      group = { study, patient: patient(), instances: new Map(), refusal }
       this.#groups.set(key, group)
     }
-    group.instances.set(sopClass, (group.instances.get(sopClass) ?? 0) + 1)
+    group.instances.set(sopClass, (group.instances.get(sopClass) ?? 0) + count)
+  }
+
+  /** So many instances of a study, by their SOP classes, are what the client holds already. */
+  noteAll(study: string, { id, issuer }: AuditPatient, sopClasses: ReadonlyMap<string, number>): void {
+    const patient = id === '' ? undefined : { id, issuer: issuer === '' ? undefined : issuer }
+    for (const [sopClass, count] of sopClasses) this.#add({ study, sopClass, count, patient: () => patient })
   }
 
   end(ended: Ended): void {

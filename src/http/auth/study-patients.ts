@@ -76,6 +76,12 @@ export class StudyPatients {
     }
   }
 
+  /** The same as the archive says now, whatever it has said. @throws what a search throws */
+  afresh(archive: Archive, study: Uid, signal: AbortSignal): Promise<StudyPatient | undefined> {
+    this.forget(archive, study)
+    return this.of(archive, study, signal)
+  }
+
   /** Whether the archive need not be asked. */
   isKnown(archive: Archive, study: Uid): boolean {
     return this.#known.has(keyOf(archive, study))

@@ -1,9 +1,6 @@
 import { notAcceptable, acceptHeader } from '../accept.ts'
-import type { InstanceUids } from '../../instance/uids.ts'
-import { heldAs } from '../validators/entity-tag.ts'
-import { keptUnder, type Validators } from '../validators/freshness.ts'
-import { immutableTag } from '../validators/immutable-tag.ts'
-import { heldBy, unchanged } from '../validators/not-modified.ts'
+import { ofInstance } from '../validators/giving.ts'
+import { chosenNotModified } from '../validators/not-modified.ts'
 import type { CachedInstance } from '../../cache/cached-instance.ts'
 import { IMAGE_TYPES, negotiateRendered, type RenderedType } from '../../dicomweb/negotiate/negotiate-rendered.ts'
 import { parseRenderedParams, type RenderedParams } from '../../dicomweb/params/rendered-params.ts'
@@ -43,7 +40,7 @@ export async function renderOneInstance(c: HttpContext): Promise<Response> {
     forms: ['single', 'multipart'],
   })
   if (!rendering) throw notRenderable()
-  return await sendRendering(c, rendering, `${instanceUrl(c, instance)}/rendered`, params)
+  return await sendRendering(c, instance, rendering, `${instanceUrl(c, instance)}/rendered`, { params })
 }
 
 /** WADO-RS of frames as pictures: each by itself, or together as an animation. */
@@ -57,13 +54,13 @@ export async function renderFrames(c: HttpContext): Promise<Response> {
   if (frames.length === 1) {
     const rendering = await renderInstance(c, instance, { params, accept, forms: ['single', 'multipart'], frames })
     if (!rendering) throw notRenderable()
-    return await sendRendering(c, rendering, url, params)
+    return await sendRendering(c, instance, rendering, url, { params })
   }
   const [animated] = negotiateRendered(accept, { media: ['image/gif'], forms: ['single'] })
   const [offer] = negotiateRendered(accept, { media: IMAGE_TYPES, forms: ['multipart'] })
   if (!offer && animated) {
     const rendering = await renderInstance(c, instance, { params, accept, forms: ['single'], frames })
-    if (rendering?.media === 'image/gif') return await sendRendering(c, rendering, url, params)
+    if (rendering?.media === 'image/gif') return await sendRendering(c, instance, rendering, url, { params })
   }
   if (!offer) throw onlyInParts()
   const layout = await requiredLayout(instance)
@@ -125,12 +122,9 @@ async function renderRepresentative(c: HttpContext, params: RenderedParams): Pro
     async (instance, layout, frame) => {
       const picture = await drawPicture(c, instance, layout, frame, offer.media, params)
       const url = `${instanceUrl(c, instance)}/frames/${frame}/rendered`
-      return sendRendering(c, { ...offer, value: sizedBytes(picture) }, url, params, [
-        instance.series,
-        instance.sopInstance,
-      ])
+      return sendRendering(c, instance, { ...offer, value: sizedBytes(picture) }, url, { params, of: 'chosen' })
     },
-    (uids) => heldPicture(c, offer.media, params, uids),
+    (uids) => chosenNotModified(c, uids),
   )
 }
 
@@ -164,48 +158,25 @@ function partOf({ media, value: { length, bytes } }: Rendering, location: string
 }
 
 /**
- * What lets a browser keep what is shown, unless it has words of the header in it, which may be corrected. `chosen`: as of
- * immutableTag.
+ * Answers with one thing that is shown. Browsers keep it, unless it has words of the header in it, which may be corrected.
+ * `of`: as of an Answer.
  */
-export function keptPicture(
-  c: HttpContext,
-  media: string,
-  params: RenderedParams,
-  chosen?: readonly string[],
-): Validators {
-  const { patient, technique } = params.annotation
-  if (media.startsWith('text/') || patient || technique) return {}
-  return keptUnder(c, immutableTag(c, chosen))
-}
-
-/** 304 where the client holds the picture of the instance that stands for a selection. */
-export function heldPicture(
-  c: HttpContext,
-  media: string,
-  params: RenderedParams,
-  { series, sopInstance }: InstanceUids,
-): Response | undefined {
-  const { ETag } = keptPicture(c, media, params, [series, sopInstance])
-  const tag = ETag && heldAs(ETag, heldBy(c))
-  return tag === undefined ? undefined : unchanged(c, tag)
-}
-
-/** Answers with one thing that is shown. `chosen`: as of immutableTag. */
 export function sendRendering(
   c: HttpContext,
-  rendering: Rendering,
+  instance: CachedInstance,
+  { media, form, value }: Rendering,
   location: string,
-  params: RenderedParams,
-  chosen?: readonly string[],
+  { params, of }: { readonly params: RenderedParams; readonly of?: 'chosen' },
 ): Promise<Response> {
-  const { media, form, value } = rendering
-  const kept = keptPicture(c, media, params, chosen)
-  if (form === 'multipart') {
+  const { patient, technique } = params.annotation
+  const isWeak = form === 'multipart'
+  const isKept = !media.startsWith('text/') && !patient && !technique
+  const kept = isKept ? ofInstance(c, instance, { of, freshness: 'checked', isWeak }) : {}
+  if (isWeak) {
     async function* parts(): AsyncGenerator<Part> {
-      yield partOf(rendering, location)
+      yield partOf({ media, form, value }, location)
     }
-    const weak: Validators = kept.ETag === undefined ? {} : { ...kept, ETag: `W/${kept.ETag}` }
-    return new Delivery(c, weak).sendMultipart(parts(), warningsOf(c, params))
+    return new Delivery(c, kept).sendMultipart(parts(), warningsOf(c, params))
   }
   return sendSized(c, value, {
     'Content-Type': typeOf(media),

@@ -9,7 +9,8 @@ import { sizedBytes } from '../body/sized-body.ts'
 import { pathSelection } from '../path.ts'
 import { noThumbnail, ofRepresentative } from './representative.ts'
 import { drawPicture } from './rendering.ts'
-import { heldPicture, notRenderable, renderedParams, sendRendering } from './rendered-resources.ts'
+import { chosenNotModified } from '../validators/not-modified.ts'
+import { notRenderable, renderedParams, sendRendering } from './rendered-resources.ts'
 
 /** Pixels of a side of a thumbnail for which nothing is said. */
 const SIDE = 128
@@ -33,9 +34,9 @@ export async function thumbnail(c: HttpContext): Promise<Response> {
         throw error instanceof UnusableImageError ? noThumbnail() : error
       })
       const url = resourceUrl(c.var.base, selection) + (asked === undefined ? '' : `/frames/${frame}`)
-      const chosen = isOfInstance ? undefined : [instance.series, instance.sopInstance]
-      return sendRendering(c, { ...offer, value: sizedBytes(picture) }, `${url}/thumbnail`, params, chosen)
+      const how = { params, ...(!isOfInstance && { of: 'chosen' as const }) }
+      return sendRendering(c, instance, { ...offer, value: sizedBytes(picture) }, `${url}/thumbnail`, how)
     },
-    (uids) => (isOfInstance ? undefined : heldPicture(c, offer.media, params, uids)),
+    (uids) => (isOfInstance ? undefined : chosenNotModified(c, uids)),
   )
 }

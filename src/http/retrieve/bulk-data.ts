@@ -22,8 +22,7 @@ import { instanceUrl, pathInstance, pathSelection } from '../path.ts'
 import { concernsOneInstance } from './instance-fault.ts'
 import { givenPixels, openPixelData } from './pixel-source.ts'
 import { exactly, sendSized } from '../body/sized-body.ts'
-import { keptUnder } from '../validators/freshness.ts'
-import { immutableTag } from '../validators/immutable-tag.ts'
+import { ofInstance } from '../validators/giving.ts'
 
 const PATH = /^[0-9A-F]{8}(\/\d{1,6}\/[0-9A-F]{8})*$/
 const DOCUMENT = formatTag(Attribute.EncapsulatedDocument)
@@ -44,7 +43,7 @@ export async function retrieveBulkDataElement(c: HttpContext): Promise<Response>
   const representation = representElement(offers, element, instance, own?.type)
   if (!representation) throw notAcceptable()
   const value = await bulkBytes(instance, element, own?.length)
-  return await sendValue(c, value, representation, `${instanceUrl(c, instance)}/bulkdata/${path}`)
+  return await sendValue(c, instance, value, representation, `${instanceUrl(c, instance)}/bulkdata/${path}`)
 }
 
 /** Pixel data of an instance (PS3.18 10.4): a value, or one part for each frame of compressed data. */
@@ -58,7 +57,7 @@ async function retrieveOnePixelData(c: HttpContext, path?: string): Promise<Resp
   const value = pixels.value()
   if (value) {
     const location = `${url}/bulkdata/${formatTag(layout.tag)}`
-    return await sendValue(c, await value, pixels.representation, location)
+    return await sendValue(c, instance, await value, pixels.representation, location)
   }
   const inParts = givenPixels(
     c,
@@ -68,7 +67,7 @@ async function retrieveOnePixelData(c: HttpContext, path?: string): Promise<Resp
     true,
   )
   if (!inParts) throw notAcceptable()
-  const delivery = new Delivery(c, keptUnder(c, `W/${immutableTag(c)}`))
+  const delivery = new Delivery(c, ofInstance(c, instance, { freshness: 'fixed', isWeak: true }))
   const parts = delivery.partsOfOne(instance, frameParts(inParts, allFrames(layout.frames), url))
   return await delivery.sendMultipart(parts, {})
 }
@@ -166,6 +165,7 @@ function part({ length, bytes }: SizedBytes, { contentType }: Representation, lo
 
 async function sendValue(
   c: HttpContext,
+  instance: CachedInstance,
   value: SizedBytes,
   representation: Representation,
   location: string,
@@ -175,7 +175,7 @@ async function sendValue(
     return sendSized(c, value, {
       'Content-Type': contentType,
       'Content-Location': location,
-      ...keptUnder(c, immutableTag(c)),
+      ...ofInstance(c, instance, { freshness: 'fixed' }),
       // A document says itself what it is: a page among them is not to act. Browsers show no PDF in a sandbox.
       ...(contentType !== 'application/pdf' && { 'Content-Security-Policy': "default-src 'none'; sandbox" }),
     })
@@ -183,7 +183,8 @@ async function sendValue(
   async function* parts(): AsyncGenerator<Part> {
     yield part(value, representation, location)
   }
-  return new Delivery(c, keptUnder(c, `W/${immutableTag(c)}`)).sendMultipart(parts(), {})
+  const kept = ofInstance(c, instance, { freshness: 'fixed', isWeak: true })
+  return new Delivery(c, kept).sendMultipart(parts(), {})
 }
 
 function offersFor(c: HttpContext, single: boolean): BulkOffer[] {

@@ -8,8 +8,7 @@ import { instanceUrl, pathInstance } from '../path.ts'
 import { openPixelData, type GivenPixels } from './pixel-source.ts'
 import { RequestError } from '../problem.ts'
 import { exactly, sendSized } from '../body/sized-body.ts'
-import { keptUnder } from '../validators/freshness.ts'
-import { immutableTag } from '../validators/immutable-tag.ts'
+import { ofInstance } from '../validators/giving.ts'
 import { sendOnePart } from './one-part.ts'
 
 /** Frames in one request: more than any list in a URL of 64 KiB can name twice over. */
@@ -37,14 +36,14 @@ export async function retrieveFrames(c: HttpContext): Promise<Response> {
   if (frames.length === 1) {
     const frame = await pixels.frame(first!)
     const location = `${url}/frames/${first!}`
-    if (representation.form === 'multipart') return await sendOnePart(c, frame, representation, location)
+    if (representation.form === 'multipart') return await sendOnePart(c, instance, frame, representation, location)
     return await sendSized(c, frame, {
       'Content-Type': representation.contentType,
       'Content-Location': location,
-      ...keptUnder(c, immutableTag(c)),
+      ...ofInstance(c, instance, { freshness: 'fixed' }),
     })
   }
-  const delivery = new Delivery(c, keptUnder(c, `W/${immutableTag(c)}`))
+  const delivery = new Delivery(c, ofInstance(c, instance, { freshness: 'fixed', isWeak: true }))
   return await delivery.sendMultipart(frameParts(pixels, frames, url), {})
 }
 

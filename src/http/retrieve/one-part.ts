@@ -1,11 +1,11 @@
 import type { Bytes } from '../../dicom/bytes.ts'
 import { closing, partHeader, relatedType } from '../../dicomweb/multipart/writer.ts'
 import type { Representation } from '../../dicomweb/negotiate/negotiate-bulk.ts'
+import type { CachedInstance } from '../../cache/cached-instance.ts'
 import type { SizedBytes } from '../../instance/frames.ts'
 import { sendSized, sizedBytes } from '../body/sized-body.ts'
 import type { HttpContext } from '../context.ts'
-import { keptUnder } from '../validators/freshness.ts'
-import { immutableTag } from '../validators/immutable-tag.ts'
+import { answerKey, ofInstance } from '../validators/giving.ts'
 import { PART_HOLD_BYTES } from './delivery.ts'
 
 /**
@@ -15,17 +15,17 @@ import { PART_HOLD_BYTES } from './delivery.ts'
  */
 export function sendOnePart(
   c: HttpContext,
+  instance: CachedInstance,
   value: SizedBytes,
   { contentType }: Representation,
   location: string,
 ): Promise<Response> {
-  const tag = immutableTag(c)
   // Whoever made the instance could have it occur in there, and would gain nothing: all of the body is of that instance.
-  const boundary = tag.replaceAll('"', '')
+  const boundary = answerKey(c)
   const headers = { 'Content-Type': contentType, 'Content-Length': value.length, 'Content-Location': location }
   const around = [partHeader(boundary, headers, true), closing(boundary)] as const
   const type = relatedType(contentType.split(';')[0]!, boundary)
-  const kept = { 'Content-Type': type, ...keptUnder(c, tag) }
+  const kept = { 'Content-Type': type, ...ofInstance(c, instance, { freshness: 'fixed' }) }
   return sendSized(c, joined(sizedBytes(around[0]), value, sizedBytes(around[1])), kept, PART_HOLD_BYTES)
 }
 

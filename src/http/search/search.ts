@@ -89,8 +89,8 @@ export async function searchResource(c: HttpContext, resource: SearchResource): 
   const pieces: Bytes[] = []
   if (done && !isXml) for await (const piece of stream) pieces.push(piece)
   const tag = done && !isXml ? weakTagOf(pieces) : undefined
-  if (tag !== undefined && heldAs(tag, heldBy(c)) !== undefined) return unchanged(c, tag, headers)
-  const kept = tag === undefined ? {} : keptUnder(c, tag)
+  if (tag !== undefined && heldAs(tag, heldBy(c)) !== undefined) return unchanged(c, tag, 'checked', headers)
+  const kept = tag === undefined ? {} : keptUnder(c, tag, 'checked')
   return sendStream(
     c,
     { status: 200, headers: { 'Content-Type': isXml ? relatedType(type, boundary) : type, ...kept, ...headers } },

@@ -39,6 +39,7 @@ export async function storeInstances(c: HttpContext): Promise<Response> {
     report.response.addOther(FailureReason.cannotUnderstand)
   } finally {
     cache.forget(archive, report.stored)
+    for (const { study } of report.stored) c.var.given.stored(archive.config.name, study)
   }
   if (report.response.total === 0) {
     throw new RequestError(400, 'NO_INSTANCES', 'The body holds no DICOM instance.')

@@ -53,7 +53,8 @@ export async function retrieveByUri(c: HttpContext): Promise<Response> {
     ...(layout && !offer.media.startsWith('video/') && { frames: [params.frameNumber ?? 1] }),
   })
   if (!rendering) throw notRenderable()
-  return await sendRendering(c, rendering, instanceUrl(c, instance), renderedParamsOf(params, layout))
+  const shownAs = { params: renderedParamsOf(params, layout) }
+  return await sendRendering(c, instance, rendering, instanceUrl(c, instance), shownAs)
 }
 
 /** Who names types is not to be given another since a header takes anything. */

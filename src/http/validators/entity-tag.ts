@@ -7,25 +7,35 @@ const MAX_TAGS = 16
 
 /** The tag of what is made of these things alone, and changes with any of them: strong (RFC 9110 8.8.1). */
 export function tagOf(...parts: readonly string[]): string {
+  return `"${digestOf(...parts)}"`
+}
+
+/** Stands for these things: another where any of them differs. */
+export function digestOf(...parts: readonly string[]): string {
   const hash = createHash('sha256')
   for (const part of parts) hash.update(`${Buffer.byteLength(part)} ${part}`)
-  return quoted(hash.digest())
+  return shortened(hash.digest())
+}
+
+/** A tag for answers that mean the same, and may differ in their bytes (RFC 9110 8.8.1). */
+export function weakened(tag: string): string {
+  return `W/${tag}`
 }
 
 /** The tag of bytes that may go out in several codings: weak. */
 export function weakTagOf(pieces: readonly Uint8Array[]): string {
   const hash = createHash('sha256')
   for (const piece of pieces) hash.update(piece)
-  return `W/${quoted(hash.digest())}`
+  return weakened(`"${shortened(hash.digest())}"`)
 }
 
 /** A tag that no other answer has. */
 export function newTag(): string {
-  return quoted(randomBytes(TAG_BYTES))
+  return `"${shortened(randomBytes(TAG_BYTES))}"`
 }
 
-function quoted(digest: Buffer): string {
-  return `"${digest.toString('hex', 0, TAG_BYTES)}"`
+function shortened(digest: Buffer): string {
+  return digest.toString('hex', 0, TAG_BYTES)
 }
 
 /**

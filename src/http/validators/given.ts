@@ -1,15 +1,18 @@
 import { createHash } from 'node:crypto'
 import { LRUCache } from 'lru-cache'
+import type { Uid } from '../../dicom/uids.ts'
 import type { InstanceUids } from '../../instance/uids.ts'
-import { withoutMark } from './entity-tag.ts'
 import type { StudyPatient } from '../auth/study-patients.ts'
+import { withoutMark } from './entity-tag.ts'
 
 /** Answers of which it is remembered what was given. */
-const MAX_ANSWERS = 10_000
-/** How long, in ms: a header that was corrected at the archive is seen by then. */
-export const MAX_AGE_MS = 24 * 60 * 60 * 1000
+const MAX_ANSWERS = 20_000
+/** How long, in ms. */
+const MAX_AGE_MS = 24 * 60 * 60 * 1000
 /** Instances of one answer: of more it is not remembered. */
 export const MAX_GIVEN = 20_000
+/** Studies of which it is remembered that something was stored. */
+export const MAX_STORED = 10_000
 
 /** An instance that was given, or is held. */
 export interface Arrived extends InstanceUids {
@@ -17,21 +20,48 @@ export interface Arrived extends InstanceUids {
   readonly arrival: number
 }
 
+/**
+ * How an answer may change. `fixed`: pixels and bulk data do not under the UID of their instance (PS3.5 9): they need not
+ * be asked for again. `checked`: headers are corrected by some archives, lists grow, pictures may be drawn better one day.
+ */
+export type Freshness = 'fixed' | 'checked'
+
 /** What an answer was made of. */
 export interface Answer {
+  /** By its name. */
+  readonly archive: string
+  readonly study: Uid
   /** What was asked for, and how. */
   readonly key: string
   /** The instances, whichever their order. */
   readonly list: string
   /** The same, as they arrived. */
   readonly arrivals: string
+  /** The last of these. */
+  readonly newest: number
+  /** When the first of them began to come, by performance.now(). */
+  readonly cameAt: number
   /** As the first of them has it. */
   readonly patient: StudyPatient
+  readonly sopClasses: ReadonlyMap<Uid, number>
+  /** What in them it is made of; `chosen`: the pixels of one that stands for all that was asked for. */
+  readonly of: 'headers' | 'pixels' | 'chosen'
+  readonly freshness: Freshness
 }
 
-/** What was given under the tags of answers that are made of several instances, or of their headers. */
+/** What was given under the tags of answers. */
 export class Given {
   readonly #answers = new LRUCache<string, Answer>({ max: MAX_ANSWERS, ttl: MAX_AGE_MS })
+  /** When something was stored in studies, by performance.now(). */
+  readonly #stored = new LRUCache<string, number>({
+    max: MAX_STORED,
+    ttl: MAX_AGE_MS,
+    // What is not known of one study any more is taken to be so of all.
+    dispose: (at, _, reason) => {
+      if (reason === 'evict') this.#allStored = Math.max(this.#allStored, at)
+    },
+  })
+  #allStored = -Infinity
 
   note(tag: string, answer: Answer): void {
     this.#answers.set(withoutMark(tag), answer)
@@ -41,6 +71,21 @@ export class Given {
   under(tag: string): Answer | undefined {
     return this.#answers.get(withoutMark(tag))
   }
+
+  /** Whether what an answer was made of came so few ms ago, and nothing was stored in its study since. */
+  isRecent({ archive, study, cameAt }: Answer, milliseconds: number): boolean {
+    const stored = Math.max(this.#allStored, this.#stored.get(studyKey(archive, study)) ?? -Infinity)
+    return cameAt > Math.max(stored, performance.now() - milliseconds)
+  }
+
+  /** Something was stored in a study: whether what was given of it before is still there is not known. */
+  stored(archive: string, study: Uid): void {
+    this.#stored.set(studyKey(archive, study), performance.now())
+  }
+}
+
+function studyKey(archive: string, study: Uid): string {
+  return `${archive} ${study}`
 }
 
 /** Stands for instances, whichever their order. */

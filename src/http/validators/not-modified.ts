@@ -1,33 +1,35 @@
 import { Attribute } from '../../dicom/attributes.ts'
-import { StatusError } from '../../dimse/status.ts'
 import type { InstanceUids, Selection } from '../../instance/uids.ts'
-import { NotSupportedByArchiveError } from '../../pacs/errors.ts'
-import { isCapped } from '../../pacs/search/capped.ts'
 import { isSamePatient } from '../auth/study-patients.ts'
 import type { HttpContext } from '../context.ts'
-import { heldAs, heldTags } from './entity-tag.ts'
-import { keptUnder, type Validators } from './freshness.ts'
-import { arrivalsDigest, listDigest, MAX_GIVEN, type Answer } from './given.ts'
+import { heldTags } from './entity-tag.ts'
+import { keptUnder } from './freshness.ts'
+import { arrivalsDigest, listDigest, MAX_GIVEN, type Answer, type Freshness } from './given.ts'
 import { answerKey } from './giving.ts'
-import { immutableTag } from './immutable-tag.ts'
 
 /**
  * 304 (RFC 9110 15.4.5) where what the client holds is still what it would get; undefined where it is to be made, or nobody
- * knows. The archive is not asked where the instances are here as they were given; else once what is there, and whose.
- * @throws what ends an association; the signal's reason
+ * knows. The archive is not asked where the instances are here as they were given. Where they are not here any more, it is
+ * asked what there is, and for headers whose it is, for as long as they might be (`cache.ttl`).
+ * @throws the signal's reason
  */
 export async function notModified(c: HttpContext, selection: Selection): Promise<Response | undefined> {
-  const held = heldBy(c)
-  if (held.length === 0) return undefined
-  for (const tag of held) {
-    const answer = c.var.given.under(tag)
-    if (answer?.key === answerKey(c) && (await isAsGiven(c, selection, answer))) return unchanged(c, tag)
+  for (const [tag, answer] of answersHeld(c)) {
+    if (answer.of !== 'chosen' && (await isAsGiven(c, selection, answer))) return unchanged(c, tag, answer.freshness)
   }
-  const { study, series, instance } = selection
-  if (series === undefined || instance === undefined) return undefined
-  const tag = heldAs(immutableTag(c), held)
-  if (tag === undefined || !(await isThere(c, { study, series, sopInstance: instance }))) return undefined
-  return unchanged(c, tag)
+  return undefined
+}
+
+/** The same of a picture of one instance, which has just been chosen to stand for all that was asked for. */
+export function chosenNotModified(c: HttpContext, uids: InstanceUids): Response | undefined {
+  const arrived = arrivedOf(c, [uids])
+  for (const [tag, answer] of answersHeld(c)) {
+    if (answer.of !== 'chosen' || answer.list !== listDigest([uids])) continue
+    if (arrived.length > 0 ? arrivalsDigest(arrived) !== answer.arrivals : !mightBeHere(c, answer)) continue
+    noteGiven(c, uids.study, answer)
+    return unchanged(c, tag, answer.freshness)
+  }
+  return undefined
 }
 
 /** The tags of what the client holds; none where `http.browserCache` is off. */
@@ -36,36 +38,82 @@ export function heldBy(c: HttpContext): readonly string[] {
 }
 
 /** What the client holds is what it would get. */
-export function unchanged(c: HttpContext, tag: string, headers: Record<string, string[]> = {}): Response {
-  const validators: Validators = keptUnder(c, tag)
-  return c.body(null, 304, { ...headers, ...(validators as Record<string, string>) })
+export function unchanged(
+  c: HttpContext,
+  tag: string,
+  freshness: Freshness,
+  headers: Record<string, string[]> = {},
+): Response {
+  return c.body(null, 304, { ...headers, ...(keptUnder(c, tag, freshness) as Record<string, string>) })
 }
 
-async function isThere(c: HttpContext, uids: InstanceUids): Promise<boolean> {
-  const { cache, archive } = c.var
-  if (cache.arrivalOf(archive, uids) !== undefined) return true
-  const { study, series, sopInstance } = uids
-  const found = await instancesOf(c, { study, series, instance: sopInstance })
-  return found?.some((one) => one.series === series && one.sopInstance === sopInstance) === true
+/** Of what the client holds, what was given to the same question, by its tags. */
+function answersHeld(c: HttpContext): (readonly [string, Answer])[] {
+  return heldBy(c).flatMap((tag) => {
+    const answer = c.var.given.under(tag)
+    return answer?.key === answerKey(c) ? [[tag, answer] as const] : []
+  })
 }
 
 async function isAsGiven(c: HttpContext, selection: Selection, answer: Answer): Promise<boolean> {
-  const { cache, archive, patients, signal } = c.var
+  const { cache, archive, trail } = c.var
   const held = cache.held(archive, selection)
-  // What has come anew may have come otherwise, and is here to be given.
-  if (held) return arrivalsDigest(held) === answer.arrivals
-  const patient = await patients.of(archive, selection.study, signal).catch(orUnknown)
-  if (!patient || !isSamePatient(patient, answer.patient)) return false
+  if (held) {
+    // What has come anew may have come otherwise, and is here to be given.
+    if (arrivalsDigest(held) !== answer.arrivals) return false
+    for (const instance of held) trail?.note(instance)
+    return true
+  }
+  if (!mightBeHere(c, answer)) return false
+  try {
+    if (!(await isStillThere(c, selection, answer))) return false
+  } catch {
+    c.var.signal.throwIfAborted()
+    // Who cannot be told that it is the same is given it, or why that cannot be.
+    return false
+  }
+  noteGiven(c, selection.study, answer)
+  return true
+}
+
+/** With more room what was given would still be here, and be given. */
+function mightBeHere({ var: { given, config } }: HttpContext, answer: Answer): boolean {
+  return given.isRecent(answer, config.cache.ttl)
+}
+
+/** @throws what a search throws */
+async function isStillThere(c: HttpContext, selection: Selection, answer: Answer): Promise<boolean> {
+  const { archive, patients, signal } = c.var
+  if (answer.of === 'headers') {
+    const patient = await patients.afresh(archive, selection.study, signal)
+    if (!patient || !isSamePatient(patient, answer.patient)) return false
+  }
   const found = await instancesOf(c, selection)
-  if (found === undefined || listDigest(found) !== answer.list) return false
-  const here = found.flatMap((uids) => {
+  if (!found || listDigest(found) !== answer.list) return false
+  const arrived = arrivedOf(c, found)
+  if (arrived.length === found.length) return arrivalsDigest(arrived) === answer.arrivals
+  // What has come since may have come otherwise.
+  return arrived.every(({ arrival }) => arrival <= answer.newest)
+}
+
+/** Of instances those that are here, by their arrivals. */
+function arrivedOf(
+  c: HttpContext,
+  instances: readonly InstanceUids[],
+): (InstanceUids & { readonly arrival: number })[] {
+  const { cache, archive } = c.var
+  return instances.flatMap((uids) => {
     const arrival = cache.arrivalOf(archive, uids)
     return arrival === undefined ? [] : [{ ...uids, arrival }]
   })
-  return here.length < found.length || arrivalsDigest(here) === answer.arrivals
 }
 
-/** What there is of a selection, as the archive says; undefined where it does not say all. @throws what ends an association */
+/** As if it were given. */
+function noteGiven({ var: { trail } }: HttpContext, study: string, { patient, sopClasses }: Answer): void {
+  trail?.noteAll(study, patient, sopClasses)
+}
+
+/** What there is of a selection, as the archive says; undefined where it does not say all. @throws what a search throws */
 async function instancesOf(c: HttpContext, selection: Selection): Promise<InstanceUids[] | undefined> {
   const { archive, signal } = c.var
   const { study, series, instance } = selection
@@ -83,22 +131,11 @@ async function instancesOf(c: HttpContext, selection: Selection): Promise<Instan
   const cut = (): void => {
     isCut = true
   }
-  try {
-    const options = await archive.queryOptions(false, { signal })
-    for await (const one of archive.search(request, options, { signal }, cut)) {
-      const sopInstance = one.string(Attribute.SOPInstanceUID) ?? ''
-      found.push({ study, series: one.string(Attribute.SeriesInstanceUID) ?? series ?? '', sopInstance })
-      if (found.length > MAX_GIVEN) return undefined
-    }
-  } catch (error) {
-    orUnknown(error)
-    return undefined
+  const options = await archive.queryOptions(false, { signal })
+  for await (const one of archive.search(request, options, { signal }, cut)) {
+    const sopInstance = one.string(Attribute.SOPInstanceUID) ?? ''
+    found.push({ study, series: one.string(Attribute.SeriesInstanceUID) ?? series ?? '', sopInstance })
+    if (found.length > MAX_GIVEN) return undefined
   }
   return isCut ? undefined : found
-}
-
-/** An archive that does not answer such a question leaves it open. */
-function orUnknown(error: unknown): undefined {
-  if (error instanceof StatusError || error instanceof NotSupportedByArchiveError || isCapped(error)) return undefined
-  throw error
 }

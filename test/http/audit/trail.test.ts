@@ -130,6 +130,27 @@ describe('the audit trail', () => {
     })
   })
 
+  it.each([
+    ['held', undefined],
+    ['not held', { maxBytes: 0 }],
+  ])('has whose it is that a browser holds, and is told to show: %s', async (_, cache) => {
+    const { setup, events } = await audited(cache && { cache })
+    const series = `${setup.url}/studies/${S}/series/${E}`
+    const paths = [`${series}/metadata`, `${series}/instances/${E}.1/frames/1`, `${series}/thumbnail`]
+    for (const path of paths) {
+      const headers = { Authorization: `Bearer ${key}`, Accept: '*/*' }
+      const first = await fetch(path, { headers })
+      await first.arrayBuffer()
+      expect(await ask(path, { headers: { ...headers, 'If-None-Match': first.headers.get('etag')! } })).toBe(304)
+    }
+    await eventually(async () => {
+      const all = (await events()).filter(({ kind }) => kind === 'instances-transferred')
+      expect(all.map(({ patient, study }) => ({ patient, instances: study?.instances }))).toEqual(
+        [3, 3, 1, 1, 1, 1].map((count) => ({ patient: { id: '123' }, instances: { [CT]: count } })),
+      )
+    })
+  })
+
   it('says what was stored, of each study', async () => {
     const { setup, events } = await audited()
     const files = ['1.2.77', '1.2.78'].map((study) =>

@@ -172,12 +172,14 @@ describe('what a browser holds, asked for again', () => {
       ['renamed', Attribute.PatientName, 'Other^Name'],
       ['another', Attribute.PatientID, '124'],
     ])('is given anew where the patient is %s at the archive', async (_, tag, value) => {
-      const first = await ask(`${SERIES}/metadata`, { Accept: JSON_TYPE })
+      // That it was asked lately whose it is does not matter.
+      const [first, second] = await again(`${SERIES}/metadata`, { Accept: JSON_TYPE })
+      expect(second.status).toBe(304)
       for (const file of seriesFiles(COUNT, { change: (dataset) => dataset.set(tag, value) }))
         await setup.archive.put(file)
-      const second = await ask(`${SERIES}/metadata`, { Accept: JSON_TYPE, 'If-None-Match': first.tag })
-      expect(second.status).toBe(200)
-      expect(second.body.toString()).toContain(value)
+      const third = await ask(`${SERIES}/metadata`, { Accept: JSON_TYPE, 'If-None-Match': first.tag })
+      expect(third.status).toBe(200)
+      expect(third.body.toString()).toContain(value)
     })
 
     it('is given anew where it has come anew, with another header', async () => {
@@ -193,13 +195,28 @@ describe('what a browser holds, asked for again', () => {
       expect(second.body.toString()).toContain('Corrected')
     })
 
-    it('is given anew by a gateway that has not given it', async () => {
-      const [first] = await again(`${SERIES}/metadata`, { Accept: JSON_TYPE })
+    it.each([
+      ['metadata', `${SERIES}/metadata`, JSON_TYPE],
+      ['a picture', `${INSTANCE}/rendered`, 'image/png'],
+    ])('is given anew when a gateway would not hold it any more: %s', async (_, path, accept) => {
+      setup = await start({ cache: { maxBytes: 0, ttl: '300ms' } })
+      const [first, second] = await again(path, { Accept: accept })
+      expect(second.status).toBe(304)
+      await delay(350)
+      const third = await ask(path, { Accept: accept, 'If-None-Match': first.tag })
+      expect(third.status).toBe(200)
+      // It is no use to ask what there is: not to be told apart from another header.
+      expect(third.finds).not.toContain('STUDY')
+    })
+
+    it.each([
+      ['metadata', `${SERIES}/metadata`, JSON_TYPE],
+      ['a frame', `${INSTANCE}/frames/1`, PARTS],
+    ])('is given anew by a gateway that has not given it: %s', async (_, path, accept) => {
+      const [first] = await again(path, { Accept: accept })
       const { aeTitle, port } = setup.archive
       const other = await start({ pacs: { aeTitle, host: '127.0.0.1', port } })
-      expect((await ask(`${SERIES}/metadata`, { Accept: JSON_TYPE, 'If-None-Match': first.tag }, other)).status).toBe(
-        200,
-      )
+      expect((await ask(path, { Accept: accept, 'If-None-Match': first.tag }, other)).status).toBe(200)
     })
 
     it('is 404 where the archive has it no more', async () => {
@@ -221,6 +238,61 @@ describe('what a browser holds, asked for again', () => {
       const second = await ask(path, { Accept: PARTS, 'If-None-Match': first.tag })
       expect(second.status).not.toBe(304)
     })
+  })
+})
+
+describe('what is stored anew', () => {
+  /** The same instance, with pixels of another value. */
+  async function replace(): Promise<void> {
+    const change = (dataset: Dataset): unknown => {
+      dataset.put(Attribute.PixelData, { vr: 'OW', value: Buffer.alloc(32, 9) })
+      return dataset.set(Attribute.SeriesDescription, 'Corrected')
+    }
+    const body = new FormData()
+    body.append('file', new Blob([new Uint8Array(instanceFile({ instance: `${E}.1`, change }))]), 'one.dcm')
+    expect((await fetch(`${setup.url}/studies`, { method: 'POST', body })).status).toBe(200)
+  }
+
+  describe.each([
+    ['held', {}],
+    ['not held', { maxBytes: 0 }],
+  ])('where it is %s', (_, cache) => {
+    it.each([...MADE, ...GIVEN])('is given anew, under another tag: %s', async (_, path, accept) => {
+      setup = await start({ cache })
+      const [first, second] = await again(path, { Accept: accept })
+      expect(second.status).toBe(304)
+      await replace()
+      const third = await ask(path, { Accept: accept, 'If-None-Match': first.tag })
+      expect(third.status).toBe(200)
+      expect(third.tag).not.toBe(first.tag)
+      const fourth = await ask(path, { Accept: accept, 'If-None-Match': third.tag })
+      expect(fourth.status).toBe(304)
+    })
+  })
+
+  it('is no part of what a client holds: no range of it fits', async () => {
+    setup = await start()
+    const path = `${INSTANCE}/frames/1`
+    const first = await ask(path, { Accept: PARTS })
+    await replace()
+    const whole = await ask(path, { Accept: PARTS, Range: 'bytes=0-9', 'If-Range': first.tag })
+    expect(whole.status).toBe(200)
+    expect(readParts(whole.headers.get('content-type')!, whole.body)[0]!.body).toEqual(Buffer.alloc(32, 9))
+    const part = await ask(path, { Accept: PARTS, Range: 'bytes=0-9', 'If-Range': whole.tag })
+    expect(part).toMatchObject({ status: 206, body: whole.body.subarray(0, 10) })
+  })
+})
+
+describe('what has come anew', () => {
+  it('is given where the archive cannot be asked any more', async () => {
+    setup = await start({ cache: { ttl: '1s' } })
+    const first = await ask(`${SERIES}/metadata`, { Accept: JSON_TYPE })
+    await delay(1_100)
+    // Somebody else has it fetched.
+    await ask(`${SERIES}/metadata`, { Accept: 'application/json' })
+    await setup.archive[Symbol.asyncDispose]()
+    const second = await ask(`${SERIES}/metadata`, { Accept: JSON_TYPE, 'If-None-Match': first.tag })
+    expect(second).toMatchObject({ status: 200, body: first.body })
   })
 })
 
