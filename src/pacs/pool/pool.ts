@@ -160,11 +160,11 @@ export class AssociationPool {
   }
 
   #turn(waiter: Omit<Waiter, 'arrival' | 'priority'>, proposal: Proposal): Turn {
-    const arrival = this.#arrivals++
-    return { waiter: { ...waiter, arrival }, proposal, left: this.#options.timeouts.queue, isBack: false }
+    const { queue: left } = this.#options.timeouts
+    return { waiter: { ...waiter, arrival: this.#arrivals++ }, proposal, left, isBack: false }
   }
 
-  /** A slot that is the caller's: leased from what was idle, opening, or reserved. */
+  /** A slot that is the caller's: leased from what was idle, opening, or reserved. Who is promoted begins to wait. */
   async #served(turn: Turn): Promise<Slot> {
     const { signal, promoted } = turn.waiter.call
     if (!promoted || promoted.aborted) return this.#inLine(turn, signal)
@@ -172,12 +172,12 @@ export class AssociationPool {
       return await this.#inLine(turn, AbortSignal.any([signal, promoted]))
     } catch (error) {
       if (error !== promoted.reason) throw error
+      turn.left = this.#options.timeouts.queue
       return this.#inLine(turn, signal)
     }
   }
 
   async #inLine(turn: Turn, signal: AbortSignal): Promise<Slot> {
-    const { isBack } = turn
     const { deadline = Infinity } = turn.waiter.call
     const priority = priorityOf(turn.waiter.call)
     const waiter: Waiter = { ...turn.waiter, priority }
@@ -186,7 +186,7 @@ export class AssociationPool {
     const refusal = waiter.anyway ? undefined : this.#breaker?.refusal
     if (refusal) throw refusal
     const waiting = this.#queue.waiting(priority)
-    if (this.#queue.isFull(priority) && !isBack) throw new PoolFullError(this.#options.archive, waiting)
+    if (this.#queue.isFull(priority) && !turn.isBack) throw new PoolFullError(this.#options.archive, waiting)
     const began = performance.now()
     const until = Math.min(began + turn.left, deadline)
     const { interactiveWait = INTERACTIVE_WAIT_MS } = this.#options
@@ -199,7 +199,7 @@ export class AssociationPool {
       if (now < until - 1 && !this.#isHeldByTransfers) return nextMark(now)
       return this.#busy(turn.left - (now - began), priority)
     }
-    const before = isBack && ((other: Waiter): boolean => other.arrival > waiter.arrival)
+    const before = turn.isBack && ((other: Waiter): boolean => other.arrival > waiter.arrival)
     const served = this.#queue.join(waiter, { signal, until: nextMark(began), late, ...(before && { before }) })
     this.#serve()
     try {

@@ -1,8 +1,10 @@
 import type { Uid } from '../../dicom/uids.ts'
+import type { ByteStream } from '../../dicom/bytes.ts'
 import { Status } from '../../dimse/status.ts'
 import { Attribute } from '../../dicom/attributes.ts'
 import type { Selection } from '../../instance/uids.ts'
 import type { Call } from '../call.ts'
+import { PoolBusyError, PoolFullError } from '../errors.ts'
 import type { Instance } from '../instance.ts'
 import type { PoolStats } from '../pool/pool-stats.ts'
 import { isAskable, returnKey, selectionKeys } from '../search/query.ts'
@@ -64,11 +66,21 @@ export class Splitter {
   async *retrieve(selection: Selection, compressed: boolean, call: Call): AsyncGenerator<Instance> {
     const plan = this.#isDue && selection.series === undefined ? await this.#plan(selection.study, call) : undefined
     const waits = new Waits()
-    const instances = plan
-      ? this.#split(selection.study, plan, compressed, call)
-      : this.#single.retrieve(selection, compressed, call)
-    yield* timed(instances, waits)
-    if (waits.instances >= MIN_INSTANCES) this.#learn(waits, plan !== undefined)
+    if (!plan) {
+      yield* timed(this.#single.retrieve(selection, compressed, call), waits)
+      if (waits.instances >= MIN_INSTANCES) this.#learn(waits)
+      return
+    }
+    const state = newSplitting(plan)
+    try {
+      yield* timed(this.#split(selection.study, plan, state, compressed, call), waits)
+      // Where associations were wanted elsewhere it is not known what they would have brought.
+      const isFair = !state.isWanted && !state.isBusy && !state.hasFailed
+      if (isFair && waits.instances >= MIN_INSTANCES) this.#learnOfSplit(waits)
+    } finally {
+      // It may be that the archive bears no more than one at a time.
+      if (state.hasFailed && !call.signal.aborted) this.#isInVain()
+    }
   }
 
   get #isDue(): boolean {
@@ -76,12 +88,18 @@ export class Splitter {
     return !this.#source.wrongCounts && !this.#single.isMoving
   }
 
-  #learn({ perInstance, share }: Waits, wasSplit: boolean): void {
-    if (!wasSplit) {
-      this.#pace = perInstance
-      this.#isWorthIt = share >= WAITING_SHARE
-    } else if (perInstance > GAIN * (this.#pace ?? 0)) this.#vainUntil = performance.now() + REMEMBERED_MS
+  #learn({ perInstance, share }: Waits): void {
+    this.#pace = perInstance
+    this.#isWorthIt = share >= WAITING_SHARE
+  }
+
+  #learnOfSplit({ perInstance }: Waits): void {
+    if (perInstance > GAIN * (this.#pace ?? 0)) this.#isInVain()
     else this.#source.habits.learn('faster-split')
+  }
+
+  #isInVain(): void {
+    this.#vainUntil = performance.now() + REMEMBERED_MS
   }
 
   /** Undefined where there is nothing to win, or the archive does not say in so many numbers what there is. */
@@ -103,7 +121,9 @@ export class Splitter {
     const sum = series.reduce((all, { instances }) => all + instances, 0)
     const isNamed =
       new Set(series.map(({ uid }) => uid)).size === series.length && series.every((one) => isAskable(one.uid))
-    if (!isAll || !isNamed || lanes < 2 || !(sum >= MIN_INSTANCES)) return undefined
+    // A series is listed when something of it is there: of one with a number of 0 more is counted later.
+    const isCounted = series.every(({ instances }) => instances > 0)
+    if (!isAll || !isNamed || !isCounted || lanes < 2 || !(sum >= MIN_INSTANCES)) return undefined
     return (await this.#numberOf(study, call)) === sum ? { series, lanes } : undefined
   }
 
@@ -118,30 +138,30 @@ export class Splitter {
   }
 
   /** @throws IncompleteRetrieveError behind what did come; as the retrieval of a series */
-  async *#split(study: Uid, { series, lanes }: Plan, compressed: boolean, call: Call): AsyncGenerator<Instance> {
+  async *#split(
+    study: Uid,
+    { lanes }: Plan,
+    state: Splitting,
+    compressed: boolean,
+    call: Call,
+  ): AsyncGenerator<Instance> {
     const own = new AbortController()
-    const state: Splitting = {
-      left: series.filter(({ instances }) => instances > 0),
-      lacks: [],
-      isWanted: false,
-      given: 0,
-    }
     const wanted = (): void => {
       state.isWanted = true
       call.wanted?.()
     }
     const mine = { ...call, signal: AbortSignal.any([call.signal, own.signal]), wanted }
-    const laneOf = (n: number): AsyncGenerator<Instance> =>
-      lane(state, n === 0, (series, begun) => {
+    const laneOf = (n: number, count: number): AsyncGenerator<Instance> =>
+      lane(state, { isFirst: n === 0, isAlone: count === 1 }, (series, begun) => {
         // What has begun is a download as any: it need not starve in the midst.
         const its: Call = n === 0 ? mine : { ...mine, priority: 'background', promoted: begun }
         return this.#single.retrieve({ study, series }, compressed, its)
       })
     const end = (): void => own.abort(new Error('The study is not fetched any further'))
-    // What a lane could not begin comes by the first.
+    // What several could not bring comes by one.
     for (let count = lanes; state.left.length > 0; count = 1) {
       yield* merged(
-        Array.from({ length: count }, (_, n) => laneOf(n)),
+        Array.from({ length: count }, (_, n) => laneOf(n, count)),
         end,
       )
     }
@@ -149,47 +169,97 @@ export class Splitter {
   }
 }
 
+/** A series that a lane is to bring. */
+interface Assigned extends Counted {
+  /** What came whole of it over associations that then failed. */
+  readonly given: ReadonlySet<Uid>
+}
+
 /** What the lanes of one study share. */
 interface Splitting {
-  /** Series that nobody has begun. */
-  readonly left: Counted[]
+  /** Series that nobody has begun, or could not bring. */
+  readonly left: Assigned[]
   readonly lacks: IncompleteRetrieveError[]
+  /** To be aborted, of lanes that wait for a first instance: they wait as a download does then. */
+  readonly waiting: Set<AbortController>
   /** Somebody else waits for an association. */
   isWanted: boolean
+  /** An association could not be had. */
+  isBusy: boolean
+  /** An association has failed. */
+  hasFailed: boolean
   given: number
 }
 
+function newSplitting({ series }: Plan): Splitting {
+  const left = series.map((one) => ({ ...one, given: new Set<Uid>() }))
+  return { left, lacks: [], waiting: new Set(), isWanted: false, isBusy: false, hasFailed: false, given: 0 }
+}
+
 /**
- * One series after the other over one association. But for the first, a lane ends where somebody else waits for one. `begun`
- * is aborted when the first instance of a series has come.
+ * One series after the other over one association. But for the first, a lane ends where somebody else waits for one; where
+ * its association fails, unless it is alone, it leaves its series to others. `begun` is aborted when the first instance of a series has come, or the first lane has no more to do.
  */
 async function* lane(
   state: Splitting,
-  isFirst: boolean,
+  { isFirst, isAlone }: { readonly isFirst: boolean; readonly isAlone: boolean },
   retrieve: (series: Uid, begun: AbortSignal) => AsyncGenerator<Instance>,
 ): AsyncGenerator<Instance> {
   while (isFirst || !state.isWanted) {
     const series = state.left.shift()
-    if (!series) return
+    if (!series) break
     const begun = new AbortController()
+    const given = new Set(series.given)
+    if (!isFirst) state.waiting.add(begun)
     try {
       for await (const instance of retrieve(series.uid, begun.signal)) {
         begun.abort()
-        state.given++
-        yield instance
+        state.waiting.delete(begun)
+        const { sopInstance, index } = instance
+        const passed = watched(instance.body, {
+          failed: () => (state.hasFailed = true),
+          ended: () => index.damage ?? given.add(sopInstance),
+        })
+        if (series.given.has(sopInstance)) await passOver(passed)
+        else {
+          state.given++
+          yield { ...instance, body: passed }
+        }
       }
     } catch (error) {
       if (error instanceof IncompleteRetrieveError) state.lacks.push(error)
       // It is listed, with so many.
       else if (error instanceof NoSuchInstanceError) {
         state.lacks.push(new IncompleteRetrieveError(0, series.instances, Status.subOperationsWithFailures))
-      } else if (isFirst || begun.signal.aborted) throw error
-      else {
-        state.left.unshift(series)
+      } else {
+        if (error instanceof PoolBusyError || error instanceof PoolFullError) state.isBusy = true
+        else state.hasFailed = true
+        if (isAlone) throw error
+        state.left.unshift({ ...series, given })
         return
       }
+    } finally {
+      state.waiting.delete(begun)
     }
   }
+  if (isFirst) for (const begun of state.waiting) begun.abort()
+}
+
+async function* watched(
+  body: ByteStream,
+  { failed, ended }: { readonly failed: () => void; readonly ended: () => void },
+): ByteStream {
+  try {
+    yield* body
+  } catch (error) {
+    failed()
+    throw error
+  }
+  ended()
+}
+
+async function passOver(body: ByteStream): Promise<void> {
+  for await (const _ of body);
 }
 
 function together(given: number, lacks: readonly IncompleteRetrieveError[]): IncompleteRetrieveError {

@@ -227,6 +227,19 @@ describe('a line', () => {
     ;(await later).release()
   })
 
+  test('of the background is not charged for the time before it was asked for', async () => {
+    const { pool } = await start({ max: 2, queue: 400 })
+    const held = await pool.lease(download, call('bulk'))
+    const promotion = new AbortController()
+    const promoted = pool.lease(download, { ...call('background'), promoted: promotion.signal })
+    await delay(300)
+    promotion.abort(new Error('asked for'))
+    await delay(200)
+    expect(pool.stats.waiting).toBe(1)
+    held.release()
+    ;(await promoted).release()
+  })
+
   test('of the background is left with its reason by who gives up after it was asked for', async () => {
     const { pool } = await start({ max: 2 })
     const held = await pool.lease(download, call('bulk'))

@@ -1,3 +1,4 @@
+import { once } from 'node:events'
 import { setTimeout as delay } from 'node:timers/promises'
 import { describe, expect, it } from 'vitest'
 import { Attribute } from '../../../src/dicom/attributes.ts'
@@ -7,6 +8,7 @@ import { StatusError } from '../../../src/dimse/status.ts'
 import { priorityOf, type Call } from '../../../src/pacs/call.ts'
 import { Habits } from '../../../src/pacs/habits.ts'
 import type { Instance } from '../../../src/pacs/instance.ts'
+import { PoolBusyError } from '../../../src/pacs/errors.ts'
 import { IncompleteRetrieveError, NoSuchInstanceError } from '../../../src/pacs/retrieve/errors.ts'
 import { MAX_LANES, MIN_INSTANCES, Splitter } from '../../../src/pacs/retrieve/split.ts'
 import type { Query } from '../../../src/pacs/search/query.ts'
@@ -29,8 +31,26 @@ interface Options {
   readonly wrongCounts?: boolean
   readonly isMoving?: boolean
   readonly findFails?: boolean
+  /** Before an association is had. */
+  readonly queue?: (call: Call) => Promise<void>
+  /** Ends the body of an instance. */
+  readonly bodyFault?: (series: string, number: number) => Error | undefined
   /** Called before each instance; an error ends its retrieval. */
   readonly fault?: (series: string, number: number, call: Call) => Error | undefined
+}
+
+function instanceOf(series: string, n: number, fault?: Error): Instance {
+  async function* body(): AsyncGenerator<Uint8Array> {
+    yield await Promise.resolve(new Uint8Array(8))
+    if (fault) throw fault
+  }
+  return {
+    study: STUDY,
+    series,
+    sopInstance: `${series}.${n}`,
+    index: {},
+    body: body(),
+  } as unknown as Instance
 }
 
 /** An archive whose instances are there after a while, and the splitter before it. */
@@ -44,6 +64,7 @@ function start({ wait = 2, ...options }: Options = {}) {
     state.open++
     state.most = Math.max(state.most, state.open)
     try {
+      await options.queue?.(own)
       for (const series of only === undefined ? SERIES : [only]) {
         for (let n = 1; n <= COUNT; n++) {
           if (options.isSerial === true) {
@@ -52,7 +73,7 @@ function start({ wait = 2, ...options }: Options = {}) {
           } else await delay(wait, undefined, { signal: own.signal })
           const fault = options.fault?.(series, n, own)
           if (fault) throw fault
-          yield { study: STUDY, series, sopInstance: `${series}.${n}` } as Instance
+          yield instanceOf(series, n, options.bodyFault?.(series, n))
         }
       }
     } finally {
@@ -87,7 +108,10 @@ function start({ wait = 2, ...options }: Options = {}) {
 
 async function all(splitter: Splitter, selection: Selection = { study: STUDY }, own = call): Promise<string[]> {
   const found: string[] = []
-  for await (const { sopInstance } of splitter.retrieve(selection, true, own)) found.push(sopInstance)
+  for await (const { sopInstance, body } of splitter.retrieve(selection, true, own)) {
+    for await (const _ of body);
+    found.push(sopInstance)
+  }
   return found
 }
 
@@ -133,6 +157,7 @@ describe('a study', () => {
     ['the study has no number', { ofStudy: undefined }],
     ['the study has more than its series', { ofStudy: SERIES.length * COUNT + 1 }],
     ['the study has fewer than its series', { ofStudy: SERIES.length * COUNT - 1 }],
+    ['a series is said to have nothing', { numbers: [COUNT, COUNT, COUNT, 0], ofStudy: 3 * COUNT }],
     ['there is little of it', { numbers: [1, 1, 1, 1], ofStudy: 4 }],
     ['the list of series ends early', { findFails: true }],
     ['its numbers are not to be believed', { wrongCounts: true }],
@@ -208,6 +233,21 @@ describe('a study', () => {
     // What has begun does not wait behind others.
     expect(new Set(later)).toEqual(new Set(['bulk']))
   })
+
+  it('does not wait in the background when its first association has no more to do', async () => {
+    let waited = 0
+    const { splitter, asked } = start({
+      queue: async ({ priority, promoted }) => {
+        if (priority !== 'background') return
+        await once(promoted!, 'abort')
+        waited++
+      },
+    })
+    await all(splitter)
+    expect((await all(splitter)).toSorted()).toEqual(everything.toSorted())
+    expect(waited).toBe(MAX_LANES - 1)
+    expect(asked).toHaveLength(1 + SERIES.length)
+  })
 })
 
 describe('what goes wrong with a series of a study that is split', () => {
@@ -220,8 +260,10 @@ describe('what goes wrong with a series of a study that is split', () => {
     const found: string[] = []
     let error: unknown
     try {
-      for await (const { sopInstance } of started.splitter.retrieve({ study: STUDY }, true, call))
+      for await (const { sopInstance, body } of started.splitter.retrieve({ study: STUDY }, true, call)) {
         found.push(sopInstance)
+        for await (const _ of body);
+      }
     } catch (reason) {
       error = reason
     }
@@ -261,9 +303,54 @@ describe('what goes wrong with a series of a study that is split', () => {
   })
 
   it.each([
+    ['one beside the first', (series: string) => series === SERIES[1]],
+    ['the first', (series: string) => series === SERIES[0]],
+    ['all of them', () => true],
+  ])('is mended where the archive ends %s of several associations, and not tried again', async (_, isEnded) => {
+    const ended = new Set<string>()
+    const lost = new Error('lost')
+    const { found, error, splitter, asked, habits } = await split((series, n) => {
+      if (n !== 5 || !isEnded(series) || ended.size === MAX_LANES || ended.has(series)) return undefined
+      ended.add(series)
+      return lost
+    })
+    expect(error).toBeUndefined()
+    expect(ended.size).toBeGreaterThan(0)
+    expect(found.toSorted()).toEqual(everything.toSorted())
+    expect(habits.all).toEqual([])
+    asked.length = 0
+    expect(await all(splitter)).toEqual(everything)
+    expect(asked).toEqual([undefined])
+  })
+
+  it('comes at once the next time where it was lost in the midst of an instance', async () => {
+    let isOn = false
+    const { splitter, asked } = start({
+      bodyFault: (series, n) => (isOn && series === SERIES[1] && n === 5 ? new Error('lost') : undefined),
+    })
+    await all(splitter)
+    isOn = true
+    await expect(all(splitter)).rejects.toThrow('lost')
+    isOn = false
+    asked.length = 0
+    expect(await all(splitter)).toEqual(everything)
+    expect(asked).toEqual([undefined])
+  })
+
+  it('is not split less where all associations are busy', async () => {
+    const { error, splitter, asked } = await split((_, n, { priority }) =>
+      n === 1 && priority === 'background' ? new PoolBusyError('main', 0, { why: 'all', limit: 4 }) : undefined,
+    )
+    expect(error).toBeUndefined()
+    asked.length = 0
+    await all(splitter)
+    expect(asked).not.toContain(undefined)
+  })
+
+  it.each([
     ['in its midst', 5],
     ['at the start of the first', 1],
-  ])('ends all of it %s', async (_, at) => {
+  ])('ends all of it, where it is lost each time, %s', async (_, at) => {
     const lost = new Error('lost')
     const { error, found } = await split((series, n) => (series === SERIES[0] && n === at ? lost : undefined))
     expect(error).toBe(lost)
