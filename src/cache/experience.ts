@@ -6,6 +6,8 @@ import { instanceKey, routeKey, type Mode, type Route, type Source } from './rou
 
 /** How long the list of what a study or series holds is trusted: new instances may have arrived at the archive since. */
 const LIST_TTL_MS = 60_000
+/** The same where the archive has said meanwhile that there are as many: one may have come in the place of another. */
+export const MAX_LIST_AGE_MS = 2 * LIST_TTL_MS
 /** Two instances of a series that are asked for within this time, one by one, make the whole series worth fetching. */
 const SERIES_INTEREST_MS = 10_000
 /** What is known of the fragments of instances that passed, in bytes. */
@@ -13,9 +15,16 @@ const MAX_PASSED_BYTES = 32 * 1024 * 1024
 /** Studies and series of which something is known. */
 const MAX_LISTS = 10_000
 
+/** What a study or series holds. */
+interface List {
+  readonly instances: readonly InstanceUids[]
+  /** When it was brought, by performance.now(). */
+  readonly broughtAt: number
+}
+
 /** What retrievals have told of studies and series, beside the instances that they brought. */
 export class Experience {
-  readonly #lists: LRUCache<string, readonly InstanceUids[]>
+  readonly #lists: LRUCache<string, List>
   readonly #interest: LRUCache<string, Uid>
   readonly #passed: LRUCache<string, InstanceIndex>
   /** Series and studies that do not fit: their instances are fetched one by one. */
@@ -31,20 +40,29 @@ export class Experience {
 
   /** A retrieval of a study or series brought all there is. */
   brought(route: Route, selection: Selection, instances: readonly InstanceUids[]): void {
-    this.#lists.set(routeKey(route, selection), instances)
+    this.#lists.set(routeKey(route, selection), { instances, broughtAt: performance.now() })
   }
 
-  /** A series has so many instances now: a list of as many is as good as new. */
-  confirm(route: Route, series: Selection, instances: number): void {
-    const list = this.listOf(route, series)
-    if (list?.length === instances) this.brought(route, series, list)
+  /** A series has so many instances now: a list of as many is trusted for longer, one of fewer not any more. */
+  confirm(route: Route, { study, series }: Required<Pick<Selection, 'study' | 'series'>>, count: number): void {
+    const key = routeKey(route, { study, series })
+    const list = this.#lists.get(key) ?? this.#lists.get(routeKey(route, { study }))
+    if (!list) return
+    const instances = list.instances.filter((uids) => uids.series === series)
+    if (instances.length < count) {
+      this.#lists.delete(key)
+      this.#lists.delete(routeKey(route, { study }))
+    }
+    const left = list.broughtAt + MAX_LIST_AGE_MS - performance.now()
+    if (instances.length !== count || left <= 0) return
+    this.#lists.set(key, { ...list, instances }, { ttl: Math.min(this.#lists.ttl, left) })
   }
 
   /** What a study or series holds; undefined where that is not known. */
   listOf(route: Route, selection: Selection): readonly InstanceUids[] | undefined {
     const { study, series } = selection
     const own = this.#lists.get(routeKey(route, selection)) ?? this.#lists.get(routeKey(route, { study }))
-    return own?.filter((uids) => series === undefined || uids.series === series)
+    return own?.instances.filter((uids) => series === undefined || uids.series === series)
   }
 
   /** A study or series was larger than what is kept of one. */

@@ -15,11 +15,6 @@ import { LEFT_PATIENCE_MS, PARTS_PATIENCE_MS, Patience } from './patience.ts'
  */
 export const SPILL_FROM_BYTES = 16 * 1024 * 1024
 
-/** Somebody asks for what was fetched before anybody did. */
-class AskedForError extends Error {
-  override readonly name = 'AskedForError'
-}
-
 /** Nobody waits for a retrieval any more. */
 export class UnwantedError extends Error {
   readonly code = 'UNWANTED'
@@ -132,6 +127,13 @@ export class Flight {
   /** It ends, unless somebody has asked for what it brings meanwhile. */
   dropAhead(): void {
     if (this.#isAhead) this.abort(new UnwantedError())
+  }
+
+  /** The same while nothing has come; whether it does. */
+  dropIdle(): boolean {
+    if (!this.#isAhead || this.#passengers.length > 0) return false
+    this.dropAhead()
+    return true
   }
 
   /** It may put so much more into the cache, for somebody who has joined. */
@@ -366,7 +368,7 @@ export class Flight {
   }
 
   #join(): void {
-    if (this.#isAhead) this.#promotion.abort(new AskedForError('Somebody asks for it'))
+    if (this.#isAhead) this.#promotion.abort()
     this.#isAhead = false
     this.#patience.stop()
     this.#pace.join()

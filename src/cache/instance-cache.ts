@@ -214,9 +214,9 @@ export class InstanceCache implements AsyncDisposable {
     return found?.every((one) => one !== undefined) ? found : undefined
   }
 
-  /** The archive has just said how many instances a series has: what is known of them by as many is true for longer. */
-  confirm(source: Source, series: Selection, instances: number): void {
-    for (const mode of ['stored', 'native'] as const) this.#experience.confirm({ source, mode }, series, instances)
+  /** The archive has just said how many instances a series has: see Experience. */
+  confirm(source: Source, series: Required<Pick<Selection, 'study' | 'series'>>, count: number): void {
+    for (const mode of ['stored', 'native'] as const) this.#experience.confirm({ source, mode }, series, count)
   }
 
   /** These instances were stored: what is known of their studies is out of date, and so is what is held of themselves. */
@@ -306,7 +306,9 @@ export class InstanceCache implements AsyncDisposable {
   #under(route: Route, selection: Selection): Flight | undefined {
     const prefix = routeKey(route)
     for (const [flight, key] of this.#flights) {
-      if (key === prefix && flight.open && covers(flight.selection, selection)) return flight
+      if (key !== prefix || !flight.open || !covers(flight.selection, selection)) continue
+      // An instance that somebody looks at need not wait for a series to begin that nobody has asked for.
+      if (selection.instance === undefined || !flight.dropIdle()) return flight
     }
     return undefined
   }
@@ -315,7 +317,9 @@ export class InstanceCache implements AsyncDisposable {
     if (isAhead) this.#counters.ahead++
     else this.#counters.misses++
     // What was fetched ahead of this comes with it.
-    for (const [flight] of this.#flights) if (covers(selection, flight.selection)) flight.dropAhead()
+    for (const [flight, key] of this.#flights) {
+      if (key === routeKey(route) && covers(selection, flight.selection)) flight.dropAhead()
+    }
     const { source, mode } = route
     // A download goes on for as long as its client takes; a part of an instance is waited for by a person.
     const { priority = selection.instance === undefined || !lingers ? 'bulk' : 'interactive' } = call

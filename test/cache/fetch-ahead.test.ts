@@ -11,6 +11,7 @@ const viewer = { compressed: true, lingers: true }
 const STUDY = '1.2'
 const [FIRST, SECOND, THIRD] = ['1.2.1', '1.2.2', '1.2.3'] as const
 const SIZE = 10_000
+const uids = { study: STUDY, series: FIRST, sopInstance: `${FIRST}.2` }
 const COUNT = 3
 
 const caches: InstanceCache[] = []
@@ -62,7 +63,6 @@ describe('a series that is fetched ahead', () => {
     ahead.begin('one', source, STUDY, [FIRST])
     await eventually(() => expect(source.asked).toHaveLength(1))
     const all = sizes(cache, source, FIRST)
-    const uids = { study: STUDY, series: FIRST, sopInstance: `${FIRST}.2` }
     const one = cache.instance(source, uids, { compressed: true, part: true }, call)
     await eventually(() => expect(priorityOf(source.calls[0]!)).toBe('bulk'))
     // It is somebody's now.
@@ -72,6 +72,47 @@ describe('a series that is fetched ahead', () => {
     using instance = await one
     expect(await collect(instance.body)).toHaveLength(SIZE)
     expect(asked(source)).toEqual([FIRST])
+  })
+
+  it.each([
+    [
+      'a part of an instance',
+      (cache: InstanceCache, source: FakeSource) =>
+        cache.instance(source, uids, { compressed: true, part: true }, call),
+    ],
+    [
+      'an instance',
+      async (cache: InstanceCache, source: FakeSource) => {
+        const { study, series, sopInstance: instance } = uids
+        for await (const one of cache.retrieve(source, { study, series, instance }, viewer, call)) return one
+        throw new Error('There is none')
+      },
+    ],
+  ])('is not waited for by who looks at %s before anything has come: that is fetched alone', async (_, look) => {
+    const { cache, source, ahead } = start()
+    const open = gated(source)
+    ahead.begin('one', source, STUDY, [FIRST])
+    await eventually(() => expect(source.asked).toHaveLength(1))
+    const one = look(cache, source)
+    await eventually(() => expect(source.asked).toHaveLength(2))
+    expect(source.asked[1]!.selection).toEqual({ study: STUDY, series: FIRST, instance: uids.sopInstance })
+    expect(priorityOf(source.calls[1]!)).toBe('interactive')
+    await eventually(() => expect(source.cancelled).toBe(1))
+    open()
+    using _instance = await one
+  })
+
+  it('is dropped by nobody who asks another archive', async () => {
+    const { cache, source, ahead } = start()
+    const named = { config: { name: 'other' } as FakeSource['config'] }
+    const other = Object.assign(new FakeSource(fakeSeries(FIRST, COUNT, SIZE)), named)
+    const open = gated(source)
+    ahead.begin('one', source, STUDY, [FIRST])
+    await eventually(() => expect(source.asked).toHaveLength(1))
+    for await (const one of cache.retrieve(other, { study: STUDY }, viewer, call)) await collect(one.body)
+    open()
+    await eventually(() => expect(cache.stats.instances).toBe(2 * COUNT))
+    expect(source.cancelled).toBe(0)
   })
 
   it('is dropped, with what would follow, where an association is wanted', async () => {

@@ -19,17 +19,18 @@ export async function* seriesListed(
     return
   }
   const { archive, cache, config, principal } = c.var
-  const listed: Dataset[] = []
+  const { prefetch } = config.cache
+  const isAhead = prefetch !== 'off' && principal.may('retrieve', archive.config)
+  const near: Dataset[] = []
   for await (const result of results) {
-    listed.push(result)
+    if (isAhead && !isFarAway(result)) near.push(result)
     yield result
     const series = result.string(Attribute.SeriesInstanceUID)
     const instances = result.number(Attribute.NumberOfSeriesRelatedInstances)
     if (series === undefined || instances === undefined || archive.config.quirks.wrongCounts === true) continue
     cache.confirm(archive, { study, series }, instances)
   }
-  const { prefetch } = config.cache
-  if (prefetch === 'off' || !principal.may('retrieve', archive.config)) return
-  const series = imageSeries(listed.filter((one) => !isFarAway(one)))
+  if (!isAhead) return
+  const series = imageSeries(near)
   c.var.ahead.begin(clientOf(c), archive, study, prefetch === 'first' ? series.slice(0, 1) : series)
 }
