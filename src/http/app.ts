@@ -205,7 +205,8 @@ function mount(place: Place, root: string, find: (c: HttpContext) => Archive | u
       select(c, root, archive)
       const study = pathUid(c, 'study')
       const patience = verb === 'retrieve' ? patienceOf(c) : undefined
-      const cache = patience === undefined || !archive ? place.cache : later.for(archive, place.cache, patience)
+      const isWaiting = patience === undefined || !archive
+      const cache = isWaiting ? place.cache : later.for(archive, place.cache, { name: client, patience })
       c.set('cache', cache)
       trace(c, { audit: place.audit, cache }, { verb, study })
       if (study !== undefined && verb !== 'store') await checkStudy(c, study)

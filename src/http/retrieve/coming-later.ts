@@ -8,14 +8,18 @@ import type { Call } from '../../pacs/call.ts'
 import { returnKey, selectionKeys } from '../../pacs/search/query.ts'
 import { publicOrigin } from '../base-url.ts'
 import type { HttpContext } from '../context.ts'
-import { isFarAway } from '../image-series.ts'
 import { passedOn, type Instances } from '../instances.ts'
 
 /** Retrievals that go on, at once, for clients who come back later: who comes beside them waits. */
 export const MAX_LATER = 64
-/** How long it is remembered that something has come, in ms: whatever the archive says, it is at hand then. */
-const CAME_MS = 60_000
-const MAX_CAME = 10_000
+/** The same for one client. */
+export const MAX_LATER_OF_CLIENT = 16
+/** How long it is remembered that something has come, in ms: whatever the archive says, it is waited for then. */
+const CAME_MS = 10 * 60_000
+/** How long it is remembered why something has not come, in ms: it is told to who asks next. */
+const FAILED_MS = 5 * 60_000
+/** What has come, or has not, and is remembered. */
+const MAX_ENDED = 10_000
 /** Seconds after which a client is to come back. */
 const RETRY_AFTER_S = '10'
 /** Seconds that a client may say it waits. */
@@ -30,8 +34,12 @@ class ComingLaterError extends Error {
   }
 }
 
-/** How long the client of a request waits for a first instance, in ms; undefined where it waits for as long as it takes. */
+/**
+ * How long the client of a request waits for a first instance, in ms; undefined where it waits for as long as it takes, since
+ * it prefers to, or nothing is kept for when it comes back.
+ */
 export function patienceOf(c: HttpContext): number | undefined {
+  if (c.var.config.cache.maxBytes === 0) return undefined
   // RFC 7240 2: preferences between commas, their parameters between semicolons.
   const all = (c.req.header('prefer') ?? '').toLowerCase().split(/[,;]/, 32)
   const preferences = all.map((one) => one.trim())
@@ -53,6 +61,21 @@ export function comingLater(c: HttpContext, error: unknown): Response {
   return c.json({ detail }, 202, headers)
 }
 
+/** Who waits, and for how many ms. */
+interface Client {
+  readonly name: string
+  readonly patience: number
+}
+
+/** A retrieval whose client was told to come back. */
+interface Going {
+  readonly client: string
+  /** The archive has said that it has to be fetched from elsewhere. */
+  readonly isFar: boolean
+  /** Until a first instance is here. */
+  readonly over: Promise<unknown>
+}
+
 /** What is waited for, and how. */
 interface Waiting<T> {
   readonly selection: Selection
@@ -65,15 +88,16 @@ interface Waiting<T> {
 
 /** Retrievals for clients who prefer to come back when something is there (RFC 7240 4.1): they go on without them. */
 export class ComingLater {
-  readonly #waiting = new Set<string>()
-  readonly #came = new LRUCache<string, true>({ max: MAX_CAME, ttl: CAME_MS })
+  readonly #going = new Map<string, Going>()
+  readonly #came = new LRUCache<string, true>({ max: MAX_ENDED, ttl: CAME_MS })
+  readonly #failed = new LRUCache<string, Error>({ max: MAX_ENDED, ttl: FAILED_MS })
 
   /**
-   * The cache for a client who waits so many ms for a first instance, and not at all for what the archive says is nearline;
+   * The cache for a client who waits so long for a first instance, and not at all for what the archive says is nearline;
    * what it does is given up by an error for `comingLater` then.
    */
-  for(archive: Archive, cache: Instances, patience: number): Instances {
-    const wait = <T>(waiting: Waiting<T>): Promise<T> => this.#wait(archive, patience, waiting)
+  for(archive: Archive, cache: Instances, client: Client): Instances {
+    const wait = <T>(waiting: Waiting<T>): Promise<T> => this.#wait(archive, client, waiting)
     return {
       ...passedOn(cache),
       async *retrieve(source, selection, { compressed }, call) {
@@ -109,29 +133,52 @@ export class ComingLater {
     }
   }
 
-  /** @throws ComingLaterError, and what beginning throws */
-  async #wait<T>(archive: Archive, patience: number, { selection, call, begin, end }: Waiting<T>): Promise<T> {
+  /** @throws ComingLaterError; what beginning throws, or threw after its client was told to come back */
+  async #wait<T>(archive: Archive, client: Client, waiting: Waiting<T>): Promise<T> {
+    const { selection, call, begin, end } = waiting
     const { study, series = '', instance = '' } = selection
     const key = [archive.config.name, study, series, instance].join(' ')
+    const going = this.#going.get(key)
+    if (going && (going.isFar || !(await settlesWithin(going.over, client.patience)))) throw new ComingLaterError()
+    call.signal.throwIfAborted()
+    const failed = this.#failed.get(key)
+    this.#failed.delete(key)
+    if (failed) throw failed
+    if (this.#came.has(key)) return begin(call)
     const own = new AbortController()
     const follow = (): void => own.abort(call.signal.reason)
     call.signal.addEventListener('abort', follow, { once: true })
     const first = begin({ ...call, signal: own.signal })
-    const came = (): void => void this.#came.set(key, true)
-    first.then(came, () => undefined)
-    const { promise: isFar, resolve: far } = Promise.withResolvers<false>()
-    if (!this.#came.has(key)) void isNearline(archive, selection, own.signal).then((yes) => yes && far(false))
-    const isInTime = await Promise.race([settlesWithin(first, patience), isFar])
-    const isKnown = this.#waiting.has(key)
-    if (isInTime || (!isKnown && this.#waiting.size >= MAX_LATER)) return first
+    first.then(
+      () => this.#came.set(key, true),
+      () => undefined,
+    )
+    const { promise: isFar, resolve: far } = Promise.withResolvers<'far'>()
+    void isNearline(archive, selection, own.signal).then((yes) => yes && far('far'))
+    const isInTime = await Promise.race([settlesWithin(first, client.patience), isFar])
+    const others = [...this.#going.values()].filter((one) => one.client === client.name)
+    const isKnown = this.#going.has(key)
+    const isFull = this.#going.size >= MAX_LATER || others.length >= MAX_LATER_OF_CLIENT
+    if (isInTime === true || (!isKnown && isFull)) return first
     call.signal.removeEventListener('abort', follow)
+    // It goes on for somebody who has asked at the same time.
     if (isKnown) own.abort(new ComingLaterError())
-    else {
-      this.#waiting.add(key)
-      const over = first.then(end).catch(() => undefined)
-      void over.then(() => this.#waiting.delete(key))
-    }
+    const over = first.then(end)
+    if (isKnown) over.catch(() => undefined)
+    else this.#follow(key, { client: client.name, isFar: isInTime === 'far', over })
     throw new ComingLaterError()
+  }
+
+  /** Nobody waits for it until he asks again. */
+  #follow(key: string, going: Going): void {
+    this.#going.set(key, going)
+    going.over.then(
+      () => this.#going.delete(key),
+      (error: unknown) => {
+        this.#going.delete(key)
+        this.#failed.set(key, error as Error)
+      },
+    )
   }
 }
 
@@ -146,7 +193,9 @@ async function isNearline(
   const unique = series === undefined ? [returnKey(Attribute.SeriesInstanceUID, 'UI')] : []
   const keys = [returnKey(Attribute.InstanceAvailability, 'CS'), ...named, ...unique]
   try {
-    for await (const match of archive.find({ level, keys }, { signal })) if (isFarAway(match)) return true
+    for await (const match of archive.find({ level, keys }, { signal })) {
+      if (match.string(Attribute.InstanceAvailability) === 'NEARLINE') return true
+    }
   } catch {
     // It is asked for all the same.
   }

@@ -1,4 +1,6 @@
+import { setTimeout as delay } from 'node:timers/promises'
 import { describe, expect, it } from 'vitest'
+import { MAX_LATER_OF_CLIENT } from '../../../src/http/retrieve/coming-later.ts'
 import { E, S, seriesFiles } from '../../support/dicom-files.ts'
 import { eventually } from '../../support/eventually.ts'
 import { startSetup, type Setup, type SetupOptions } from '../../support/gateway.ts'
@@ -92,12 +94,63 @@ describe('what takes long, for who prefers to come back', () => {
     expect((await get(setup, FRAME, ASYNC)).status).toBe(200)
   })
 
-  it('is not 202 for ever where nothing of it is kept', async () => {
-    const setup = await held({ cache: { maxBytes: 0 }, http: { asyncAfter: '1h' } }, 'NEARLINE')
-    expect((await get(setup, METADATA, ASYNC)).status).toBe(202)
+  it.each(['OFFLINE', 'UNAVAILABLE', 'ONLINE'])('is waited for where the archive says %s', async (availability) => {
+    const setup = await held({ http: { asyncAfter: '1h' } }, availability)
+    const answer = get(setup, METADATA, ASYNC)
+    await eventually(() => expect(setup.archive.retrievals).toBe(1))
     setup.open()
+    expect((await answer).status).toBe(200)
+  })
+
+  it('is waited for where nothing is kept for who comes back', async () => {
+    const setup = await held({ cache: { maxBytes: 0 } }, 'NEARLINE')
+    const answer = get(setup, METADATA, ASYNC)
+    await eventually(() => expect(setup.archive.retrievals).toBe(1))
+    await delay(100)
+    setup.open()
+    expect((await answer).status).toBe(200)
+  })
+
+  it('is waited for the second time where it is more than is kept', async () => {
+    const setup = await held({ cache: { maxBytes: 1500 } })
+    const path = `/studies/${S}?accept=application/zip`
+    expect((await get(setup, path, ASYNC)).status).toBe(202)
+    expect((await get(setup, path, ASYNC)).status).toBe(202)
+    expect(setup.archive.retrievals).toBe(1)
+    setup.open()
+    await eventually(async () => expect((await get(setup, path, ASYNC)).status).toBe(200))
+    expect(setup.archive.retrievals).toBeLessThanOrEqual(2)
+  })
+
+  it('fails later as it fails: it is told to who comes back, once', async () => {
+    const setup = await held()
+    const gate = Promise.withResolvers<undefined>()
+    const onGet = async (): Promise<void> => {
+      await gate.promise
+      throw new Error('lost')
+    }
+    setup.archive.faults = { onGet }
+    expect((await get(setup, METADATA, ASYNC)).status).toBe(202)
+    gate.resolve(undefined)
     await idle(setup)
+    const told = await get(setup, METADATA, ASYNC)
+    expect(told.status).toBe(502)
+    expect(JSON.parse(told.body.toString())).toMatchObject({ code: expect.any(String) as string })
+    const before = setup.archive.retrievals
+    setup.archive.faults = {}
     expect((await get(setup, METADATA, ASYNC)).status).toBe(200)
+    expect(setup.archive.retrievals).toBe(before + 1)
+  })
+
+  it(`is waited for by a client of whom ${MAX_LATER_OF_CLIENT} go on already`, async () => {
+    const setup = await held({ files: seriesFiles(MAX_LATER_OF_CLIENT + 1) })
+    const ask = (n: number): Promise<Answer> => get(setup, `${SERIES}/instances/${E}.${n}`, ASYNC)
+    for (let n = 1; n <= MAX_LATER_OF_CLIENT; n++) expect((await ask(n)).status).toBe(202)
+    const last = ask(MAX_LATER_OF_CLIENT + 1)
+    expect((await ask(1)).status).toBe(202)
+    setup.open()
+    expect((await last).status).toBe(200)
+    await idle(setup)
   })
 
   it.each([
