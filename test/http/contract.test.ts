@@ -184,10 +184,15 @@ class Service implements AsyncDisposable {
 
   /** What is answered to who does not wait for it. */
   async getLater(ask: Run): Promise<Response> {
-    const response = await this.#asked(ask, { Prefer: 'respond-async, wait=0' })
+    // What is kept for who comes back is kept for this one alone.
+    const { aeTitle, port } = this.archive
+    await using gateway = await startGatewayFor([{ aeTitle, host: '127.0.0.1', port }])
+    const keeping = new Service({ gateway, guarded: this.guarded }, this.archive, [])
+    const response = await keeping.#asked(ask, { Prefer: 'respond-async, wait=0' })
     // What goes on is over before something else is asked for.
-    await eventually(() => expect(this.gateway.archives[0]!.stats.leased).toBe(0))
-    return response
+    await eventually(() => expect(gateway.archives[0]!.stats.leased).toBe(0))
+    const body = await response.arrayBuffer()
+    return new Response(body, response)
   }
 
   async #asked(ask: Run, more: Record<string, string>): Promise<Response> {

@@ -26,15 +26,20 @@ export function sizedBytes(bytes: Bytes): SizedBytes {
 
 /** Pieces that are there, one behind the other. */
 export function sizedPieces(pieces: readonly Bytes[]): SizedBytes {
-  const length = pieces.reduce((sum, piece) => sum + piece.length, 0)
+  return joined(pieces.map(sizedBytes))
+}
+
+/** Values one behind the other. */
+export function joined(values: readonly SizedBytes[]): SizedBytes {
+  const length = values.reduce((sum, one) => sum + one.length, 0)
   return {
     length,
-    async *bytes(from = 0, to = length) {
+    async *bytes(from = 0, to = length): AsyncGenerator<Bytes> {
       let at = 0
-      for (const piece of pieces) {
-        const part = piece.subarray(Math.max(0, from - at), Math.max(0, to - at))
-        if (part.length > 0) yield part
-        at += piece.length
+      for (const one of values) {
+        const [first, end] = [Math.max(0, from - at), Math.min(one.length, to - at)]
+        if (first < end) yield* one.bytes(first, end)
+        at += one.length
       }
     },
   }

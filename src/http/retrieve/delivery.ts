@@ -1,4 +1,3 @@
-import { createHash } from 'node:crypto'
 import { notAcceptable } from '../accept.ts'
 import { HOLD_BYTES, HOLD_MS, primed } from '../body/primed.ts'
 import { CachedInstance } from '../../cache/cached-instance.ts'
@@ -10,6 +9,7 @@ import { sendStream } from '../body/send-stream.ts'
 import type { HttpContext } from '../context.ts'
 import { problemOf, RequestError } from '../problem.ts'
 import { isOfImage } from './instance-fault.ts'
+import { digestOf } from '../validators/entity-tag.ts'
 import { Giving } from '../validators/giving.ts'
 import type { Validators } from '../validators/freshness.ts'
 import type { Shortfall } from './shortfalls.ts'
@@ -238,11 +238,10 @@ function isDamage(error: unknown, instance: unknown): error is Error {
   return isOfImage(error) && instance instanceof CachedInstance && instance.isDamaged
 }
 
-/** By what is asked for, and the form it is wanted in. A digest: both may be long. */
+/** By what is asked for, below whichever address, and the form it is wanted in. */
 function keyOf({ req }: HttpContext): string {
   const { pathname, search } = new URL(req.url)
-  const accept = req.header('accept') ?? ''
-  return createHash('sha256').update(`${pathname}${search}\n${accept}`).digest('base64')
+  return digestOf(pathname, search, req.header('accept') ?? '')
 }
 
 export function notFound(): RequestError {

@@ -1,9 +1,8 @@
-import type { Bytes } from '../../dicom/bytes.ts'
 import { closing, partHeader, relatedType } from '../../dicomweb/multipart/writer.ts'
 import type { Representation } from '../../dicomweb/negotiate/negotiate-bulk.ts'
 import type { CachedInstance } from '../../cache/cached-instance.ts'
 import type { SizedBytes } from '../../instance/frames.ts'
-import { sendSized, sizedBytes } from '../body/sized-body.ts'
+import { joined, sendSized, sizedBytes } from '../body/sized-body.ts'
 import type { HttpContext } from '../context.ts'
 import { answerKey, ofInstance } from '../validators/giving.ts'
 import { PART_HOLD_BYTES } from './delivery.ts'
@@ -26,21 +25,5 @@ export function sendOnePart(
   const around = [partHeader(boundary, headers, true), closing(boundary)] as const
   const type = relatedType(contentType.split(';')[0]!, boundary)
   const kept = { 'Content-Type': type, ...ofInstance(c, instance, { freshness: 'fixed' }) }
-  return sendSized(c, joined(sizedBytes(around[0]), value, sizedBytes(around[1])), kept, PART_HOLD_BYTES)
-}
-
-/** Values one behind the other. */
-function joined(...values: readonly SizedBytes[]): SizedBytes {
-  const length = values.reduce((sum, one) => sum + one.length, 0)
-  return {
-    length,
-    async *bytes(from = 0, to = length): AsyncGenerator<Bytes> {
-      let at = 0
-      for (const one of values) {
-        const [first, end] = [Math.max(0, from - at), Math.min(one.length, to - at)]
-        if (first < end) yield* one.bytes(first, end)
-        at += one.length
-      }
-    },
-  }
+  return sendSized(c, joined([sizedBytes(around[0]), value, sizedBytes(around[1])]), kept, PART_HOLD_BYTES)
 }

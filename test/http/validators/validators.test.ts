@@ -199,10 +199,10 @@ describe('what a browser holds, asked for again', () => {
       ['metadata', `${SERIES}/metadata`, JSON_TYPE],
       ['a picture', `${INSTANCE}/rendered`, 'image/png'],
     ])('is given anew when a gateway would not hold it any more: %s', async (_, path, accept) => {
-      setup = await start({ cache: { maxBytes: 0, ttl: '300ms' } })
+      setup = await start({ cache: { maxBytes: 0, ttl: '3s' } })
       const [first, second] = await again(path, { Accept: accept })
       expect(second.status).toBe(304)
-      await delay(350)
+      await delay(3_100)
       const third = await ask(path, { Accept: accept, 'If-None-Match': first.tag })
       expect(third.status).toBe(200)
       // It is no use to ask what there is: not to be told apart from another header.
@@ -285,9 +285,9 @@ describe('what is stored anew', () => {
 
 describe('what has come anew', () => {
   it('is given where the archive cannot be asked any more', async () => {
-    setup = await start({ cache: { ttl: '1s' } })
+    setup = await start({ cache: { ttl: '2s' } })
     const first = await ask(`${SERIES}/metadata`, { Accept: JSON_TYPE })
-    await delay(1_100)
+    await delay(2_100)
     // Somebody else has it fetched.
     await ask(`${SERIES}/metadata`, { Accept: 'application/json' })
     await setup.archive[Symbol.asyncDispose]()
