@@ -56,7 +56,7 @@ describe('collecting by volume', () => {
       await collect(body)
     }
     expect(bytes).toEqual([])
-    cache.forget(source, [{ study: '1.2', series: '1.2.1', sopInstance: '1.2.1.2' }])
+    cache.forget(source, { study: '1.2', series: '1.2.1', sopInstance: '1.2.1.2' })
     expect(bytes).toEqual([expect.toSatisfy((count: number) => count >= 3500 && count < 7000)])
   })
 

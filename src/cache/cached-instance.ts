@@ -65,9 +65,14 @@ export class CachedInstance extends Described implements ReadableDataSet, Dispos
     return this.#boarded.instance.arrival
   }
 
-  /** When it began to come, by performance.now(). */
-  get cameAt(): number {
-    return this.#boarded.instance.cameAt
+  /** When it was asked for, by performance.now(). */
+  get askedAt(): number {
+    return this.#boarded.instance.askedAt
+  }
+
+  /** See KeptInstance. */
+  get passing(): boolean {
+    return this.#boarded.instance.passing
   }
 
   get index(): InstanceIndex {

@@ -2,7 +2,7 @@ import { LRUCache } from 'lru-cache'
 import type { Uid } from '../dicom/uids.ts'
 import type { InstanceIndex } from '../instance/instance-index.ts'
 import type { InstanceUids, Selection } from '../instance/uids.ts'
-import { instanceKey, routeKey, type Mode, type Route, type Source } from './route.ts'
+import { instanceKey, routeKey, type Route } from './route.ts'
 
 /** How long the list of what a study or series holds is trusted: new instances may have arrived at the archive since. */
 const LIST_TTL_MS = 60_000
@@ -46,7 +46,7 @@ export class Experience {
   /** A series has so many instances now: a list of as many is trusted for longer, one of fewer not any more. */
   confirm(route: Route, { study, series }: Required<Pick<Selection, 'study' | 'series'>>, count: number): void {
     const key = routeKey(route, { study, series })
-    const list = this.#lists.get(key) ?? this.#lists.get(routeKey(route, { study }))
+    const list = this.#latest(route, { study, series })
     if (!list) return
     const instances = list.instances.filter((uids) => uids.series === series)
     if (instances.length < count) {
@@ -60,9 +60,8 @@ export class Experience {
 
   /** What a study or series holds; undefined where that is not known. */
   listOf(route: Route, selection: Selection): readonly InstanceUids[] | undefined {
-    const { study, series } = selection
-    const own = this.#lists.get(routeKey(route, selection)) ?? this.#lists.get(routeKey(route, { study }))
-    return own?.instances.filter((uids) => series === undefined || uids.series === series)
+    const { series } = selection
+    return this.#latest(route, selection)?.instances.filter((uids) => series === undefined || uids.series === series)
   }
 
   /** A study or series was larger than what is kept of one. */
@@ -70,10 +69,14 @@ export class Experience {
     this.#tooLarge.set(routeKey(route, selection), true)
   }
 
+  isTooLarge(route: Route, selection: Selection): boolean {
+    return this.#tooLarge.has(routeKey(route, selection))
+  }
+
   /** An instance was missed; whether another of its series was a moment ago, and the series may be kept. */
   missed(route: Route, { study, series, sopInstance }: InstanceUids): boolean {
     const key = routeKey(route, { study, series })
-    if (this.#tooLarge.has(key)) return false
+    if (this.isTooLarge(route, { study, series })) return false
     const before = this.#interest.get(key)
     this.#interest.set(key, sopInstance)
     return before !== undefined && before !== sopInstance
@@ -89,13 +92,18 @@ export class Experience {
     return this.#passed.get(instanceKey(route, uids))
   }
 
-  /** These instances were stored: what is known of them and their studies is out of date. */
-  forget(source: Source, mode: Mode, stored: readonly InstanceUids[]): void {
-    const studies = new Set(stored.map(({ study }) => study))
-    for (const uids of stored) this.#passed.delete(instanceKey({ source, mode }, uids))
-    for (const key of [...this.#lists.keys()]) {
-      const [name, own, study = ''] = key.split(' ')
-      if (`${name} ${own}` === routeKey({ source, mode }) && studies.has(study)) this.#lists.delete(key)
-    }
+  /** An instance was stored: what is known of it, of its study and its series is out of date. */
+  forget(route: Route, stored: InstanceUids): void {
+    const { study, series } = stored
+    this.#passed.delete(instanceKey(route, stored))
+    this.#lists.delete(routeKey(route, { study }))
+    this.#lists.delete(routeKey(route, { study, series }))
+  }
+
+  /** The later of what is known of a series by itself, and with its study. */
+  #latest(route: Route, { study, series }: Selection): List | undefined {
+    const own = this.#lists.get(routeKey(route, { study, ...(series !== undefined && { series }) }))
+    const whole = this.#lists.get(routeKey(route, { study }))
+    return own && whole ? (own.broughtAt > whole.broughtAt ? own : whole) : (own ?? whole)
   }
 }

@@ -67,6 +67,8 @@ export class Flight {
   /** Nobody has asked for it yet. */
   #isAhead: boolean
   readonly #promotion = new AbortController()
+  /** By performance.now(): what comes may be as old as that. */
+  readonly #began = performance.now()
   /** Runs while nobody reads and nothing comes. */
   readonly #patience = new Patience(() => this.abort(new UnwantedError()))
   /** Something came, or it is over: for those who want it. */
@@ -114,6 +116,11 @@ export class Flight {
     return this.#isOutdated
   }
 
+  /** Nobody has asked for what it brings yet. */
+  get isAhead(): boolean {
+    return this.#isAhead
+  }
+
   /** What it brings was replaced meanwhile: it is for those who asked before, and is not kept. */
   outdate(): void {
     this.#isOutdated = true
@@ -127,13 +134,6 @@ export class Flight {
   /** It ends, unless somebody has asked for what it brings meanwhile. */
   dropAhead(): void {
     if (this.#isAhead) this.abort(new UnwantedError())
-  }
-
-  /** The same while nothing has come; whether it does. */
-  dropIdle(): boolean {
-    if (!this.#isAhead || this.#passengers.length > 0) return false
-    this.dropAhead()
-    return true
   }
 
   /** It may put so much more into the cache, for somebody who has joined. */
@@ -279,8 +279,9 @@ export class Flight {
 
   #boardingOf({ body: _, ...instance }: Instance): HeldInstance {
     const start = this.total
-    const [pace, isForParts] = [this.#pace, this.#isForParts]
+    const [pace, isForParts, began] = [this.#pace, this.#isForParts, this.#began]
     return new HeldInstance(instance, {
+      began,
       advanced: (position) => this.#consumed(start + position),
       hurry: () => pace.hurry(),
       get isShared() {

@@ -24,6 +24,8 @@ const MANY_BYTES = 4 * 1024 * 1024
 
 /** The flight that brings an instance, as far as the instance is concerned. */
 export interface Bringer {
+  /** When it began, by performance.now(). */
+  readonly began: number
   /** The reader that is farthest is at this byte of the instance. */
   advanced(position: number): void
   /** Somebody waits for what has yet to come, however far that is. Call what is returned when that is over. */
@@ -58,7 +60,7 @@ let arrivals = 0
 export class HeldInstance extends Described implements KeptInstance {
   readonly index: InstanceIndex
   readonly arrival = ++arrivals
-  readonly cameAt = performance.now()
+  readonly askedAt: number
   /** Memory it takes, once it is whole. */
   heldBytes = 0
   /** Chunks of the head that stay though what is behind them was dropped. */
@@ -74,6 +76,7 @@ export class HeldInstance extends Described implements KeptInstance {
 
   constructor(instance: Omit<Instance, 'body'>, bringer: Bringer) {
     super(instance)
+    this.askedAt = bringer.began
     this.index = instance.index
     this.#phase = { kind: 'filling', bringer }
     this.#isForParts = bringer.isForParts

@@ -3,18 +3,19 @@ import { channel } from 'node:diagnostics_channel'
 import { LRUCache } from 'lru-cache'
 import { isNative } from '../dicom/transfer-syntax.ts'
 import { type Call } from '../pacs/call.ts'
-import { covers, type InstanceUids, type Selection } from '../instance/uids.ts'
+import type { InstanceUids, Selection } from '../instance/uids.ts'
 import { NoSuchInstanceError } from '../pacs/retrieve/errors.ts'
 import type { Allowance } from './allowance.ts'
 import { CachedInstance } from './cached-instance.ts'
 import type { DiskStats, DiskTier } from './disk/disk-tier.ts'
 import { Experience } from './experience.ts'
 import { Flight } from './flight.ts'
+import { Flights } from './flights.ts'
 import type { Keeper } from './keeper.ts'
 import { HeadStore } from './head-store.ts'
 import type { HeldInstance } from './held-instance.ts'
 import type { Boarded, KeptInstance } from './kept-instance.ts'
-import { instanceKey, routeKey, type Mode, type Route, type Source } from './route.ts'
+import { instanceKey, type Mode, type Route, type Source } from './route.ts'
 
 /** Bytes that were kept for long and are let go, for who collects by them: src/memory.ts. */
 const buffersLetGo = channel('dimsegate:buffers-let-go')
@@ -63,9 +64,6 @@ interface Start {
   readonly call: Call
 }
 
-/** In place of its route, of a flight that nobody joins. */
-const ALONE = ''
-
 /**
  * Instances that were fetched lately, and retrievals under way, so that an archive is asked once for what many want.
  * Nothing is kept above `maxBytes`; what is being read stays alive until its readers are done.
@@ -75,8 +73,7 @@ export class InstanceCache implements AsyncDisposable {
   readonly #held: LRUCache<string, HeldInstance> | undefined
   readonly #disk: DiskTier | undefined
   readonly #experience: Experience
-  /** What is under way, with the route by which it is found. */
-  readonly #flights = new Map<Flight, string>()
+  readonly #flights = new Flights()
   /** Bytes of instances that are coming, and are to be kept. */
   #coming = 0
   readonly #heads = new HeadStore()
@@ -178,10 +175,11 @@ export class InstanceCache implements AsyncDisposable {
       return this.#served(route, aboard(held), call)
     }
     const { study, series, sopInstance } = uids
-    const around = this.#under(route, { study, series, instance: sopInstance }) ?? this.#carrier(route, uids, 0)
+    const around =
+      this.#flights.under(route, { study, series, instance: sopInstance }) ?? this.#flights.carrier(route, uids, 0)
     if (around) this.#counters.joins++
     const wantsSeries = !around && part && this.#held !== undefined && this.#experience.missed(route, uids)
-    const flight = wantsSeries ? this.#start(route, { study, series }, { lingers: true, shared: true, call }) : around
+    const flight = wantsSeries ? this.#flight(route, { study, series }, true, call) : around
     return this.#served(route, await this.#boarded(route, uids, flight, call), call)
   }
 
@@ -192,13 +190,18 @@ export class InstanceCache implements AsyncDisposable {
    */
   async fetchAhead(source: Source, selection: Selection, signal: AbortSignal): Promise<number | 'dropped'> {
     const route: Route = { source, mode: 'stored' }
-    if (!this.#held || signal.aborted || this.#known(route, selection) || this.#under(route, selection)) return 0
+    if (!this.#held || signal.aborted || this.#experience.isTooLarge(route, selection)) return 'dropped'
+    if (this.#known(route, selection) || this.#flights.under(route, selection)) return 0
     const call = { signal, priority: 'background' } as const
     const flight = this.#start(route, selection, { lingers: true, shared: true, isAhead: true, call })
     const drop = (): void => flight.dropAhead()
     signal.addEventListener('abort', drop, { once: true })
     await flight.over
     signal.removeEventListener('abort', drop)
+    // So much of it was left that nobody has asked for.
+    if (flight.failure && flight.total >= this.#options.maxBytes * VIEWER_SHARE) {
+      this.#experience.wasTooLarge(route, selection)
+    }
     return flight.failure ? 'dropped' : flight.total
   }
 
@@ -219,26 +222,20 @@ export class InstanceCache implements AsyncDisposable {
     for (const mode of ['stored', 'native'] as const) this.#experience.confirm({ source, mode }, series, count)
   }
 
-  /** These instances were stored: what is known of their studies is out of date, and so is what is held of themselves. */
-  forget(source: Source, stored: readonly InstanceUids[]): void {
-    const studies = new Set(stored.map(({ study }) => study))
+  /** An instance was stored: what is held of it, and what is known of its study and series, is out of date. */
+  forget(source: Source, stored: InstanceUids): void {
     for (const mode of ['stored', 'native'] as const) {
-      for (const uids of stored) {
-        this.#held?.delete(instanceKey({ source, mode }, uids))
-        this.#disk?.delete(instanceKey({ source, mode }, uids))
-      }
-      this.#experience.forget(source, mode, stored)
-      for (const [flight, key] of this.#flights) {
-        if (key !== routeKey({ source, mode }) || !studies.has(flight.selection.study)) continue
-        flight.outdate()
-        this.#flights.set(flight, ALONE)
-      }
+      const route: Route = { source, mode }
+      this.#held?.delete(instanceKey(route, stored))
+      this.#disk?.delete(instanceKey(route, stored))
+      this.#experience.forget(route, stored)
+      this.#flights.outdate(route, stored)
     }
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
     clearInterval(this.#purging)
-    const flights = [...this.#flights.keys()]
+    const flights = this.#flights.all
     for (const flight of flights) flight.abort(new PoolClosedError())
     await Promise.all(flights.map(({ over }) => over))
     this.#held?.clear()
@@ -249,7 +246,7 @@ export class InstanceCache implements AsyncDisposable {
     const told = this.#experience.indexOf(route, boarded.instance)
     const again = async (from: number, to: number): Promise<Boarded> => {
       await leave?.()
-      const flight = this.#carrier(route, boarded.instance, from, to)
+      const flight = this.#flights.carrier(route, boarded.instance, from, to)
       return this.#boarded(route, boarded.instance, flight, call)
     }
     return new CachedInstance(boarded, this.#heads, call.signal, again, told)
@@ -274,7 +271,7 @@ export class InstanceCache implements AsyncDisposable {
 
   /** A retrieval under way that brings a selection, or a new one. */
   #flight(route: Route, selection: Selection, lingers: boolean, call: Call): Flight {
-    const under = this.#under(route, selection)
+    const under = this.#flights.under(route, selection)
     if (!under) return this.#start(route, selection, { lingers, shared: true, call })
     this.#counters.joins++
     if (lingers) under.allow(this.#allowance(under.selection, lingers))
@@ -293,41 +290,17 @@ export class InstanceCache implements AsyncDisposable {
     }
   }
 
-  /** A retrieval under way of an instance that is read in parts, the farthest first; it has the bytes from one to another. */
-  #carrier(route: Route, uids: InstanceUids, from: number, to?: number): Flight | undefined {
-    const { study, series, sopInstance } = uids
-    const [prefix, selection] = [routeKey(route), { study, series, instance: sopInstance }]
-    const carriers = [...this.#flights].filter(
-      ([flight, key]) => key === prefix && covers(flight.selection, selection) && flight.carries(uids, from, to),
-    )
-    return carriers.map(([flight]) => flight).sort((a, b) => b.total - a.total)[0]
-  }
-
-  #under(route: Route, selection: Selection): Flight | undefined {
-    const prefix = routeKey(route)
-    for (const [flight, key] of this.#flights) {
-      if (key !== prefix || !flight.open || !covers(flight.selection, selection)) continue
-      // An instance that somebody looks at need not wait for a series to begin that nobody has asked for.
-      if (selection.instance === undefined || !flight.dropIdle()) return flight
-    }
-    return undefined
-  }
-
   #start(route: Route, selection: Selection, { lingers, shared, isAhead = false, call }: Start): Flight {
     if (isAhead) this.#counters.ahead++
     else this.#counters.misses++
-    // What was fetched ahead of this comes with it.
-    for (const [flight, key] of this.#flights) {
-      if (key === routeKey(route) && covers(selection, flight.selection)) flight.dropAhead()
-    }
+    this.#flights.dropAhead(route, selection)
     const { source, mode } = route
     // A download goes on for as long as its client takes; a part of an instance is waited for by a person.
     const { priority = selection.instance === undefined || !lingers ? 'bulk' : 'interactive' } = call
     const open = (own: Call) => source.retrieve(selection, mode === 'stored', { ...own, priority })
     const flight = new Flight(selection, open, this.#keeper(route), this.#allowance(selection, lingers), isAhead)
-    this.#flights.set(flight, shared ? routeKey(route) : ALONE)
+    this.#flights.add(flight, route, shared)
     void flight.over.then(() => {
-      this.#flights.delete(flight)
       if (selection.instance !== undefined) return
       if (flight.passed && lingers) this.#experience.wasTooLarge(route, selection)
       if (!flight.isOutdated && flight.complete) this.#experience.brought(route, selection, flight.brought)

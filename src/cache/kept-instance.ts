@@ -23,8 +23,10 @@ export interface KeptInstance extends InstanceDescription {
   readonly index: InstanceIndex
   /** Counts all instances that have come: the same number is the same bytes. */
   readonly arrival: number
-  /** When it began to come, by performance.now(). */
-  readonly cameAt: number
+  /** When it was asked for, by performance.now(): it may be as old as that. */
+  readonly askedAt: number
+  /** There is no room for it: what its readers are past is dropped, and may come from another arrival. */
+  readonly passing: boolean
   /** It came to its end, and is not whole: reading it fails behind the last byte in front of the damage. */
   readonly isDamaged: boolean
   /** Bytes that are here now may be lost while somebody reads them. */

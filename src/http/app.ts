@@ -210,7 +210,8 @@ function mount(place: Place, root: string, find: (c: HttpContext) => Archive | u
       c.set('cache', cache)
       trace(c, { audit: place.audit, cache }, { verb, study })
       if (study !== undefined && verb !== 'store') await checkStudy(c, study)
-      const kept = verb === 'retrieve' && study !== undefined ? await notModified(c, pathSelection(c)) : undefined
+      const kept =
+        verb === 'retrieve' && study !== undefined ? await notModified(c, pathSelection(c), patience) : undefined
       if (kept) return kept
       if (SETS.includes(operation)) c.var.trail?.begin()
       return patience === undefined ? handle(c) : handle(c).catch((error: unknown) => comingLater(c, error))

@@ -95,7 +95,7 @@ describe('a series that was fetched', () => {
     await all(cache, fake, SERIES)
     expect(fake.asked).toHaveLength(2)
     fake.instances.push({ series: '1.2.1', sopInstance: '1.2.1.3', bytes: Buffer.alloc(10, 9) })
-    cache.forget(fake, [{ study: '1.2', series: '1.2.1', sopInstance: '1.2.1.3' }])
+    cache.forget(fake, { study: '1.2', series: '1.2.1', sopInstance: '1.2.1.3' })
     expect((await all(cache, fake, SERIES)).size).toBe(3)
   })
 

@@ -62,7 +62,7 @@ describe('a retrieval under way', () => {
     const cache = cacheOf(4 * MB)
     const before = read(cache, fake)
     await begun.promise
-    cache.forget(fake, [ONE])
+    cache.forget(fake, ONE)
     gate.resolve(undefined)
     await before
     const anew = Buffer.alloc(5000, 99)
@@ -95,10 +95,7 @@ describe('a retrieval under way', () => {
       const given = cache.retrieve(fake, { study: '1.2', series }, { compressed: true, lingers: true }, call())
       for await (const _ of given) break
       await eventually(() => expect(fake.cancelled).toBe(1))
-      cache.forget(
-        fake,
-        fake.instances.map(({ sopInstance }) => ({ study: '1.2', series, sopInstance })),
-      )
+      for (const { sopInstance } of fake.instances) cache.forget(fake, { study: '1.2', series, sopInstance })
     }
     expect(cache.stats.bytes).toBe(0)
   })

@@ -16,7 +16,8 @@ export interface Shelf {
 export class DiskInstance extends Described implements KeptInstance {
   readonly index: InstanceIndex
   readonly arrival: number
-  readonly cameAt: number
+  readonly askedAt: number
+  readonly passing = false
   readonly isLosable = true
   readonly isDamaged = false
   readonly file: BlockFile
@@ -27,7 +28,7 @@ export class DiskInstance extends Described implements KeptInstance {
     super(instance)
     this.index = instance.index
     this.arrival = instance.arrival
-    this.cameAt = instance.cameAt
+    this.askedAt = instance.askedAt
     this.file = file
     this.#shelf = shelf
   }

@@ -1,7 +1,7 @@
+import { auditPatientOf } from './audit-patient.ts'
 import type { AuditPatient, AuditEvent } from '../../audit/event.ts'
 import { cut, MAX_SOP_CLASSES, MAX_UID } from '../../audit/bounded.ts'
 import type { Audit } from '../../audit/audit.ts'
-import { Attribute } from '../../dicom/attributes.ts'
 import type { InstanceIndex } from '../../instance/instance-index.ts'
 import type { Principal, Verb } from '../auth/principal.ts'
 import type { ArchiveConfig } from '../../config/config.ts'
@@ -80,7 +80,7 @@ export class Trail {
 
   /** An instance was given or stored, or was refused for a reason. */
   note({ study, sopClass, index }: Noted, refusal?: string): void {
-    this.#add({ study, sopClass, count: 1, patient: () => patientOf(index), refusal })
+    this.#add({ study, sopClass, count: 1, patient: () => auditPatientOf(index.attributes), refusal })
   }
 
   #add({ count, patient, refusal, ...of }: Added): void {
@@ -101,8 +101,7 @@ export class Trail {
   }
 
   /** So many instances of a study, by their SOP classes, are what the client holds already. */
-  noteAll(study: string, { id, issuer }: AuditPatient, sopClasses: ReadonlyMap<string, number>): void {
-    const patient = id === '' ? undefined : { id, issuer: issuer === '' ? undefined : issuer }
+  noteAll(study: string, patient: AuditPatient | undefined, sopClasses: ReadonlyMap<string, number>): void {
     for (const [sopClass, count] of sopClasses) this.#add({ study, sopClass, count, patient: () => patient })
   }
 
@@ -168,11 +167,4 @@ function outcomeOf({ status, cut, isRange }: Ended, verb: Verb): AuditEvent['out
 
 function only(uid: string): NonNullable<AuditEvent['study']> {
   return { uid, instances: {} }
-}
-
-/** As the instance itself says. */
-function patientOf({ attributes }: Noted['index']): AuditPatient | undefined {
-  const id = attributes.string(Attribute.PatientID)?.trim() ?? ''
-  const issuer = attributes.string(Attribute.IssuerOfPatientID)?.trim() ?? ''
-  return id === '' ? undefined : { id, issuer: issuer === '' ? undefined : issuer }
 }

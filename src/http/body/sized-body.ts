@@ -4,6 +4,7 @@ import type { SizedBytes } from '../../instance/frames.ts'
 import { sendStream } from './send-stream.ts'
 import type { HttpContext } from '../context.ts'
 import { RequestError } from '../problem.ts'
+import { NOT_KEPT, type Kept } from '../validators/kept.ts'
 
 /** A body came to another length than was said: to be cut, not ended. */
 class LengthError extends Error {
@@ -45,23 +46,28 @@ export function joined(values: readonly SizedBytes[]): SizedBytes {
   }
 }
 
-/**
- * A single body of known length, or the range of it that the client asks for (RFC 9110 14). `holdBytes`: so much of it is
- * here before any of it is sent.
- */
+/** What a single body is kept by, and how much of it is here before any of it is sent. */
+interface SendSized {
+  readonly kept?: Kept
+  readonly holdBytes?: number
+}
+
+/** A single body of known length, or the range of it that the client asks for (RFC 9110 14). */
 export async function sendSized(
   c: HttpContext,
   { length, bytes }: SizedBytes,
   headers: Readonly<Record<string, string>>,
-  holdBytes = HOLD_BYTES,
+  { kept = NOT_KEPT, holdBytes = HOLD_BYTES }: SendSized = {},
 ): Promise<Response> {
   // RFC 9110 13.1.5: a part of what the client holds, by a tag that stands for the same bytes each time.
   const condition = c.req.header('if-range')
-  const isOfSame = condition === undefined || (condition === headers['ETag'] && condition.startsWith('"'))
+  const isOfSame = condition === undefined || (condition === kept.validators.ETag && condition.startsWith('"'))
   const range = isOfSame ? rangeOf(c.req.header('range'), length) : undefined
   const [from, to] = range ?? [0, length]
-  const { stream } = await primed(exactly(bytes(from, to), to - from), holdBytes, HOLD_MS)
+  const body = exactly(bytes(from, to), to - from)
+  const { stream } = await primed(range ? body : ended(body, () => kept.end()), holdBytes, HOLD_MS)
   const all = {
+    ...kept.validators,
     ...headers,
     'Accept-Ranges': 'bytes',
     'Content-Length': String(to - from),
@@ -79,6 +85,11 @@ export async function* exactly(stream: ByteStream, length: number): AsyncGenerat
     yield chunk
   }
   if (left > 0) throw new LengthError()
+}
+
+async function* ended(stream: ByteStream, over: () => void): AsyncGenerator<Bytes> {
+  yield* stream
+  over()
 }
 
 /** First byte and the one behind the last; undefined for the whole. Several ranges are passed over. @throws 416 */

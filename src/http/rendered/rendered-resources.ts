@@ -1,5 +1,6 @@
 import { notAcceptable, acceptHeader } from '../accept.ts'
 import { ofInstance } from '../validators/giving.ts'
+import { NOT_KEPT } from '../validators/kept.ts'
 import { chosenNotModified } from '../validators/not-modified.ts'
 import type { CachedInstance } from '../../cache/cached-instance.ts'
 import { IMAGE_TYPES, negotiateRendered, type RenderedType } from '../../dicomweb/negotiate/negotiate-rendered.ts'
@@ -73,7 +74,7 @@ export async function renderFrames(c: HttpContext): Promise<Response> {
       yield partOf({ ...offer!, value: sizedBytes(bytes) }, `${instanceUrl(c, instance)}/frames/${frame}/rendered`)
     }
   }
-  return await new Delivery(c, {}).sendMultipart(parts(), warningsOf(c, params))
+  return await new Delivery(c, NOT_KEPT).sendMultipart(parts(), warningsOf(c, params))
 }
 
 /** What instances of modalities that are no images are shown as; of the others without images there is nothing to show. */
@@ -171,20 +172,20 @@ export function sendRendering(
   const { patient, technique } = params.annotation
   const isWeak = form === 'multipart'
   const isKept = !media.startsWith('text/') && !patient && !technique
-  const kept = isKept ? ofInstance(c, instance, { of, freshness: 'checked', isWeak }) : {}
+  const kept = isKept ? ofInstance(c, instance, { of, freshness: 'checked', isWeak }) : NOT_KEPT
   if (isWeak) {
     async function* parts(): AsyncGenerator<Part> {
       yield partOf({ media, form, value }, location)
     }
-    return new Delivery(c, kept).sendMultipart(parts(), warningsOf(c, params))
+    return new Delivery(c, kept).sendAll(parts(), warningsOf(c, params))
   }
-  return sendSized(c, value, {
+  const headers = {
     'Content-Type': typeOf(media),
     'Content-Location': location,
-    ...kept,
     ...(media === 'text/html' && { 'Content-Security-Policy': PAGE_POLICY }),
     ...warningsOf(c, params),
-  })
+  }
+  return sendSized(c, value, headers, { kept })
 }
 
 function typeOf(media: string): string {

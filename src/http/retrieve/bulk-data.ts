@@ -2,6 +2,7 @@ import { notAcceptable, acceptHeader } from '../accept.ts'
 import type { CachedInstance } from '../../cache/cached-instance.ts'
 import { Attribute } from '../../dicom/attributes.ts'
 import { formatTag } from '../../dicom/tag.ts'
+import { isBulkData } from '../../instance/bulk-attributes.ts'
 import { bulkBytes, bulkValues, findValue } from '../../instance/bulk-values.ts'
 import type { BulkValue } from '../../instance/instance-index.ts'
 import { isOmitted } from '../../dicomweb/encode/encoded-model.ts'
@@ -22,11 +23,14 @@ import { instanceUrl, pathInstance, pathSelection } from '../path.ts'
 import { concernsOneInstance } from './instance-fault.ts'
 import { givenPixels, openPixelData } from './pixel-source.ts'
 import { exactly, sendSized } from '../body/sized-body.ts'
+import type { Answer } from '../validators/given.ts'
 import { ofInstance } from '../validators/giving.ts'
 
 const PATH = /^[0-9A-F]{8}(\/\d{1,6}\/[0-9A-F]{8})*$/
 const DOCUMENT = formatTag(Attribute.EncapsulatedDocument)
 const PIXELS = [Attribute.PixelData, Attribute.FloatPixelData, Attribute.DoubleFloatPixelData].map(formatTag)
+
+const PIXELS_ALONE = { of: 'pixels', freshness: 'fixed' } as const
 
 /** A BulkDataURI of ours: tags, with item numbers from 0 between them (PS3.18 10.4.3.3.5). */
 export async function retrieveBulkDataElement(c: HttpContext): Promise<Response> {
@@ -43,7 +47,10 @@ export async function retrieveBulkDataElement(c: HttpContext): Promise<Response>
   const representation = representElement(offers, element, instance, own?.type)
   if (!representation) throw notAcceptable()
   const value = await bulkBytes(instance, element, own?.length)
-  return await sendValue(c, instance, value, representation, `${instanceUrl(c, instance)}/bulkdata/${path}`)
+  const location = `${instanceUrl(c, instance)}/bulkdata/${path}`
+  // What is no bulk data is of the header, which may be corrected.
+  const how = isBulkData(element.header) ? PIXELS_ALONE : ({ of: 'headers', freshness: 'checked' } as const)
+  return await sendValue(c, instance, { value, representation, location, how })
 }
 
 /** Pixel data of an instance (PS3.18 10.4): a value, or one part for each frame of compressed data. */
@@ -57,7 +64,8 @@ async function retrieveOnePixelData(c: HttpContext, path?: string): Promise<Resp
   const value = pixels.value()
   if (value) {
     const location = `${url}/bulkdata/${formatTag(layout.tag)}`
-    return await sendValue(c, instance, await value, pixels.representation, location)
+    const { representation } = pixels
+    return await sendValue(c, instance, { value: await value, representation, location, how: PIXELS_ALONE })
   }
   const inParts = givenPixels(
     c,
@@ -67,7 +75,7 @@ async function retrieveOnePixelData(c: HttpContext, path?: string): Promise<Resp
     true,
   )
   if (!inParts) throw notAcceptable()
-  const delivery = new Delivery(c, ofInstance(c, instance, { freshness: 'fixed', isWeak: true }))
+  const delivery = new Delivery(c, ofInstance(c, instance, { ...PIXELS_ALONE, isWeak: true }))
   const parts = delivery.partsOfOne(instance, frameParts(inParts, allFrames(layout.frames), url))
   return await delivery.sendMultipart(parts, {})
 }
@@ -163,28 +171,33 @@ function part({ length, bytes }: SizedBytes, { contentType }: Representation, lo
   return { headers, body: exactly(bytes(), length) }
 }
 
+/** A value as it is given. */
+interface Given {
+  readonly value: SizedBytes
+  readonly representation: Representation
+  readonly location: string
+  readonly how: Pick<Answer, 'of' | 'freshness'>
+}
+
 async function sendValue(
   c: HttpContext,
   instance: CachedInstance,
-  value: SizedBytes,
-  representation: Representation,
-  location: string,
+  { value, representation, location, how }: Given,
 ): Promise<Response> {
   const { contentType, form } = representation
   if (form === 'single') {
-    return sendSized(c, value, {
+    const headers = {
       'Content-Type': contentType,
       'Content-Location': location,
-      ...ofInstance(c, instance, { freshness: 'fixed' }),
       // A document says itself what it is: a page among them is not to act. Browsers show no PDF in a sandbox.
       ...(contentType !== 'application/pdf' && { 'Content-Security-Policy': "default-src 'none'; sandbox" }),
-    })
+    }
+    return sendSized(c, value, headers, { kept: ofInstance(c, instance, how) })
   }
   async function* parts(): AsyncGenerator<Part> {
     yield part(value, representation, location)
   }
-  const kept = ofInstance(c, instance, { freshness: 'fixed', isWeak: true })
-  return new Delivery(c, kept).sendMultipart(parts(), {})
+  return new Delivery(c, ofInstance(c, instance, { ...how, isWeak: true })).sendAll(parts(), {})
 }
 
 function offersFor(c: HttpContext, single: boolean): BulkOffer[] {

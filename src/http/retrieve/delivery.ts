@@ -11,7 +11,7 @@ import { problemOf, RequestError } from '../problem.ts'
 import { isOfImage } from './instance-fault.ts'
 import { digestOf } from '../validators/entity-tag.ts'
 import { Giving } from '../validators/giving.ts'
-import type { Validators } from '../validators/freshness.ts'
+import type { Kept } from '../validators/kept.ts'
 import type { Shortfall } from './shortfalls.ts'
 
 /** So much of a part is here before any of it is sent: one that turns out to be damaged by then is left out. */
@@ -52,14 +52,12 @@ export class Delivery {
   readonly #damaged = new Map<string, Error>()
   /** What was left out when the status line said nothing of it. */
   #late: Error | undefined
-  readonly #giving: Giving
-  readonly #validators: Validators | undefined
+  readonly #kept: Kept
 
-  /** `validators`: by which a browser keeps the answer; by default what it is made of is remembered. */
-  constructor(c: HttpContext, validators?: Validators) {
+  /** `kept`: by default what it is made of is remembered. */
+  constructor(c: HttpContext, kept: Kept = new Giving(c)) {
     this.#c = c
-    this.#giving = new Giving(c)
-    this.#validators = validators
+    this.#kept = kept
     this.#key = keyOf(c)
     this.#foreseen = c.var.shortfalls.of(this.#key)
   }
@@ -100,7 +98,7 @@ export class Delivery {
     if (!shortfall) {
       if (this.#refused > 0) return
       if (this.#foreseen) this.#c.var.shortfalls.forget(this.#key)
-      this.#giving.end()
+      this.#kept.end()
       return
     }
     if (!this.#isSaid) return
@@ -135,6 +133,16 @@ export class Delivery {
     }))
   }
 
+  /** The same with parts that come all, or none does. */
+  async sendAll(parts: AsyncIterable<Part>, headers: Headers): Promise<Response> {
+    const kept = this.#kept
+    async function* all(): AsyncGenerator<Part> {
+      yield* parts
+      kept.end()
+    }
+    return this.sendMultipart(all(), headers)
+  }
+
   send(body: AsyncIterable<Bytes>, headers: Headers): Promise<Response> {
     return this.#send(body, () => headers)
   }
@@ -160,7 +168,7 @@ export class Delivery {
         this.#given++
       }
       serve(instance)
-      if (instance instanceof CachedInstance) this.#giving.add(instance)
+      if (instance instanceof CachedInstance) this.#kept.add(instance)
     } catch (reason) {
       if (this.#given > before) serve(instance)
       if (isDamage(reason, instance)) this.#damaged.set(key, reason)
@@ -196,7 +204,7 @@ export class Delivery {
     if (!isPartial)
       return sendStream(
         this.#c,
-        { status: 200, headers: { ...(this.#validators ?? this.#giving.validators), ...headers() } },
+        { status: 200, headers: { ...this.#kept.validators, ...headers() } },
         stream,
         archive.config.timeouts.stall,
       )

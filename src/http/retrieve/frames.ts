@@ -37,14 +37,11 @@ export async function retrieveFrames(c: HttpContext): Promise<Response> {
     const frame = await pixels.frame(first!)
     const location = `${url}/frames/${first!}`
     if (representation.form === 'multipart') return await sendOnePart(c, instance, frame, representation, location)
-    return await sendSized(c, frame, {
-      'Content-Type': representation.contentType,
-      'Content-Location': location,
-      ...ofInstance(c, instance, { freshness: 'fixed' }),
-    })
+    const headers = { 'Content-Type': representation.contentType, 'Content-Location': location }
+    return await sendSized(c, frame, headers, { kept: ofInstance(c, instance, { freshness: 'fixed' }) })
   }
   const delivery = new Delivery(c, ofInstance(c, instance, { freshness: 'fixed', isWeak: true }))
-  return await delivery.sendMultipart(frameParts(pixels, frames, url), {})
+  return await delivery.sendAll(frameParts(pixels, frames, url), {})
 }
 
 /** One part for each frame. */

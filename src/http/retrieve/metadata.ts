@@ -15,6 +15,7 @@ import { Delivery, type Part } from './delivery.ts'
 import type { HttpContext } from '../context.ts'
 import { FOUND_ONLY, foundMetadata } from './found-metadata.ts'
 import { pathSelection } from '../path.ts'
+import { NOT_KEPT } from '../validators/kept.ts'
 
 /** Metadata of a study, a series or an instance (PS3.18 10.4), instance by instance as their headers arrive. */
 export async function retrieveMetadata(c: HttpContext): Promise<Response> {
@@ -23,7 +24,7 @@ export async function retrieveMetadata(c: HttpContext): Promise<Response> {
   const { archive, cache, signal, base } = c.var
   const isXml = type === 'application/dicom+xml'
   const found = archive.config.metadata === 'find'
-  const delivery = new Delivery(c, found ? {} : undefined)
+  const delivery = new Delivery(c, found ? NOT_KEPT : undefined)
   const retrieved = (): AsyncIterable<CachedInstance> => {
     const instances = cache.retrieve(archive, selection, { compressed: true, lingers: true }, { signal })
     return selection.instance === undefined ? instances : first(instances)

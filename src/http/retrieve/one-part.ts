@@ -24,6 +24,11 @@ export function sendOnePart(
   const headers = { 'Content-Type': contentType, 'Content-Length': value.length, 'Content-Location': location }
   const around = [partHeader(boundary, headers, true), closing(boundary)] as const
   const type = relatedType(contentType.split(';')[0]!, boundary)
-  const kept = { 'Content-Type': type, ...ofInstance(c, instance, { freshness: 'fixed' }) }
-  return sendSized(c, joined([sizedBytes(around[0]), value, sizedBytes(around[1])]), kept, PART_HOLD_BYTES)
+  const kept = ofInstance(c, instance, { freshness: 'fixed' })
+  return sendSized(
+    c,
+    joined([sizedBytes(around[0]), value, sizedBytes(around[1])]),
+    { 'Content-Type': type },
+    { kept, holdBytes: PART_HOLD_BYTES },
+  )
 }

@@ -22,7 +22,7 @@ const fileTypes = new Set(['application/dicom', 'application/octet-stream', 'app
 /** STOW-RS (PS3.18 10.5): each part goes to the archive as it arrives, and each has its place in the answer. */
 export async function storeInstances(c: HttpContext): Promise<Response> {
   const study = pathUid(c, 'study')
-  const { archive, cache, signal, base } = c.var
+  const { archive, signal, base } = c.var
   const report = new Report()
   const growth = new Growth(c.var.config.http.maxInflatedBytes)
   await using batch = archive.storeBatch({ signal, priority: 'bulk' }, (instance) => decompressed(c, instance, growth))
@@ -37,9 +37,6 @@ export async function storeInstances(c: HttpContext): Promise<Response> {
     // Nothing came of it: the fault of the body is the answer. Otherwise it is one more failure beside the rest.
     if (report.response.stored === 0 && !(report.response.total > 0 && report.failure !== undefined)) throw error
     report.response.addOther(FailureReason.cannotUnderstand)
-  } finally {
-    cache.forget(archive, report.stored)
-    for (const { study } of report.stored) c.var.given.stored(archive.config.name, study)
   }
   if (report.response.total === 0) {
     throw new RequestError(400, 'NO_INSTANCES', 'The body holds no DICOM instance.')
@@ -57,7 +54,6 @@ function tooMany(limit: number): RequestError {
 class Report {
   readonly response = new StoreResponse()
   failure: unknown
-  readonly stored: InstanceUids[] = []
   /** Parts that held an instance, whatever became of it. */
   instances = 0
 }
@@ -99,7 +95,7 @@ async function storePart(part: StorePart, { c, study, batch, growth }: Storing, 
   const outcome = await batch.store(c.var.principal.binding ? unambiguous(instance) : instance)
   switch (outcome.kind) {
     case 'stored': {
-      report.stored.push({ study: instance.study, series, sopInstance })
+      outdate(c, instance)
       c.var.trail?.note(instance)
       const told = statusClass(outcome.status) === 'warning' ? outcome.status : undefined
       // Taken, and against PS3.5 9.1: others may not.
@@ -120,6 +116,8 @@ async function storePart(part: StorePart, { c, study, batch, growth }: Storing, 
         response.addFailed({ sopClass, sopInstance, reason: FailureReason.cannotUnderstand })
         throw outcome.error
       }
+      // The archive may have it all the same.
+      outdate(c, instance)
       report.failure ??= outcome.error
       // Not the instance's own body: what sent it has closed that.
       await skip(part.body)
@@ -131,6 +129,12 @@ async function storePart(part: StorePart, { c, study, batch, growth }: Storing, 
       await skip(part.body)
       return
   }
+}
+
+/** What was given of it, and is held, is not what there is any more. */
+function outdate({ var: { archive, cache, given } }: HttpContext, instance: InstanceUids): void {
+  cache.forget(archive, instance)
+  given.stored(archive.config.name, instance.study)
 }
 
 /** The rest of a part that is not wanted, so that the next can be read; its own faults no longer matter. */

@@ -1,12 +1,13 @@
 import { createHash } from 'node:crypto'
 import { LRUCache } from 'lru-cache'
+import type { AuditPatient } from '../../audit/event.ts'
 import type { Uid } from '../../dicom/uids.ts'
 import type { InstanceUids } from '../../instance/uids.ts'
 import type { StudyPatient } from '../auth/study-patients.ts'
 import { withoutMark } from './entity-tag.ts'
 
-/** Answers of which it is remembered what was given. */
-const MAX_ANSWERS = 20_000
+/** Answers of headers, or of several instances, of which it is remembered what was given; of pixels as many beside. */
+export const MAX_ANSWERS = 20_000
 /** How long, in ms. */
 const MAX_AGE_MS = 24 * 60 * 60 * 1000
 /** Instances of one answer: of more it is not remembered. */
@@ -37,12 +38,12 @@ export interface Answer {
   readonly list: string
   /** The same, as they arrived. */
   readonly arrivals: string
-  /** The last of these. */
-  readonly newest: number
-  /** When the first of them began to come, by performance.now(). */
-  readonly cameAt: number
+  /** When the first of them was asked for, by performance.now(). */
+  readonly askedAt: number
   /** As the first of them has it. */
   readonly patient: StudyPatient
+  /** The same as the audit trail has it. */
+  readonly told: AuditPatient | undefined
   readonly sopClasses: ReadonlyMap<Uid, number>
   /** What in them it is made of; `chosen`: the pixels of one that stands for all that was asked for. */
   readonly of: 'headers' | 'pixels' | 'chosen'
@@ -51,7 +52,9 @@ export interface Answer {
 
 /** What was given under the tags of answers. */
 export class Given {
-  readonly #answers = new LRUCache<string, Answer>({ max: MAX_ANSWERS, ttl: MAX_AGE_MS })
+  readonly #ofHeaders = new LRUCache<string, Answer>({ max: MAX_ANSWERS, ttl: MAX_AGE_MS })
+  /** There are many for one answer of headers. */
+  readonly #ofPixels = new LRUCache<string, Answer>({ max: MAX_ANSWERS, ttl: MAX_AGE_MS })
   /** When something was stored in studies, by performance.now(). */
   readonly #stored = new LRUCache<string, number>({
     max: MAX_STORED,
@@ -64,18 +67,19 @@ export class Given {
   #allStored = -Infinity
 
   note(tag: string, answer: Answer): void {
-    this.#answers.set(withoutMark(tag), answer)
+    const answers = answer.of === 'headers' ? this.#ofHeaders : this.#ofPixels
+    answers.set(withoutMark(tag), answer)
   }
 
   /** Undefined where nobody knows. */
   under(tag: string): Answer | undefined {
-    return this.#answers.get(withoutMark(tag))
+    return this.#ofHeaders.get(withoutMark(tag)) ?? this.#ofPixels.get(withoutMark(tag))
   }
 
-  /** Whether what an answer was made of came so few ms ago, and nothing was stored in its study since. */
-  isRecent({ archive, study, cameAt }: Answer, milliseconds: number): boolean {
+  /** Whether what an answer was made of was asked for so few ms ago, and nothing was stored in its study since. */
+  isRecent({ archive, study, askedAt }: Answer, milliseconds: number): boolean {
     const stored = Math.max(this.#allStored, this.#stored.get(studyKey(archive, study)) ?? -Infinity)
-    return cameAt > Math.max(stored, performance.now() - milliseconds)
+    return askedAt > Math.max(stored, performance.now() - milliseconds)
   }
 
   /** Something was stored in a study: whether what was given of it before is still there is not known. */

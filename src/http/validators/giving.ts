@@ -1,3 +1,6 @@
+import { auditPatientOf } from '../audit/audit-patient.ts'
+import { MAX_SOP_CLASSES } from '../../audit/bounded.ts'
+import type { AuditPatient } from '../../audit/event.ts'
 import type { CachedInstance } from '../../cache/cached-instance.ts'
 import type { Uid } from '../../dicom/uids.ts'
 import { patientOf, type StudyPatient } from '../auth/study-patients.ts'
@@ -5,6 +8,7 @@ import type { HttpContext } from '../context.ts'
 import { digestOf, newTag, tagOf, weakened } from './entity-tag.ts'
 import { keptUnder, type Validators } from './freshness.ts'
 import { arrivalsDigest, listDigest, MAX_GIVEN, type Answer, type Arrived, type Freshness } from './given.ts'
+import type { Kept } from './kept.ts'
 
 /** Of this process: arrivals are counted anew in each. */
 const PROCESS = newTag()
@@ -15,8 +19,8 @@ export function answerKey({ req, var: { archive, base } }: HttpContext): string 
   return digestOf(archive.config.name, base, pathname, search, req.header('accept') ?? '')
 }
 
-/** Remembers what an answer is made of, as it is given. */
-export class Giving {
+/** Remembers what an answer is made of, as it is given: several instances, or headers. */
+export class Giving implements Kept {
   readonly #c: HttpContext
   readonly #tag = newTag()
   readonly #made = new Made()
@@ -30,38 +34,48 @@ export class Giving {
     return keptUnder(this.#c, this.#tag, 'checked')
   }
 
-  /** All of an instance has been given. */
   add(instance: CachedInstance): void {
     // What has come more often than it is remembered, or damaged, is not what will be given the next time.
-    if (this.#made.size >= MAX_GIVEN || instance.isDamaged) this.#isOver = true
+    if (this.#made.isFull || instance.isDamaged) this.#isOver = true
     if (!this.#isOver) this.#made.add(instance)
   }
 
-  /** All of the answer has been given. */
   end(): void {
     if (this.#isOver || this.#made.size === 0) return
     note(this.#c, this.#tag, { ...this.#made.answer(this.#c), of: 'headers', freshness: 'checked' })
   }
 }
 
+/** How what is made of one instance is kept. */
+interface OfOne {
+  /** As of an Answer; the pixels unless told. */
+  readonly of?: Answer['of'] | undefined
+  readonly freshness: Freshness
+  /** The bytes around it differ each time. */
+  readonly isWeak?: boolean
+}
+
 /**
- * What lets a browser keep an answer that is made of the pixels, or bulk data, of one instance and of nothing else. Its tag is
- * strong, and the same for as long as that arrival of the instance is here; `isWeak` where the bytes around it differ.
+ * Of an answer that is made of one instance and of nothing else. Its tag is strong, and the same for as long as that arrival of
+ * the instance is here; weak and new for one that passes, whose bytes may be those of several arrivals.
  */
 export function ofInstance(
   c: HttpContext,
   instance: CachedInstance,
-  {
-    of = 'pixels',
-    freshness,
-    isWeak = false,
-  }: { readonly of?: Answer['of'] | undefined; readonly freshness: Freshness; readonly isWeak?: boolean },
-): Validators {
-  const tag = tagOf(PROCESS, answerKey(c), String(instance.arrival))
-  const made = new Made()
-  made.add(instance)
-  if (!instance.isDamaged) note(c, tag, { ...made.answer(c), of, freshness })
-  return keptUnder(c, isWeak ? weakened(tag) : tag, freshness)
+  { of = 'pixels', freshness, isWeak = false }: OfOne,
+): Kept {
+  const { arrival, passing } = instance
+  const tag = passing ? newTag() : tagOf(PROCESS, answerKey(c), String(arrival))
+  return {
+    validators: keptUnder(c, isWeak || passing ? weakened(tag) : tag, freshness),
+    add: () => undefined,
+    end: () => {
+      if (instance.isDamaged) return
+      const made = new Made()
+      made.add(instance)
+      note(c, tag, { ...made.answer(c), of, freshness })
+    },
+  }
 }
 
 function note(c: HttpContext, tag: string, answer: Answer): void {
@@ -73,19 +87,26 @@ class Made {
   readonly #arrived: Arrived[] = []
   readonly #sopClasses = new Map<Uid, number>()
   #patient: StudyPatient | undefined
-  #newest = 0
-  #cameAt = Infinity
+  #told: AuditPatient | undefined
+  #askedAt = Infinity
 
   get size(): number {
     return this.#arrived.length
   }
 
-  add({ study, series, sopInstance, sopClass, arrival, cameAt, index }: CachedInstance): void {
+  get isFull(): boolean {
+    return this.#arrived.length >= MAX_GIVEN || this.#sopClasses.size > MAX_SOP_CLASSES
+  }
+
+  add({ study, series, sopInstance, sopClass, arrival, askedAt, index }: CachedInstance): void {
+    if (this.size === 0) {
+      this.#patient = patientOf(index.attributes)
+      this.#told = auditPatientOf(index.attributes)
+    }
+
     this.#arrived.push({ study, series, sopInstance, arrival })
     this.#sopClasses.set(sopClass, (this.#sopClasses.get(sopClass) ?? 0) + 1)
-    this.#patient ??= patientOf(index.attributes)
-    this.#newest = Math.max(this.#newest, arrival)
-    this.#cameAt = Math.min(this.#cameAt, cameAt)
+    this.#askedAt = Math.min(this.#askedAt, askedAt)
   }
 
   answer(c: HttpContext): Omit<Answer, 'of' | 'freshness'> {
@@ -95,9 +116,9 @@ class Made {
       key: answerKey(c),
       list: listDigest(this.#arrived),
       arrivals: arrivalsDigest(this.#arrived),
-      newest: this.#newest,
-      cameAt: this.#cameAt,
+      askedAt: this.#askedAt,
       patient: this.#patient!,
+      told: this.#told,
       sopClasses: this.#sopClasses,
     }
   }

@@ -7,26 +7,59 @@ import { keptUnder } from './freshness.ts'
 import { arrivalsDigest, listDigest, MAX_GIVEN, type Answer, type Freshness } from './given.ts'
 import { answerKey } from './giving.ts'
 
+/** How long it is asked whether something is still there, in ms: then it is given. */
+export const QUESTION_MS = 10_000
+
 /**
  * 304 (RFC 9110 15.4.5) where what the client holds is still what it would get; undefined where it is to be made, or nobody
- * knows. The archive is not asked where the instances are here as they were given. Where they are not here any more, it is
- * asked what there is, and for headers whose it is, for as long as they might be (`cache.ttl`).
+ * knows. The archive is not asked where the instances are here as they were given. Where none of them is here any more, it is
+ * asked what there is, and for headers whose it is, for as long as they might be (`cache.ttl`). `patience`: ms that the client
+ * waits, where it says so.
  * @throws the signal's reason
  */
-export async function notModified(c: HttpContext, selection: Selection): Promise<Response | undefined> {
-  for (const [tag, answer] of answersHeld(c)) {
-    if (answer.of !== 'chosen' && (await isAsGiven(c, selection, answer))) return unchanged(c, tag, answer.freshness)
+export async function notModified(
+  c: HttpContext,
+  selection: Selection,
+  patience = QUESTION_MS,
+): Promise<Response | undefined> {
+  const { cache, archive, trail, signal } = c.var
+  const answers = answersHeld(c).filter(([, { of }]) => of !== 'chosen')
+  if (answers.length === 0) return undefined
+  const held = cache.held(archive, selection)
+  if (held) {
+    // What has come anew may have come otherwise, and is here to be given.
+    const arrivals = arrivalsDigest(held)
+    const found = answers.find(([, answer]) => answer.arrivals === arrivals)
+    if (!found) return undefined
+    for (const instance of held) trail?.note(instance)
+    return unchanged(c, found[0], found[1].freshness)
   }
-  return undefined
+  const asked = AbortSignal.any([signal, AbortSignal.timeout(Math.min(patience, QUESTION_MS))])
+  try {
+    const found = await stillThere(
+      c,
+      selection,
+      answers.filter(([, answer]) => mightBeHere(c, answer)),
+      asked,
+    )
+    if (!found) return undefined
+    noteGiven(c, found[1])
+    return unchanged(c, found[0], found[1].freshness)
+  } catch {
+    signal.throwIfAborted()
+    // Who cannot be told that it is the same is given it, or why that cannot be.
+    return undefined
+  }
 }
 
 /** The same of a picture of one instance, which has just been chosen to stand for all that was asked for. */
 export function chosenNotModified(c: HttpContext, uids: InstanceUids): Response | undefined {
   const arrived = arrivedOf(c, [uids])
+  const list = listDigest([uids])
   for (const [tag, answer] of answersHeld(c)) {
-    if (answer.of !== 'chosen' || answer.list !== listDigest([uids])) continue
+    if (answer.of !== 'chosen' || answer.list !== list) continue
     if (arrived.length > 0 ? arrivalsDigest(arrived) !== answer.arrivals : !mightBeHere(c, answer)) continue
-    noteGiven(c, uids.study, answer)
+    noteGiven(c, answer)
     return unchanged(c, tag, answer.freshness)
   }
   return undefined
@@ -47,33 +80,18 @@ export function unchanged(
   return c.body(null, 304, { ...headers, ...(keptUnder(c, tag, freshness) as Record<string, string>) })
 }
 
-/** Of what the client holds, what was given to the same question, by its tags. */
-function answersHeld(c: HttpContext): (readonly [string, Answer])[] {
-  return heldBy(c).flatMap((tag) => {
-    const answer = c.var.given.under(tag)
-    return answer?.key === answerKey(c) ? [[tag, answer] as const] : []
-  })
-}
+/** What was given under a tag. */
+type Held = readonly [tag: string, answer: Answer]
 
-async function isAsGiven(c: HttpContext, selection: Selection, answer: Answer): Promise<boolean> {
-  const { cache, archive, trail } = c.var
-  const held = cache.held(archive, selection)
-  if (held) {
-    // What has come anew may have come otherwise, and is here to be given.
-    if (arrivalsDigest(held) !== answer.arrivals) return false
-    for (const instance of held) trail?.note(instance)
-    return true
-  }
-  if (!mightBeHere(c, answer)) return false
-  try {
-    if (!(await isStillThere(c, selection, answer))) return false
-  } catch {
-    c.var.signal.throwIfAborted()
-    // Who cannot be told that it is the same is given it, or why that cannot be.
-    return false
-  }
-  noteGiven(c, selection.study, answer)
-  return true
+/** Of what the client holds, what was given to the same question. */
+function answersHeld(c: HttpContext): Held[] {
+  const tags = heldBy(c)
+  if (tags.length === 0) return []
+  const key = answerKey(c)
+  return tags.flatMap((tag) => {
+    const answer = c.var.given.under(tag)
+    return answer?.key === key ? [[tag, answer] as const] : []
+  })
 }
 
 /** With more room what was given would still be here, and be given. */
@@ -81,19 +99,28 @@ function mightBeHere({ var: { given, config } }: HttpContext, answer: Answer): b
   return given.isRecent(answer, config.cache.ttl)
 }
 
-/** @throws what a search throws */
-async function isStillThere(c: HttpContext, selection: Selection, answer: Answer): Promise<boolean> {
-  const { archive, patients, signal } = c.var
-  if (answer.of === 'headers') {
-    const patient = await patients.afresh(archive, selection.study, signal)
-    if (!patient || !isSamePatient(patient, answer.patient)) return false
-  }
-  const found = await instancesOf(c, selection)
-  if (!found || listDigest(found) !== answer.list) return false
+/** Of answers one that is made of what there still is. @throws what a search throws */
+async function stillThere(
+  c: HttpContext,
+  selection: Selection,
+  answers: readonly Held[],
+  signal: AbortSignal,
+): Promise<Held | undefined> {
+  if (answers.length === 0) return undefined
+  const { archive, patients } = c.var
+  const isOfHeaders = answers.some(([, { of }]) => of === 'headers')
+  const patient = isOfHeaders ? await patients.afresh(archive, selection.study, signal) : undefined
+  const found = await instancesOf(c, selection, signal)
+  if (!found) return undefined
+  const list = listDigest(found)
   const arrived = arrivedOf(c, found)
-  if (arrived.length === found.length) return arrivalsDigest(arrived) === answer.arrivals
   // What has come since may have come otherwise.
-  return arrived.every(({ arrival }) => arrival <= answer.newest)
+  if (arrived.length > 0 && arrived.length < found.length) return undefined
+  const arrivals = arrived.length > 0 ? arrivalsDigest(arrived) : undefined
+  return answers.find(([, answer]) => {
+    if (answer.list !== list || (arrivals !== undefined && answer.arrivals !== arrivals)) return false
+    return answer.of !== 'headers' || (patient !== undefined && isSamePatient(patient, answer.patient))
+  })
 }
 
 /** Of instances those that are here, by their arrivals. */
@@ -109,13 +136,17 @@ function arrivedOf(
 }
 
 /** As if it were given. */
-function noteGiven({ var: { trail } }: HttpContext, study: string, { patient, sopClasses }: Answer): void {
-  trail?.noteAll(study, patient, sopClasses)
+function noteGiven({ var: { trail } }: HttpContext, { study, told, sopClasses }: Answer): void {
+  trail?.noteAll(study, told, sopClasses)
 }
 
 /** What there is of a selection, as the archive says; undefined where it does not say all. @throws what a search throws */
-async function instancesOf(c: HttpContext, selection: Selection): Promise<InstanceUids[] | undefined> {
-  const { archive, signal } = c.var
+async function instancesOf(
+  c: HttpContext,
+  selection: Selection,
+  signal: AbortSignal,
+): Promise<InstanceUids[] | undefined> {
+  const { archive } = c.var
   const { study, series, instance } = selection
   const match = instance === undefined ? [] : [{ tag: Attribute.SOPInstanceUID, vr: 'UI', values: [instance] } as const]
   const request = {

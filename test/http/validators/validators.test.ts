@@ -6,6 +6,7 @@ import type { Dataset } from '../../../src/dicom/dataset.ts'
 import { newApiKey } from '../../../src/http/auth/api-keys.ts'
 import { signLink } from '../../../src/http/auth/links.ts'
 import { E, instanceFile, S, seriesFiles } from '../../support/dicom-files.ts'
+import { eventually } from '../../support/eventually.ts'
 import { startSetup, type Setup, type SetupOptions } from '../../support/gateway.ts'
 import { keeper } from '../../support/kept.ts'
 import { readParts } from '../../support/multipart.ts'
@@ -160,6 +161,25 @@ describe('what a browser holds, asked for again', () => {
       expect(second.finds.filter((level) => level !== 'SERIES')).toEqual(['STUDY', 'IMAGE'])
     })
 
+    it('is asked about once, however many answers a client holds', async () => {
+      const tags: string[] = []
+      for (let n = 0; n < 5; n++) tags.push((await ask(`${SERIES}/metadata`, { Accept: JSON_TYPE })).tag)
+      expect(new Set(tags).size).toBe(5)
+      const again = await ask(`${SERIES}/metadata`, { Accept: JSON_TYPE, 'If-None-Match': tags.join(', ') })
+      expect(again).toMatchObject({ status: 304, finds: ['STUDY', 'IMAGE'], retrievals: 0 })
+    })
+
+    it('is a header, where it is a value of one: asked about each time, and whose it is', async () => {
+      const path = `${INSTANCE}/bulkdata/00100010`
+      const [first, second] = await again(path, { Accept: '*/*' })
+      expect(first.keeps).toBe('private, no-cache')
+      expect(second).toMatchObject({ status: 304, finds: ['STUDY', 'IMAGE'] })
+      const change = (dataset: Dataset): unknown => dataset.set(Attribute.PatientName, 'Other^Name')
+      for (const file of seriesFiles(COUNT, { change })) await setup.archive.put(file)
+      const third = await ask(path, { Accept: '*/*', 'If-None-Match': first.tag })
+      expect(third.status).toBe(200)
+    })
+
     it('is given anew where an instance has arrived at the archive', async () => {
       const first = await ask(`${SERIES}/metadata`, { Accept: JSON_TYPE })
       await setup.archive.put(instanceFile({ instance: `${E}.9` }))
@@ -268,6 +288,53 @@ describe('what is stored anew', () => {
       const fourth = await ask(path, { Accept: accept, 'If-None-Match': third.tag })
       expect(fourth.status).toBe(304)
     })
+  })
+
+  it.each([
+    ['held', {}],
+    ['not held', { maxBytes: 0 }],
+  ])('is given anew though the retrieval of what it replaces was under way then: %s', async (_, cache) => {
+    const gate = Promise.withResolvers<undefined>()
+    const onGet = async (): Promise<void> => {
+      await gate.promise
+    }
+    setup = await start({ cache, archive: { faults: { onFind, onGet } } })
+    const path = `${SERIES}/metadata`
+    const before = ask(path, { Accept: JSON_TYPE })
+    await eventually(() => expect(setup.archive.retrievals).toBe(1))
+    await replace()
+    gate.resolve(undefined)
+    const { tag } = await before
+    expect(tag).not.toBe('')
+    expect(await ask(path, { Accept: JSON_TYPE, 'If-None-Match': tag })).toMatchObject({ status: 200 })
+  })
+
+  it('is given anew while its request goes on', async () => {
+    setup = await start({ cache: { maxBytes: 0 } })
+    const path = `${INSTANCE}/frames/1`
+    const { tag } = await ask(path, { Accept: PARTS })
+    const goesOn = Promise.withResolvers<undefined>()
+    async function* body(): AsyncGenerator<Uint8Array> {
+      const type = 'Content-Type: application/dicom\r\n\r\n'
+      yield Buffer.concat([
+        Buffer.from(`--b\r\n${type}`),
+        instanceFile({ instance: `${E}.1` }),
+        Buffer.from('\r\n--b\r\n'),
+      ])
+      await goesOn.promise
+      yield Buffer.concat([Buffer.from(type), instanceFile({ instance: `${E}.8` }), Buffer.from('\r\n--b--')])
+    }
+    const stored = fetch(`${setup.url}/studies`, {
+      method: 'POST',
+      headers: { 'Content-Type': 'multipart/related; type="application/dicom"; boundary=b' },
+      body: ReadableStream.from(body()),
+      duplex: 'half',
+    })
+    await eventually(async () =>
+      expect(await ask(path, { Accept: PARTS, 'If-None-Match': tag })).toMatchObject({ status: 200 }),
+    )
+    goesOn.resolve(undefined)
+    expect((await stored).status).toBe(200)
   })
 
   it('is no part of what a client holds: no range of it fits', async () => {
@@ -402,6 +469,30 @@ describe('a range', () => {
 
   it('behind the end is 416', async () => {
     expect((await ask(`${INSTANCE}/frames/1`, { Accept: PARTS, Range: 'bytes=99999-' })).status).toBe(416)
+  })
+})
+
+describe('an answer that is cut', () => {
+  it.each([
+    ['held', undefined],
+    ['not held', { maxBytes: 0 }],
+  ])('is never what a browser holds: %s', async (_, cache) => {
+    const pixelBytes = 8 * 1024 * 1024
+    setup = await start({
+      files: [instanceFile({ instance: `${E}.1`, series: E, pixelBytes })],
+      ...(cache && { cache }),
+    })
+    setup.archive.faults = { onFind, endAfterBytes: pixelBytes / 2 }
+    const path = `${INSTANCE}/bulkdata/7FE00010`
+    const cut = await fetch(setup.url + path, { headers: { Accept: 'application/octet-stream' } })
+    const tag = cut.headers.get('etag')!
+    expect(cut.status).toBe(200)
+    await expect(cut.arrayBuffer()).rejects.toThrow()
+    const again = await fetch(setup.url + path, {
+      headers: { Accept: 'application/octet-stream', 'If-None-Match': tag },
+    })
+    expect(again.status).not.toBe(304)
+    await again.arrayBuffer().catch(() => undefined)
   })
 })
 
