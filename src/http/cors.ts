@@ -3,8 +3,10 @@ import type { HttpEnv } from './context.ts'
 
 const METHODS = 'GET, POST, OPTIONS'
 const REQUEST_HEADERS = 'Accept, Authorization, Content-Type, If-None-Match, If-Range, Prefer, Range'
-const EXPOSED_HEADERS =
-  'Accept-Ranges, Content-Location, Content-Range, Content-Type, ETag, Preference-Applied, Retry-After, Warning, Link'
+const EXPOSED_HEADERS = [
+  ...['Accept-Ranges', 'Content-Disposition', 'Content-Location', 'Content-Range', 'Content-Type', 'ETag', 'Link'],
+  ...['Location', 'Preference-Applied', 'Retry-After', 'Warning'],
+].join(', ')
 /** Seconds a browser may keep the answer to a preflight. */
 const MAX_AGE_S = '86400'
 

@@ -5,6 +5,7 @@ import type { CachedInstance } from '../../cache/cached-instance.ts'
 import type { Selection } from '../../instance/uids.ts'
 import type { Archive } from '../../pacs/archive.ts'
 import type { Call } from '../../pacs/call.ts'
+import { PoolBusyError, PoolFullError } from '../../pacs/errors.ts'
 import { returnKey, selectionKeys } from '../../pacs/search/query.ts'
 import { publicOrigin } from '../base-url.ts'
 import type { HttpContext } from '../context.ts'
@@ -141,6 +142,8 @@ export class ComingLater {
     const going = this.#going.get(key)
     if (going && (going.isFar || !(await settlesWithin(going.over, client.patience)))) throw new ComingLaterError()
     call.signal.throwIfAborted()
+    // All who have waited are told why it failed.
+    if (going) await going.over.finally(() => this.#failed.delete(key))
     const failed = this.#failed.get(key)
     this.#failed.delete(key)
     if (failed) throw failed
@@ -176,7 +179,9 @@ export class ComingLater {
       () => this.#going.delete(key),
       (error: unknown) => {
         this.#going.delete(key)
-        this.#failed.set(key, error as Error)
+        // Who comes back may find an association.
+        const isBusy = error instanceof PoolBusyError || error instanceof PoolFullError
+        if (!isBusy) this.#failed.set(key, error as Error)
       },
     )
   }

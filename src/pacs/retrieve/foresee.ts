@@ -1,13 +1,20 @@
 import { Attribute } from '../../dicom/attributes.ts'
 import type { Uid } from '../../dicom/uids.ts'
 import { returnKey, selectionKeys } from '../search/query.ts'
-import type { Retrieval } from './retrieval.ts'
+import type { Retrieval, RetrieveSource } from './retrieval.ts'
 import { told } from './told.ts'
+
+/** What is asked about, and of whom. */
+export type Foreseeing = Pick<Retrieval, 'selection' | 'ledger' | 'call'> & {
+  readonly source: Pick<RetrieveSource, 'find'>
+}
 
 /** A series as the archive lists it. */
 export interface ForeseenSeries {
   readonly uid: Uid
   readonly modality: string | undefined
+  /** Undefined where that is not told. */
+  readonly instances: number | undefined
 }
 
 /**
@@ -15,7 +22,7 @@ export interface ForeseenSeries {
  * `isNeeded` as in `told`.
  */
 export async function foresee(
-  retrieval: Retrieval,
+  retrieval: Foreseeing,
   isNeeded = false,
 ): Promise<{ readonly series: readonly ForeseenSeries[]; readonly isAll: boolean }> {
   const { selection, ledger } = retrieval
@@ -33,8 +40,8 @@ export async function foresee(
       const uid = match.string(Attribute.SeriesInstanceUID) ?? selection.series
       // Some archives pass over keys.
       if (uid === undefined || (selection.series !== undefined && uid !== selection.series)) return undefined
-      found.set(uid, { uid, modality: match.string(Attribute.Modality) })
       const instances = match.number(Attribute.NumberOfSeriesRelatedInstances)
+      found.set(uid, { uid, modality: match.string(Attribute.Modality), instances })
       if (selection.instance === undefined) ledger.seriesHas(uid, instances)
       return undefined
     },
@@ -44,14 +51,17 @@ export async function foresee(
   return { series: [...found.values()], isAll }
 }
 
-/** Asks how many instances the study has, where that is what is wanted. */
-export async function numberStudy(retrieval: Retrieval): Promise<void> {
+/** Asks how many instances the study has, where that is what is wanted; undefined where it is not told. */
+export async function numberStudy(retrieval: Foreseeing): Promise<number | undefined> {
   const { selection, ledger } = retrieval
-  if (selection.series !== undefined) return
+  if (selection.series !== undefined) return undefined
+  let number: number | undefined
   const keys = [returnKey(Attribute.NumberOfStudyRelatedInstances, 'IS'), ...selectionKeys(selection.study, undefined)]
   await told(retrieval, { level: 'STUDY', keys }, (match) => {
     const instances = match.number(Attribute.NumberOfStudyRelatedInstances)
     if (instances !== undefined) ledger.allAre(instances)
+    number = instances
     return undefined
   })
+  return number
 }

@@ -23,6 +23,9 @@ export const REMEMBERED_MS = 4 * 60 * 60 * 1000
 /** How long C-MOVE is not tried in place of C-GET where the archive does not know us as a destination, in ms. */
 export const UNKNOWN_MS = 60_000
 
+/** What has come of a selection, and what the archive has said that there is. */
+export type Begun = Pick<Retrieval, 'received' | 'ledger'>
+
 /** Fetches from one archive: by C-GET, by C-MOVE, or by whichever of them gives what there is. */
 export class Retriever {
   readonly #source: MoveSource
@@ -42,13 +45,13 @@ export class Retriever {
   }
 
   /**
-   * Instances of a selection, each once.
+   * Instances of a selection, each once, but for those that have come whole already (`begun`).
    * @throws as retrieveByGet and retrieveByMove
    */
-  async *retrieve(selection: Selection, compressed: boolean, call: Call): AsyncGenerator<Instance> {
+  async *retrieve(selection: Selection, compressed: boolean, call: Call, begun?: Begun): AsyncGenerator<Instance> {
     const source = this.#source
-    const received = new Received()
-    const ledger = new Ledger(received, !source.wrongCounts)
+    const received = begun?.received ?? new Received()
+    const ledger = begun?.ledger ?? new Ledger(received, !source.wrongCounts)
     const moved = this.#moved
     const retrieval = { selection, source, received, ledger, malformed: new Malformed(), moved, call }
     if (this.#way !== 'auto') {

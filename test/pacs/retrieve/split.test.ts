@@ -1,6 +1,6 @@
 import { once } from 'node:events'
 import { setTimeout as delay } from 'node:timers/promises'
-import { describe, expect, it } from 'vitest'
+import { describe, expect, it, vi } from 'vitest'
 import { Attribute } from '../../../src/dicom/attributes.ts'
 import { Dataset } from '../../../src/dicom/dataset.ts'
 import type { Selection } from '../../../src/instance/uids.ts'
@@ -10,12 +10,16 @@ import { Habits } from '../../../src/pacs/habits.ts'
 import type { Instance } from '../../../src/pacs/instance.ts'
 import { PoolBusyError } from '../../../src/pacs/errors.ts'
 import { IncompleteRetrieveError, NoSuchInstanceError } from '../../../src/pacs/retrieve/errors.ts'
-import { MAX_LANES, MIN_INSTANCES, Splitter } from '../../../src/pacs/retrieve/split.ts'
+import { MEASURED, SLOW_BODY_MS } from '../../../src/pacs/retrieve/lanes.ts'
+import type { Begun } from '../../../src/pacs/retrieve/retriever.ts'
+import { MAX_LANES, MIN_INSTANCES, REMEMBERED_MS, Splitter, VAIN_STUDIES } from '../../../src/pacs/retrieve/split.ts'
 import type { Query } from '../../../src/pacs/search/query.ts'
 
 const STUDY = '1.2'
 const COUNT = 20
-const SERIES = ['1.2.1', '1.2.2', '1.2.3', '1.2.4']
+const SERIES = ['1.2.1', '1.2.2', '1.2.3', '1.2.4', '1.2.5', '1.2.6']
+/** What is fetched of a study when its series have been. */
+const REST = 'the rest'
 const call: Call = { signal: new AbortController().signal }
 
 interface Options {
@@ -33,13 +37,23 @@ interface Options {
   readonly findFails?: boolean
   /** Before an association is had. */
   readonly queue?: (call: Call) => Promise<void>
+  /** An instance comes damaged. */
+  readonly damage?: (series: string, number: number) => Error | undefined
   /** Ends the body of an instance. */
   readonly bodyFault?: (series: string, number: number) => Error | undefined
   /** Called before each instance; an error ends its retrieval. */
-  readonly fault?: (series: string, number: number, call: Call) => Error | undefined
+  readonly fault?: (
+    series: string,
+    number: number,
+    call: Call & { readonly begun?: Begun | undefined },
+  ) => Error | undefined
+  /** What it says from the second list of series on: when a study has been split. */
+  readonly later?: Pick<Options, 'numbers' | 'ofStudy'>
+  /** Instead of `wait`. */
+  readonly waitOf?: () => number
 }
 
-function instanceOf(series: string, n: number, fault?: Error): Instance {
+function instanceOf(series: string, n: number, fault?: Error, damage?: Error): Instance {
   async function* body(): AsyncGenerator<Uint8Array> {
     yield await Promise.resolve(new Uint8Array(8))
     if (fault) throw fault
@@ -48,7 +62,7 @@ function instanceOf(series: string, n: number, fault?: Error): Instance {
     study: STUDY,
     series,
     sopInstance: `${series}.${n}`,
-    index: {},
+    index: { damage },
     body: body(),
   } as unknown as Instance
 }
@@ -59,21 +73,27 @@ function start({ wait = 2, ...options }: Options = {}) {
   const finds: string[] = []
   const state = { open: 0, most: 0, ended: 0 }
   let turn = Promise.resolve()
-  async function* retrieve({ series: only }: Selection, _: boolean, own: Call): AsyncGenerator<Instance> {
-    asked.push(only)
+  async function* retrieve(
+    { series: only }: Selection,
+    _: boolean,
+    own: Call,
+    begun?: Begun,
+  ): AsyncGenerator<Instance> {
+    asked.push(begun ? REST : only)
     state.open++
     state.most = Math.max(state.most, state.open)
     try {
       await options.queue?.(own)
       for (const series of only === undefined ? SERIES : [only]) {
         for (let n = 1; n <= COUNT; n++) {
+          if (begun?.received.has({ series, sopInstance: `${series}.${n}` }) === true) continue
           if (options.isSerial === true) {
             turn = turn.then(() => delay(wait))
             await turn
-          } else await delay(wait, undefined, { signal: own.signal })
-          const fault = options.fault?.(series, n, own)
+          } else await delay(options.waitOf?.() ?? wait, undefined, { signal: own.signal })
+          const fault = options.fault?.(series, n, { ...own, begun })
           if (fault) throw fault
-          yield instanceOf(series, n, options.bodyFault?.(series, n))
+          yield instanceOf(series, n, options.bodyFault?.(series, n), options.damage?.(series, n))
         }
       }
     } finally {
@@ -81,19 +101,21 @@ function start({ wait = 2, ...options }: Options = {}) {
       state.ended++
     }
   }
-  const numbers = options.numbers ?? SERIES.map(() => COUNT)
+  const said = (): Pick<Options, 'numbers' | 'ofStudy'> =>
+    finds.filter((level) => level === 'SERIES').length > 1 ? { ...options, ...options.later } : options
   async function* find({ level }: Query): AsyncGenerator<Dataset> {
     finds.push(level)
     if (options.findFails === true)
       throw new StatusError({ type: 'C-FIND-RSP', messageIdBeingRespondedTo: 1, hasDataSet: false, status: 0xa700 })
     await delay(0)
     if (level === 'STUDY') {
-      const ofStudy = 'ofStudy' in options ? options.ofStudy : SERIES.length * COUNT
+      const ofStudy = 'ofStudy' in said() ? said().ofStudy : SERIES.length * COUNT
       const study = new Dataset().set(Attribute.StudyInstanceUID, STUDY)
       yield ofStudy === undefined ? study : study.set(Attribute.NumberOfStudyRelatedInstances, String(ofStudy))
       return
     }
-    for (const [n, series] of SERIES.entries()) {
+    const numbers = said().numbers ?? SERIES.map(() => COUNT)
+    for (const [n, series] of [...SERIES, '1.2.7'].slice(0, numbers.length).entries()) {
       const match = new Dataset().set(Attribute.SeriesInstanceUID, series)
       if (numbers[n] !== undefined) match.set(Attribute.NumberOfSeriesRelatedInstances, String(numbers[n]))
       yield match
@@ -146,19 +168,21 @@ describe('a study', () => {
   it('is fetched at once again where that did not help', async () => {
     const { splitter, asked, habits } = start({ isSerial: true })
     await all(splitter)
-    expect((await all(splitter)).toSorted()).toEqual(everything.toSorted())
+    for (let n = 0; n < VAIN_STUDIES; n++) {
+      expect((await all(splitter)).toSorted()).toEqual(everything.toSorted())
+    }
     expect(habits.all).toEqual([])
     expect(await all(splitter)).toEqual(everything)
-    expect(asked).toEqual([undefined, ...SERIES, undefined])
+    expect(asked).toEqual([undefined, ...SERIES, ...SERIES, undefined])
   })
 
   it.each<[string, Options]>([
-    ['a series has no number', { numbers: [COUNT, COUNT, undefined, COUNT] }],
+    ['a series has no number', { numbers: [...SERIES.slice(1).map(() => COUNT), undefined] }],
     ['the study has no number', { ofStudy: undefined }],
     ['the study has more than its series', { ofStudy: SERIES.length * COUNT + 1 }],
     ['the study has fewer than its series', { ofStudy: SERIES.length * COUNT - 1 }],
-    ['a series is said to have nothing', { numbers: [COUNT, COUNT, COUNT, 0], ofStudy: 3 * COUNT }],
-    ['there is little of it', { numbers: [1, 1, 1, 1], ofStudy: 4 }],
+    ['a series is said to have nothing', { numbers: [...SERIES.slice(1).map(() => COUNT), 0], ofStudy: 5 * COUNT }],
+    ['there is little of it', { numbers: SERIES.map(() => 1), ofStudy: SERIES.length }],
     ['the list of series ends early', { findFails: true }],
     ['its numbers are not to be believed', { wrongCounts: true }],
     ['it is asked by C-MOVE', { isMoving: true }],
@@ -188,15 +212,16 @@ describe('a study', () => {
     expect(finds).toEqual([])
   })
 
-  it('leaves the other associations to who wants them, when their series are over', async () => {
-    const wishes: (() => void)[] = []
+  it('leaves the other associations to who wants them, behind the instances under way', async () => {
+    const calls: Call[] = []
     const { splitter, state, asked } = start({
-      fault: (_, __, own) => {
-        if (own.wanted) wishes.push(own.wanted)
+      fault: (_, n, own) => {
+        if (n === 1) calls.push(own)
         return undefined
       },
     })
     await all(splitter)
+    calls.length = 0
     let told = 0
     const own = {
       ...call,
@@ -205,23 +230,28 @@ describe('a study', () => {
       },
     }
     const found: string[] = []
-    for await (const { sopInstance } of splitter.retrieve({ study: STUDY }, true, own)) {
+    for await (const { sopInstance, body } of splitter.retrieve({ study: STUDY }, true, own)) {
+      for await (const _ of body);
       found.push(sopInstance)
-      if (found.length === 1) wishes.at(-1)!()
+      if (calls.length === 4 && told === 0 && state.open === MAX_LANES) {
+        calls[3]!.wanted!()
+        calls[0]!.wanted!()
+        expect(told).toBe(1)
+      }
+      if (found.length > 3 * COUNT) expect(state.open).toBe(1)
     }
     expect(told).toBe(1)
     expect(found.toSorted()).toEqual(everything.toSorted())
-    expect(asked.slice(1)).toEqual(SERIES)
+    // What they left came over the first.
+    expect(new Set(asked.slice(1))).toEqual(new Set(SERIES))
     expect(state.open).toBe(0)
   })
 
   it('waits for nobody but its first association: others are taken where they are free', async () => {
-    const [priorities, later]: [unknown[], unknown[]] = [[], []]
+    const priorities: unknown[] = []
     const { splitter } = start({
       fault: (_, n, own) => {
-        const { priority } = own
-        if (n === 1) priorities.push(priority)
-        if (n === COUNT) later.push(priorityOf(own))
+        if (n === 1) priorities.push(priorityOf(own))
         return undefined
       },
     })
@@ -229,24 +259,52 @@ describe('a study', () => {
     await all(splitter, { study: STUDY }, own)
     priorities.length = 0
     await all(splitter, { study: STUDY }, own)
-    expect(priorities.slice(0, MAX_LANES)).toEqual(['bulk', 'background', 'background'])
-    // What has begun does not wait behind others.
-    expect(new Set(later)).toEqual(new Set(['bulk']))
+    // The first and the second series come one behind the other.
+    expect(priorities.slice(0, 4)).toEqual(['bulk', 'bulk', 'background', 'background'])
   })
 
   it('does not wait in the background when its first association has no more to do', async () => {
-    let waited = 0
+    const priorities = new Set<unknown>()
+    let waiting = 0
     const { splitter, asked } = start({
-      queue: async ({ priority, promoted }) => {
-        if (priority !== 'background') return
-        await once(promoted!, 'abort')
-        waited++
+      queue: async (own) => {
+        if (own.priority !== 'background' || waiting++ > 0) return
+        await once(own.promoted!, 'abort')
+        priorities.add(priorityOf(own))
       },
     })
     await all(splitter)
     expect((await all(splitter)).toSorted()).toEqual(everything.toSorted())
-    expect(waited).toBe(MAX_LANES - 1)
+    expect(priorities).toEqual(new Set(['bulk']))
     expect(asked).toHaveLength(1 + SERIES.length)
+  })
+
+  it('is not split further where the archive is not waited for in its first instances', async () => {
+    let isSlow = true
+    const { splitter, state } = start({ queue: () => Promise.resolve(), waitOf: () => (isSlow ? 2 : 0) })
+    await all(splitter)
+    isSlow = false
+    for await (const { body } of splitter.retrieve({ study: STUDY }, true, call)) {
+      for await (const _ of body);
+      await delay(5)
+    }
+    expect(state.most).toBe(1)
+  })
+
+  it('is read over one association where its instances are read slowly', async () => {
+    const { splitter, state, asked } = start()
+    await all(splitter)
+    const found: string[] = []
+    for await (const { sopInstance, body } of splitter.retrieve({ study: STUDY }, true, call)) {
+      for await (const _ of body) if (found.length === MEASURED + 5) await delay(SLOW_BODY_MS + 100)
+      found.push(sopInstance)
+      if (found.length > MEASURED + 8) expect(state.open).toBe(1)
+    }
+    expect(found.toSorted()).toEqual(everything.toSorted())
+    expect(asked).not.toContain(REST)
+    // It tells nothing of the archive.
+    await all(splitter)
+    expect(asked.at(-1)).not.toBeUndefined()
   })
 })
 
@@ -271,24 +329,52 @@ describe('what goes wrong with a series of a study that is split', () => {
     return { ...started, found, error }
   }
 
-  it('is told at the end, behind all the others, as one', async () => {
-    const { found, error } = await split((series, n) =>
-      n === 5 && series !== SERIES[0] ? new IncompleteRetrieveError(4, COUNT - 4, 0xb000) : undefined,
+  it('is fetched as the rest of any study, when the others have come', async () => {
+    const lacks = [new IncompleteRetrieveError(4, COUNT - 4, 0xb000)]
+    const { found, asked, splitter } = await split((series, n) =>
+      n === 5 && series === SERIES[2] ? lacks.pop() : undefined,
     )
-    expect(found).toHaveLength(COUNT + 3 * 4)
-    expect(error).toMatchObject({ code: 'INCOMPLETE_RETRIEVE', delivered: COUNT + 12, missing: 3 * (COUNT - 4) })
+    expect(asked).toEqual([...SERIES, REST])
+    expect(found.toSorted()).toEqual(everything.toSorted())
+    // It may be that it does not bear several.
+    await all(splitter)
+    expect(asked.at(-1)).toBeUndefined()
   })
 
-  it('is damage where all that lacks is damaged', async () => {
-    const damaged = new IncompleteRetrieveError(COUNT - 1, 1, 0xb000, { damaged: 1 })
-    const { error } = await split((series, n) => (n === COUNT && series === SERIES[2] ? damaged : undefined))
-    expect(error).toMatchObject({ missing: 1, isDamageOnly: true })
+  it.each([
+    ['is not there', new NoSuchInstanceError()],
+    [
+      'is refused',
+      new StatusError({ type: 'C-GET-RSP', messageIdBeingRespondedTo: 1, hasDataSet: false, status: 0xa702 }),
+    ],
+  ])('costs nothing of the others where it %s', async (_, refusal) => {
+    const { found, asked } = await split((series, _n, { begun }) =>
+      series === SERIES[1] && !begun ? refusal : undefined,
+    )
+    expect(asked).toEqual([...SERIES, REST])
+    expect(found.toSorted()).toEqual(everything.toSorted())
   })
 
-  it('is that instances lack where there is none of what is listed', async () => {
-    const { found, error } = await split((series) => (series === SERIES[1] ? new NoSuchInstanceError() : undefined))
-    expect(found).toHaveLength(3 * COUNT)
-    expect(error).toMatchObject({ code: 'INCOMPLETE_RETRIEVE', missing: COUNT })
+  it('is told as it is told of any study', async () => {
+    const lacks = new IncompleteRetrieveError(5 * COUNT, COUNT, 0xb000)
+    const { found, error } = await split((series, _n, { begun }) =>
+      series === SERIES[1] ? (begun ? lacks : new IncompleteRetrieveError(0, COUNT, 0xb000)) : undefined,
+    )
+    expect(found).toHaveLength(5 * COUNT)
+    expect(error).toBe(lacks)
+  })
+
+  it('is asked for again where it came damaged', async () => {
+    const damage = new Error('damaged')
+    const { splitter, asked } = start({ damage: (series, n) => (series === SERIES[1] && n === 3 ? damage : undefined) })
+    await all(splitter)
+    asked.length = 0
+    const found = await all(splitter)
+    expect(asked).toEqual([...SERIES, REST])
+    expect(found.filter((uid) => uid === `${SERIES[1]!}.3`)).toHaveLength(2)
+    // That is no fault of several associations.
+    await all(splitter)
+    expect(asked).not.toContain(undefined)
   })
 
   it('is mended where it did not begin over an association of its own', async () => {
@@ -303,20 +389,22 @@ describe('what goes wrong with a series of a study that is split', () => {
   })
 
   it.each([
-    ['one beside the first', (series: string) => series === SERIES[1]],
-    ['the first', (series: string) => series === SERIES[0]],
-    ['all of them', () => true],
-  ])('is mended where the archive ends %s of several associations, and not tried again', async (_, isEnded) => {
+    ['one beside the first', (series: string) => series === SERIES[3], new Set<string>(SERIES)],
+    ['the first', (series: string) => series === SERIES[1], new Set<string>([...SERIES, REST])],
+    ['all of them', () => true, new Set<string>([...SERIES.slice(0, 4), REST])],
+  ])('is mended where the archive ends %s of several associations, and not tried again', async (_, isEnded, from) => {
     const ended = new Set<string>()
     const lost = new Error('lost')
-    const { found, error, splitter, asked, habits } = await split((series, n) => {
-      if (n !== 5 || !isEnded(series) || ended.size === MAX_LANES || ended.has(series)) return undefined
+    const { found, error, splitter, asked, habits } = await split((series, n, { begun }) => {
+      if (n !== 5 || series === SERIES[0] || begun || !isEnded(series) || ended.size === MAX_LANES || ended.has(series))
+        return undefined
       ended.add(series)
       return lost
     })
     expect(error).toBeUndefined()
     expect(ended.size).toBeGreaterThan(0)
     expect(found.toSorted()).toEqual(everything.toSorted())
+    expect(new Set(asked)).toEqual(from)
     expect(habits.all).toEqual([])
     asked.length = 0
     expect(await all(splitter)).toEqual(everything)
@@ -347,26 +435,64 @@ describe('what goes wrong with a series of a study that is split', () => {
     expect(asked).not.toContain(undefined)
   })
 
-  it.each([
-    ['in its midst', 5],
-    ['at the start of the first', 1],
-  ])('ends all of it, where it is lost each time, %s', async (_, at) => {
+  it('ends all of it where it is lost each time', async () => {
     const lost = new Error('lost')
-    const { error, found } = await split((series, n) => (series === SERIES[0] && n === at ? lost : undefined))
+    const { error, found } = await split((series, n) => (series === SERIES[1] && n === 5 ? lost : undefined))
     expect(error).toBe(lost)
     expect(found.length).toBeLessThan(everything.length)
   })
 })
 
-describe('who leaves in the midst of a study that is split', () => {
-  it('ends all of its associations', async () => {
-    const { splitter, state } = start()
+describe('what the archive says of a study when its series have come', () => {
+  it.each<[string, Options]>([
+    ['a series more', { later: { numbers: [...SERIES.map(() => COUNT), 1] } }],
+    ['more of a series', { later: { numbers: [COUNT + 1, ...SERIES.slice(1).map(() => COUNT)] } }],
+    ['more of the study', { later: { ofStudy: SERIES.length * COUNT + 1 } }],
+  ])('is believed where it is %s: that is fetched as the rest of any study', async (_, options) => {
+    const { splitter, asked } = start(options)
     await all(splitter)
-    for await (const { sopInstance } of splitter.retrieve({ study: STUDY }, true, call)) {
-      expect(sopInstance).toBeDefined()
-      break
+    await all(splitter)
+    expect(asked).toEqual([undefined, ...SERIES, REST])
+  })
+
+  it('is not believed where it is less', async () => {
+    const { splitter, asked } = start({
+      later: { numbers: SERIES.map(() => COUNT - 1), ofStudy: SERIES.length * (COUNT - 1) },
+    })
+    await all(splitter)
+    const found = await all(splitter)
+    expect(found).toHaveLength(everything.length)
+    expect(asked).toEqual([undefined, ...SERIES])
+  })
+
+  it('is forgotten after a while, as what was in vain is', async () => {
+    const { splitter, asked } = start({ isSerial: true })
+    for (let n = 0; n <= VAIN_STUDIES; n++) await all(splitter)
+    asked.length = 0
+    await all(splitter)
+    expect(asked).toEqual([undefined])
+    const now = performance.now()
+    const clock = vi.spyOn(performance, 'now').mockImplementation(() => now + REMEMBERED_MS + 60_000)
+    const started = splitter.retrieve({ study: STUDY }, true, call)
+    await started.next()
+    clock.mockRestore()
+    await started.return(undefined)
+    expect(asked.at(-1)).toBe(SERIES[0])
+  })
+})
+
+describe('who leaves in the midst of a study that is split', () => {
+  it('ends all of its associations, and says nothing of the archive', async () => {
+    const { splitter, state, asked } = start()
+    await all(splitter)
+    let count = 0
+    for await (const { body } of splitter.retrieve({ study: STUDY }, true, call)) {
+      for await (const _ of body);
+      if (++count === MEASURED + 8) break
     }
-    expect(state).toMatchObject({ open: 0, ended: 1 + MAX_LANES })
+    expect(state).toMatchObject({ open: 0, most: MAX_LANES })
+    await all(splitter)
+    expect(asked.at(-1)).not.toBeUndefined()
   })
 
   it('ends them by his signal, with its reason', async () => {
