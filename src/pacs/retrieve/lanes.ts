@@ -51,6 +51,7 @@ export class Lanes {
   readonly #left: Uid[]
   readonly #streams = new Map<Lane, AsyncGenerator<Instance>>()
   readonly #steps = new Map<Lane, Promise<Step>>()
+  readonly #closing: Promise<unknown>[] = []
   #first: Lane
   #current: Lane | undefined
   #mayOpen = true
@@ -76,6 +77,7 @@ export class Lanes {
       do {
         this.#open(this.#first)
         yield* this.#merged()
+        await Promise.allSettled(this.#closing)
         // What others have left.
         this.#first = newLane()
       } while (this.#left.length > 0 && !this.#isGivenUp)
@@ -83,7 +85,8 @@ export class Lanes {
     } finally {
       this.#isOver = true
       for (const lane of this.#streams.keys()) this.#end(lane)
-      await Promise.allSettled([...this.#streams.values()].map((stream) => stream.return(undefined)))
+      for (const lane of this.#streams.keys()) this.#close(lane)
+      await Promise.allSettled(this.#closing)
     }
   }
 
@@ -94,14 +97,14 @@ export class Lanes {
       // To the end of the line.
       this.#steps.delete(lane)
       if (result.done === true || lane.stop.signal.aborted) {
-        await this.#close(lane)
+        this.#close(lane)
         continue
       }
       ;(this.#isAlone ? this.alone : this.together).came(asked)
       this.#current = lane
       yield result.value
       this.#current = undefined
-      if (lane.isEnding) await this.#close(lane)
+      if (lane.isEnding) this.#close(lane)
       else this.#step(lane)
       if (this.#isAlone && this.alone.instances === MEASURED) this.#openOthers()
     }
@@ -115,7 +118,7 @@ export class Lanes {
     const { most, isWorthIt } = this.#task
     if (!this.#mayOpen || !isWorthIt(this.alone)) return
     this.#mayOpen = false
-    for (let n = 1; n < most && n <= this.#left.length; n++) this.#open(newLane())
+    for (let n = 1; n < most && this.#left.length > 0; n++) this.#open(newLane())
   }
 
   #open(lane: Lane): void {
@@ -131,11 +134,12 @@ export class Lanes {
     this.#steps.set(lane, step)
   }
 
-  async #close(lane: Lane): Promise<void> {
+  /** Nobody waits for the archive to end what was cancelled, but at the end of all. */
+  #close(lane: Lane): void {
     const stream = this.#streams.get(lane)!
     this.#streams.delete(lane)
-    await stream.return(undefined)
-    if (lane === this.#first) this.#promote(this.#streams.keys().next().value)
+    this.#closing.push(stream.return(undefined))
+    if (lane === this.#first) this.#promote([...this.#streams.keys()].find(({ isEnding }) => !isEnding))
   }
 
   /** One is waited for as any download is; the others are in the background. */
