@@ -51,7 +51,8 @@ export async function settled(gateway: SoakGateway, before?: Holdings): Promise<
     await delay(1000)
     rss = Math.min(rss, (await gateway.rss()) ?? Infinity)
   }
-  return { ...(await gateway.holdings()), rss }
+  // As it was when all was given back: a connection that asks for the metrics may be another a moment later.
+  return { ...now, rss }
 }
 
 /** Connections that are open to archives, by archive; those of nobody are a leak. */
