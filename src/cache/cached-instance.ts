@@ -26,6 +26,7 @@ export class CachedInstance extends Described implements ReadableDataSet, Dispos
   readonly #signal: AbortSignal
   readonly #again: (from: number, to: number) => Promise<Boarded>
   readonly #told: InstanceIndex | undefined
+  #isMixed = false
 
   /**
    * `again` boards what has the bytes from a position up to another, when the first does not have them any more. `told`:
@@ -70,9 +71,14 @@ export class CachedInstance extends Described implements ReadableDataSet, Dispos
     return this.#boarded.instance.askedAt
   }
 
-  /** See KeptInstance. */
-  get passing(): boolean {
-    return this.#boarded.instance.passing
+  /** What was read of it may be of several arrivals, alike as far as that is known. */
+  get isMixed(): boolean {
+    return this.#isMixed
+  }
+
+  /** All of it is of one arrival, and will be as long as there is room. */
+  get isOfOneArrival(): boolean {
+    return !this.#isMixed && !this.#boarded.instance.passing
   }
 
   get index(): InstanceIndex {
@@ -137,13 +143,15 @@ export class CachedInstance extends Described implements ReadableDataSet, Dispos
 
   /** @throws NoLongerHeldError where the archive has sent another data set now: places in the first are none in it */
   async #board(from: number, to: number): Promise<void> {
-    const { index } = this
+    const { index, arrival } = this
+    const { isOutdated } = this.#boarded.instance
     this[Symbol.dispose]()
     this.#boarded = await this.#again(from, to)
     const { instance } = this.#boarded
+    this.#isMixed ||= instance.arrival !== arrival
     instance.pin(this.#pin)
     const isOther = instance.syntax.uid !== this.syntax.uid || instance.received.uid !== this.received.uid
-    if (isOther || !(await this.#hasPlacesOf(index, from, to))) throw new NoLongerHeldError()
+    if (isOutdated || isOther || !(await this.#hasPlacesOf(index, from, to))) throw new NoLongerHeldError()
   }
 
   /** Whether what was learnt of the first index is true of the one that was boarded, where it matters to a reading. */

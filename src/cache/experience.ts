@@ -40,19 +40,20 @@ export class Experience {
 
   /** A retrieval of a study or series brought all there is. */
   brought(route: Route, selection: Selection, instances: readonly InstanceUids[]): void {
-    this.#lists.set(routeKey(route, selection), { instances, broughtAt: performance.now() })
+    // One that came damaged may have come once more.
+    const distinct = new Map(instances.map((uids) => [`${uids.series} ${uids.sopInstance}`, uids]))
+    this.#lists.set(routeKey(route, selection), { instances: [...distinct.values()], broughtAt: performance.now() })
   }
 
   /** A series has so many instances now: a list of as many is trusted for longer, one of fewer not any more. */
   confirm(route: Route, { study, series }: Required<Pick<Selection, 'study' | 'series'>>, count: number): void {
     const key = routeKey(route, { study, series })
+    for (const one of [key, routeKey(route, { study })]) {
+      if (ofSeries(this.#lists.get(one), series).length < count) this.#lists.delete(one)
+    }
     const list = this.#latest(route, { study, series })
     if (!list) return
-    const instances = list.instances.filter((uids) => uids.series === series)
-    if (instances.length < count) {
-      this.#lists.delete(key)
-      this.#lists.delete(routeKey(route, { study }))
-    }
+    const instances = ofSeries(list, series)
     const left = list.broughtAt + MAX_LIST_AGE_MS - performance.now()
     if (instances.length !== count || left <= 0) return
     this.#lists.set(key, { ...list, instances }, { ttl: Math.min(this.#lists.ttl, left) })
@@ -106,4 +107,8 @@ export class Experience {
     const whole = this.#lists.get(routeKey(route, { study }))
     return own && whole ? (own.broughtAt > whole.broughtAt ? own : whole) : (own ?? whole)
   }
+}
+
+function ofSeries(list: List | undefined, series: Uid): readonly InstanceUids[] {
+  return list?.instances.filter((uids) => uids.series === series) ?? []
 }

@@ -63,7 +63,7 @@ export class Flight {
   /** Passengers before this one are left to the cache. */
   #swept = 0
   #phase: Phase = { kind: 'keeping' }
-  #isOutdated = false
+  readonly #fate = { isOutdated: false }
   /** Nobody has asked for it yet. */
   #isAhead: boolean
   readonly #promotion = new AbortController()
@@ -113,7 +113,7 @@ export class Flight {
   }
 
   get isOutdated(): boolean {
-    return this.#isOutdated
+    return this.#fate.isOutdated
   }
 
   /** Nobody has asked for what it brings yet. */
@@ -123,7 +123,7 @@ export class Flight {
 
   /** What it brings was replaced meanwhile: it is for those who asked before, and is not kept. */
   outdate(): void {
-    this.#isOutdated = true
+    this.#fate.isOutdated = true
   }
 
   /** UIDs of what it brought, and nothing else: who keeps them keeps no instance alive. */
@@ -279,9 +279,10 @@ export class Flight {
 
   #boardingOf({ body: _, ...instance }: Instance): HeldInstance {
     const start = this.total
-    const [pace, isForParts, began] = [this.#pace, this.#isForParts, this.#began]
+    const [pace, isForParts, began, fate] = [this.#pace, this.#isForParts, this.#began, this.#fate]
     return new HeldInstance(instance, {
       began,
+      fate,
       advanced: (position) => this.#consumed(start + position),
       hurry: () => pace.hurry(),
       get isShared() {
@@ -300,9 +301,8 @@ export class Flight {
     // What comes before it has ended is for nobody, and was not admitted.
     if (this.#phase.kind === 'ending') return
     const isPassing = this.#phase.kind === 'passing'
-    if (this.#isForParts && (isPassing ? !instance.passing : reaches(SPILL_FROM_BYTES, instance.size, chunk.length))) {
-      this.#keeper.spill(instance)
-    }
+    const isDue = isPassing ? !instance.passing : reaches(SPILL_FROM_BYTES, instance.size, chunk.length)
+    if (this.#isForParts && !this.isOutdated && isDue) this.#keeper.spill(instance)
     if (isPassing && !instance.passing) {
       this.#keeper.dismiss(instance.size)
       instance.pass()
@@ -326,7 +326,7 @@ export class Flight {
     const { size } = instance
     instance.finish()
     if (!instance.passing) this.#keeper.dismiss(size)
-    if (!this.#isOutdated) {
+    if (!this.#fate.isOutdated) {
       if (instance.passing && instance.whole) this.#keeper.passed(instance)
       else if (!instance.passing) this.#keeper.keep(instance)
     }

@@ -25,6 +25,8 @@ export interface KeptInstance extends InstanceDescription {
   readonly arrival: number
   /** When it was asked for, by performance.now(): it may be as old as that. */
   readonly askedAt: number
+  /** It was replaced at the archive: what is fetched again is not it. */
+  readonly isOutdated: boolean
   /** There is no room for it: what its readers are past is dropped, and may come from another arrival. */
   readonly passing: boolean
   /** It came to its end, and is not whole: reading it fails behind the last byte in front of the damage. */

@@ -18,6 +18,7 @@ export class DiskInstance extends Described implements KeptInstance {
   readonly arrival: number
   readonly askedAt: number
   readonly passing = false
+  readonly isOutdated = false
   readonly isLosable = true
   readonly isDamaged = false
   readonly file: BlockFile

@@ -51,14 +51,17 @@ export class StudyPatients {
   readonly #known = new LRUCache<string, StudyPatient>({ max: MAX_STUDIES, ttl: PATIENT_MS })
   readonly #asking = new Map<string, Asking>()
 
-  /**
-   * The patient of a study; undefined where the archive has no such study. Asked for once for all
-   * who want to know at a time. @throws what a search throws
-   */
+  /** The patient of a study; undefined where the archive has no such study. @throws what a search throws */
   async of(archive: Archive, study: Uid, signal: AbortSignal): Promise<StudyPatient | undefined> {
     const key = keyOf(archive, study)
     const known = this.#known.get(key)
     if (known) return known
+    return this.afresh(archive, study, signal)
+  }
+
+  /** The same as the archive says now; asked for once for all who want to know at a time. @throws what a search throws */
+  async afresh(archive: Archive, study: Uid, signal: AbortSignal): Promise<StudyPatient | undefined> {
+    const key = keyOf(archive, study)
     signal.throwIfAborted()
     const asking = this.#asking.get(key) ?? this.#ask(key, archive, study)
     asking.waiting++
@@ -76,12 +79,6 @@ export class StudyPatients {
     }
   }
 
-  /** The same as the archive says now, whatever it has said. @throws what a search throws */
-  afresh(archive: Archive, study: Uid, signal: AbortSignal): Promise<StudyPatient | undefined> {
-    this.forget(archive, study)
-    return this.of(archive, study, signal)
-  }
-
   /** Whether the archive need not be asked. */
   isKnown(archive: Archive, study: Uid): boolean {
     return this.#known.has(keyOf(archive, study))
@@ -97,6 +94,7 @@ export class StudyPatients {
     const { signal } = stop
     const patient = ask(archive, study, { signal }).then((told) => {
       if (told) this.#known.set(key, told)
+      else this.#known.delete(key)
       return told
     })
     const asking = { patient, stop, waiting: 0 }

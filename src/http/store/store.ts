@@ -92,7 +92,13 @@ async function storePart(part: StorePart, { c, study, batch, growth }: Storing, 
     response.addFailed({ sopClass, sopInstance, reason: FailureReason.notAuthorized })
     return
   }
-  const outcome = await batch.store(c.var.principal.binding ? unambiguous(instance) : instance)
+  const outcome = await batch
+    .store(c.var.principal.binding ? unambiguous(instance) : instance)
+    .catch((error: unknown) => {
+      // Who has left may have left it there.
+      outdate(c, instance)
+      throw error
+    })
   switch (outcome.kind) {
     case 'stored': {
       outdate(c, instance)

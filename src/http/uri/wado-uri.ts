@@ -9,6 +9,7 @@ import { negotiateRendered } from '../../dicomweb/negotiate/negotiate-rendered.t
 import { parseUriParams, type UriParams } from '../../dicomweb/params/uri-params.ts'
 import type { PixelLayout } from '../../instance/pixel-layout.ts'
 import { MAX_SIDE, type RenderedParams } from '../../dicomweb/params/rendered-params.ts'
+import { patienceOf } from '../retrieve/coming-later.ts'
 import { Delivery } from '../retrieve/delivery.ts'
 import type { HttpContext } from '../context.ts'
 import { instanceUrl } from '../path.ts'
@@ -32,7 +33,7 @@ export async function retrieveByUri(c: HttpContext): Promise<Response> {
     throw new RequestError(400, 'INVALID_PARAMETER', 'Here the transfer syntax is a parameter: transferSyntax.')
   }
   const { study, series, sopInstance } = uids
-  const kept = await notModified(c, { study, series, instance: sopInstance })
+  const kept = await notModified(c, { study, series, instance: sopInstance }, patienceOf(c))
   if (kept) return kept
   const { archive, cache, signal } = c.var
   using instance = await cache.instance(archive, uids, { compressed: true, part: false }, { signal })

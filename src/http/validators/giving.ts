@@ -36,7 +36,7 @@ export class Giving implements Kept {
 
   add(instance: CachedInstance): void {
     // What has come more often than it is remembered, or damaged, is not what will be given the next time.
-    if (this.#made.isFull || instance.isDamaged) this.#isOver = true
+    if (this.#made.isFull || instance.isDamaged || instance.isMixed) this.#isOver = true
     if (!this.#isOver) this.#made.add(instance)
   }
 
@@ -57,20 +57,20 @@ interface OfOne {
 
 /**
  * Of an answer that is made of one instance and of nothing else. Its tag is strong, and the same for as long as that arrival of
- * the instance is here; weak and new for one that passes, whose bytes may be those of several arrivals.
+ * the instance is here; weak and new where its bytes may be those of several arrivals.
  */
 export function ofInstance(
   c: HttpContext,
   instance: CachedInstance,
   { of = 'pixels', freshness, isWeak = false }: OfOne,
 ): Kept {
-  const { arrival, passing } = instance
-  const tag = passing ? newTag() : tagOf(PROCESS, answerKey(c), String(arrival))
+  const isSure = instance.isOfOneArrival
+  const tag = isSure ? tagOf(PROCESS, answerKey(c), String(instance.arrival)) : newTag()
   return {
-    validators: keptUnder(c, isWeak || passing ? weakened(tag) : tag, freshness),
+    validators: keptUnder(c, isWeak || !isSure ? weakened(tag) : tag, freshness),
     add: () => undefined,
     end: () => {
-      if (instance.isDamaged) return
+      if (instance.isDamaged || instance.isMixed) return
       const made = new Made()
       made.add(instance)
       note(c, tag, { ...made.answer(c), of, freshness })

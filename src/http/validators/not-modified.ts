@@ -4,7 +4,7 @@ import { isSamePatient } from '../auth/study-patients.ts'
 import type { HttpContext } from '../context.ts'
 import { heldTags } from './entity-tag.ts'
 import { keptUnder } from './freshness.ts'
-import { arrivalsDigest, listDigest, MAX_GIVEN, type Answer, type Freshness } from './given.ts'
+import { arrivalsDigest, listDigest, MAX_GIVEN, type Answer, type Arrived, type Freshness } from './given.ts'
 import { answerKey } from './giving.ts'
 
 /** How long it is asked whether something is still there, in ms: then it is given. */
@@ -36,12 +36,8 @@ export async function notModified(
   }
   const asked = AbortSignal.any([signal, AbortSignal.timeout(Math.min(patience, QUESTION_MS))])
   try {
-    const found = await stillThere(
-      c,
-      selection,
-      answers.filter(([, answer]) => mightBeHere(c, answer)),
-      asked,
-    )
+    const recent = answers.filter(([, answer]) => mightBeHere(c, answer))
+    const found = await orLate(stillThere(c, selection, recent, asked), asked)
     if (!found) return undefined
     noteGiven(c, found[1])
     return unchanged(c, found[0], found[1].freshness)
@@ -123,11 +119,21 @@ async function stillThere(
   })
 }
 
+/** What ends by a signal ends behind that, in its own time. @throws its reason */
+async function orLate<T>(question: Promise<T>, signal: AbortSignal): Promise<T> {
+  const { promise, reject } = Promise.withResolvers<never>()
+  const late = (): void => reject(signal.reason as Error)
+  signal.addEventListener('abort', late, { once: true })
+  question.catch(() => undefined)
+  try {
+    return await Promise.race([question, promise])
+  } finally {
+    signal.removeEventListener('abort', late)
+  }
+}
+
 /** Of instances those that are here, by their arrivals. */
-function arrivedOf(
-  c: HttpContext,
-  instances: readonly InstanceUids[],
-): (InstanceUids & { readonly arrival: number })[] {
+function arrivedOf(c: HttpContext, instances: readonly InstanceUids[]): Arrived[] {
   const { cache, archive } = c.var
   return instances.flatMap((uids) => {
     const arrival = cache.arrivalOf(archive, uids)

@@ -23,6 +23,8 @@ interface Task {
   readonly call: Call
   /** Instances that came whole are added. */
   readonly received: Received
+  /** Not all of a series has come, which has so many instances. */
+  readonly lacks: (series: Uid, instances: number) => void
   /** Whether it is worth while to open several, by the waits over one. */
   readonly isWorthIt: (alone: Waits) => boolean
 }
@@ -62,6 +64,8 @@ export class Lanes {
   readonly together = new Waits()
   /** Associations were wanted elsewhere, or instances read slowly: the waits tell nothing of the archive. */
   isHindered = false
+  /** Nobody knows what there is of a series. */
+  hasLost = false
   /** An association, or some of what it was to bring, has failed. */
   hasFailed = false
 
@@ -177,8 +181,9 @@ export class Lanes {
       } catch (error) {
         const isAnswered = isAnswer(error)
         // Of a series that lacks something, or is refused, the others may be whole.
-        isLeft = !isAnswered && lane !== this.#first
-        this.#fails(lane, error)
+        isLeft = !isAnswered && (lane !== this.#first || lane.isEnding)
+        this.#fails(lane, series, error)
+        this.hasLost ||= !isLeft && !(error instanceof IncompleteRetrieveError)
         if (!isAnswered) return
       } finally {
         if (isLeft) this.#left.push(series)
@@ -186,8 +191,9 @@ export class Lanes {
     }
   }
 
-  #fails(lane: Lane, error: unknown): void {
+  #fails(lane: Lane, series: Uid, error: unknown): void {
     if (lane.stop.signal.aborted) return
+    if (error instanceof IncompleteRetrieveError) this.#task.lacks(series, error.delivered + error.missing)
     if (error instanceof PoolBusyError || error instanceof PoolFullError) this.isHindered = true
     else this.hasFailed ||= !(error instanceof IncompleteRetrieveError && error.isDamageOnly)
     if (lane === this.#first && !isAnswer(error)) this.#isGivenUp = true

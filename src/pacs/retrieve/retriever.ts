@@ -31,6 +31,8 @@ export class Retriever {
   readonly #source: MoveSource
   readonly #way: 'auto' | Way
   #moveUntil = 0
+  /** Something has come by C-GET. */
+  #hasGotten = false
   #unknownUntil = -Infinity
   readonly #moved = new MovedClasses(REMEMBERED_MS)
 
@@ -63,6 +65,7 @@ export class Retriever {
     try {
       for await (const instance of by(way, retrieval, compressed)) {
         classes.add(instance.sopClass)
+        this.#hasGotten ||= way === 'get'
         yield instance
       }
     } catch (error) {
@@ -70,7 +73,7 @@ export class Retriever {
       if (!this.#isWorthTheOther(way, error, retrieval)) throw error
       for await (const instance of this.#orElse(error, way === 'get' ? 'move' : 'get', retrieval, compressed)) {
         yield instance
-        if (way === 'get' && classes.size > 0) this.#learnMoved(instance.sopClass, classes)
+        if (way === 'get' && this.#hasGotten) this.#learnMoved(instance.sopClass, classes)
       }
     } finally {
       if (way === 'get') for (const sopClass of classes) this.#moved.forget(sopClass)
@@ -99,9 +102,15 @@ export class Retriever {
       const isOnlyWay = first instanceof NotSupportedByArchiveError && !(error instanceof NotSupportedByArchiveError)
       throw received.size > before || isOnlyWay || lacksMore(error, first) ? error : first
     }
-    if (before > 0) return
+    if (before > 0 || !this.#tellsOfAll(way, first, retrieval)) return
     this.#moveUntil = way === 'move' ? performance.now() + REMEMBERED_MS : 0
     source.habits.learn(way === 'move' ? 'no-get' : 'no-move')
+  }
+
+  /** Whether what failed by a way says that nothing comes by it: of one series, where others came, it is its classes. */
+  #tellsOfAll(other: Way, first: unknown, { selection }: Retrieval): boolean {
+    const isOfSome = other === 'move' && selection.series !== undefined && this.#hasGotten
+    return !isOfSome || first instanceof NotSupportedByArchiveError
   }
 
   /** An instance came by C-MOVE, after others by C-GET. */

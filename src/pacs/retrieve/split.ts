@@ -64,8 +64,8 @@ export class Splitter {
     const retrieval = { selection, source: this.#source, received, ledger, call }
     const plan = this.#isDue && selection.series === undefined ? await this.#plan(retrieval) : undefined
     if (plan) {
-      yield* this.#split(plan, compressed, retrieval)
-      if (await isWhole(retrieval)) return
+      const isTold = yield* this.#split(plan, compressed, retrieval)
+      if (isTold && (await isWhole(retrieval))) return
       yield* this.#single.retrieve(selection, compressed, call, { received, ledger })
       return
     }
@@ -96,15 +96,22 @@ export class Splitter {
     return lanes > 1 ? { series, lanes } : undefined
   }
 
-  async *#split({ series, lanes: most }: Plan, compressed: boolean, study: Splitting): AsyncGenerator<Instance> {
-    const { selection, received, call } = study
+  /** Returns whether it is known what there is of each series. */
+  async *#split(
+    { series, lanes: most }: Plan,
+    compressed: boolean,
+    study: Splitting,
+  ): AsyncGenerator<Instance, boolean> {
+    const { selection, received, ledger, call } = study
     const lanes = new Lanes({
       ...{ series: series.map(({ uid }) => uid), most, call, received },
       retrieve: (one, own) => this.#single.retrieve({ study: selection.study, series: one }, compressed, own),
+      lacks: (one, instances) => ledger.seriesHas(one, instances),
       isWorthIt: ({ share }) => (this.#isWorthIt = share >= WAITING_SHARE),
     })
     try {
       yield* lanes.instances()
+      return !lanes.hasLost
     } finally {
       if (!call.signal.aborted) this.#learn(lanes)
     }
