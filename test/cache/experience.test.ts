@@ -62,6 +62,44 @@ describe('the list of a series', () => {
     expect(known()).toBeUndefined()
   })
 
+  it('has an instance once that came once more, since it was damaged', () => {
+    const list = listOf(SERIES, 3)
+    experience.brought(route, { study: STUDY, series: SERIES }, [...list, list[1]!])
+    expect(known()).toBe(3)
+    experience.confirm(route, { study: STUDY, series: SERIES }, 4)
+    expect(known()).toBeUndefined()
+  })
+
+  it('is that which was brought last, by itself or with its study', async () => {
+    experience.brought(route, { study: STUDY }, listOf(SERIES, 3))
+    await pass(1_000)
+    experience.brought(route, { study: STUDY, series: SERIES }, listOf(SERIES, 4))
+    expect(known()).toBe(4)
+    await pass(1_000)
+    experience.brought(route, { study: STUDY }, listOf(SERIES, 5))
+    expect(known()).toBe(5)
+    // The one of its study goes alone.
+    experience.confirm(route, { study: STUDY, series: SERIES }, 5)
+    expect(known()).toBe(5)
+  })
+
+  it('of a study goes where one of its series has more by now, whatever is known of that by itself', () => {
+    experience.brought(route, { study: STUDY }, [...listOf(SERIES, 3), ...listOf(OTHER, 2)])
+    experience.brought(route, { study: STUDY, series: SERIES }, listOf(SERIES, 4))
+    experience.confirm(route, { study: STUDY, series: SERIES }, 4)
+    expect(known()).toBe(4)
+    expect(experience.listOf(route, { study: STUDY })).toBeUndefined()
+  })
+
+  it('is forgotten with that of its study when something was stored in it, and no other', () => {
+    experience.brought(route, { study: STUDY }, listOf(SERIES, 3))
+    for (const series of [SERIES, OTHER]) experience.brought(route, { study: STUDY, series }, listOf(series, 3))
+    experience.forget(route, { study: STUDY, series: SERIES, sopInstance: '9' })
+    expect(known()).toBeUndefined()
+    expect(experience.listOf(route, { study: STUDY })).toBeUndefined()
+    expect(experience.listOf(route, { study: STUDY, series: OTHER })).toHaveLength(3)
+  })
+
   it('is neither forgotten nor confirmed by a number that is behind', async () => {
     experience.brought(route, { study: STUDY, series: SERIES }, listOf(SERIES, 3))
     await pass(59_000)

@@ -281,6 +281,26 @@ describe('an instance that is larger than memory may keep', () => {
     expect(diskOf(cache)).toMatchObject({ instances: 0, bytes: 0 })
   })
 
+  it('is not written any more when it was stored anew', async () => {
+    const cache = await cacheOf()
+    const fake = large(20 * MB)
+    const [one] = fake.instances
+    const begun = Promise.withResolvers<undefined>()
+    const gate = Promise.withResolvers<undefined>()
+    fake.gate = async () => {
+      begun.resolve(undefined)
+      await gate.promise
+    }
+    const before = bytesOf(cache, fake, one!)
+    await begun.promise
+    cache.forget(fake, uids(one!))
+    gate.resolve(undefined)
+    expect((await before).equals(one!.bytes)).toBe(true)
+    await settled(cache)
+    expect(cache.arrivalOf(fake, uids(one!))).toBeUndefined()
+    expect(await files()).toEqual([])
+  })
+
   it('is written with others at once up to a number of them', async () => {
     const cache = await cacheOf({ limits: { spills: 1 } })
     const gate = Promise.withResolvers<undefined>()

@@ -8,7 +8,7 @@ import { Archive } from '../../../src/pacs/archive.ts'
 import { MoveDestination } from '../../../src/pacs/delivery/move-destination.ts'
 import { REMEMBERED_MS, UNKNOWN_MS } from '../../../src/pacs/retrieve/retriever.ts'
 import { collect } from '../../support/byte-stream.ts'
-import { E, S, seriesFiles } from '../../support/dicom-files.ts'
+import { E, MR, S, seriesFiles } from '../../support/dicom-files.ts'
 import { getResponse, STUDY_ROOT_GET } from '../../support/golden.ts'
 import { keeper } from '../../support/kept.ts'
 import { failOnLeaks } from '../../support/leaks.ts'
@@ -56,9 +56,10 @@ async function demoWith(
   return { demo, archive, ways: () => [demo.retrievals, demo.moves] }
 }
 
-async function fetched(archive: Archive, study = S): Promise<string[]> {
+async function fetched(archive: Archive, study = S, only?: string): Promise<string[]> {
   const uids: string[] = []
-  for await (const { sopInstance, body } of archive.retrieve({ study }, true, {
+  const selection = { study, ...(only !== undefined && { series: only }) }
+  for await (const { sopInstance, body } of archive.retrieve(selection, true, {
     signal: new AbortController().signal,
   })) {
     await collect(body)
@@ -131,6 +132,20 @@ describe('an archive that accepts C-GET and fails every sub-operation (A702)', (
     expect(gets).toBeGreaterThan(0)
     expect(await fetched(archive)).toEqual(all)
     expect(ways()).toEqual([gets, 2])
+  })
+
+  it('of one series, and gave others, is asked by C-GET for those', async () => {
+    const { demo, archive, ways } = await demoWith({})
+    const other = `${S}.77`
+    for (const file of seriesFiles(2, { series: other, sopClass: MR })) await demo.put(file)
+    expect(await fetched(archive, S, E)).toEqual(all)
+    demo.faults = { getFails: (uid) => uid.startsWith(other) && demo.moves === 0 }
+    expect(await fetched(archive, S, other)).toHaveLength(2)
+    expect(demo.moves).toBe(1)
+    const [gets] = ways()
+    expect(await fetched(archive, S, E)).toEqual(all)
+    expect(ways()).toEqual([gets + 1, 1])
+    expect(archive.habits.join()).toContain('Of some SOP classes')
   })
 
   it.each([true, 'auto'] as const)(

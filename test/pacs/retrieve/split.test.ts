@@ -39,6 +39,8 @@ interface Options {
   readonly queue?: (call: Call) => Promise<void>
   /** An instance comes damaged. */
   readonly damage?: (series: string, number: number) => Error | undefined
+  /** The first so many of the series alone are there. */
+  readonly only?: number
   /** Ends the body of an instance. */
   readonly bodyFault?: (series: string, number: number) => Error | undefined
   /** Called before each instance; an error ends its retrieval. */
@@ -84,7 +86,7 @@ function start({ wait = 2, ...options }: Options = {}) {
     state.most = Math.max(state.most, state.open)
     try {
       await options.queue?.(own)
-      for (const series of only === undefined ? SERIES : [only]) {
+      for (const series of only === undefined ? SERIES.slice(0, options.only) : [only]) {
         for (let n = 1; n <= COUNT; n++) {
           if (begun?.received.has({ series, sopInstance: `${series}.${n}` }) === true) continue
           if (options.isSerial === true) {
@@ -263,6 +265,18 @@ describe('a study', () => {
     expect(priorities.slice(0, 4)).toEqual(['bulk', 'bulk', 'background', 'background'])
   })
 
+  it.each([
+    [2, 2],
+    [3, 3],
+    [4, 3],
+  ])('comes over so many associations where %i series are left: %i in all', async (left, most) => {
+    const numbers = [...SERIES.slice(0, left + 1).map(() => COUNT)]
+    const { splitter, state } = start({ numbers, ofStudy: numbers.length * COUNT, only: left + 1 })
+    await all(splitter)
+    await all(splitter)
+    expect(state.most).toBe(most)
+  })
+
   it('does not wait in the background when its first association has no more to do', async () => {
     const priorities = new Set<unknown>()
     let waiting = 0
@@ -353,6 +367,36 @@ describe('what goes wrong with a series of a study that is split', () => {
     )
     expect(asked).toEqual([...SERIES, REST])
     expect(found.toSorted()).toEqual(everything.toSorted())
+  })
+
+  it('is known though all numbers of the archive leave it out', async () => {
+    const numbers = SERIES.map((_, n) => (n === 1 ? COUNT - 1 : COUNT))
+    const lacks = [new IncompleteRetrieveError(COUNT - 1, 1, 0xb000)]
+    let isOn = false
+    const { splitter, asked } = start({
+      numbers,
+      ofStudy: SERIES.length * COUNT - 1,
+      fault: (series, n) => (isOn && series === SERIES[1] && n === COUNT ? lacks.pop() : undefined),
+    })
+    await all(splitter)
+    isOn = true
+    expect((await all(splitter)).toSorted()).toEqual(everything.toSorted())
+    expect(asked).toEqual([undefined, ...SERIES, REST])
+  })
+
+  it('is not taken for whole where nobody knows what there is of it', async () => {
+    const lost = [new Error('lost')]
+    const numbers = SERIES.map((_, n) => (n === 1 ? 4 : COUNT))
+    let isOn = false
+    const { splitter, asked } = start({
+      numbers,
+      ofStudy: (SERIES.length - 1) * COUNT + 4,
+      fault: (series, n) => (isOn && series === SERIES[1] && n === 5 ? lost.pop() : undefined),
+    })
+    await all(splitter)
+    isOn = true
+    expect((await all(splitter)).toSorted()).toEqual(everything.toSorted())
+    expect(asked.at(-1)).toBe(REST)
   })
 
   it('is told as it is told of any study', async () => {
