@@ -268,7 +268,7 @@ export class AssociationPool {
   /** Tells those who hold what others wait for. */
   #hurry(): void {
     const waiting = this.#queue.size - this.#queue.waiting('background')
-    if (waiting <= this.#slots.count('closing')) return
+    if (waiting === 0) return
     const isHeld = this.#queue.waiting('interactive') > 0 && this.#isHeldByTransfers
     for (const holder of this.#slots.transfers) if (isHeld || priorityOf(holder.call) === 'background') holder.hurry()
     // One that is interactive may have come to rest: what is left of it waits for its viewer.
