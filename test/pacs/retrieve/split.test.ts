@@ -25,7 +25,7 @@ const call: Call = { signal: new AbortController().signal }
 interface Options {
   /** Milliseconds before each instance. */
   readonly wait?: number
-  /** Associations wait for one another. */
+  /** Associations wait for one another, the longer the more there are. */
   readonly isSerial?: boolean
   /** What each series says that it has; as many as it has unless told. */
   readonly numbers?: readonly (number | undefined)[]
@@ -90,7 +90,7 @@ function start({ wait = 2, ...options }: Options = {}) {
         for (let n = 1; n <= COUNT; n++) {
           if (begun?.received.has({ series, sopInstance: `${series}.${n}` }) === true) continue
           if (options.isSerial === true) {
-            turn = turn.then(() => delay(wait))
+            turn = turn.then(() => delay(wait * state.open))
             await turn
           } else await delay(options.waitOf?.() ?? wait, undefined, { signal: own.signal })
           const fault = options.fault?.(series, n, { ...own, begun })
@@ -300,7 +300,7 @@ describe('a study', () => {
     isSlow = false
     for await (const { body } of splitter.retrieve({ study: STUDY }, true, call)) {
       for await (const _ of body);
-      await delay(5)
+      await delay(15)
     }
     expect(state.most).toBe(1)
   })
