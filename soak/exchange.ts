@@ -26,8 +26,13 @@ export type Outcome =
       readonly headers: IncomingHttpHeaders
       readonly body: Buffer
     }
-  /** The connection ended before the answer did. */
-  | { readonly kind: 'cut'; readonly status: number | undefined; readonly why: string }
+  /** The connection ended before the answer did. `sentAt`: when the request had a connection, of performance.now. */
+  | {
+      readonly kind: 'cut'
+      readonly status: number | undefined
+      readonly why: string
+      readonly sentAt: number | undefined
+    }
   | { readonly kind: 'refused' }
   /** The client left, as it was told. */
   | { readonly kind: 'left' }
@@ -65,6 +70,10 @@ export class WebClient {
     const watch = new Watch(sent)
     const leaving = 'leavesAfterMs' in manner ? setTimeout(() => watch.leave(), manner.leavesAfterMs) : undefined
     let answer: IncomingMessage | undefined
+    // Requests wait for a connection of the client: the gateway knows of none that has none yet.
+    let sentAt: number | undefined
+    const hasConnection = (): void => void (sentAt = performance.now())
+    sent.once('socket', (socket) => (socket.connecting ? socket.once('connect', hasConnection) : hasConnection()))
     try {
       answer = await response(sent, body?.bytes, manner, watch)
       const bytes = await read(answer, manner, watch)
@@ -77,7 +86,7 @@ export class WebClient {
       if (watch.state === 'hung') return { kind: 'hung', status }
       if (code === 'ECONNREFUSED') return { kind: 'refused' }
       if (answer === undefined && sent.reusedSocket && method === 'GET') return 'stale'
-      return { kind: 'cut', status, why: `${code} ${message}` }
+      return { kind: 'cut', status, why: `${code} ${message}`, sentAt }
     } finally {
       clearTimeout(leaving)
       watch.end()

@@ -69,7 +69,9 @@ export class Session {
       milliseconds: now - since,
       calm: weathers.every((weather) => weather.isCalmSince(since, recovery)),
     })
-    if (ending === 'cut' && this.#client.direct) onCut({ what: `${this.archive.name} ${kind}`, from: since, to: now })
+    if (outcome.kind === 'cut' && this.#client.direct) {
+      onCut({ what: `${this.archive.name} ${kind} (${code}: ${outcome.why})`, from: outcome.sentAt ?? now, to: now })
+    }
     return outcome.kind === 'answered' && ending === 'whole' ? outcome : undefined
   }
 }

@@ -63,7 +63,8 @@ export class Flight {
   /** Passengers before this one are left to the cache. */
   #swept = 0
   #phase: Phase = { kind: 'keeping' }
-  readonly #fate = { isOutdated: false }
+  /** SOP Instance UIDs of what was replaced at the archive since it began. */
+  readonly #replaced = new Set<string>()
   /** Nobody has asked for it yet. */
   #isAhead: boolean
   readonly #promotion = new AbortController()
@@ -113,7 +114,7 @@ export class Flight {
   }
 
   get isOutdated(): boolean {
-    return this.#fate.isOutdated
+    return this.#replaced.size > 0
   }
 
   /** Nobody has asked for what it brings yet. */
@@ -121,9 +122,9 @@ export class Flight {
     return this.#isAhead
   }
 
-  /** What it brings was replaced meanwhile: it is for those who asked before, and is not kept. */
-  outdate(): void {
-    this.#fate.isOutdated = true
+  /** An instance was replaced meanwhile: what it brings of it is for those who asked before, and is not kept. */
+  outdate(sopInstance: string): void {
+    this.#replaced.add(sopInstance)
   }
 
   /** UIDs of what it brought, and nothing else: who keeps them keeps no instance alive. */
@@ -279,10 +280,10 @@ export class Flight {
 
   #boardingOf({ body: _, ...instance }: Instance): HeldInstance {
     const start = this.total
-    const [pace, isForParts, began, fate] = [this.#pace, this.#isForParts, this.#began, this.#fate]
+    const [pace, isForParts, began, replaced] = [this.#pace, this.#isForParts, this.#began, this.#replaced]
     return new HeldInstance(instance, {
       began,
-      fate,
+      replaced,
       advanced: (position) => this.#consumed(start + position),
       hurry: () => pace.hurry(),
       get isShared() {
@@ -302,7 +303,7 @@ export class Flight {
     if (this.#phase.kind === 'ending') return
     const isPassing = this.#phase.kind === 'passing'
     const isDue = isPassing ? !instance.passing : reaches(SPILL_FROM_BYTES, instance.size, chunk.length)
-    if (this.#isForParts && !this.isOutdated && isDue) this.#keeper.spill(instance)
+    if (this.#isForParts && !instance.isOutdated && isDue) this.#keeper.spill(instance)
     if (isPassing && !instance.passing) {
       this.#keeper.dismiss(instance.size)
       instance.pass()
@@ -326,7 +327,7 @@ export class Flight {
     const { size } = instance
     instance.finish()
     if (!instance.passing) this.#keeper.dismiss(size)
-    if (!this.#fate.isOutdated) {
+    if (!instance.isOutdated) {
       if (instance.passing && instance.whole) this.#keeper.passed(instance)
       else if (!instance.passing) this.#keeper.keep(instance)
     }

@@ -54,7 +54,7 @@ export class Flights {
     for (const [flight, listed] of this.#flights) {
       const isOf = covers(flight.selection, { study, series, instance: sopInstance })
       if (listed.route !== routeKey(route) || !isOf) continue
-      flight.outdate()
+      flight.outdate(sopInstance)
       listed.isShared = false
     }
   }

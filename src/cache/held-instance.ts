@@ -26,8 +26,8 @@ const MANY_BYTES = 4 * 1024 * 1024
 export interface Bringer {
   /** When it began, by performance.now(). */
   readonly began: number
-  /** What it brings was replaced at the archive. */
-  readonly fate: { readonly isOutdated: boolean }
+  /** SOP Instance UIDs of what was replaced at the archive since then; it grows. */
+  readonly replaced: ReadonlySet<string>
   /** The reader that is farthest is at this byte of the instance. */
   advanced(position: number): void
   /** Somebody waits for what has yet to come, however far that is. Call what is returned when that is over. */
@@ -63,7 +63,7 @@ export class HeldInstance extends Described implements KeptInstance {
   readonly index: InstanceIndex
   readonly arrival = ++arrivals
   readonly askedAt: number
-  readonly #fate: Bringer['fate']
+  readonly #replaced: ReadonlySet<string>
   /** Memory it takes, once it is whole. */
   heldBytes = 0
   /** Chunks of the head that stay though what is behind them was dropped. */
@@ -80,7 +80,7 @@ export class HeldInstance extends Described implements KeptInstance {
   constructor(instance: Omit<Instance, 'body'>, bringer: Bringer) {
     super(instance)
     this.askedAt = bringer.began
-    this.#fate = bringer.fate
+    this.#replaced = bringer.replaced
     this.index = instance.index
     this.#phase = { kind: 'filling', bringer }
     this.#isForParts = bringer.isForParts
@@ -108,11 +108,11 @@ export class HeldInstance extends Described implements KeptInstance {
     return this.#phase.kind === 'filling'
   }
 
-  /** It is not kept: what the readers are past is dropped. */
   get isOutdated(): boolean {
-    return this.#fate.isOutdated
+    return this.#replaced.has(this.sopInstance)
   }
 
+  /** It is not kept: what the readers are past is dropped. */
   get passing(): boolean {
     return this.#passing
   }

@@ -19,7 +19,7 @@ function flightOf(selection: Selection, { isAhead = false, total = 0 } = {}) {
     isAhead,
     total,
     over: new Promise<void>(() => undefined),
-    outdate: () => void told.push('outdated'),
+    outdate: (uid: string) => void told.push(uid),
     dropAhead: () => void told.push('dropped'),
   }
   return { flight: flight as unknown as Flight, told }
@@ -41,7 +41,7 @@ describe('retrievals under way when an instance is stored', () => {
     const { flight, told } = flightOf(selection)
     flights.add(flight, own, isShared)
     flights.outdate(route, stored)
-    expect(told).toEqual(isOf ? ['outdated'] : [])
+    expect(told).toEqual(isOf ? ['1.2.1.1'] : [])
     expect(flights.under(own, selection)).toBe(isOf || !isShared ? undefined : flight)
   })
 })

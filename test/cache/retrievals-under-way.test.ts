@@ -7,7 +7,7 @@ import { frameOf, layoutOf } from '../../src/instance/frames.ts'
 import { collect } from '../support/byte-stream.ts'
 import { eventually } from '../support/eventually.ts'
 import { encapsulatedImage } from '../support/images.ts'
-import { fakeSeries, FakeSource } from '../support/fake-source.ts'
+import { fakeSeries, FakeSource, type FakeInstance } from '../support/fake-source.ts'
 
 const MB = 1024 * 1024
 const PART = { compressed: true, part: true }
@@ -30,6 +30,16 @@ const call = () => ({ signal: new AbortController().signal })
 async function read(cache: InstanceCache, source: Source, uids = ONE, from = 0, to = Infinity): Promise<Buffer> {
   using instance = await cache.instance(source, uids, PART, call())
   return await collect(instance.bytes(from, to))
+}
+
+/** Of an image that is larger than all that stays behind a reader. */
+const IMAGE_BYTES = 80 * MB
+
+function imageOf(uids: InstanceUids, patient = 'AA'): FakeInstance {
+  const name = Buffer.concat([Buffer.from([0x10, 0, 0x10, 0, 0x50, 0x4e, patient.length, 0]), Buffer.from(patient)])
+  const pixels = Buffer.concat([Buffer.from('e07f10004f570000', 'hex'), Buffer.alloc(4)])
+  pixels.writeUInt32LE(IMAGE_BYTES, 8)
+  return { ...uids, bytes: Buffer.concat([name, pixels, Buffer.alloc(IMAGE_BYTES, 1)]) }
 }
 
 describe('a retrieval under way', () => {
@@ -68,6 +78,46 @@ describe('a retrieval under way', () => {
     const anew = Buffer.alloc(5000, 99)
     fake.instances[0] = { ...fake.instances[0]!, bytes: anew }
     expect((await read(cache, fake)).equals(anew)).toBe(true)
+  })
+
+  it('is kept but for what is stored anew meanwhile', async () => {
+    const fake = new FakeSource(fakeSeries('1.2.1', 3, 5000))
+    const gate = Promise.withResolvers<undefined>()
+    const begun = Promise.withResolvers<undefined>()
+    fake.gate = () => {
+      begun.resolve(undefined)
+      return gate.promise.then(() => undefined)
+    }
+    const cache = cacheOf(4 * MB)
+    const before = (async () => {
+      const selection = { study: '1.2', series: '1.2.1' }
+      const given = cache.retrieve(fake, selection, { compressed: true, lingers: true }, call())
+      for await (const instance of given) await collect(instance.body)
+    })()
+    await begun.promise
+    cache.forget(fake, ONE)
+    gate.resolve(undefined)
+    await before
+    expect(
+      fake.instances.map(({ sopInstance }) => cache.arrivalOf(fake, { ...ONE, sopInstance }) !== undefined),
+    ).toEqual([false, true, true])
+  })
+
+  it.each([
+    ['goes on where another instance of it is', '1.2.1.2', false],
+    ['fails where it is itself', '1.2.1.1', true],
+  ])('of a series, read where it is no longer held, %s stored anew meanwhile', async (_, sopInstance, fails) => {
+    const fake = new FakeSource([imageOf(ONE), imageOf({ ...ONE, sopInstance: '1.2.1.2' })], MB)
+    const cache = cacheOf(0)
+    const selection = { study: '1.2', series: '1.2.1' }
+    const given = cache.retrieve(fake, selection, { compressed: true, lingers: false }, call())
+    const first = (await given.next()).value!
+    await collect(first.bytes(79 * MB))
+    cache.forget(fake, { ...ONE, sopInstance })
+    const rest = collect(first.bytes(MB, MB + 50))
+    if (fails) await expect(rest).rejects.toMatchObject({ code: 'NO_LONGER_HELD' })
+    else expect(await rest).toEqual(fake.instances[0]!.bytes.subarray(MB, MB + 50))
+    await given.return(undefined)
   })
 
   it('gives who asks for an instance that of his series, though another series has its UID too', async () => {
@@ -115,19 +165,11 @@ describe('a retrieval under way', () => {
 
 describe('what was learnt of an instance from one retrieval', () => {
   it('is not used for the bytes of another that differs', async () => {
-    const size = 80 * MB
-    const header = (name: string): Buffer => {
-      const value = Buffer.from(name)
-      return Buffer.concat([Buffer.from([0x10, 0, 0x10, 0, 0x50, 0x4e, value.length, 0]), value])
-    }
-    const pixels = Buffer.concat([Buffer.from('e07f10004f570000', 'hex'), Buffer.alloc(4)])
-    pixels.writeUInt32LE(size, 8)
-    const of = (name: string) => ({ ...ONE, bytes: Buffer.concat([header(name), pixels, Buffer.alloc(size, 1)]) })
-    const fake = new FakeSource([of('AA')], MB)
+    const fake = new FakeSource([imageOf(ONE, 'AA')], MB)
     const cache = cacheOf(0)
     using instance = await cache.instance(fake, ONE, PART, call())
-    await collect(instance.bytes(size))
-    fake.instances[0] = of('AABB')
+    await collect(instance.bytes(IMAGE_BYTES))
+    fake.instances[0] = imageOf(ONE, 'AABB')
     await expect(collect(instance.bytes(MB, MB + 50))).rejects.toMatchObject({ code: 'NO_LONGER_HELD' })
     expect(fake.asked).toHaveLength(2)
   })
