@@ -1,6 +1,7 @@
 import type { Source } from '../../src/cache/route.ts'
 import { setImmediate } from 'node:timers/promises'
 import { afterEach, describe, expect, it } from 'vitest'
+import type { CachedInstance } from '../../src/cache/cached-instance.ts'
 import { InstanceCache } from '../../src/cache/instance-cache.ts'
 import type { InstanceUids } from '../../src/instance/uids.ts'
 import { frameOf, layoutOf } from '../../src/instance/frames.ts'
@@ -111,7 +112,7 @@ describe('a retrieval under way', () => {
     const cache = cacheOf(0)
     const selection = { study: '1.2', series: '1.2.1' }
     const given = cache.retrieve(fake, selection, { compressed: true, lingers: false }, call())
-    const first = (await given.next()).value!
+    const { value: first } = (await given.next()) as IteratorYieldResult<CachedInstance>
     await collect(first.bytes(79 * MB))
     cache.forget(fake, { ...ONE, sopInstance })
     const rest = collect(first.bytes(MB, MB + 50))
