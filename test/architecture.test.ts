@@ -40,7 +40,8 @@ const ROOMS: Readonly<Record<string, Readonly<Record<string, readonly string[]>>
     transcode: ['codecs', 'pool'],
   },
   pacs: {
-    '': ['delivery', 'pool', 'search', 'retrieve'],
+    '': ['commitment', 'delivery', 'pool', 'search', 'retrieve'],
+    commitment: ['pool', 'search'],
     delivery: [],
     pool: [],
     search: [],
@@ -50,10 +51,11 @@ const ROOMS: Readonly<Record<string, Readonly<Record<string, readonly string[]>>
     negotiate: [],
     multipart: ['negotiate'],
     encode: [],
+    decode: ['encode'],
     params: ['negotiate'],
   },
   http: {
-    '': ['audit', 'auth', 'body', 'ops', 'rendered', 'retrieve', 'search', 'store', 'uri', 'validators'],
+    '': ['audit', 'auth', 'body', 'commitment', 'ops', 'rendered', 'retrieve', 'search', 'store', 'uri', 'validators'],
     auth: [],
     audit: ['auth'],
     body: ['validators'],
@@ -64,6 +66,7 @@ const ROOMS: Readonly<Record<string, Readonly<Record<string, readonly string[]>>
     uri: ['auth', 'rendered', 'retrieve', 'validators'],
     search: ['auth', 'body', 'validators'],
     store: ['auth', 'body'],
+    commitment: ['auth', 'body'],
   },
 }
 

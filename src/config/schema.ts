@@ -203,6 +203,16 @@ const delivery = z.strictObject({
     .describe('Addresses the archive may deliver from; empty for any'),
 })
 
+const commitment = z.strictObject({
+  wait: duration('10s').describe(
+    'How long a commitment request waits for the report of the archive; then it is answered by 202',
+  ),
+  keep: duration('1d').describe('How long the result of a commitment request can be fetched, from the request on'),
+  fallback: oneOf(['none', 'query'])
+    .default('none')
+    .describe('Where the archive has no storage commitment: refuse, or look by C-FIND whether it lists the instances'),
+})
+
 const quirks = z.strictObject({
   maxContexts: integer(1, 128).optional().describe('Most presentation contexts the archive bears in one association'),
   getRoles: oneOf(['scp', 'both'])
@@ -230,6 +240,7 @@ const archive = z
     retrieve: oneOf(['auto', 'get', 'move'])
       .default('auto')
       .describe('How to fetch: C-GET, C-MOVE, or C-GET where the archive has it'),
+    commitment: commitment.prefault({}).describe('Storage commitment'),
     delivery: delivery.prefault({}).describe('How the archive calls our listener, by C-MOVE'),
     metadata: oneOf(['retrieve', 'find'])
       .default('retrieve')

@@ -8,6 +8,7 @@ import type { StoredFile } from './stored-file.ts'
 /** The instances the demo archive holds, searched as PS3.4 C.4.1 says. */
 export class Catalog {
   readonly #files = new Map<Uid, StoredFile>()
+  readonly #sopClasses = new Map<Uid, Uid>()
 
   get size(): number {
     return this.#files.size
@@ -34,7 +35,13 @@ export class Catalog {
     return [...sizes].reduce((largest, one) => (one[1] > largest[1] ? one : largest))[0]
   }
 
+  /** Of an instance that is there. */
+  sopClassOf(sopInstance: Uid): Uid | undefined {
+    return this.#sopClasses.get(sopInstance)
+  }
+
   add(file: StoredFile): void {
+    this.#sopClasses.set(file.sopInstance, file.sopClass)
     this.#files.set(`${file.study} ${file.series} ${file.sopInstance}`, file)
   }
 

@@ -26,6 +26,7 @@ import type { ProposedContext } from '../network/pdu.ts'
 import { listen, type Listening } from '../network/listener.ts'
 import type { Transport } from '../network/transport.ts'
 import { Catalog } from './catalog.ts'
+import { commit } from './commitment.ts'
 import type { Faults } from './faults.ts'
 import { readBody, readStoredFile, type StoredFile } from './stored-file.ts'
 
@@ -44,12 +45,13 @@ export interface DemoArchiveOptions {
   readonly destinations?: Readonly<Record<string, { readonly host: string; readonly port: number }>>
 }
 
+const COMMITMENT = SopClass.storageCommitmentPushModel
 /** Milliseconds an association may be silent. */
 const IDLE_TIMEOUT_MS = 120_000
 
 /**
- * A small archive that really speaks DIMSE: C-ECHO, C-FIND, C-GET, C-MOVE and C-STORE over loopback, over files on disk. What
- * is stored to it goes into a temporary folder that is deleted with it.
+ * A small archive that really speaks DIMSE: C-ECHO, C-FIND, C-GET, C-MOVE, C-STORE and storage commitment over loopback, over
+ * files on disk. What is stored to it goes into a temporary folder that is deleted with it.
  */
 export class DemoArchive implements AsyncDisposable {
   readonly aeTitle: string
@@ -59,6 +61,8 @@ export class DemoArchive implements AsyncDisposable {
   retrievals = 0
   /** C-MOVE operations answered so far. */
   moves = 0
+  /** Requests for storage commitment answered so far. */
+  commitments = 0
   readonly catalog = new Catalog()
   readonly #options: DemoArchiveOptions
   readonly #folder: string
@@ -181,6 +185,14 @@ export class DemoArchive implements AsyncDisposable {
         return Promise.resolve(this.#select(identifier, association))
       },
       move: (identifier, destination, association) => Promise.resolve(this.#move(identifier, destination, association)),
+      perform: (command, dataset, association) => {
+        const isCommitment = command.type === 'N-ACTION-RQ' && command.requestedSopClassUid === COMMITMENT
+        if (!isCommitment) return Promise.resolve({ status: Status.unrecognizedOperation })
+        this.commitments++
+        const address = this.#options.destinations?.[association.requested.callingAeTitle.trim()]
+        const asker = { association, aeTitle: this.aeTitle, address }
+        return Promise.resolve(commit(dataset, (uid) => this.catalog.sopClassOf(uid), asker, this.faults))
+      },
     }
   }
 
@@ -274,6 +286,7 @@ const services = new Set<Uid>([
   SopClass.studyRootFind,
   SopClass.studyRootGet,
   SopClass.studyRootMove,
+  COMMITMENT,
 ])
 /** Milliseconds. */
 const CONNECT_TIMEOUT_MS = 5_000

@@ -39,4 +39,16 @@ export interface Faults {
   readonly acceptsSyntax?: (uid: Uid) => boolean
   /** Abstract syntaxes accepted; all that are known by default. */
   readonly acceptsClass?: (uid: Uid) => boolean
+  /** Answers an N-ACTION. */
+  readonly actionStatus?: number
+  /** Reports of commitment come over an association of the archive's own. */
+  readonly reportsOwn?: boolean
+  /** Awaited before an association for a report is opened. */
+  readonly beforeReport?: () => Promise<void>
+  /** Such an association does not say that the archive is the SCP. */
+  readonly withoutRoles?: boolean
+  /** Changes what is reported. */
+  readonly onReport?: (information: Dataset) => Dataset | 'none'
+  /** Told of the status that each report is answered by. */
+  readonly reported?: (status: number) => void
 }

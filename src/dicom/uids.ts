@@ -30,7 +30,14 @@ export const SopClass = {
   studyRootFind: '1.2.840.10008.5.1.4.1.2.2.1',
   studyRootMove: '1.2.840.10008.5.1.4.1.2.2.2',
   studyRootGet: '1.2.840.10008.5.1.4.1.2.2.3',
+  modalityWorklistFind: '1.2.840.10008.5.1.4.31',
+  storageCommitmentPushModel: '1.2.840.10008.1.20.1',
+  modalityPerformedProcedureStep: '1.2.840.10008.3.1.2.3.3',
+  modalityPerformedProcedureStepRetrieve: '1.2.840.10008.3.1.2.3.4',
 } as const
+
+/** SOP Instances that the standard names itself (PS3.4 J.3.5). */
+export const WellKnownInstance = { storageCommitmentPushModel: '1.2.840.10008.1.20.1.1' } as const
 
 /** Storage SOP classes are assigned under this root (PS3.4 B.5). */
 export const STORAGE_ROOT = '1.2.840.10008.5.1.4.1.1.'

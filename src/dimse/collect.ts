@@ -10,9 +10,16 @@ export const MAX_IDENTIFIER_BYTES = 4 * 1024 * 1024
 /** Elements and items of an identifier: an answer to a query has some hundred. */
 export const MAX_IDENTIFIER_ELEMENTS = 10_000
 
-/** An identifier. @throws ProtocolError above MAX_IDENTIFIER_BYTES, TooManyElementsError, MalformedDataSetError */
-export async function readIdentifier(data: ByteStream, syntax: TransferSyntax): Promise<Dataset> {
-  return parseDataset(await collect(data), syntax, { most: MAX_IDENTIFIER_ELEMENTS })
+/**
+ * An identifier, or another small data set, of `most` elements and items.
+ * @throws ProtocolError above MAX_IDENTIFIER_BYTES, TooManyElementsError, MalformedDataSetError
+ */
+export async function readIdentifier(
+  data: ByteStream,
+  syntax: TransferSyntax,
+  most = MAX_IDENTIFIER_ELEMENTS,
+): Promise<Dataset> {
+  return parseDataset(await collect(data), syntax, { most })
 }
 
 /** A small data set whole, in bytes of its own: what it came in is larger, and is not to be kept with it. @throws ProtocolError above MAX_IDENTIFIER_BYTES */

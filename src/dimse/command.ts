@@ -21,8 +21,14 @@ export const CommandField = {
   'C-ECHO-RSP': 0x8030,
   'N-EVENT-REPORT-RQ': 0x0100,
   'N-EVENT-REPORT-RSP': 0x8100,
+  'N-GET-RQ': 0x0110,
+  'N-GET-RSP': 0x8110,
+  'N-SET-RQ': 0x0120,
+  'N-SET-RSP': 0x8120,
   'N-ACTION-RQ': 0x0130,
   'N-ACTION-RSP': 0x8130,
+  'N-CREATE-RQ': 0x0140,
+  'N-CREATE-RSP': 0x8140,
   'C-CANCEL-RQ': 0x0fff,
 } as const
 
@@ -77,6 +83,27 @@ export type Command =
   | (Response & SubOperations & { readonly type: 'C-MOVE-RSP' })
   | { readonly type: 'C-CANCEL-RQ'; readonly messageIdBeingRespondedTo: number; readonly hasDataSet: false }
   | (Request & {
+      readonly type: 'N-GET-RQ'
+      readonly requestedSopClassUid: Uid
+      readonly requestedSopInstanceUid: Uid
+      /** Tags; without them all attributes are asked for. */
+      readonly attributeIdentifierList?: readonly string[]
+    })
+  | (Response & { readonly type: 'N-GET-RSP'; readonly affectedSopInstanceUid?: Uid })
+  | (Request & {
+      readonly type: 'N-SET-RQ'
+      readonly requestedSopClassUid: Uid
+      readonly requestedSopInstanceUid: Uid
+    })
+  | (Response & { readonly type: 'N-SET-RSP'; readonly affectedSopInstanceUid?: Uid })
+  | (Request & {
+      readonly type: 'N-CREATE-RQ'
+      readonly affectedSopClassUid: Uid
+      /** Without it the peer makes one. */
+      readonly affectedSopInstanceUid?: Uid
+    })
+  | (Response & { readonly type: 'N-CREATE-RSP'; readonly affectedSopInstanceUid?: Uid })
+  | (Request & {
       readonly type: 'N-ACTION-RQ'
       readonly requestedSopClassUid: Uid
       readonly requestedSopInstanceUid: Uid
@@ -116,6 +143,7 @@ const fields: Readonly<Record<FieldName, readonly [Tag, Vr]>> = {
   status: [0x00000900, 'US'],
   offendingElement: [0x00000901, 'AT'],
   errorComment: [0x00000902, 'LO'],
+  attributeIdentifierList: [0x00001005, 'AT'],
   affectedSopInstanceUid: [0x00001000, 'UI'],
   requestedSopInstanceUid: [0x00001001, 'UI'],
   eventTypeId: [0x00001002, 'US'],
@@ -163,6 +191,12 @@ const mandatory: { readonly [T in CommandType]: readonly (keyof CommandOf<T>)[] 
   'C-MOVE-RQ': ['messageId', 'affectedSopClassUid', 'moveDestination'],
   'C-MOVE-RSP': ['status'],
   'C-CANCEL-RQ': ['messageIdBeingRespondedTo'],
+  'N-GET-RQ': ['messageId', 'requestedSopClassUid', 'requestedSopInstanceUid'],
+  'N-GET-RSP': ['status'],
+  'N-SET-RQ': ['messageId', 'requestedSopClassUid', 'requestedSopInstanceUid'],
+  'N-SET-RSP': ['status'],
+  'N-CREATE-RQ': ['messageId', 'affectedSopClassUid'],
+  'N-CREATE-RSP': ['status'],
   'N-ACTION-RQ': ['messageId', 'requestedSopClassUid', 'requestedSopInstanceUid', 'actionTypeId'],
   'N-ACTION-RSP': ['status'],
   'N-EVENT-REPORT-RQ': ['messageId', 'affectedSopClassUid', 'affectedSopInstanceUid', 'eventTypeId'],

@@ -1,4 +1,5 @@
 import type { Bytes, ByteStream } from '../dicom/bytes.ts'
+import { transferSyntax, type TransferSyntax } from '../dicom/transfer-syntax.ts'
 import type { Association } from '../network/association.ts'
 import { ProtocolError } from '../network/errors.ts'
 import type { DataPiece } from '../network/pdu.ts'
@@ -24,6 +25,11 @@ export interface DataStream extends ByteStream {
   readonly complete: boolean
   /** Reads on to its end, with this wait. A data set that was announced and does not come is passed over. */
   skip(wait: Wait): Promise<void>
+}
+
+/** The transfer syntax of a message's data set. */
+export function syntaxOf(association: Association, { contextId }: Pick<Message, 'contextId'>): TransferSyntax {
+  return transferSyntax(association.contexts.get(contextId)!.transferSyntax)
 }
 
 const readers = new WeakMap<Association, MessageReader>()

@@ -9,7 +9,8 @@ import type { AcceptedContext } from '../network/negotiation.ts'
 import type { Wait } from '../network/waiters.ts'
 import type { Command, CommandOf } from './command.ts'
 import { readIdentifier } from './collect.ts'
-import { MessageReader, type DataStream, type Message } from './message.ts'
+import { answerReport, MAX_REPORT_ELEMENTS, type EventReport } from './event-report.ts'
+import { MessageReader, syntaxOf, type DataStream, type Message } from './message.ts'
 import { Scu } from './scu.ts'
 import { sendMessage } from './send-message.ts'
 import { Status } from './status.ts'
@@ -36,6 +37,17 @@ export interface OutgoingMove {
   connect(): Promise<Association>
 }
 
+type NormalizedCommand = CommandOf<'N-ACTION-RQ' | 'N-CREATE-RQ' | 'N-GET-RQ' | 'N-SET-RQ'>
+type NormalizedResponseType = 'N-ACTION-RSP' | 'N-CREATE-RSP' | 'N-GET-RSP' | 'N-SET-RSP'
+
+/** What became of an operation of a normalized service, and the data set that answers it. */
+export interface Performed {
+  readonly status: number
+  readonly dataset?: Dataset | undefined
+  /** Done when it is answered, before the next message is read: a report of it over the same association. */
+  readonly afterwards?: (context: AcceptedContext) => Promise<void>
+}
+
 /** What an SCP does; an operation without its handler is answered by 0211 (unrecognized operation). */
 export interface Handlers {
   /** Returns the status of the C-STORE response. */
@@ -46,6 +58,10 @@ export interface Handlers {
   get?(identifier: Dataset, sopClass: Uid, association: Association): Promise<readonly OutgoingInstance[] | number>
   /** The instances selected and their destination, or a failure status. */
   move?(identifier: Dataset, destination: string, association: Association): Promise<OutgoingMove | number>
+  /** An operation of a normalized service. */
+  perform?(command: NormalizedCommand, dataset: Dataset | undefined, association: Association): Promise<Performed>
+  /** Returns the status of the N-EVENT-REPORT response. */
+  report?(report: EventReport, association: Association): Promise<number>
 }
 
 export interface ServeOptions {
@@ -110,18 +126,17 @@ class Server {
       case 'C-MOVE-RQ':
         return this.#move(message, command)
       case 'N-ACTION-RQ':
-        return this.#respond(message, {
-          type: 'N-ACTION-RSP',
-          messageIdBeingRespondedTo: command.messageId,
-          status: Status.unrecognizedOperation,
-          hasDataSet: false,
-        })
+      case 'N-CREATE-RQ':
+      case 'N-GET-RQ':
+      case 'N-SET-RQ':
+        return this.#perform(message, command)
       case 'N-EVENT-REPORT-RQ':
-        return this.#respond(message, {
-          ...reply(command),
-          type: 'N-EVENT-REPORT-RSP',
-          status: Status.unrecognizedOperation,
-        })
+        return answerReport(
+          this.#association,
+          message,
+          (report) => this.#handlers.report?.(report, this.#association) ?? Status.unrecognizedOperation,
+          this.#wait,
+        )
       case 'C-CANCEL-RQ':
         // It came after the operation it was meant for (PS3.7 9.3.2.3).
         return
@@ -135,12 +150,24 @@ class Server {
     return sendMessage(this.#association, message.contextId, response, bytes, this.#wait)
   }
 
-  #context(message: Message): AcceptedContext {
-    return this.#association.contexts.get(message.contextId)!
+  #syntax(message: Message): TransferSyntax {
+    return syntaxOf(this.#association, message)
   }
 
-  #syntax(message: Message): TransferSyntax {
-    return transferSyntax(this.#context(message).transferSyntax)
+  async #perform(message: Message, command: NormalizedCommand): Promise<void> {
+    const { messageId, type } = command
+    const dataset = message.data && (await readIdentifier(message.data, this.#syntax(message), MAX_REPORT_ELEMENTS))
+    const outcome: Performed = (await this.#handlers.perform?.(command, dataset, this.#association)) ?? {
+      status: Status.unrecognizedOperation,
+    }
+    const response = {
+      type: type.replace('-RQ', '-RSP') as NormalizedResponseType,
+      messageIdBeingRespondedTo: messageId,
+      status: outcome.status,
+      hasDataSet: outcome.dataset !== undefined,
+    }
+    await this.#respond(message, response, outcome.dataset)
+    await outcome.afterwards?.(this.#association.contexts.get(message.contextId)!)
   }
 
   async #store(message: Message, command: CommandOf<'C-STORE-RQ'>): Promise<void> {

@@ -10,7 +10,7 @@ import type { AcceptedContext } from '../network/negotiation.ts'
 import type { Wait } from '../network/waiters.ts'
 import { readIdentifier } from './collect.ts'
 import { Priority, type Command, type CommandOf } from './command.ts'
-import { MessageReader, type DataStream, type Message } from './message.ts'
+import { MessageReader, syntaxOf, type DataStream, type Message } from './message.ts'
 import { retrieveEnd, subOperationsOf, type RetrieveEnd } from './retrieve-end.ts'
 import { sendMessage } from './send-message.ts'
 import { Status, statusClass, StatusError } from './status.ts'
@@ -263,7 +263,7 @@ export class Scu {
   }
 
   #syntax(message: Message): TransferSyntax {
-    return transferSyntax(this.#association.contexts.get(message.contextId)!.transferSyntax)
+    return syntaxOf(this.#association, message)
   }
 
   /** Sends a request that carries an identifier; returns its message id. */

@@ -38,6 +38,7 @@ import { retrieveInstances } from './retrieve/retrieve.ts'
 import { Shortfalls } from './retrieve/shortfalls.ts'
 import { searchResource } from './search/search.ts'
 import { storeInstances } from './store/store.ts'
+import { commitmentResult, requestCommitment } from './commitment/commitment.ts'
 import { thumbnail } from './rendered/thumbnail.ts'
 import { retrieveByUri } from './uri/wado-uri.ts'
 
@@ -80,10 +81,14 @@ type Operation = Exclude<
 
 const INSTANCE = '/studies/:study/series/:series/instances/:instance'
 
+interface Route {
+  readonly method: 'GET' | 'POST'
+  readonly path: string
+  readonly handle: (c: HttpContext) => Promise<Response>
+}
+
 /** The DICOMweb operations of openapi/dicomweb.yaml. */
-const routes: Readonly<
-  Record<Operation, { method: 'GET' | 'POST'; path: string; handle: (c: HttpContext) => Promise<Response> }>
-> = {
+const routes: Readonly<Record<Operation, Route>> = {
   searchStudies: get('/studies', (c) => searchResource(c, { level: 'STUDY', withParents: false })),
   searchStudySeries: get('/studies/:study/series', (c) => searchResource(c, { level: 'SERIES', withParents: false })),
   searchSeriesInstances: get('/studies/:study/series/:series/instances', (c) =>
@@ -117,15 +122,18 @@ const routes: Readonly<
   thumbnailOfInstance: get(`${INSTANCE}/thumbnail`, thumbnail),
   thumbnailOfFrames: get(`${INSTANCE}/frames/:frames/thumbnail`, thumbnail),
   retrieveByUri: get('/wado', retrieveByUri),
-  storeInstances: { method: 'POST', path: '/studies', handle: storeInstances },
-  storeStudyInstances: { method: 'POST', path: '/studies/:study', handle: storeInstances },
+  storeInstances: post('/studies', storeInstances),
+  storeStudyInstances: post('/studies/:study', storeInstances),
+  requestCommitment: post('/commitment-requests/:transaction', requestCommitment),
+  commitmentResult: get('/commitment-requests/:transaction', commitmentResult),
 }
 
-function get(
-  path: string,
-  handle: (c: HttpContext) => Promise<Response>,
-): { method: 'GET'; path: string; handle: (c: HttpContext) => Promise<Response> } {
+function get(path: string, handle: Route['handle']): Route {
   return { method: 'GET', path, handle }
+}
+
+function post(path: string, handle: Route['handle']): Route {
+  return { method: 'POST', path, handle }
 }
 
 /** The web application: DICOMweb for each archive, and what operators need. */
@@ -208,7 +216,7 @@ function mount(place: Place, root: string, find: (c: HttpContext) => Archive | u
       const isWaiting = patience === undefined || !archive
       const cache = isWaiting ? place.cache : later.for(archive, place.cache, { name: client, patience })
       c.set('cache', cache)
-      trace(c, { audit: place.audit, cache }, { verb, study })
+      trace(c, { audit: place.audit, cache }, { verb: toldAs(operation), study })
       if (study !== undefined && verb !== 'store') await checkStudy(c, study)
       const kept =
         verb === 'retrieve' && study !== undefined ? await notModified(c, pathSelection(c), patience) : undefined
@@ -252,7 +260,17 @@ function methodNotAllowed(allowed: readonly string[]): RequestError {
 const SETS: readonly string[] = ['retrieveStudy', 'retrieveSeries', 'storeStudyInstances']
 
 function verbOf(operation: string): Verb {
-  return operation.startsWith('search') ? 'search' : operation.startsWith('store') ? 'store' : 'retrieve'
+  if (operation.startsWith('search')) return 'search'
+  return operation.startsWith('store') || isOfCommitment(operation) ? 'store' : 'retrieve'
+}
+
+/** As the audit trail has it: commitment transfers nothing, and tells of instances whether they are there. */
+function toldAs(operation: string): Verb {
+  return isOfCommitment(operation) ? 'search' : verbOf(operation)
+}
+
+function isOfCommitment(operation: string): boolean {
+  return operation === 'requestCommitment' || operation === 'commitmentResult'
 }
 
 function select(c: HttpContext, root: string, archive: Archive | undefined): void {

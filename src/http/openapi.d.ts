@@ -802,6 +802,35 @@ export interface paths {
     patch?: never
     trace?: never
   }
+  '/commitment-requests/{transaction}': {
+    parameters: {
+      query?: never
+      header?: never
+      path: {
+        /** @description Transaction UID (0008,1195) of a commitment request, made by who makes the request, each time a new one. */
+        transaction: components['parameters']['transaction']
+      }
+      cookie?: never
+    }
+    /**
+     * What became of a commitment request
+     * @description The result that the archive has reported meanwhile (PS3.18 13.5), for who made the request. It is kept for
+     *     `archives[].commitment.keep`.
+     */
+    get: operations['commitmentResult']
+    put?: never
+    /**
+     * Ask the archive to keep instances safe
+     * @description Asks for storage commitment of instances that were stored (PS3.18 13.4). Only what the answer names as committed may
+     *     be deleted where it came from: what the archive does not name is in Failed SOP Sequence, with reason 272 (0110H).
+     */
+    post: operations['requestCommitment']
+    delete?: never
+    options?: never
+    head?: never
+    patch?: never
+    trace?: never
+  }
   '/livez': {
     parameters: {
       query?: never
@@ -1111,6 +1140,8 @@ export interface components {
       /** @description Available Transfer Syntax UID, the one that the instance comes in with `transfer-syntax=*`. */
       '00083002': components['schemas']['UidAttribute']
     }
+    /** @description The Native DICOM Model of one data set (PS3.19 A.1), in UTF-8. */
+    NativeDicomModel: unknown
     /**
      * @description A multipart/related body (PS3.18 8.6.1, RFC 2387). Each part has `Content-Type: application/dicom+xml`, and is
      *     the Native DICOM Model of one data set (PS3.19 A.1), in UTF-8. A search without a match has no part, only the
@@ -1174,6 +1205,61 @@ export interface components {
         vr: 'SQ'
         Value: components['schemas']['OtherFailure'][]
       }
+    }
+    /**
+     * @description The storage commitment request module (PS3.18 Table J.1-1), as one object or a list of one: instances by Referenced
+     *     SOP Sequence (0008,1199), or, with their studies and series, by Referenced Study Sequence (0008,1110).
+     */
+    CommitmentRequest: {
+      [key: string]: unknown
+    }
+    /** @description The storage commitment response module (PS3.18 Table J.2-1), as one object. A sequence that would be empty is absent. */
+    CommitmentResponse: {
+      /** @description Referenced Study Sequence. What is committed, where the request named it by studies. */
+      '00081110'?: {
+        /** @constant */
+        vr: 'SQ'
+        Value: {
+          [key: string]: unknown
+        }[]
+      }
+      /** @description Failed SOP Sequence. The instances that are not committed. */
+      '00081198'?: {
+        /** @constant */
+        vr: 'SQ'
+        Value: components['schemas']['UncommittedSop'][]
+      }
+      /** @description Referenced SOP Sequence. The instances that are committed. */
+      '00081199'?: {
+        /** @constant */
+        vr: 'SQ'
+        Value: components['schemas']['CommittedSop'][]
+      }
+    }
+    /** @description An instance that the archive keeps safe. */
+    CommittedSop: {
+      /** @description Referenced SOP Class UID. */
+      '00081150': components['schemas']['UidAttribute']
+      /** @description Referenced SOP Instance UID. */
+      '00081155': components['schemas']['UidAttribute']
+    }
+    /** @description An instance that the archive does not keep safe. */
+    UncommittedSop: {
+      /** @description Referenced SOP Class UID. */
+      '00081150': components['schemas']['UidAttribute']
+      /** @description Referenced SOP Instance UID. */
+      '00081155': components['schemas']['UidAttribute']
+      /**
+       * @description Failure Reason (PS3.3 C.14.1.1), as the archive says it:
+       *
+       *     - 272 (0110H): it could not, or it does not say, or does not name the instance;
+       *     - 274 (0112H): there is no such instance;
+       *     - 281 (0119H): the instance is of another class;
+       *     - 290 (0122H): it does not do this for the class;
+       *     - 305 (0131H): the Transaction UID is in use there;
+       *     - 531 (0213H): out of resources.
+       */
+      '00081197': components['schemas']['ReasonAttribute']
     }
     /** @description An instance that was stored (PS3.18 Table I.1-1). */
     ReferencedSop: {
@@ -2078,6 +2164,134 @@ export interface components {
       }
     }
     /**
+     * @description What the archive keeps safe, in the form that the request had, and what it does not, with its reasons. With a
+     *     `Warning` the archive has no storage commitment and was asked by C-FIND (`archives[].commitment.fallback`): it lists
+     *     the instances, and promises nothing.
+     */
+    Commitment: {
+      headers: {
+        Warning: components['headers']['CommitmentWarning']
+        [name: string]: unknown
+      }
+      content: {
+        'application/dicom+json': components['schemas']['CommitmentResponse']
+        'application/json': components['schemas']['CommitmentResponse']
+        'application/dicom+xml': components['schemas']['NativeDicomModel']
+        'multipart/related; type="application/dicom+xml"': components['schemas']['NativeDicomModelParts']
+      }
+    }
+    /** @description The archive has taken the request and has not reported yet. Its result is to be asked for later. */
+    CommitmentPending: {
+      headers: {
+        Location: components['headers']['ComingLocation']
+        'Retry-After': components['headers']['ComingRetryAfter']
+        [name: string]: unknown
+      }
+      content?: never
+    }
+    /**
+     * @description The transaction in the path is no UID, or the body is no data set, or names no instance, or names one in two ways. The
+     *     archive was not asked.
+     */
+    CommitmentBadRequest: {
+      headers: {
+        [name: string]: unknown
+      }
+      content: {
+        'application/problem+json': components['schemas']['Problem']
+      }
+    }
+    /** @description The transaction in the path is no UID. */
+    TransactionMalformed: {
+      headers: {
+        [name: string]: unknown
+      }
+      content: {
+        'application/problem+json': components['schemas']['Problem']
+      }
+    }
+    /**
+     * @description No archive with the AE title in the path is configured, or the archive refused the request as one for something it does
+     *     not know (0112H).
+     */
+    CommitmentRefusedUnknown: {
+      headers: {
+        [name: string]: unknown
+      }
+      content: {
+        'application/problem+json': components['schemas']['Problem']
+      }
+    }
+    /**
+     * @description No archive with the AE title in the path is configured, or no commitment was requested of it by this Transaction UID by
+     *     who asks.
+     */
+    CommitmentUnknown: {
+      headers: {
+        [name: string]: unknown
+      }
+      content: {
+        'application/problem+json': components['schemas']['Problem']
+      }
+    }
+    /** @description The request was made longer ago than its result is kept. A new one is to be made, by a new Transaction UID. */
+    CommitmentGone: {
+      headers: {
+        [name: string]: unknown
+      }
+      content: {
+        'application/problem+json': components['schemas']['Problem']
+      }
+    }
+    /** @description A request of this Transaction UID was made before. A new one needs a new Transaction UID. */
+    TransactionInUse: {
+      headers: {
+        [name: string]: unknown
+      }
+      content: {
+        'application/problem+json': components['schemas']['Problem']
+      }
+    }
+    /**
+     * @description The archive has no storage commitment, or not for these (0122H); where it is asked by C-FIND instead, it finds
+     *     instances by their study and series alone, and the request does not name those.
+     */
+    CommitmentNotSupported: {
+      headers: {
+        [name: string]: unknown
+      }
+      content: {
+        'application/problem+json': components['schemas']['Problem']
+      }
+    }
+    /** @description The body paused for longer than the service waits. */
+    DataSetStalled: {
+      headers: {
+        [name: string]: unknown
+      }
+      content: {
+        'application/problem+json': components['schemas']['Problem']
+      }
+    }
+    /** @description The body is larger than 4 MiB. */
+    DataSetTooLarge: {
+      headers: {
+        [name: string]: unknown
+      }
+      content: {
+        'application/problem+json': components['schemas']['Problem']
+      }
+    }
+    /** @description The body is not of a media type described here, or it has a `Content-Encoding`. */
+    DataSetUnsupported: {
+      headers: {
+        [name: string]: unknown
+      }
+      content: {
+        'application/problem+json': components['schemas']['Problem']
+      }
+    }
+    /**
      * @description No instance was stored. A problem document says that the UID in the path is malformed, or that the body cannot
      *     be read as a whole, for instance because it has no boundary or no part. A store response module says that no
      *     part is DICOM.
@@ -2690,6 +2904,8 @@ export interface components {
     imageQuality: number
     /** @description Not supported: 501. */
     anonymize: string
+    /** @description Transaction UID (0008,1195) of a commitment request, made by who makes the request, each time a new one. */
+    transaction: components['schemas']['Uid']
     /** @description Study Instance UID (0020,000D). */
     study: components['schemas']['Uid']
     /** @description Series Instance UID (0020,000E). */
@@ -2864,6 +3080,17 @@ export interface components {
   }
   requestBodies: {
     /**
+     * @description The instances whose storage is to be committed: one data set of up to 4 MiB. A compressed body (`Content-Encoding`) is
+     *     not accepted.
+     */
+    CommitmentRequest: {
+      content: {
+        'application/dicom+json': components['schemas']['CommitmentRequest']
+        'application/json': components['schemas']['CommitmentRequest']
+        'application/dicom+xml': components['schemas']['NativeDicomModel']
+      }
+    }
+    /**
      * @description One or more DICOM files (PS3.10). Any transfer syntax is read. The body may be chunked. A compressed body
      *     (`Content-Encoding`) is not accepted.
      */
@@ -2876,6 +3103,8 @@ export interface components {
     }
   }
   headers: {
+    /** @description `299 {service}: {text}`, where the archive was asked by C-FIND, and promises nothing. */
+    CommitmentWarning: string
     /** @description What was asked for, to be asked for again. */
     ComingLocation: string
     /** @description Seconds after which to ask again. */
@@ -4831,6 +5060,81 @@ export interface operations {
       416: components['responses']['RangeNotSatisfiable']
       421: components['responses']['Misdirected']
       501: components['responses']['UriNotSupported']
+      502: components['responses']['BadGateway']
+      503: components['responses']['ServiceUnavailable']
+      504: components['responses']['GatewayTimeout']
+    }
+  }
+  commitmentResult: {
+    parameters: {
+      query?: {
+        /**
+         * @description Media types separated by commas, with the grammar of the Accept header and before it (PS3.18 8.3.3.1).
+         *
+         *     - `application/dicom+json` is the default.
+         *     - `application/json` is the same under its common name.
+         *     - `multipart/related; type="application/dicom+xml"` is a part for each data set. `application/dicom+xml` alone
+         *       is answered with the same, for PS3.18 has XML in parts only.
+         * @example application/dicom+json
+         */
+        accept?: components['parameters']['acceptModel']
+      }
+      header?: never
+      path: {
+        /** @description Transaction UID (0008,1195) of a commitment request, made by who makes the request, each time a new one. */
+        transaction: components['parameters']['transaction']
+      }
+      cookie?: never
+    }
+    requestBody?: never
+    responses: {
+      200: components['responses']['Commitment']
+      202: components['responses']['CommitmentPending']
+      400: components['responses']['TransactionMalformed']
+      401: components['responses']['Unauthenticated']
+      403: components['responses']['Forbidden']
+      404: components['responses']['CommitmentUnknown']
+      406: components['responses']['ModelNotAcceptable']
+      410: components['responses']['CommitmentGone']
+      421: components['responses']['Misdirected']
+    }
+  }
+  requestCommitment: {
+    parameters: {
+      query?: {
+        /**
+         * @description Media types separated by commas, with the grammar of the Accept header and before it (PS3.18 8.3.3.1).
+         *
+         *     - `application/dicom+json` is the default.
+         *     - `application/json` is the same under its common name.
+         *     - `multipart/related; type="application/dicom+xml"` is a part for each data set. `application/dicom+xml` alone
+         *       is answered with the same, for PS3.18 has XML in parts only.
+         * @example application/dicom+json
+         */
+        accept?: components['parameters']['acceptModel']
+      }
+      header?: never
+      path: {
+        /** @description Transaction UID (0008,1195) of a commitment request, made by who makes the request, each time a new one. */
+        transaction: components['parameters']['transaction']
+      }
+      cookie?: never
+    }
+    requestBody: components['requestBodies']['CommitmentRequest']
+    responses: {
+      200: components['responses']['Commitment']
+      202: components['responses']['CommitmentPending']
+      400: components['responses']['CommitmentBadRequest']
+      401: components['responses']['Unauthenticated']
+      403: components['responses']['Forbidden']
+      404: components['responses']['CommitmentRefusedUnknown']
+      406: components['responses']['ModelNotAcceptable']
+      408: components['responses']['DataSetStalled']
+      409: components['responses']['TransactionInUse']
+      413: components['responses']['DataSetTooLarge']
+      415: components['responses']['DataSetUnsupported']
+      421: components['responses']['Misdirected']
+      501: components['responses']['CommitmentNotSupported']
       502: components['responses']['BadGateway']
       503: components['responses']['ServiceUnavailable']
       504: components['responses']['GatewayTimeout']

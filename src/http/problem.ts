@@ -7,7 +7,7 @@ export type Problem = components['schemas']['Problem']
 
 /** A request that cannot be served as it is; `status` is the HTTP status to say so. */
 export class RequestError extends Error {
-  readonly status: 400 | 401 | 403 | 404 | 405 | 406 | 408 | 413 | 415 | 416 | 421 | 501 | 503
+  readonly status: 400 | 401 | 403 | 404 | 405 | 406 | 408 | 410 | 413 | 415 | 416 | 421 | 501 | 503
   readonly code: string
   readonly headers: Readonly<Record<string, string>>
   constructor(
@@ -51,6 +51,9 @@ const faults = {
   MULTIPART_HEADER_TOO_LARGE: { status: 413, title: 'Part header too large' },
   MULTIPART_TOO_MANY_PARTS: { status: 413, title: 'Too many parts' },
   MULTIPART_PART_TOO_LARGE: { status: 413, title: 'Part too large' },
+  INVALID_MODEL: { status: 400, title: 'Invalid data set' },
+  TRANSACTION_IN_USE: { status: 409, title: 'Transaction UID in use' },
+  TOO_MANY_TRANSACTIONS: { status: 503, title: 'Too many commitment requests' },
   NO_SUCH_INSTANCE: { status: 404, title: 'Not found' },
   NO_SUCH_FRAME: { status: 404, title: 'Not found' },
   FRAME_CUT_SHORT: { status: 502, title: 'Pixel data too short' },
@@ -162,6 +165,7 @@ const titles: Readonly<Record<number, string>> = {
   405: 'Method not allowed',
   406: 'Not acceptable',
   408: 'Request timeout',
+  410: 'Gone',
   413: 'Too large',
   415: 'Unsupported media type',
   416: 'Range not satisfiable',

@@ -13,6 +13,9 @@ import type { TlsOptions } from '../network/transport.ts'
 import type { Call } from './call.ts'
 import type { BreakerState } from './pool/breaker.ts'
 import { ContextLimit } from './pool/context-limit.ts'
+import { Commitments } from './commitment/commitments.ts'
+import { existing } from './commitment/existence.ts'
+import { TransactionsInMemory, type CommitmentResult, type Reference } from './commitment/transactions.ts'
 import { contextOf, findProposal } from './contexts.ts'
 import { Habits, habitSentences } from './habits.ts'
 import type { Instance } from './instance.ts'
@@ -45,6 +48,8 @@ const NO_OPTIONS: QueryOptions = { relational: false, fuzzy: false, emptyValue: 
 /** One archive (PACS) as the rest of the gateway sees it. */
 export class Archive implements AsyncDisposable {
   readonly config: ArchiveConfig
+  /** Its storage commitment. */
+  readonly commitments: Commitments
   readonly #pool: AssociationPool
   readonly #recent = new RecentPairs()
   readonly #find: Proposal
@@ -96,7 +101,16 @@ export class Archive implements AsyncDisposable {
     }
     const retriever = new Retriever(source, config.retrieve)
     this.#splitter = new Splitter(source, retriever)
-    destination.know(delivererOf(config))
+    this.commitments = new Commitments({
+      archive: config.name,
+      pool: this.#pool,
+      transactions: new TransactionsInMemory({ keep: config.commitment.keep }),
+      listen: async () => {
+        if (destination.enabled) await destination.listen()
+      },
+      timeout: config.timeouts.response,
+    })
+    destination.know(delivererOf(config, (report) => this.commitments.take(report)))
   }
 
   /** Reads what TLS needs from its files. */
@@ -247,6 +261,13 @@ export class Archive implements AsyncDisposable {
   /** Instances of a selection, each once, by C-GET or C-MOVE; see Retriever and Splitter. */
   retrieve(selection: Selection, compressed: boolean, call: Call): AsyncGenerator<Instance> {
     return this.#splitter.retrieve(selection, compressed, call)
+  }
+
+  /** Whether it lists instances, where it has no storage commitment. @throws as `existing` */
+  async existing(references: readonly Reference[], call: Call): Promise<CommitmentResult> {
+    const options = await this.queryOptions(false, call)
+    const find = (query: Query, inner: Call): AsyncGenerator<Dataset> => this.find(query, inner, options)
+    return existing(references, { archive: this.config.name, relational: this.isRelational(options), find }, call)
   }
 
   /** A run of C-STOREs; dispose of it when it is over. `decompress`: for what the archive takes uncompressed only. */

@@ -131,6 +131,30 @@ export function getProposal(plan: GetPlan): Proposal {
   }
 }
 
+/** For the worklist; `fuzzy`: names are to be matched by meaning (PS3.4 K.5.1). */
+export function worklistProposal(fuzzy: boolean): Proposal {
+  const extended: ExtendedNegotiation[] = [
+    { sopClass: SopClass.modalityWorklistFind, information: Uint8Array.of(1, 1, 1) },
+  ]
+  return {
+    contexts: numbered([
+      [SopClass.verification, nativeSyntaxes],
+      [SopClass.modalityWorklistFind, nativeSyntaxes],
+    ]),
+    ...(fuzzy && { extended }),
+  }
+}
+
+/** For storage commitment; verification besides, which an archive without the service accepts. */
+export function commitmentProposal(): Proposal {
+  return {
+    contexts: numbered([
+      [SopClass.verification, nativeSyntaxes],
+      [SopClass.storageCommitmentPushModel, [EXPLICIT_VR_LITTLE_ENDIAN.uid, IMPLICIT_VR_LITTLE_ENDIAN.uid]],
+    ]),
+  }
+}
+
 /** A class and a syntax in which an object of it is to be stored. */
 export interface StoragePair {
   readonly sopClass: Uid

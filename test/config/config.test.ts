@@ -192,6 +192,7 @@ describe('defaults', () => {
             extendedNegotiation: true,
           },
           store: { decompress: 'lossless', maxInstances: null },
+          commitment: { wait: 10_000, keep: 86_400_000, fallback: 'none' },
           delivery: { aeTitles: [], addresses: [] },
           quirks: {},
         },

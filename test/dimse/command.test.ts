@@ -31,6 +31,7 @@ const response = {
 const required = ['messageIdBeingRespondedTo', 'status', 'hasDataSet'] as const
 const subOperations = { remaining: us, completed: us, failed: us, warning: us }
 const service = { affectedSopClassUid: uid }
+const requested = { requestedSopClassUid: uid, requestedSopInstanceUid: uid }
 
 /** Any command of a type, optional fields present or not. */
 const commands: Record<CommandType, fc.Arbitrary<object>> = {
@@ -55,12 +56,19 @@ const commands: Record<CommandType, fc.Arbitrary<object>> = {
   'C-MOVE-RQ': fc.record({ ...request, ...service, moveDestination: aeTitle, priority: us }),
   'C-MOVE-RSP': fc.record({ ...response, ...subOperations }, { requiredKeys: [...required] }),
   'C-CANCEL-RQ': fc.record({ messageIdBeingRespondedTo: us, hasDataSet: fc.constant(false) }),
-  'N-ACTION-RQ': fc.record({
-    ...request,
-    requestedSopClassUid: uid,
-    requestedSopInstanceUid: uid,
-    actionTypeId: us,
-  }),
+  'N-GET-RQ': fc.record(
+    { ...request, ...requested, attributeIdentifierList: tags },
+    { requiredKeys: ['messageId', 'hasDataSet', 'requestedSopClassUid', 'requestedSopInstanceUid'] },
+  ),
+  'N-GET-RSP': fc.record({ ...response, affectedSopInstanceUid: uid }, { requiredKeys: [...required] }),
+  'N-SET-RQ': fc.record({ ...request, ...requested }),
+  'N-SET-RSP': fc.record({ ...response, affectedSopInstanceUid: uid }, { requiredKeys: [...required] }),
+  'N-CREATE-RQ': fc.record(
+    { ...request, ...service, affectedSopInstanceUid: uid },
+    { requiredKeys: ['messageId', 'hasDataSet', 'affectedSopClassUid'] },
+  ),
+  'N-CREATE-RSP': fc.record({ ...response, affectedSopInstanceUid: uid }, { requiredKeys: [...required] }),
+  'N-ACTION-RQ': fc.record({ ...request, ...requested, actionTypeId: us }),
   'N-ACTION-RSP': fc.record(
     { ...response, affectedSopInstanceUid: uid, actionTypeId: us },
     { requiredKeys: [...required] },

@@ -115,6 +115,9 @@ describe('what is not supported is answered by 0211', () => {
     ['C-MOVE', { '0100': 0x21, '0002': STUDY_ROOT_GET, '0600': 'DEST', '0700': 0, ...none }, 0x8021],
     ['N-EVENT-REPORT', { '0100': 0x100, '1002': 1, ...sopInstance, ...none }, 0x8100],
     ['N-ACTION', { '0100': 0x130, '0003': CT, '1001': '1.2.3', '1008': 1, ...none }, 0x8130],
+    ['N-CREATE', { '0100': 0x140, ...sopInstance, ...none }, 0x8140],
+    ['N-GET', { '0100': 0x110, '0003': CT, '1001': '1.2.3', ...none }, 0x8110],
+    ['N-SET', { '0100': 0x120, '0003': CT, '1001': '1.2.3', ...none }, 0x8120],
   ])('%s', async (_, request, field) => {
     const bytes = Buffer.isBuffer(request) ? request : message(commandSet({ '0110': 1, ...request }), undefined)
     const outcome = await served({}, async (it) => {
@@ -142,7 +145,7 @@ describe('what is not supported is answered by 0211', () => {
     ['a response to nothing', storeResponse(), 'ASSOCIATION_ABORTED'],
     [
       'an operation that has no place here',
-      message(commandSet({ '0100': 0x110, '0110': 1 }), undefined),
+      message(commandSet({ '0100': 0x150, '0110': 1 }), undefined),
       'PROTOCOL_ERROR',
     ],
     ['an identifier that is no data set', findRequest(hex('20000d00ff')), 'MALFORMED_DATA_SET'],

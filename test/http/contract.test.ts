@@ -8,10 +8,11 @@ import { Attribute } from '../../src/dicom/attributes.ts'
 import type { Faults } from '../../src/demo/faults.ts'
 import { parseConfig } from '../../src/config/config.ts'
 import { startGateway, type Gateway } from '../../src/gateway.ts'
+import { MAX_MODEL_BYTES } from '../../src/http/body/model-body.ts'
 import { newApiKey } from '../../src/http/auth/api-keys.ts'
 import { MAX_TOKEN } from '../../src/http/auth/authenticator.ts'
 import { signLink } from '../../src/http/auth/links.ts'
-import { E, I, instanceFile, MR, S, seriesFiles, Syntax, type InstanceOptions } from '../support/dicom-files.ts'
+import { CT, E, I, instanceFile, MR, S, seriesFiles, Syntax, type InstanceOptions } from '../support/dicom-files.ts'
 import { eventually } from '../support/eventually.ts'
 import { startGatewayFor } from '../support/gateway.ts'
 import { readParts, type Part } from '../support/multipart.ts'
@@ -158,7 +159,7 @@ class Service implements AsyncDisposable {
         { aeTitle: 'BARE', host, port: bare.port },
         { aeTitle: 'REFUSING', ...refusing.address },
         { aeTitle: 'SILENT', ...silent.address, timeouts: { response: '150ms' } },
-        { aeTitle: 'HASTY', host, port: archive.port, timeouts: { stall: '150ms' } },
+        { aeTitle: 'HASTY', host, port: archive.port, timeouts: { stall: '150ms' }, commitment: { wait: '150ms' } },
       ],
       { maxBodyBytes: 100_000 },
       // Each probe has an archive that fails in its own way.
@@ -230,7 +231,14 @@ const LINKS = { key: 'k'.repeat(32), maxAge: 60_000, viewer: null }
 
 /** A request to a path of an operation, with headers that fetch does not let set. */
 async function request(gateway: Gateway, { path, method }: Place, headers: OutgoingHttpHeaders): Promise<Response> {
-  const values: Record<string, string> = { study: S, series: E, instance: I, frames: '1', path: '7FE00010' }
+  const values: Record<string, string> = {
+    study: S,
+    series: E,
+    instance: I,
+    frames: '1',
+    path: '7FE00010',
+    transaction: '2.25.9',
+  }
   const filled = path.replace(/\{(\w+)\}/g, (_, name: string) => values[name]!)
   const isService = ['/livez', '/readyz', '/metrics', '/openapi.json', '/errors', '/share'].includes(path)
   const url = `http://127.0.0.1:${gateway.port}${isService ? '' : '/dicomweb'}${filled}${path === '/readyz' ? '?verbose' : ''}`
@@ -375,11 +383,74 @@ function opened({ guarded }: Service, body: string, headers: Record<string, stri
   return fetch(`http://127.0.0.1:${guarded.port}/share`, { method: 'POST', body, headers })
 }
 
-/** A store whose body stops in its middle. */
-function stalled({ gateway }: Service, path: string): Promise<Response> {
-  const { type, body } = related([instanceFile()])
+let transactions = 0
+/** Of a commitment request that nobody has made. */
+const newTransaction = (): string => `/commitment-requests/2.25.${++transactions}`
+
+function commitmentProbes(): Record<'requestCommitment' | 'commitmentResult', Record<number, Probe>> {
+  const JSON_MODEL = 'application/dicom+json'
+  const reference = { '00081150': { vr: 'UI', Value: [CT] }, '00081155': { vr: 'UI', Value: [I] } }
+  const body = Buffer.from(JSON.stringify({ '00081199': { vr: 'SQ', Value: [reference] } }))
+  interface Asked {
+    readonly root?: string
+    readonly path?: string
+    readonly type?: string
+    readonly accept?: string
+    readonly body?: Buffer
+    readonly faults?: Faults
+  }
+  const ask =
+    ({ root = '', path = newTransaction(), type = JSON_MODEL, accept = '*/*', faults = {}, ...more }: Asked = {}) =>
+    ({ gateway, archive }: Service) => {
+      archive.faults = faults
+      const headers = { 'Content-Type': type, Accept: accept }
+      const sent = new Uint8Array(more.body ?? body)
+      return fetch(gateway.url + root + path, { method: 'POST', headers, body: sent })
+    }
+  const result =
+    (path: string, accept: string, root = '') =>
+    (service: Service) =>
+      service.get(root + path, { accept })
+  const [made, pending] = [newTransaction(), newTransaction()]
+  return {
+    requestCommitment: {
+      200: ask({ path: made }),
+      202: ask({ root: '/aets/HASTY', path: pending, faults: { onReport: () => 'none' } }),
+      400: ask({ body: Buffer.from('{}') }),
+      403: ask({ faults: { actionStatus: 0x0124 } }),
+      404: ask({ root: `/aets/${NOT_HERE}` }),
+      406: ask({ accept: 'image/jpeg' }),
+      408: (service) => stalled(service, `/aets/HASTY${newTransaction()}`, { type: JSON_MODEL, body }, 10),
+      409: ask({ path: made }),
+      413: ask({ body: Buffer.alloc(MAX_MODEL_BYTES + 1, ' ') }),
+      415: ask({ type: 'text/plain' }),
+      501: ask({ root: '/aets/BARE' }),
+      502: ask({ root: '/aets/REFUSING' }),
+      503: ask({ faults: { actionStatus: 0x0213 } }),
+      504: ask({ root: '/aets/SILENT' }),
+    },
+    commitmentResult: {
+      200: result(made, 'application/dicom+xml'),
+      202: result(pending, JSON_MODEL, '/aets/HASTY'),
+      400: result('/commitment-requests/x', JSON_MODEL),
+      403: ({ guarded }) =>
+        fetch(guarded.url + made, { headers: { Accept: JSON_MODEL, Authorization: `Bearer ${SEARCHER.key}` } }),
+      404: result(newTransaction(), JSON_MODEL),
+      406: result(made, 'image/jpeg'),
+      410: { unprovoked: 'it is kept for a day, and by configuration for less: test/http/commitment' },
+    },
+  }
+}
+
+/** A request whose body stops behind some bytes. */
+function stalled(
+  { gateway }: Service,
+  path: string,
+  { type, body } = related([instanceFile()]),
+  at = 300,
+): Promise<Response> {
   const head = `POST /dicomweb${path} HTTP/1.1\r\nHost: localhost\r\nContent-Type: ${type}\r\nContent-Length: ${body.length}\r\n\r\n`
-  return stopped(gateway, Buffer.concat([Buffer.from(head), body.subarray(0, 300)]))
+  return stopped(gateway, Buffer.concat([Buffer.from(head), body.subarray(0, at)]))
 }
 
 /** What is answered to a request that does not go on. */
@@ -435,6 +506,7 @@ const probes: Record<string, Record<number, Probe>> = {
   ),
   storeInstances: storeProbes('/studies'),
   storeStudyInstances: storeProbes(`/studies/${S}`),
+  ...commitmentProbes(),
   capabilities: {
     200: (service) => capabilities(service, '/'),
     404: (service) => capabilities(service, `/aets/${NOT_HERE}/`),

@@ -56,12 +56,13 @@ export function isOmitted(t: Tag): boolean {
   return group === 0 || group === 2 || isOfEncoding(t) || t === LENGTH_TO_END
 }
 
-const GROUPS = ['Alphabetic', 'Ideographic', 'Phonetic'] as const
+/** The component groups of a name, in their order (PS3.18 F.2.2). */
+export const NAME_GROUPS = ['Alphabetic', 'Ideographic', 'Phonetic'] as const
 
 /** The component groups of a name that are not empty, by their names (PS3.18 F.2.2, PS3.19 Table A.1.5-2). */
-export function nameGroups(name: string): [name: (typeof GROUPS)[number], text: string][] {
+export function nameGroups(name: string): [name: (typeof NAME_GROUPS)[number], text: string][] {
   const texts = name.split('=').map((text) => text.trimEnd())
-  return GROUPS.flatMap((group, index) => {
+  return NAME_GROUPS.flatMap((group, index) => {
     const text = texts[index] ?? ''
     return text === '' ? [] : [[group, text]]
   })

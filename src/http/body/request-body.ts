@@ -2,6 +2,7 @@ import { channel } from 'node:diagnostics_channel'
 import type { Readable } from 'node:stream'
 import type { Bytes } from '../../dicom/bytes.ts'
 import { Fifo } from '../../dicom/fifo.ts'
+import type { HttpContext } from '../context.ts'
 import { RequestError } from '../problem.ts'
 import { MIN_UPLOAD_RATE } from './client-pace.ts'
 
@@ -16,6 +17,8 @@ const buffersMade = channel('dimsegate:buffers-made')
 
 export interface RequestBodyBounds {
   readonly maxBytes: number
+  /** The setting that `maxBytes` is of, for who can change it. */
+  readonly setting?: string | undefined
   /** A client may be slow, but not for ever: in each of these of our waiting it has to keep MIN_UPLOAD_RATE; in ms. */
   readonly stallTimeout: number
 }
@@ -119,7 +122,7 @@ export class RequestBody implements AsyncIterableIterator<Bytes> {
     buffersMade.publish(chunk.length)
     const { maxBytes } = this.#bounds
     if (this.#size > maxBytes) {
-      this.#fail(tooLarge(maxBytes))
+      this.#fail(tooLarge(this.#bounds))
       return
     }
     const reader = this.#reader
@@ -180,12 +183,23 @@ export class RequestBody implements AsyncIterableIterator<Bytes> {
   }
 }
 
-export function tooLarge(maxBytes: number): RequestError {
-  return new RequestError(
-    413,
-    'BODY_TOO_LARGE',
-    `The request body is larger than ${maxBytes} bytes (http.maxBodyBytes).`,
-  )
+/**
+ * The body of a request, of up to `bounds.maxBytes`; those of an archive's clients may stall as long as answers to them.
+ * @throws RequestError 413 for what says that it is larger, 415 for what is compressed
+ */
+export function bodyOf(c: HttpContext, bounds: Pick<RequestBodyBounds, 'maxBytes' | 'setting'>): RequestBody {
+  const encoding = c.req.header('content-encoding')
+  if (encoding !== undefined && encoding !== 'identity') {
+    throw new RequestError(415, 'CONTENT_ENCODING', 'Compressed request bodies are not supported: send it as it is.')
+  }
+  const length = Number(c.req.header('content-length') ?? 0)
+  if (length > bounds.maxBytes) throw tooLarge(bounds)
+  return new RequestBody(c.env.incoming, { ...bounds, stallTimeout: c.var.archive.config.timeouts.stall })
+}
+
+function tooLarge({ maxBytes, setting }: Pick<RequestBodyBounds, 'maxBytes' | 'setting'>): RequestError {
+  const by = setting === undefined ? '' : ` (${setting})`
+  return new RequestError(413, 'BODY_TOO_LARGE', `The request body is larger than ${maxBytes} bytes${by}.`)
 }
 
 function stalled(leastBytes: number, milliseconds: number): RequestError {

@@ -5,7 +5,7 @@ import { readFormFiles } from '../../dicomweb/multipart/form-files.ts'
 import { readMultipart } from '../../dicomweb/multipart/reader.ts'
 import type { HttpContext } from '../context.ts'
 import { RequestError } from '../problem.ts'
-import { RequestBody, tooLarge } from '../body/request-body.ts'
+import { bodyOf } from '../body/request-body.ts'
 
 /** One file of a store request, read once, before the next. */
 export interface StorePart {
@@ -19,14 +19,10 @@ export interface StorePart {
  * @throws RequestError 413 and 415, ContentTypeError, MultipartError
  */
 export function storeParts(c: HttpContext): AsyncIterable<StorePart> {
-  const encoding = c.req.header('content-encoding')
-  if (encoding !== undefined && encoding !== 'identity') {
-    throw new RequestError(415, 'CONTENT_ENCODING', 'Compressed request bodies are not supported: send it as it is.')
-  }
+  const body = bodyOf(c, { maxBytes: c.var.config.http.maxBodyBytes, setting: 'http.maxBodyBytes' })
   const header = c.req.header('content-type')
   if (header === undefined) throw unsupported()
   const type = parseContentType(header)
-  const body = bodyOf(c)
   switch (type.type) {
     case 'multipart/related':
       return related(type, body)
@@ -44,14 +40,6 @@ function unsupported(): RequestError {
   return new RequestError(415, 'UNSUPPORTED_MEDIA_TYPE', `Instances are stored as one of: ${accepted}.`, {
     Accept: accepted,
   })
-}
-
-/** @throws RequestError 413 for what says that it is too large */
-function bodyOf(c: HttpContext): ByteStream {
-  const { maxBodyBytes: maxBytes } = c.var.config.http
-  const length = Number(c.req.header('content-length') ?? 0)
-  if (length > maxBytes) throw tooLarge(maxBytes)
-  return new RequestBody(c.env.incoming, { maxBytes, stallTimeout: c.var.archive.config.timeouts.stall })
 }
 
 async function* related(type: ContentType, body: ByteStream): AsyncGenerator<StorePart> {

@@ -46,15 +46,30 @@ export class Callers {
   }
 }
 
-/** What is taken from an archive: verification always, storage where something is expected of it. */
-export function admit({ storage, own }: { readonly storage: boolean; readonly own: readonly Uid[] }): AcceptorPolicy {
+/** What is taken from an archive. */
+export interface Admission {
+  /** Instances: something is expected of it. */
+  readonly storage: boolean
+  /** Its transfer syntaxes beside those of the standard. */
+  readonly own: readonly Uid[]
+  /** Reports of storage commitment. */
+  readonly reports: boolean
+}
+
+/** Takes verification always, and what else is told. */
+export function admit({ storage, own, reports }: Admission): AcceptorPolicy {
   return {
     choose: (abstractSyntax, offered) => {
-      const isServed = abstractSyntax === SopClass.verification || (storage && mayBeStorage(abstractSyntax))
+      const isServed =
+        abstractSyntax === SopClass.verification ||
+        (reports && abstractSyntax === SopClass.storageCommitmentPushModel) ||
+        (storage && mayBeStorage(abstractSyntax))
       if (!isServed) return 'abstract'
       return choose(offered, own) ?? 'transfer'
     },
-    roles: () => undefined,
+    // PS3.4 J.3.4: who reports is the SCP of the service; some do not say so.
+    roles: ({ sopClass, scp }) =>
+      reports && sopClass === SopClass.storageCommitmentPushModel ? { sopClass, scu: false, scp } : undefined,
   }
 }
 

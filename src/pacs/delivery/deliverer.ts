@@ -1,5 +1,6 @@
 import type { ArchiveConfig } from '../../config/config.ts'
 import type { Uid } from '../../dicom/uids.ts'
+import type { EventReport } from '../../dimse/event-report.ts'
 import { AddressList } from '../../network/address-list.ts'
 
 /** How an archive calls us. */
@@ -16,10 +17,15 @@ export interface Deliverer {
   readonly timeout: number
   /** Transfer syntaxes that it stores instances in beside those of the standard. */
   readonly ownSyntaxes: readonly Uid[]
+  /** Takes what it reports; comes to undefined where nobody waits for that. */
+  readonly take?: ((report: EventReport) => Promise<number | undefined>) | undefined
 }
 
 /** How an archive of the configuration calls us. */
-export function delivererOf({ aeTitle, host, delivery, timeouts, quirks }: ArchiveConfig): Deliverer {
+export function delivererOf(
+  { aeTitle, host, delivery, timeouts, quirks }: ArchiveConfig,
+  take?: Deliverer['take'],
+): Deliverer {
   const { aeTitles, addresses } = delivery
   return {
     aeTitle,
@@ -28,5 +34,6 @@ export function delivererOf({ aeTitle, host, delivery, timeouts, quirks }: Archi
     addresses: addresses.length > 0 ? new AddressList(addresses) : undefined,
     timeout: timeouts.response,
     ownSyntaxes: quirks.transferSyntaxes ?? [],
+    take,
   }
 }

@@ -29,6 +29,8 @@ export type RefusalReason =
   /** An instance that none of the C-MOVEs under way asked for. */
   | 'unexpected'
   | 'unreadable'
+  /** A report that nobody waits for. */
+  | 'unasked-report'
 
 /** Published when the listener is opened. */
 export interface ListenerEvent {

@@ -1,5 +1,6 @@
 import type { Config } from '../../config/config.ts'
 import { isNameable, isUid } from '../../dicom/uids.ts'
+import type { EventReport } from '../../dimse/event-report.ts'
 import { serve, type IncomingStore } from '../../dimse/scp.ts'
 import { Status } from '../../dimse/status.ts'
 import { Association } from '../../network/association.ts'
@@ -196,7 +197,10 @@ export class MoveDestination implements AsyncDisposable {
     // What goes wrong ends this association; the move finds out by what does not come.
     await serve(
       association,
-      { store: (instance) => guest.during(() => this.#store(instance, caller)) },
+      {
+        store: (instance) => guest.during(() => this.#store(instance, caller)),
+        report: (report) => guest.during(() => this.#report(report, caller)),
+      },
       patience,
     ).catch(() => association.abort())
   }
@@ -224,12 +228,22 @@ export class MoveDestination implements AsyncDisposable {
     const own = archives.flatMap(({ ownSyntaxes }) => ownSyntaxes)
     const storage = this.#movesOf(archives).length > 0
     if (!storage && request.contexts.some(({ abstractSyntax }) => mayBeStorage(abstractSyntax))) refuse('unasked')
-    return admit({ storage, own })
+    return admit({ storage, own, reports: archives.some(({ take }) => take !== undefined) })
   }
 
   #movesOf(archives: readonly Deliverer[]): ExpectedMove[] {
     const isOf = (move: ExpectedMove): boolean => archives.some(({ aeTitle }) => aeTitle === move.archiveAeTitle)
     return [...this.#moves].filter(isOf)
+  }
+
+  /** The status of the N-EVENT-REPORT response. */
+  async #report(report: EventReport, { archives, address, callingAeTitle }: Caller): Promise<number> {
+    for (const { take } of archives) {
+      const status = await take?.(report)
+      if (status !== undefined) return status
+    }
+    publishRefusal({ reason: 'unasked-report', address, callingAeTitle })
+    return Status.processingFailure
   }
 
   /** The status of the C-STORE response. */

@@ -47,14 +47,14 @@ export const uniqueKeys: Readonly<Record<QueryLevel, Tag>> = {
 }
 
 /**
- * The identifier of a query (PS3.4 C.4.1.1.3): the level, the keys, and Specific Character Set where a key needs it.
+ * The identifier of a query (PS3.4 C.4.1.1.3): the level, where the model has levels, the keys, and Specific Character Set where a key needs it.
  * UIDs go out as they are: clients' were looked at before, an archive's may have any characters.
  * @throws UnencodableKeyError, InvalidKeyError
  */
-export function identifier(query: Query, charsets: Charsets): Dataset {
+export function identifier(query: Omit<Query, 'level'> & Partial<Pick<Query, 'level'>>, charsets: Charsets): Dataset {
   const dataset = new Dataset()
   if (charsets.always || !isAscii(query.keys)) dataset.set(Attribute.SpecificCharacterSet, charsets.query)
-  dataset.set(Attribute.QueryRetrieveLevel, query.level)
+  if (query.level !== undefined) dataset.set(Attribute.QueryRetrieveLevel, query.level)
   try {
     for (const key of query.keys) putKey(dataset, key)
   } catch (error) {

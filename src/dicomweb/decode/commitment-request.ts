@@ -1,0 +1,73 @@
+import { Attribute } from '../../dicom/attributes.ts'
+import type { Dataset } from '../../dicom/dataset.ts'
+import { isUid, type Uid } from '../../dicom/uids.ts'
+import { formatTag, type Tag } from '../../dicom/tag.ts'
+import { ModelError } from './model-error.ts'
+
+/** An instance that a request names, with its study and series where it is named by them. */
+export interface RequestedInstance {
+  readonly sopClass: Uid
+  readonly sopInstance: Uid
+  readonly study?: Uid | undefined
+  readonly series?: Uid | undefined
+}
+
+/**
+ * The instances that a Storage Commitment Request Module names (PS3.18 Table J.1-1), each once: by Referenced SOP Sequence,
+ * or by Referenced Study Sequence.
+ * @throws ModelError where it names none, by both, or one twice in two ways; and where what it names is no UID
+ */
+export function requestedInstances(dataset: Dataset): readonly RequestedInstance[] {
+  const [flat, studies] = [Attribute.ReferencedSOPSequence, Attribute.ReferencedStudySequence]
+  if (dataset.has(flat) && dataset.has(studies)) {
+    throw new ModelError('', `has both Referenced SOP Sequence ${formatTag(flat)} and Referenced Study Sequence`)
+  }
+  const named = dataset.has(studies) ? [...byStudies(dataset)] : [...references(dataset, flat, '')]
+  if (named.length === 0) {
+    throw new ModelError('', `names no instance: that is for Referenced SOP Sequence ${formatTag(flat)}`)
+  }
+  const byUid = new Map<Uid, RequestedInstance>()
+  for (const one of named) {
+    const other = byUid.get(one.sopInstance)
+    if (other && (other.sopClass !== one.sopClass || other.study !== one.study || other.series !== one.series)) {
+      throw new ModelError('', 'names an instance twice, and in two ways')
+    }
+    byUid.set(one.sopInstance, one)
+  }
+  return [...byUid.values()]
+}
+
+function* byStudies(dataset: Dataset): Generator<RequestedInstance> {
+  for (const [inStudy, study] of items(dataset, Attribute.ReferencedStudySequence, '')) {
+    const studyUid = uidOf(study, Attribute.StudyInstanceUID, inStudy)
+    for (const [inSeries, series] of items(study, Attribute.ReferencedSeriesSequence, inStudy)) {
+      const seriesUid = uidOf(series, Attribute.SeriesInstanceUID, inSeries)
+      for (const [inClass, ofClass] of items(series, Attribute.ReferencedInstancesBySOPClassSequence, inSeries)) {
+        for (const one of references(ofClass, Attribute.ReferencedInstanceSequence, inClass)) {
+          yield { ...one, study: studyUid, series: seriesUid }
+        }
+      }
+    }
+  }
+}
+
+/** SOP Instance References (PS3.3 Table 10-11); their class may stand around them. */
+function* references(dataset: Dataset, sequence: Tag, path: string): Generator<RequestedInstance> {
+  for (const [at, item] of items(dataset, sequence, path)) {
+    const isNamed = item.has(Attribute.ReferencedSOPClassUID)
+    const sopClass = isNamed
+      ? uidOf(item, Attribute.ReferencedSOPClassUID, at)
+      : uidOf(dataset, Attribute.ReferencedSOPClassUID, path)
+    yield { sopClass, sopInstance: uidOf(item, Attribute.ReferencedSOPInstanceUID, at) }
+  }
+}
+
+function* items(dataset: Dataset, sequence: Tag, path: string): Generator<[path: string, item: Dataset]> {
+  for (const [index, item] of dataset.items(sequence).entries()) yield [`${path}${formatTag(sequence)}/${index}/`, item]
+}
+
+function uidOf(dataset: Dataset, t: Tag, path: string): Uid {
+  const uid = dataset.string(t)
+  if (uid !== undefined && isUid(uid)) return uid
+  throw new ModelError(path + formatTag(t), 'is no UID')
+}

@@ -1,0 +1,163 @@
+import { once } from 'node:events'
+import { Attribute } from '../../dicom/attributes.ts'
+import { SopClass, WellKnownInstance, type Uid } from '../../dicom/uids.ts'
+import { takeReports, type EventReport } from '../../dimse/event-report.ts'
+import { invoke } from '../../dimse/normalized.ts'
+import { Status } from '../../dimse/status.ts'
+import type { Call } from '../call.ts'
+import { commitmentProposal, contextOf } from '../contexts.ts'
+import type { Lease } from '../pool/lease.ts'
+import type { AssociationPool } from '../pool/pool.ts'
+import { requestOf, resultOf } from './report.ts'
+import type { Reference, Transactions, TransactionState } from './transactions.ts'
+
+/** Action Type ID of a request (PS3.4 J.3.2). */
+const REQUEST_STORAGE_COMMITMENT = 1
+/** Event types of a report (PS3.4 J.3.3). */
+const EVENT_TYPES = [1, 2]
+/** The event is none of the service (PS3.7 C.5.17). */
+const NO_SUCH_EVENT_TYPE = 0x0113
+
+/** An association over which the archive was asked; `wanted` when others wait for it. */
+interface Asked {
+  readonly lease: Lease
+  readonly wanted: AbortSignal
+}
+
+/** The Transaction UID is that of another request. */
+export class TransactionInUseError extends Error {
+  readonly code = 'TRANSACTION_IN_USE'
+  constructor() {
+    super('A commitment request of this Transaction UID was made before')
+    this.name = 'TransactionInUseError'
+  }
+}
+
+/** What commitment is asked for over. */
+export interface CommitmentTarget {
+  readonly archive: string
+  readonly pool: Pick<AssociationPool, 'lease'>
+  readonly transactions: Transactions
+  /** Opens our listener, where reports may come by an association of the archive's own. @throws ListenerError */
+  readonly listen: () => Promise<unknown>
+  /** Milliseconds that the archive may be silent before it answers. */
+  readonly timeout: number
+}
+
+/** A request for commitment. */
+export interface CommitmentRequest {
+  readonly uid: Uid
+  /** Who asks. */
+  readonly owner: string
+  readonly references: readonly Reference[]
+  /** Milliseconds that the report is awaited. */
+  readonly wait: number
+}
+
+/** Storage commitment of one archive, as its SCU (PS3.4 J). */
+export class Commitments {
+  readonly #target: CommitmentTarget
+  /** Those who wait for a report, by Transaction UID. */
+  readonly #waiting = new Map<Uid, () => void>()
+
+  constructor(target: CommitmentTarget) {
+    this.#target = target
+  }
+
+  /** Where a transaction stands. */
+  state(uid: Uid): Promise<TransactionState> {
+    return this.#target.transactions.state(this.#target.archive, uid)
+  }
+
+  /**
+   * Asks the archive to commit itself, and waits for its report: over the association of the request as long as nobody else
+   * wants that, or over one of the archive's own. Who leaves meanwhile may ask for the `state` later.
+   * @throws TransactionInUseError, TooManyTransactionsError, NotSupportedByArchiveError, StatusError, ListenerError, what
+   *   opening or losing an association throws: then the archive was not asked, as far as is known
+   */
+  async request({ uid, owner, references, wait }: CommitmentRequest, call: Call): Promise<TransactionState> {
+    const { archive, transactions, listen } = this.#target
+    if (!(await transactions.begin({ archive, uid, owner, references }))) throw new TransactionInUseError()
+    const reported = new AbortController()
+    this.#waiting.set(uid, () => reported.abort())
+    try {
+      let asked: Asked
+      try {
+        await listen()
+        asked = await this.#asked(uid, references, call)
+      } catch (error) {
+        await transactions.withdraw(archive, uid)
+        throw error
+      }
+      const over = AbortSignal.any([call.signal, AbortSignal.timeout(wait), reported.signal])
+      await this.#reportsOver(asked, over)
+      if (!over.aborted) await once(over, 'abort')
+    } finally {
+      this.#waiting.delete(uid)
+    }
+    return this.state(uid)
+  }
+
+  /** An association over which the archive was asked, and has said that it will report. */
+  async #asked(uid: Uid, references: readonly Reference[], call: Call): Promise<Asked> {
+    const { archive, pool, timeout } = this.#target
+    const wanted = new AbortController()
+    const lease = await pool.lease(commitmentProposal(), {
+      ...call,
+      priority: 'bulk',
+      wanted: () => wanted.abort(),
+    })
+    const { association } = lease
+    try {
+      const context = contextOf(association, SopClass.storageCommitmentPushModel, archive, 'storage commitment')
+      const request = {
+        type: 'N-ACTION-RQ',
+        requestedSopClassUid: SopClass.storageCommitmentPushModel,
+        requestedSopInstanceUid: WellKnownInstance.storageCommitmentPushModel,
+        actionTypeId: REQUEST_STORAGE_COMMITMENT,
+      } as const
+      // To its end, though the client leaves: then it is known that the archive was asked.
+      await invoke(association, context, request, {
+        dataset: requestOf(uid, references),
+        take: this.#taking,
+        timeout,
+      })
+    } catch (error) {
+      lease.release()
+      throw error
+    }
+    return { lease, wanted: wanted.signal }
+  }
+
+  /** Takes the reports that come over an association, until it is over, or the archive or others want it. */
+  async #reportsOver({ lease, wanted }: Asked, over: AbortSignal): Promise<void> {
+    try {
+      await takeReports(lease.association, this.#taking, () => over.aborted, {
+        timeout: this.#target.timeout,
+        signal: AbortSignal.any([over, wanted]),
+      })
+    } catch {
+      // Whatever ended it: the report may come by an association of the archive's own.
+    } finally {
+      // It reports by one of its own from now on.
+      lease.retire()
+    }
+  }
+
+  /** Reports that come over an association of ours are of this archive. */
+  readonly #taking = async (report: EventReport): Promise<number> =>
+    (await this.take(report)) ?? Status.processingFailure
+
+  /** Takes a report in; undefined where it is of no transaction of this archive. Comes to a status of PS3.7 10.1.1.1.8. */
+  async take({ sopClass, eventTypeId, information }: EventReport): Promise<number | undefined> {
+    const { archive, transactions } = this.#target
+    const uid = information?.string(Attribute.TransactionUID)
+    if (!information || uid === undefined || sopClass !== SopClass.storageCommitmentPushModel) return undefined
+    const state = await this.state(uid)
+    if (!('transaction' in state)) return undefined
+    if (!EVENT_TYPES.includes(eventTypeId)) return NO_SUCH_EVENT_TYPE
+    await transactions.settle(archive, uid, resultOf(information, state.transaction.references))
+    this.#waiting.get(uid)?.()
+    return Status.success
+  }
+}

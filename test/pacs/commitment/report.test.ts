@@ -1,0 +1,54 @@
+import { describe, expect, it } from 'vitest'
+import { Attribute } from '../../../src/dicom/attributes.ts'
+import { Dataset } from '../../../src/dicom/dataset.ts'
+import { requestOf, resultOf } from '../../../src/pacs/commitment/report.ts'
+import { CT, MR } from '../../support/dicom-files.ts'
+
+const ONE = { sopClass: CT, sopInstance: '1.1' }
+const TWO = { sopClass: CT, sopInstance: '1.2' }
+
+function item(sopInstance: string, sopClass: string | undefined = CT, reason?: number): Dataset {
+  const dataset = new Dataset().set(Attribute.ReferencedSOPInstanceUID, sopInstance)
+  if (sopClass !== undefined) dataset.set(Attribute.ReferencedSOPClassUID, sopClass)
+  return reason === undefined ? dataset : dataset.set(Attribute.FailureReason, reason)
+}
+
+const reportOf = (committed: readonly Dataset[], failed: readonly Dataset[] = []): Dataset =>
+  new Dataset().setItems(Attribute.ReferencedSOPSequence, committed).setItems(Attribute.FailedSOPSequence, failed)
+
+describe('a request for commitment', () => {
+  it('names its Transaction UID and each instance with its class (PS3.4 Table J.3-1)', () => {
+    const request = requestOf('2.25.1', [ONE, TWO])
+    expect(request.string(Attribute.TransactionUID)).toBe('2.25.1')
+    expect(
+      request.items(Attribute.ReferencedSOPSequence).map((one) => one.string(Attribute.ReferencedSOPInstanceUID)),
+    ).toEqual(['1.1', '1.2'])
+    expect(request.items(Attribute.ReferencedSOPSequence)[0]!.string(Attribute.ReferencedSOPClassUID)).toBe(CT)
+  })
+})
+
+describe('an instance is committed where the report', () => {
+  it('names it, with its class', () => {
+    expect(resultOf(reportOf([item('1.1'), item('1.2')]), [ONE, TWO])).toEqual({ committed: [ONE, TWO], failed: [] })
+  })
+
+  it.each<[string, Dataset, number]>([
+    ['does not name it', reportOf([item('1.2')]), 0x0110],
+    ['has no sequence at all', new Dataset(), 0x0110],
+    ['names it as failed', reportOf([], [item('1.1', CT, 0x0112)]), 0x0112],
+    ['names it as failed without a reason', reportOf([], [item('1.1')]), 0x0110],
+    ['names it as committed and as failed', reportOf([item('1.1')], [item('1.1', CT, 0x0213)]), 0x0213],
+    ['names it with another class', reportOf([item('1.1', MR)]), 0x0119],
+    ['names it without a class', reportOf([new Dataset().set(Attribute.ReferencedSOPInstanceUID, '1.1')]), 0x0119],
+    ['names it with two classes', reportOf([item('1.1', MR), item('1.1', CT)]), 0x0119],
+  ])('and not where it %s', (_, report, reason) => {
+    expect(resultOf(report, [ONE])).toEqual({ committed: [], failed: [{ ...ONE, reason }] })
+  })
+
+  it('and what nobody asked about is passed over', () => {
+    expect(resultOf(reportOf([item('1.1'), item('9.9')], [item('8.8', CT, 0x0112)]), [ONE])).toEqual({
+      committed: [ONE],
+      failed: [],
+    })
+  })
+})

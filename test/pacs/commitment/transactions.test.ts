@@ -1,0 +1,69 @@
+import { setTimeout as delay } from 'node:timers/promises'
+import { describe, expect, it } from 'vitest'
+import { TransactionsInMemory, type Transaction } from '../../../src/pacs/commitment/transactions.ts'
+import { CT } from '../../support/dicom-files.ts'
+
+const transaction = (uid: string, more: Partial<Transaction> = {}): Transaction => ({
+  archive: 'main',
+  uid,
+  owner: '',
+  references: [{ sopClass: CT, sopInstance: '1.1' }],
+  ...more,
+})
+const RESULT = { committed: [{ sopClass: CT, sopInstance: '1.1' }], failed: [] }
+
+describe('a transaction', () => {
+  it('is pending until it is settled, and keeps the first result', async () => {
+    const all = new TransactionsInMemory({ keep: 60_000 })
+    expect(await all.begin(transaction('1'))).toBe(true)
+    expect(await all.state('main', '1')).toMatchObject({ kind: 'pending' })
+    await all.settle('main', '1', RESULT)
+    await all.settle('main', '1', { committed: [], failed: [] })
+    expect(await all.state('main', '1')).toMatchObject({ kind: 'done', result: RESULT })
+  })
+
+  it('has a UID of its own, at its archive', async () => {
+    const all = new TransactionsInMemory({ keep: 60_000 })
+    await all.begin(transaction('1'))
+    expect(await all.begin(transaction('1'))).toBe(false)
+    expect(await all.begin(transaction('1', { archive: 'other' }))).toBe(true)
+    expect(await all.state('main', '2')).toEqual({ kind: 'unknown' })
+    await all.settle('main', '2', RESULT)
+    expect(await all.state('main', '2')).toEqual({ kind: 'unknown' })
+  })
+
+  it('that is withdrawn leaves its UID to others', async () => {
+    const all = new TransactionsInMemory({ keep: 60_000 })
+    await all.begin(transaction('1'))
+    await all.withdraw('main', '1')
+    expect(await all.state('main', '1')).toEqual({ kind: 'unknown' })
+    expect(await all.begin(transaction('1'))).toBe(true)
+  })
+
+  it('is gone when its time is over, and its UID with it', async () => {
+    const all = new TransactionsInMemory({ keep: 20 })
+    await all.begin(transaction('1'))
+    await delay(40)
+    expect(await all.state('main', '1')).toEqual({ kind: 'gone' })
+    expect(await all.begin(transaction('1'))).toBe(false)
+  })
+
+  it('is not begun beside as many as there may be, and is when the time of one is over', async () => {
+    const all = new TransactionsInMemory({ keep: 200, most: 2 })
+    await all.begin(transaction('1'))
+    await all.begin(transaction('2'))
+    await expect(all.begin(transaction('3'))).rejects.toMatchObject({ code: 'TOO_MANY_TRANSACTIONS' })
+    expect(await all.state('main', '1')).toMatchObject({ kind: 'pending' })
+    await delay(250)
+    expect(await all.begin(transaction('3'))).toBe(true)
+  })
+
+  it('is not begun with more instances than all together may name', async () => {
+    const all = new TransactionsInMemory({ keep: 60_000, references: 2 })
+    await all.begin(transaction('1'))
+    await all.begin(transaction('2'))
+    await expect(all.begin(transaction('3'))).rejects.toMatchObject({ code: 'TOO_MANY_TRANSACTIONS' })
+    await all.withdraw('main', '1')
+    expect(await all.begin(transaction('3'))).toBe(true)
+  })
+})
