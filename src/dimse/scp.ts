@@ -1,7 +1,7 @@
 import type { ByteStream } from '../dicom/bytes.ts'
 import { Dataset } from '../dicom/dataset.ts'
 import { encodeDataset } from '../dicom/dataset-codec.ts'
-import { transferSyntax, type TransferSyntax } from '../dicom/transfer-syntax.ts'
+import type { TransferSyntax } from '../dicom/transfer-syntax.ts'
 import type { Uid } from '../dicom/uids.ts'
 import type { Association } from '../network/association.ts'
 import { ProtocolError } from '../network/errors.ts'
