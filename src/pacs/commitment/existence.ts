@@ -16,7 +16,7 @@ export interface Searched {
   readonly archive: string
   /** It finds instances though their study and series are not told (PS3.4 C.4.1.3.2.2). */
   readonly relational: boolean
-  find(query: Query, call: Call): AsyncIterable<Dataset>
+  readonly find: (query: Query, call: Call) => AsyncIterable<Dataset>
 }
 
 /**

@@ -7,9 +7,10 @@ import { CT, MR } from '../../support/dicom-files.ts'
 const ONE = { sopClass: CT, sopInstance: '1.1' }
 const TWO = { sopClass: CT, sopInstance: '1.2' }
 
-function item(sopInstance: string, sopClass: string | undefined = CT, reason?: number): Dataset {
-  const dataset = new Dataset().set(Attribute.ReferencedSOPInstanceUID, sopInstance)
-  if (sopClass !== undefined) dataset.set(Attribute.ReferencedSOPClassUID, sopClass)
+function item(sopInstance: string, sopClass = CT, reason?: number): Dataset {
+  const dataset = new Dataset()
+    .set(Attribute.ReferencedSOPInstanceUID, sopInstance)
+    .set(Attribute.ReferencedSOPClassUID, sopClass)
   return reason === undefined ? dataset : dataset.set(Attribute.FailureReason, reason)
 }
 
