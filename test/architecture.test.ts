@@ -65,7 +65,7 @@ const ROOMS: Readonly<Record<string, Readonly<Record<string, readonly string[]>>
     rendered: ['body', 'retrieve', 'validators'],
     uri: ['auth', 'rendered', 'retrieve', 'validators'],
     search: ['auth', 'body', 'validators'],
-    store: ['auth', 'body'],
+    store: ['auth', 'body', 'commitment'],
     commitment: ['auth', 'body'],
   },
 }

@@ -1,4 +1,4 @@
-import { randomUUID } from 'node:crypto'
+import { newUid } from '../dicom/new-uid.ts'
 import { Attribute } from '../dicom/attributes.ts'
 import { Dataset } from '../dicom/dataset.ts'
 import { encodeDataset } from '../dicom/dataset-codec.ts'
@@ -121,11 +121,6 @@ export async function storeOne(probe: Probe): Promise<void> {
       }),
     (error) => findings.notStored(probe.parties, { error }),
   )
-}
-
-/** PS3.5 B.2: a UID from a UUID. */
-function newUid(): Uid {
-  return `2.25.${BigInt(`0x${randomUUID().replaceAll('-', '')}`)}`
 }
 
 const SIDE = 16

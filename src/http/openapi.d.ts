@@ -2047,9 +2047,16 @@ export interface components {
         'application/dicom+json': components['schemas']['StoreResponse']
       }
     }
-    /** @description At least one instance was stored, and at least one failed or was stored with a warning. */
+    /**
+     * @description At least one instance was stored, and at least one failed or was stored with a warning; or, with `commit`, not all that
+     *     was stored is committed. With `Location` the archive has yet to say; with `Warning` it could not be asked, or lists the
+     *     instances and promises nothing.
+     */
     StoredWithFailuresOrWarnings: {
       headers: {
+        Location: components['headers']['CommitmentLocation']
+        'Retry-After': components['headers']['CommitmentRetryAfter']
+        Warning: components['headers']['CommitmentWarning']
         [name: string]: unknown
       }
       content: {
@@ -2904,6 +2911,11 @@ export interface components {
     imageQuality: number
     /** @description Not supported: 501. */
     anonymize: string
+    /**
+     * @description `true` has what was stored committed as well (PS3.18 13): the answer is 200 only where the archive has promised to keep
+     *     all of it safe. What it does not keep is in Failed SOP Sequence then, with the reason of the commitment.
+     */
+    commit: boolean
     /** @description Transaction UID (0008,1195) of a commitment request, made by who makes the request, each time a new one. */
     transaction: components['schemas']['Uid']
     /** @description Study Instance UID (0020,000D). */
@@ -3103,7 +3115,11 @@ export interface components {
     }
   }
   headers: {
-    /** @description `299 {service}: {text}`, where the archive was asked by C-FIND, and promises nothing. */
+    /** @description Where the result of the commitment request will be. */
+    CommitmentLocation: string
+    /** @description Seconds after which to ask for it. */
+    CommitmentRetryAfter: number
+    /** @description `299 {service}: {text}`, where the archive was asked by C-FIND, and promises nothing; or could not be asked. */
     CommitmentWarning: string
     /** @description What was asked for, to be asked for again. */
     ComingLocation: string
@@ -3282,7 +3298,13 @@ export interface operations {
   }
   storeInstances: {
     parameters: {
-      query?: never
+      query?: {
+        /**
+         * @description `true` has what was stored committed as well (PS3.18 13): the answer is 200 only where the archive has promised to keep
+         *     all of it safe. What it does not keep is in Failed SOP Sequence then, with the reason of the commitment.
+         */
+        commit?: components['parameters']['commit']
+      }
       header?: never
       path?: never
       cookie?: never
@@ -3352,7 +3374,13 @@ export interface operations {
   }
   storeStudyInstances: {
     parameters: {
-      query?: never
+      query?: {
+        /**
+         * @description `true` has what was stored committed as well (PS3.18 13): the answer is 200 only where the archive has promised to keep
+         *     all of it safe. What it does not keep is in Failed SOP Sequence then, with the reason of the commitment.
+         */
+        commit?: components['parameters']['commit']
+      }
       header?: never
       path: {
         /** @description Study Instance UID (0020,000D). */

@@ -50,6 +50,18 @@ export class StoreResponse {
     this.#others.push(reason)
   }
 
+  get storedInstances(): readonly StoredInstance[] {
+    return this.#stored
+  }
+
+  /** Of what was stored: it counts as failed after all. */
+  fail(instances: readonly FailedInstance[]): void {
+    const uids = new Set(instances.map(({ sopInstance }) => sopInstance))
+    const left = this.#stored.filter(({ sopInstance }) => !uids.has(sopInstance))
+    this.#stored.splice(0, this.#stored.length, ...left)
+    for (const { sopClass, sopInstance, reason } of instances) this.addFailed({ sopClass, sopInstance, reason })
+  }
+
   get stored(): number {
     return this.#stored.length
   }

@@ -14,6 +14,7 @@ import type { HttpContext } from '../context.ts'
 import { mayStore, unambiguous } from '../auth/bound-store.ts'
 import { pathUid } from '../path.ts'
 import { problemOf, refusalOf, RequestError } from '../problem.ts'
+import { commitStored, wantsCommitment } from './commit-stored.ts'
 import { storeParts, type StorePart } from './store-parts.ts'
 
 /** Media types a file may bear; what it is shows when it is read. */
@@ -22,7 +23,8 @@ const fileTypes = new Set(['application/dicom', 'application/octet-stream', 'app
 /** STOW-RS (PS3.18 10.5): each part goes to the archive as it arrives, and each has its place in the answer. */
 export async function storeInstances(c: HttpContext): Promise<Response> {
   const study = pathUid(c, 'study')
-  const { archive, signal, base } = c.var
+  const { archive, signal } = c.var
+  const commits = wantsCommitment(c)
   const report = new Report()
   const growth = new Growth(c.var.config.http.maxInflatedBytes)
   await using batch = archive.storeBatch({ signal, priority: 'bulk' }, (instance) => decompressed(c, instance, growth))
@@ -42,7 +44,25 @@ export async function storeInstances(c: HttpContext): Promise<Response> {
     throw new RequestError(400, 'NO_INSTANCES', 'The body holds no DICOM instance.')
   }
   const { status, headers } = statusOf(report, c.req.path)
-  return c.body(report.response.toJson(base), status as 200, { 'Content-Type': 'application/dicom+json', ...headers })
+  if (commits && report.response.stored > 0) {
+    // No association is waited for while another is held.
+    batch.pause()
+    const committed = await commitStored(c, report.response)
+    // Not 200 unless all of it is safe; and not 409, since it is stored.
+    const own = committed.isCommitted ? status : 202
+    return stored(c, report.response, own, { ...headers, ...committed.headers })
+  }
+  return stored(c, report.response, status, headers)
+}
+
+function stored(
+  c: HttpContext,
+  response: StoreResponse,
+  status: number,
+  headers: Readonly<Record<string, string>>,
+): Response {
+  const all = { 'Content-Type': 'application/dicom+json', ...headers }
+  return c.body(response.toJson(c.var.base), status as 200, all)
 }
 
 function tooMany(limit: number): RequestError {

@@ -32,7 +32,8 @@ export interface Transaction {
 
 /** Where a transaction stands. `gone`: it was asked for, and its time is over, with a result or without. */
 export type TransactionState =
-  | { readonly kind: 'unknown' | 'gone' }
+  | { readonly kind: 'unknown' }
+  | { readonly kind: 'gone' }
   | { readonly kind: 'pending'; readonly transaction: Transaction }
   | { readonly kind: 'done'; readonly transaction: Transaction; readonly result: CommitmentResult }
 
@@ -128,7 +129,7 @@ export class TransactionsInMemory implements Transactions {
 
   #state(key: string): TransactionState {
     const kept = this.#kept.get(key)
-    if (!kept) return { kind: this.#gone.has(key) ? 'gone' : 'unknown' }
+    if (!kept) return this.#gone.has(key) ? { kind: 'gone' } : { kind: 'unknown' }
     const { transaction, result } = kept
     return result ? { kind: 'done', transaction, result } : { kind: 'pending', transaction }
   }

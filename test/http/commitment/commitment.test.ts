@@ -8,6 +8,7 @@ import { eventually } from '../../support/eventually.ts'
 import { startSetup, type Setup, type SetupOptions } from '../../support/gateway.ts'
 import { failOnLeaks } from '../../support/leaks.ts'
 import { freePort } from '../../support/ports.ts'
+import { related } from '../../support/related.ts'
 
 failOnLeaks()
 
@@ -257,6 +258,67 @@ describe('a commitment request (PS3.18 13.4)', () => {
     await using setup = await start()
     const response = await ask(setup, requestOf(I), '2.25.x')
     expect([response.status, await response.json()]).toMatchObject([400, { code: 'INVALID_UID' }])
+  })
+})
+
+describe('a store that is to be committed', () => {
+  const store = (setup: Setup, query = '?commit=true'): Promise<Response> => {
+    const { type, body } = related([instanceFile({ instance: `${E}.3` }), instanceFile({ instance: `${E}.4` })])
+    const sent = { method: 'POST', headers: { 'Content-Type': type }, body: new Uint8Array(body) }
+    return fetch(`${setup.url}/studies${query}`, sent)
+  }
+
+  it('is 200 when the archive has promised to keep all of it', async () => {
+    await using setup = await start()
+    expect(await told(await store(setup))).toEqual({ committed: [`${E}.3`, `${E}.4`], failed: [] })
+    expect(setup.archive.commitments).toBe(1)
+    expect((await store(setup, '')).status).toBe(200)
+    expect(setup.archive.commitments).toBe(1)
+  })
+
+  it('is 202 where it does not keep all, and names that as failed', async () => {
+    const onReport = (information: Dataset): Dataset => {
+      const [first, second] = information.items(Attribute.ReferencedSOPSequence)
+      return information
+        .setItems(Attribute.ReferencedSOPSequence, [first!])
+        .setItems(Attribute.FailedSOPSequence, [second!.set(Attribute.FailureReason, 0x0213)])
+    }
+    await using setup = await start({ onReport })
+    const response = await store(setup)
+    expect(response.status).toBe(202)
+    const json = (await response.json()) as Json
+    expect(json['00081199']!.Value!.map((one) => one['00081155']!.Value)).toEqual([[`${E}.3`]])
+    expect(json['00081198']!.Value!.map((one) => [one['00081155']!.Value, one['00081197']!.Value])).toEqual([
+      [[`${E}.4`], [0x0213]],
+    ])
+  })
+
+  it('is 202 where the archive has yet to say, and says where its answer will be', async () => {
+    const late = Promise.withResolvers<undefined>()
+    const beforeReport = () => late.promise.then(() => undefined)
+    await using setup = await start({ reportsOwn: true, beforeReport }, { pacs: { commitment: { wait: '50ms' } } })
+    const response = await store(setup)
+    expect([response.status, response.headers.get('retry-after')]).toEqual([202, '5'])
+    late.resolve(undefined)
+    const at = response.headers.get('location')!
+    await eventually(async () => expect((await fetch(at)).status).toBe(200))
+  })
+
+  it('is 202 where the archive cannot be asked: what is stored stays stored', async () => {
+    await using setup = await start({ actionStatus: 0x0110 })
+    const response = await store(setup)
+    expect([response.status, response.headers.get('warning')]).toEqual([
+      202,
+      expect.stringContaining('could not be asked: DIMSE_STATUS') as string,
+    ])
+    expect(((await response.json()) as Json)['00081199']!.Value).toHaveLength(2)
+  })
+
+  it('is refused where it says neither yes nor no, and nothing is stored', async () => {
+    await using setup = await start()
+    const response = await store(setup, '?commit=maybe')
+    expect([response.status, await response.json()]).toMatchObject([400, { code: 'INVALID_PARAMETER' }])
+    expect(setup.archive.catalog.size).toBe(1)
   })
 })
 
