@@ -1,20 +1,9 @@
 import { modelType } from '../accept.ts'
-import { encodedText } from '../body/encoded-text.ts'
-import { primed } from '../body/primed.ts'
-import { sizedPieces } from '../body/sized-body.ts'
-import { heldAs, weakTagOf } from '../validators/entity-tag.ts'
-import { keptUnder } from '../validators/freshness.ts'
-import { heldBy, unchanged } from '../validators/not-modified.ts'
-import type { Bytes } from '../../dicom/bytes.ts'
 import { Attribute } from '../../dicom/attributes.ts'
 import { vrFor, type Dataset } from '../../dicom/dataset.ts'
 import { formatTag } from '../../dicom/tag.ts'
 import { representation } from '../../dicom/vr.ts'
-import { jsonPieces } from '../../dicomweb/encode/json.ts'
-import { Repeats } from '../../dicomweb/encode/repeats.ts'
-import { closing, newBoundary, partHeader, relatedType } from '../../dicomweb/multipart/writer.ts'
 import { retrieveUrl } from '../../dicomweb/resource.ts'
-import { xmlPieces } from '../../dicomweb/encode/xml.ts'
 import { parseSearchParams, type SearchParams } from '../../dicomweb/params/search-params.ts'
 import {
   conditionalAttributes,
@@ -24,23 +13,20 @@ import {
   optionalAttributes,
   requiredAttributes,
 } from '../../pacs/search/attribute-levels.ts'
-import type { QueryOptions } from '../../pacs/archive.ts'
 import type { Call } from '../../pacs/call.ts'
 import { deriveCounts, fittingModalities } from '../../pacs/search/derive-counts.ts'
 import type { QueryLevel } from '../../pacs/search/query.ts'
 import type { SearchRequest } from '../../pacs/search/search.ts'
 import { Status, StatusError } from '../../dimse/status.ts'
-import { sendStream } from '../body/send-stream.ts'
 import type { HttpContext } from '../context.ts'
 import { AnswerEnd } from './answer-end.ts'
+import { Page } from './page.ts'
+import { sendResults } from './send-results.ts'
+import { unsupported } from './unsupported.ts'
 import { seriesListed } from './series-listed.ts'
 import { narrowed, visible } from '../auth/within-binding.ts'
 import { RequestError } from '../problem.ts'
 import { pathUid } from '../path.ts'
-
-/** The status line waits for the end of the search, so that the Warning can count what is left: so far and so long. */
-const HOLD_BYTES = 1024 * 1024
-const HOLD_MS = 250
 
 /** A search resource: the level it lists, and whether each result shows the levels above (PS3.18 10.6.1). */
 export interface SearchResource {
@@ -58,7 +44,7 @@ export async function searchResource(c: HttpContext, resource: SearchResource): 
   const bound = narrowed(wanted, c.var.principal.binding)
   const request = bound ?? wanted
   const options = await archive.queryOptions(params.fuzzyMatching, call)
-  const { maxResults, countWindow, emptyStatus } = archive.config.search
+  const { maxResults, countWindow } = archive.config.search
   const limit = Math.min(params.limit ?? maxResults, maxResults)
   // What is behind the page of a walk through studies costs queries: that there is more will do.
   const isWalk = request.level !== 'STUDY' && request.study === undefined && !archive.isRelational(options)
@@ -71,32 +57,21 @@ export async function searchResource(c: HttpContext, resource: SearchResource): 
   )
   const found = fittingModalities(archive, searched, request, call)
   const paged = page.limit === 0 || !bound ? nothing() : deriveCounts(archive, page.of(found), request, call)
-  const results = end.checked(seriesListed(c, request, paged), page)
-  const boundary = newBoundary()
-  const isXml = type === 'application/dicom+xml'
-  const body = isXml ? inXml(results, request, base, boundary) : inJson(results, request, base)
-  const { done, stream } = await primed(body, HOLD_BYTES, HOLD_MS).catch((error: unknown) => {
-    if (isFaultOfRequest(error, request)) throw notUnderstood(error)
-    throw isTooBroad(error, request) ? narrowIt(error) : error
-  })
-  end.statusIsOut()
-  const warnings = [...unsupported(params, options), ...page.warnings(done), ...end.warnings(page)].map(
-    (text) => `299 ${base}: ${text}`,
-  )
-  const headers: Record<string, string[]> = warnings.length > 0 ? { Warning: warnings } : {}
-  if (done && page.given === 0 && emptyStatus === 204) return c.body(null, 204, headers)
-  // A boundary is another each time.
-  const pieces: Bytes[] = []
-  if (done && !isXml) for await (const piece of stream) pieces.push(piece)
-  const tag = done && !isXml ? weakTagOf(pieces) : undefined
-  if (tag !== undefined && heldAs(tag, heldBy(c)) !== undefined) return unchanged(c, tag, 'checked', headers)
-  const kept = tag === undefined ? {} : keptUnder(c, tag, 'checked')
-  return sendStream(
-    c,
-    { status: 200, headers: { 'Content-Type': isXml ? relatedType(type, boundary) : type, ...kept, ...headers } },
-    tag === undefined ? stream : sizedPieces(pieces).bytes(),
-    archive.config.timeouts.stall,
-  )
+  const warnings = unsupported(params, options)
+  const failed = (error: unknown): unknown => {
+    if (isFaultOfRequest(error, request)) return notUnderstood(error)
+    return isTooBroad(error, request) ? narrowIt(error) : error
+  }
+  const results = completed(seriesListed(c, request, paged), request, base)
+  return sendResults(c, results, { type, page, end, warnings, failed })
+}
+
+async function* completed(
+  results: AsyncIterable<Dataset>,
+  request: SearchRequest,
+  base: string,
+): AsyncGenerator<Dataset> {
+  for await (const result of results) yield complete(result, request, base)
 }
 
 /** A900H with an attribute that the client named: it is the request that the archive cannot understand. */
@@ -154,102 +129,6 @@ function isReturned(t: number, level: QueryLevel): boolean {
 
 async function* nothing(): AsyncGenerator<Dataset> {
   // limit=0 asks for nothing (PS3.18 8.3.4.4).
-}
-
-/** One page of results, and how much there is behind it. */
-class Page {
-  given = 0
-  #beyond = 0
-  readonly offset: number
-  readonly limit: number
-  readonly #countWindow: number
-
-  constructor(offset: number, limit: number, countWindow: number) {
-    this.offset = offset
-    this.limit = limit
-    this.#countWindow = countWindow
-  }
-
-  /** The results of the page; reads on behind it to count, then ends the search, which sends a C-CANCEL. */
-  async *of(results: AsyncIterable<Dataset>): AsyncGenerator<Dataset> {
-    let skipped = 0
-    for await (const result of results) {
-      if (skipped < this.offset) skipped++
-      else if (this.given < this.limit) {
-        this.given++
-        yield result
-      } else if (++this.#beyond >= Math.max(1, this.#countWindow)) return
-    }
-  }
-
-  /** There are results behind it. */
-  get hasMore(): boolean {
-    return this.#beyond > 0
-  }
-
-  get isFull(): boolean {
-    return this.given >= this.limit
-  }
-
-  /** @param done the search is over, so what it found is known */
-  warnings(done: boolean): string[] {
-    if (this.limit === 0) return []
-    if (!done) return [`The search is still going on. At most ${this.limit} results are returned`]
-    if (this.#beyond === 0) return []
-    return [`There are ${this.#beyond} additional results that can be requested`]
-  }
-}
-
-function unsupported(params: SearchParams, options: QueryOptions): string[] {
-  const texts: string[] = []
-  if (params.fuzzyMatching && !options.fuzzy) {
-    texts.push('The fuzzymatching parameter is not supported. Only literal matching has been performed.')
-  }
-  if (params.emptyValueMatching && !options.emptyValue) {
-    texts.push('The emptyvaluematching parameter is not supported. Empty Value Matching has not been performed.')
-  }
-  if (params.multipleValueMatching && !options.multipleValue) {
-    texts.push('The multiplevaluematching parameter is not supported. Multiple Value Matching has not been performed.')
-  }
-  if (params.unknown.length > 0) texts.push(unknownParameters(params.unknown))
-  return texts
-}
-
-/** So many of them are named. */
-const MAX_NAMED = 5
-
-function unknownParameters(names: readonly string[]): string {
-  // What is not a plain name may be anything, also a value.
-  const plain = names.filter((name) => /^[\w.-]{1,64}$/.test(name)).slice(0, MAX_NAMED)
-  const named = plain.length > 0 ? `: ${plain.join(', ')}${plain.length < names.length ? ', and others' : ''}` : ''
-  return `Parameters that are not known have been passed over${named}. Attributes are named by their keyword or tag.`
-}
-
-async function* inXml(
-  results: AsyncIterable<Dataset>,
-  request: SearchRequest,
-  base: string,
-  boundary: string,
-): AsyncGenerator<Bytes> {
-  let first = true
-  for await (const result of results) {
-    yield partHeader(boundary, { 'Content-Type': 'application/dicom+xml' }, first)
-    yield* encodedText(xmlPieces(complete(result, request, base)))
-    first = false
-  }
-  // Without results there is no part to close: RFC 2046 has no form for that, readers take the last boundary alone.
-  yield first ? Buffer.from(`--${boundary}--\r\n`) : closing(boundary)
-}
-
-async function* inJson(results: AsyncIterable<Dataset>, request: SearchRequest, base: string): AsyncGenerator<Bytes> {
-  const repeats = new Repeats()
-  let separator = '['
-  for await (const result of results) {
-    yield Buffer.from(separator)
-    yield* encodedText(jsonPieces(complete(result, request, base), {}, repeats))
-    separator = ','
-  }
-  yield Buffer.from(separator === '[' ? '[]' : ']')
 }
 
 /** What a result must have, and nothing that is the archive's own business (PS3.18 10.6.3.3). */
