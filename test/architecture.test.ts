@@ -40,7 +40,8 @@ const ROOMS: Readonly<Record<string, Readonly<Record<string, readonly string[]>>
     transcode: ['codecs', 'pool'],
   },
   pacs: {
-    '': ['commitment', 'delivery', 'pool', 'search', 'retrieve'],
+    '': ['commitment', 'delivery', 'pool', 'search', 'retrieve', 'worklist'],
+    worklist: ['pool', 'search'],
     commitment: ['pool', 'search'],
     delivery: [],
     pool: [],

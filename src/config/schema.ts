@@ -213,6 +213,12 @@ const commitment = z.strictObject({
     .describe('Where the archive has no storage commitment: refuse, or look by C-FIND whether it lists the instances'),
 })
 
+const worklist = z.strictObject({
+  aeTitle: aeTitle.describe('AE title of the system with the worklist'),
+  host: host.describe('Where it listens'),
+  port: integer(1, 65_535).describe('Port it listens on'),
+})
+
 const quirks = z.strictObject({
   maxContexts: integer(1, 128).optional().describe('Most presentation contexts the archive bears in one association'),
   getRoles: oneOf(['scp', 'both'])
@@ -240,6 +246,10 @@ const archive = z
     retrieve: oneOf(['auto', 'get', 'move'])
       .default('auto')
       .describe('How to fetch: C-GET, C-MOVE, or C-GET where the archive has it'),
+    worklist: worklist
+      .nullable()
+      .default(null)
+      .describe('The system whose worklist it is; null for the archive itself'),
     commitment: commitment.prefault({}).describe('Storage commitment'),
     delivery: delivery.prefault({}).describe('How the archive calls our listener, by C-MOVE'),
     metadata: oneOf(['retrieve', 'find'])

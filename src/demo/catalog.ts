@@ -99,7 +99,7 @@ function withCounts(group: readonly StoredFile[], all: ReadonlyMap<Uid, StoredFi
     .set(Attribute.NumberOfSeriesRelatedInstances, String(series.length))
 }
 
-function answer(record: Dataset, identifier: Dataset): Dataset {
+export function answer(record: Dataset, identifier: Dataset): Dataset {
   const result = new Dataset(record.characterSet)
   const charset = record.get(Attribute.SpecificCharacterSet)
   if (charset) result.put(Attribute.SpecificCharacterSet, charset)

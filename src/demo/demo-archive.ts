@@ -25,9 +25,10 @@ import type { AcceptorPolicy } from '../network/negotiation.ts'
 import type { ProposedContext } from '../network/pdu.ts'
 import { listen, type Listening } from '../network/listener.ts'
 import type { Transport } from '../network/transport.ts'
-import { Catalog } from './catalog.ts'
+import { answer, Catalog } from './catalog.ts'
 import { commit } from './commitment.ts'
 import type { Faults } from './faults.ts'
+import { matches } from './matching.ts'
 import { readBody, readStoredFile, type StoredFile } from './stored-file.ts'
 
 export interface DemoArchiveOptions {
@@ -41,6 +42,8 @@ export interface DemoArchiveOptions {
   readonly maxPduLength?: number
   readonly maxAssociations?: number
   readonly faults?: Faults
+  /** Its scheduled procedure steps. */
+  readonly worklist?: readonly Dataset[]
   /** Where it moves to, by AE title. */
   readonly destinations?: Readonly<Record<string, { readonly host: string; readonly port: number }>>
 }
@@ -164,8 +167,12 @@ export class DemoArchive implements AsyncDisposable {
       },
       roles: (role) => role,
       extended: ({ sopClass, information }) => {
-        if (sopClass !== SopClass.studyRootFind) return undefined
         const { relational, fuzzy, emptyValue, multipleValue } = this.#options
+        // PS3.4 K.5.1: the third byte is that of names.
+        if (sopClass === SopClass.modalityWorklistFind) {
+          return { sopClass, information: Uint8Array.of(1, 1, fuzzy === true ? 1 : 0) }
+        }
+        if (sopClass !== SopClass.studyRootFind) return undefined
         // The bytes of PS3.4 C.5.1.1.
         const granted = [relational, false, fuzzy, false, false, emptyValue, multipleValue]
         return { sopClass, information: information.map((byte, index) => (granted[index] === true ? byte : 0)) }
@@ -176,8 +183,11 @@ export class DemoArchive implements AsyncDisposable {
   #handlers(): Handlers {
     return {
       store: (instance) => this.#store(instance),
-      find: (identifier, _sopClass, association) => {
+      find: (identifier, sopClass, association) => {
         this.faults.onFind?.(identifier)
+        if (sopClass === SopClass.modalityWorklistFind) {
+          return Promise.resolve(this.faults.findStatus ?? this.#worklist(identifier))
+        }
         return Promise.resolve(this.faults.findStatus ?? this.#find(identifier, association))
       },
       get: (identifier, _sopClass, association) => {
@@ -194,6 +204,10 @@ export class DemoArchive implements AsyncDisposable {
         return Promise.resolve(commit(dataset, (uid) => this.catalog.sopClassOf(uid), asker, this.faults))
       },
     }
+  }
+
+  async *#worklist(identifier: Dataset): AsyncGenerator<Dataset> {
+    for (const step of this.#options.worklist ?? []) if (matches(step, identifier)) yield answer(step, identifier)
   }
 
   async *#find(identifier: Dataset, association: Association): AsyncGenerator<Dataset> {
@@ -287,6 +301,7 @@ const services = new Set<Uid>([
   SopClass.studyRootGet,
   SopClass.studyRootMove,
   COMMITMENT,
+  SopClass.modalityWorklistFind,
 ])
 /** Milliseconds. */
 const CONNECT_TIMEOUT_MS = 5_000

@@ -37,6 +37,7 @@ import { notModified } from './validators/not-modified.ts'
 import { retrieveInstances } from './retrieve/retrieve.ts'
 import { Shortfalls } from './retrieve/shortfalls.ts'
 import { searchResource } from './search/search.ts'
+import { searchWorklist } from './search/worklist.ts'
 import { storeInstances } from './store/store.ts'
 import { commitmentResult, requestCommitment } from './commitment/commitment.ts'
 import { thumbnail } from './rendered/thumbnail.ts'
@@ -124,6 +125,7 @@ const routes: Readonly<Record<Operation, Route>> = {
   retrieveByUri: get('/wado', retrieveByUri),
   storeInstances: post('/studies', storeInstances),
   storeStudyInstances: post('/studies/:study', storeInstances),
+  searchWorklist: get('/modality-scheduled-procedure-steps', searchWorklist),
   requestCommitment: post('/commitment-requests/:transaction', requestCommitment),
   commitmentResult: get('/commitment-requests/:transaction', commitmentResult),
 }

@@ -802,6 +802,28 @@ export interface paths {
     patch?: never
     trace?: never
   }
+  '/modality-scheduled-procedure-steps': {
+    parameters: {
+      query?: never
+      header?: never
+      path?: never
+      cookie?: never
+    }
+    /**
+     * Search the worklist
+     * @description Finds scheduled procedure steps (PS3.18 14.4), of the archive or of the system that `archives[].worklist` names, by one
+     *     C-FIND. Attributes of a step are matched inside their sequence, such as
+     *     `ScheduledProcedureStepSequence.ScheduledStationAETitle=CT1`.
+     */
+    get: operations['searchWorklist']
+    put?: never
+    post?: never
+    delete?: never
+    options?: never
+    head?: never
+    patch?: never
+    trace?: never
+  }
   '/commitment-requests/{transaction}': {
     parameters: {
       query?: never
@@ -1207,6 +1229,14 @@ export interface components {
       }
     }
     /**
+     * @description A scheduled procedure step in DICOM JSON, with its patient, visit and request (PS3.4 Table K.6-1); what was asked for
+     *     besides as the system gives it.
+     */
+    ScheduledStep: components['schemas']['DicomJsonDataset'] & {
+      /** @description Scheduled Procedure Step Sequence. */
+      '00400100': components['schemas']['DicomJsonAttribute']
+    }
+    /**
      * @description The storage commitment request module (PS3.18 Table J.1-1), as one object or a list of one: instances by Referenced
      *     SOP Sequence (0008,1199), or, with their studies and series, by Referenced Study Sequence (0008,1110).
      */
@@ -1599,6 +1629,79 @@ export interface components {
         'application/dicom+json': components['schemas']['SeriesResult'][]
         'application/json': components['schemas']['SeriesResult'][]
         'multipart/related; type="application/dicom+xml"': components['schemas']['NativeDicomModelParts']
+      }
+    }
+    /** @description The scheduled procedure steps found, in the order of the system that has them. No match is an empty list. */
+    Worklist: {
+      headers: {
+        ETag: components['headers']['ETag']
+        Warning: components['headers']['Warning']
+        [name: string]: unknown
+      }
+      content: {
+        /**
+         * @example [
+         *       {
+         *         "00080050": {
+         *           "vr": "SH",
+         *           "Value": [
+         *             "A4711"
+         *           ]
+         *         },
+         *         "00100010": {
+         *           "vr": "PN",
+         *           "Value": [
+         *             {
+         *               "Alphabetic": "Doe^Jane"
+         *             }
+         *           ]
+         *         },
+         *         "0020000D": {
+         *           "vr": "UI",
+         *           "Value": [
+         *             "1.2.3"
+         *           ]
+         *         },
+         *         "00400100": {
+         *           "vr": "SQ",
+         *           "Value": [
+         *             {
+         *               "00080060": {
+         *                 "vr": "CS",
+         *                 "Value": [
+         *                   "CT"
+         *                 ]
+         *               },
+         *               "00400001": {
+         *                 "vr": "AE",
+         *                 "Value": [
+         *                   "CT1"
+         *                 ]
+         *               },
+         *               "00400002": {
+         *                 "vr": "DA",
+         *                 "Value": [
+         *                   "20261130"
+         *                 ]
+         *               }
+         *             }
+         *           ]
+         *         }
+         *       }
+         *     ]
+         */
+        'application/dicom+json': components['schemas']['ScheduledStep'][]
+        'application/json': components['schemas']['ScheduledStep'][]
+        'multipart/related; type="application/dicom+xml"': components['schemas']['NativeDicomModelParts']
+      }
+    }
+    /** @description The system answers more than 100000 steps. Narrow the search, by a date or a station. */
+    WorklistTooLong: {
+      headers: {
+        [name: string]: unknown
+      }
+      content: {
+        'application/problem+json': components['schemas']['Problem']
       }
     }
     /** @description The instances found, in a stable order. No match is an empty list. */
@@ -5088,6 +5191,89 @@ export interface operations {
       416: components['responses']['RangeNotSatisfiable']
       421: components['responses']['Misdirected']
       501: components['responses']['UriNotSupported']
+      502: components['responses']['BadGateway']
+      503: components['responses']['ServiceUnavailable']
+      504: components['responses']['GatewayTimeout']
+    }
+  }
+  searchWorklist: {
+    parameters: {
+      query?: {
+        /**
+         * @description The attributes to match (PS3.18 8.3.4.1). Each property is a query parameter of its own, as in
+         *     `?PatientID=123&StudyDate=20240101-20240131`. The name `match` itself is not part of the query.
+         *
+         *     A name is a keyword of PS3.6 or a tag of 8 hexadecimal digits. Dots lead into sequences, as in
+         *     `RequestAttributesSequence.ScheduledProcedureStepID`. An attribute may be given once.
+         *
+         *     A value is matched as PS3.4 C.2.2.2 says:
+         *
+         *     - nothing: any value matches, and the attribute is returned;
+         *     - a single value;
+         *     - `*` and `?` as wildcards in text;
+         *     - `a-b`, `a-` and `-b` as ranges of dates and times;
+         *     - several UIDs, separated by comma or backslash;
+         *     - `""` for an empty value, with `emptyvaluematching=true`;
+         *     - several values, separated by backslash, with `multiplevaluematching=true`.
+         *
+         *     An attribute that cannot be matched at the level of the search is answered with 400. A parameter that names no
+         *     attribute is ignored (PS3.18 8.3.1).
+         * @example {
+         *       "PatientID": "123",
+         *       "StudyDate": "20240101-20240131"
+         *     }
+         */
+        match?: components['parameters']['match']
+        /**
+         * @description Attributes to return beyond those that always are (PS3.18 8.3.4.3): keywords, tags or paths, repeated or
+         *     separated by commas. `all` stands alone and returns every optional attribute of the level. An attribute of a
+         *     level below that of the search is not returned.
+         * @example [
+         *       "StudyDescription",
+         *       "00081060"
+         *     ]
+         */
+        includefield?: components['parameters']['includefield']
+        /**
+         * @description Match person names fuzzily (PS3.18 8.3.4.2). Where the archive does not offer it, the search is literal and a
+         *     Warning says so.
+         */
+        fuzzymatching?: components['parameters']['fuzzymatching']
+        /**
+         * @description The most results to return (PS3.18 8.3.4.4). The service has a configured maximum, which holds when limit is
+         *     missing or larger.
+         */
+        limit?: components['parameters']['limit']
+        /** @description The number of results to skip (PS3.18 8.3.4.4). Past the end the answer is an empty list. */
+        offset?: components['parameters']['offset']
+        /**
+         * @description Media types separated by commas, with the grammar of the Accept header and before it (PS3.18 8.3.3.1).
+         *
+         *     - `application/dicom+json` is the default.
+         *     - `application/json` is the same under its common name.
+         *     - `multipart/related; type="application/dicom+xml"` is a part for each data set. `application/dicom+xml` alone
+         *       is answered with the same, for PS3.18 has XML in parts only.
+         * @example application/dicom+json
+         */
+        accept?: components['parameters']['acceptModel']
+      }
+      header?: never
+      path?: never
+      cookie?: never
+    }
+    requestBody?: never
+    responses: {
+      200: components['responses']['Worklist']
+      204: components['responses']['NoResults']
+      304: components['responses']['NotModified']
+      400: components['responses']['SearchBadRequest']
+      401: components['responses']['Unauthenticated']
+      403: components['responses']['Forbidden']
+      404: components['responses']['UnknownArchive']
+      406: components['responses']['ModelNotAcceptable']
+      413: components['responses']['WorklistTooLong']
+      421: components['responses']['Misdirected']
+      501: components['responses']['SearchNotSupported']
       502: components['responses']['BadGateway']
       503: components['responses']['ServiceUnavailable']
       504: components['responses']['GatewayTimeout']

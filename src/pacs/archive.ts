@@ -34,6 +34,7 @@ import { search, type SearchRequest } from './search/search.ts'
 import { onFresh, streamedOnFresh, type Take } from './pool/on-fresh.ts'
 import { RecentPairs, StoreBatch, type Decompress } from './store.ts'
 import { readTls } from './tls-files.ts'
+import { Worklist } from './worklist/worklist.ts'
 
 /** What an archive agreed to for queries, by the bytes of PS3.4 C.5.1.1. */
 export interface QueryOptions {
@@ -48,9 +49,13 @@ const NO_OPTIONS: QueryOptions = { relational: false, fuzzy: false, emptyValue: 
 /** One archive (PACS) as the rest of the gateway sees it. */
 export class Archive implements AsyncDisposable {
   readonly config: ArchiveConfig
+  /** Its worklist, or that of the system beside it. */
+  readonly worklist: Worklist
   /** Its storage commitment. */
   readonly commitments: Commitments
   readonly #pool: AssociationPool
+  /** To the system with the worklist, where that is another one. */
+  readonly #worklistPool: AssociationPool | undefined
   readonly #recent = new RecentPairs()
   readonly #find: Proposal
   readonly #fuzzyFind: Proposal
@@ -101,6 +106,23 @@ export class Archive implements AsyncDisposable {
     }
     const retriever = new Retriever(source, config.retrieve)
     this.#splitter = new Splitter(source, retriever)
+    const { worklist } = config
+    this.#worklistPool =
+      worklist === null
+        ? undefined
+        : new AssociationPool({
+            archive: config.name,
+            maxAssociations: config.maxAssociations,
+            timeouts: config.timeouts,
+            request: {
+              // Who we are at the archive is not told to another system.
+              ...requestOptions({ ...config, ...worklist, identity: null }, undefined),
+              get tls() {
+                return currentTls()
+              },
+            },
+          })
+    this.worklist = new Worklist({ pool: this.#worklistPool ?? this.#pool, config })
     this.commitments = new Commitments({
       archive: config.name,
       pool: this.#pool,
@@ -281,7 +303,7 @@ export class Archive implements AsyncDisposable {
 
   /** Releases the associations that are idle; those in use end with their operations. */
   async [Symbol.asyncDispose](): Promise<void> {
-    await this.#pool.close()
+    await Promise.all([this.#pool.close(), this.#worklistPool?.close()])
   }
 
   #taking(proposal: Proposal, call: Call): Take {

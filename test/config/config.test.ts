@@ -192,6 +192,7 @@ describe('defaults', () => {
             extendedNegotiation: true,
           },
           store: { decompress: 'lossless', maxInstances: null },
+          worklist: null,
           commitment: { wait: 10_000, keep: 86_400_000, fallback: 'none' },
           delivery: { aeTitles: [], addresses: [] },
           quirks: {},
@@ -1114,13 +1115,14 @@ describe('what is written about it', () => {
   it('the commented parts of the example are right too', async () => {
     const example = await read('dimsegate.example.yaml')
     const bare = example
-      .replaceAll(/^( *)# (?=(?:name|callingAeTitle|tls|identity|auth):|- aeTitle| {2}\w+: )/gm, '$1')
-      .replaceAll(/^ *(?:tls|identity|auth): null.*\n/gm, '')
+      .replaceAll(/^( *)# (?=(?:name|callingAeTitle|tls|identity|worklist|auth):|- aeTitle| {2}\w+: )/gm, '$1')
+      .replaceAll(/^ *(?:tls|identity|worklist|auth): null.*\n/gm, '')
     const config = await load(bare)
     expect(config.archives.map(({ aeTitle }) => aeTitle)).toEqual(['ORTHANC', 'OLDPACS'])
     expect(config.archives[0]).toMatchObject({
       tls: { cert: expect.any(String) as unknown },
       identity: { type: 'username' },
+      worklist: { aeTitle: 'RIS' },
     })
     expect(config.auth).toMatchObject({ issuers: [{ audience: ['dimsegate'] }] })
   })

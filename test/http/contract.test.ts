@@ -19,6 +19,7 @@ import { readParts, type Part } from '../support/multipart.ts'
 import { hasPrefix } from '../support/part10.ts'
 import { RawClient } from '../support/raw-http.ts'
 import { related } from '../support/related.ts'
+import { scheduledStep } from '../support/scheduled-steps.ts'
 import { ScriptedArchive } from '../support/scripted-archive.ts'
 import { parseXml } from '../support/xml.ts'
 
@@ -114,7 +115,7 @@ class Service implements AsyncDisposable {
   }
 
   static async start(): Promise<Service> {
-    const archive = await DemoArchive.start()
+    const archive = await DemoArchive.start({ worklist: [scheduledStep({ accession: 'A1' })] })
     for (const file of [...seriesFiles(3), instanceFile()]) await archive.put(file)
     const other = instanceFile({
       study: '1.2.9',
@@ -506,6 +507,9 @@ const probes: Record<string, Record<number, Probe>> = {
   ),
   storeInstances: storeProbes('/studies'),
   storeStudyInstances: storeProbes(`/studies/${S}`),
+  searchWorklist: {
+    ...searchProbes('/modality-scheduled-procedure-steps', '', undefined),
+  },
   ...commitmentProbes(),
   capabilities: {
     200: (service) => capabilities(service, '/'),

@@ -1,7 +1,6 @@
 import { modelType } from '../accept.ts'
 import { Attribute } from '../../dicom/attributes.ts'
 import { vrFor, type Dataset } from '../../dicom/dataset.ts'
-import { formatTag } from '../../dicom/tag.ts'
 import { representation } from '../../dicom/vr.ts'
 import { retrieveUrl } from '../../dicomweb/resource.ts'
 import { parseSearchParams, type SearchParams } from '../../dicomweb/params/search-params.ts'
@@ -20,6 +19,7 @@ import type { SearchRequest } from '../../pacs/search/search.ts'
 import { Status, StatusError } from '../../dimse/status.ts'
 import type { HttpContext } from '../context.ts'
 import { AnswerEnd } from './answer-end.ts'
+import { isFaultOfRequest, notUnderstood } from './faults.ts'
 import { Page } from './page.ts'
 import { sendResults } from './send-results.ts'
 import { unsupported } from './unsupported.ts'
@@ -58,8 +58,9 @@ export async function searchResource(c: HttpContext, resource: SearchResource): 
   const found = fittingModalities(archive, searched, request, call)
   const paged = page.limit === 0 || !bound ? nothing() : deriveCounts(archive, page.of(found), request, call)
   const warnings = unsupported(params, options)
+  const named = new Set([...request.match.map(({ tag }) => tag), ...request.include])
   const failed = (error: unknown): unknown => {
-    if (isFaultOfRequest(error, request)) return notUnderstood(error)
+    if (isFaultOfRequest(error, named)) return notUnderstood(error)
     return isTooBroad(error, request) ? narrowIt(error) : error
   }
   const results = completed(seriesListed(c, request, paged), request, base)
@@ -72,13 +73,6 @@ async function* completed(
   base: string,
 ): AsyncGenerator<Dataset> {
   for await (const result of results) yield complete(result, request, base)
-}
-
-/** A900H with an attribute that the client named: it is the request that the archive cannot understand. */
-function isFaultOfRequest(error: unknown, { match, include }: SearchRequest): error is StatusError {
-  if (!(error instanceof StatusError) || error.status !== Status.identifierDoesNotMatchSopClass) return false
-  const named = new Set([...match.map((key) => key.tag), ...include].map(formatTag))
-  return error.offendingElement.some((t) => named.has(t))
 }
 
 /** The archive lists nothing of so much: out of resources (A7xx), or ended by its limit (FE00), where nothing narrows it. */
@@ -94,16 +88,6 @@ function narrowIt(cause: StatusError): RequestError {
   const detail =
     'The archive does not answer a search that nothing narrows. Add a PatientID, a StudyDate or another attribute.'
   return new RequestError(413, 'SEARCH_TOO_BROAD', detail, {}, { cause })
-}
-
-function notUnderstood(cause: StatusError): RequestError {
-  return new RequestError(
-    400,
-    'ATTRIBUTE_NOT_UNDERSTOOD',
-    'The archive does not understand an attribute.',
-    {},
-    { cause },
-  )
 }
 
 function searchRequest(c: HttpContext, resource: SearchResource, params: SearchParams): SearchRequest {
