@@ -213,8 +213,9 @@ const commitment = z.strictObject({
     .describe('Where the archive has no storage commitment: refuse, or look by C-FIND whether it lists the instances'),
 })
 
-const worklist = z.strictObject({
-  aeTitle: aeTitle.describe('AE title of the system with the worklist'),
+/** A system beside the archive. */
+const system = z.strictObject({
+  aeTitle: aeTitle.describe('AE title of the system'),
   host: host.describe('Where it listens'),
   port: integer(1, 65_535).describe('Port it listens on'),
 })
@@ -246,10 +247,11 @@ const archive = z
     retrieve: oneOf(['auto', 'get', 'move'])
       .default('auto')
       .describe('How to fetch: C-GET, C-MOVE, or C-GET where the archive has it'),
-    worklist: worklist
+    worklist: system.nullable().default(null).describe('The system whose worklist it is; null for the archive itself'),
+    performedSteps: system
       .nullable()
       .default(null)
-      .describe('The system whose worklist it is; null for the archive itself'),
+      .describe('The system that manages performed procedure steps; null for the one with the worklist'),
     commitment: commitment.prefault({}).describe('Storage commitment'),
     delivery: delivery.prefault({}).describe('How the archive calls our listener, by C-MOVE'),
     metadata: oneOf(['retrieve', 'find'])

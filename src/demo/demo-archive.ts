@@ -29,6 +29,7 @@ import { answer, Catalog } from './catalog.ts'
 import { commit } from './commitment.ts'
 import type { Faults } from './faults.ts'
 import { matches } from './matching.ts'
+import { DemoSteps } from './performed-steps.ts'
 import { readBody, readStoredFile, type StoredFile } from './stored-file.ts'
 
 export interface DemoArchiveOptions {
@@ -64,6 +65,8 @@ export class DemoArchive implements AsyncDisposable {
   retrievals = 0
   /** C-MOVE operations answered so far. */
   moves = 0
+  /** Performed procedure steps. */
+  readonly steps = new DemoSteps()
   /** Requests for storage commitment answered so far. */
   commitments = 0
   readonly catalog = new Catalog()
@@ -196,8 +199,12 @@ export class DemoArchive implements AsyncDisposable {
       },
       move: (identifier, destination, association) => Promise.resolve(this.#move(identifier, destination, association)),
       perform: (command, dataset, association) => {
-        const isCommitment = command.type === 'N-ACTION-RQ' && command.requestedSopClassUid === COMMITMENT
-        if (!isCommitment) return Promise.resolve({ status: Status.unrecognizedOperation })
+        const unknown = { status: Status.unrecognizedOperation }
+        if (command.type !== 'N-ACTION-RQ') {
+          const { normalizedStatus: status } = this.faults
+          return Promise.resolve(status === undefined ? (this.steps.perform(command, dataset) ?? unknown) : { status })
+        }
+        if (command.requestedSopClassUid !== COMMITMENT) return Promise.resolve(unknown)
         this.commitments++
         const address = this.#options.destinations?.[association.requested.callingAeTitle.trim()]
         const asker = { association, aeTitle: this.aeTitle, address }
@@ -302,6 +309,8 @@ const services = new Set<Uid>([
   SopClass.studyRootMove,
   COMMITMENT,
   SopClass.modalityWorklistFind,
+  SopClass.modalityPerformedProcedureStep,
+  SopClass.modalityPerformedProcedureStepRetrieve,
 ])
 /** Milliseconds. */
 const CONNECT_TIMEOUT_MS = 5_000

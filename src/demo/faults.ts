@@ -39,6 +39,8 @@ export interface Faults {
   readonly acceptsSyntax?: (uid: Uid) => boolean
   /** Abstract syntaxes accepted; all that are known by default. */
   readonly acceptsClass?: (uid: Uid) => boolean
+  /** Answers N-CREATE, N-SET and N-GET. */
+  readonly normalizedStatus?: number
   /** Answers an N-ACTION. */
   readonly actionStatus?: number
   /** Reports of commitment come over an association of the archive's own. */

@@ -98,6 +98,7 @@ export const Attribute = {
   PixelValueTransformationSequence: 0x00289145,
   PerformedProcedureStepStartDate: 0x00400244,
   PerformedProcedureStepStartTime: 0x00400245,
+  PerformedProcedureStepStatus: 0x00400252,
   RequestAttributesSequence: 0x00400275,
   ScheduledProcedureStepID: 0x00400009,
   RequestedProcedureID: 0x00401001,

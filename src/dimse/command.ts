@@ -47,6 +47,8 @@ interface Response {
   readonly hasDataSet: boolean
   readonly affectedSopClassUid?: Uid
   readonly errorComment?: string
+  /** What an application says besides the status (PS3.7 E.1). */
+  readonly errorId?: number
   readonly offendingElement?: readonly string[]
 }
 
@@ -143,6 +145,7 @@ const fields: Readonly<Record<FieldName, readonly [Tag, Vr]>> = {
   status: [0x00000900, 'US'],
   offendingElement: [0x00000901, 'AT'],
   errorComment: [0x00000902, 'LO'],
+  errorId: [0x00000903, 'US'],
   attributeIdentifierList: [0x00001005, 'AT'],
   affectedSopInstanceUid: [0x00001000, 'UI'],
   requestedSopInstanceUid: [0x00001001, 'UI'],

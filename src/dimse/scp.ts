@@ -43,6 +43,8 @@ type NormalizedResponseType = 'N-ACTION-RSP' | 'N-CREATE-RSP' | 'N-GET-RSP' | 'N
 /** What became of an operation of a normalized service, and the data set that answers it. */
 export interface Performed {
   readonly status: number
+  /** Error ID (0000,0903). */
+  readonly errorId?: number
   readonly dataset?: Dataset | undefined
   /** Done when it is answered, before the next message is read: a report of it over the same association. */
   readonly afterwards?: (context: AcceptedContext) => Promise<void>
@@ -165,6 +167,7 @@ class Server {
       messageIdBeingRespondedTo: messageId,
       status: outcome.status,
       hasDataSet: outcome.dataset !== undefined,
+      ...(outcome.errorId !== undefined && { errorId: outcome.errorId }),
     }
     await this.#respond(message, response, outcome.dataset)
     await outcome.afterwards?.(this.#association.contexts.get(message.contextId)!)

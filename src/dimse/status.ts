@@ -45,11 +45,14 @@ export class StatusError extends Error {
   readonly operation: string
   readonly status: number
   readonly offendingElement: readonly string[]
+  /** Error ID (0000,0903), where there is one. */
+  readonly errorId: number | undefined
   constructor(response: Extract<Command, { status: number }>) {
     super(`${response.type} with status ${formatStatus(response.status)}`)
     this.name = 'StatusError'
     this.operation = response.type.replace('-RSP', '')
     this.status = response.status
     this.offendingElement = response.offendingElement ?? []
+    this.errorId = response.errorId
   }
 }

@@ -37,6 +37,7 @@ import { notModified } from './validators/not-modified.ts'
 import { retrieveInstances } from './retrieve/retrieve.ts'
 import { Shortfalls } from './retrieve/shortfalls.ts'
 import { searchResource } from './search/search.ts'
+import { retrievePerformedStep, writePerformedStep } from './performed/performed-steps.ts'
 import { searchWorklist } from './search/worklist.ts'
 import { storeInstances } from './store/store.ts'
 import { commitmentResult, requestCommitment } from './commitment/commitment.ts'
@@ -126,6 +127,8 @@ const routes: Readonly<Record<Operation, Route>> = {
   storeInstances: post('/studies', storeInstances),
   storeStudyInstances: post('/studies/:study', storeInstances),
   searchWorklist: get('/modality-scheduled-procedure-steps', searchWorklist),
+  writePerformedStep: post('/modality-performed-procedure-steps/:step', writePerformedStep),
+  retrievePerformedStep: get('/modality-performed-procedure-steps/:step', retrievePerformedStep),
   requestCommitment: post('/commitment-requests/:transaction', requestCommitment),
   commitmentResult: get('/commitment-requests/:transaction', commitmentResult),
 }
@@ -262,17 +265,22 @@ function methodNotAllowed(allowed: readonly string[]): RequestError {
 const SETS: readonly string[] = ['retrieveStudy', 'retrieveSeries', 'storeStudyInstances']
 
 function verbOf(operation: string): Verb {
-  if (operation.startsWith('search')) return 'search'
-  return operation.startsWith('store') || isOfCommitment(operation) ? 'store' : 'retrieve'
+  const own = verbs[operation]
+  if (own) return own
+  return operation.startsWith('search') ? 'search' : operation.startsWith('store') ? 'store' : 'retrieve'
 }
 
-/** As the audit trail has it: commitment transfers nothing, and tells of instances whether they are there. */
+/** What those need that say something else by their names. */
+const verbs: Readonly<Record<string, Verb>> = {
+  requestCommitment: 'store',
+  commitmentResult: 'store',
+  writePerformedStep: 'store',
+  retrievePerformedStep: 'search',
+}
+
+/** As the audit trail has it: what transfers no instance tells something of a patient. */
 function toldAs(operation: string): Verb {
-  return isOfCommitment(operation) ? 'search' : verbOf(operation)
-}
-
-function isOfCommitment(operation: string): boolean {
-  return operation === 'requestCommitment' || operation === 'commitmentResult'
+  return operation in verbs ? 'search' : verbOf(operation)
 }
 
 function select(c: HttpContext, root: string, archive: Archive | undefined): void {

@@ -824,6 +824,34 @@ export interface paths {
     patch?: never
     trace?: never
   }
+  '/modality-performed-procedure-steps/{step}': {
+    parameters: {
+      query?: never
+      header?: never
+      path: {
+        /** @description SOP Instance UID of the step, made by who creates it. */
+        step: components['parameters']['step']
+      }
+      cookie?: never
+    }
+    /**
+     * Retrieve a performed procedure step
+     * @description The step as its system has it (PS3.18 15.6), by one N-GET. Many systems have no such service (501).
+     */
+    get: operations['retrievePerformedStep']
+    put?: never
+    /**
+     * Create or update a performed procedure step
+     * @description Reports what a modality does (PS3.18 15.4, 15.5): one N-CREATE, or with `update` one N-SET. A step begins with the
+     *     status IN PROGRESS and ends with COMPLETED or DISCONTINUED; then it does not change any more.
+     */
+    post: operations['writePerformedStep']
+    delete?: never
+    options?: never
+    head?: never
+    patch?: never
+    trace?: never
+  }
   '/commitment-requests/{transaction}': {
     parameters: {
       query?: never
@@ -1235,6 +1263,10 @@ export interface components {
     ScheduledStep: components['schemas']['DicomJsonDataset'] & {
       /** @description Scheduled Procedure Step Sequence. */
       '00400100': components['schemas']['DicomJsonAttribute']
+    }
+    /** @description A performed procedure step in DICOM JSON (PS3.4 Table F.7.2-1). */
+    PerformedStep: {
+      [key: string]: unknown
     }
     /**
      * @description The storage commitment request module (PS3.18 Table J.1-1), as one object or a list of one: instances by Referenced
@@ -2273,6 +2305,83 @@ export interface components {
         'application/dicom+json': components['schemas']['StoreResponse']
       }
     }
+    /** @description The step is changed. */
+    StepUpdated: {
+      headers: {
+        Warning: components['headers']['StepWarning']
+        [name: string]: unknown
+      }
+      content?: never
+    }
+    /** @description The step is there. */
+    StepCreated: {
+      headers: {
+        Location: components['headers']['StepLocation']
+        Warning: components['headers']['StepWarning']
+        [name: string]: unknown
+      }
+      content?: never
+    }
+    /** @description The step. */
+    PerformedStep: {
+      headers: {
+        [name: string]: unknown
+      }
+      content: {
+        'application/dicom+json': components['schemas']['PerformedStep']
+        'application/json': components['schemas']['PerformedStep']
+        'application/dicom+xml': components['schemas']['NativeDicomModel']
+        'multipart/related; type="application/dicom+xml"': components['schemas']['NativeDicomModelParts']
+      }
+    }
+    /**
+     * @description The step in the path is no UID, the body is no data set, or has a status that the step may not have; or the system says
+     *     that an attribute is missing or wrong (0105H, 0106H, 0117H, 0120H, 0121H).
+     */
+    StepBadRequest: {
+      headers: {
+        [name: string]: unknown
+      }
+      content: {
+        'application/problem+json': components['schemas']['Problem']
+      }
+    }
+    /** @description The step in the path is no UID. */
+    StepMalformed: {
+      headers: {
+        [name: string]: unknown
+      }
+      content: {
+        'application/problem+json': components['schemas']['Problem']
+      }
+    }
+    /** @description No archive with the AE title in the path is configured, or the system knows no such step (0112H). */
+    StepUnknown: {
+      headers: {
+        [name: string]: unknown
+      }
+      content: {
+        'application/problem+json': components['schemas']['Problem']
+      }
+    }
+    /** @description There is such a step already (0111H), or it is completed or discontinued and does not change any more. */
+    StepConflict: {
+      headers: {
+        [name: string]: unknown
+      }
+      content: {
+        'application/problem+json': components['schemas']['Problem']
+      }
+    }
+    /** @description The system does not manage performed procedure steps, or does not give them. */
+    StepsNotSupported: {
+      headers: {
+        [name: string]: unknown
+      }
+      content: {
+        'application/problem+json': components['schemas']['Problem']
+      }
+    }
     /**
      * @description What the archive keeps safe, in the form that the request had, and what it does not, with its reasons. With a
      *     `Warning` the archive has no storage commitment and was asked by C-FIND (`archives[].commitment.fallback`): it lists
@@ -3019,6 +3128,10 @@ export interface components {
      *     all of it safe. What it does not keep is in Failed SOP Sequence then, with the reason of the commitment.
      */
     commit: boolean
+    /** @description The step is there, and is changed. The parameter has no value. */
+    update: string
+    /** @description SOP Instance UID of the step, made by who creates it. */
+    step: components['schemas']['Uid']
     /** @description Transaction UID (0008,1195) of a commitment request, made by who makes the request, each time a new one. */
     transaction: components['schemas']['Uid']
     /** @description Study Instance UID (0020,000D). */
@@ -3195,6 +3308,17 @@ export interface components {
   }
   requestBodies: {
     /**
+     * @description The attributes of the step (PS3.4 Table F.7.2-1), or those that change: one data set of up to 4 MiB. Texts are sent in
+     *     `archives[].charset.query`.
+     */
+    PerformedStep: {
+      content: {
+        'application/dicom+json': components['schemas']['PerformedStep']
+        'application/json': components['schemas']['PerformedStep']
+        'application/dicom+xml': components['schemas']['NativeDicomModel']
+      }
+    }
+    /**
      * @description The instances whose storage is to be committed: one data set of up to 4 MiB. A compressed body (`Content-Encoding`) is
      *     not accepted.
      */
@@ -3218,6 +3342,10 @@ export interface components {
     }
   }
   headers: {
+    /** @description Where the step is found. */
+    StepLocation: string
+    /** @description `299 {service}: {text}`, where the system has taken the step with a warning (0107H, 0116H). */
+    StepWarning: string
     /** @description Where the result of the commitment request will be. */
     CommitmentLocation: string
     /** @description Seconds after which to ask for it. */
@@ -5274,6 +5402,74 @@ export interface operations {
       413: components['responses']['WorklistTooLong']
       421: components['responses']['Misdirected']
       501: components['responses']['SearchNotSupported']
+      502: components['responses']['BadGateway']
+      503: components['responses']['ServiceUnavailable']
+      504: components['responses']['GatewayTimeout']
+    }
+  }
+  retrievePerformedStep: {
+    parameters: {
+      query?: {
+        /**
+         * @description Media types separated by commas, with the grammar of the Accept header and before it (PS3.18 8.3.3.1).
+         *
+         *     - `application/dicom+json` is the default.
+         *     - `application/json` is the same under its common name.
+         *     - `multipart/related; type="application/dicom+xml"` is a part for each data set. `application/dicom+xml` alone
+         *       is answered with the same, for PS3.18 has XML in parts only.
+         * @example application/dicom+json
+         */
+        accept?: components['parameters']['acceptModel']
+      }
+      header?: never
+      path: {
+        /** @description SOP Instance UID of the step, made by who creates it. */
+        step: components['parameters']['step']
+      }
+      cookie?: never
+    }
+    requestBody?: never
+    responses: {
+      200: components['responses']['PerformedStep']
+      400: components['responses']['StepMalformed']
+      401: components['responses']['Unauthenticated']
+      403: components['responses']['Forbidden']
+      404: components['responses']['StepUnknown']
+      406: components['responses']['ModelNotAcceptable']
+      421: components['responses']['Misdirected']
+      501: components['responses']['StepsNotSupported']
+      502: components['responses']['BadGateway']
+      503: components['responses']['ServiceUnavailable']
+      504: components['responses']['GatewayTimeout']
+    }
+  }
+  writePerformedStep: {
+    parameters: {
+      query?: {
+        /** @description The step is there, and is changed. The parameter has no value. */
+        update?: components['parameters']['update']
+      }
+      header?: never
+      path: {
+        /** @description SOP Instance UID of the step, made by who creates it. */
+        step: components['parameters']['step']
+      }
+      cookie?: never
+    }
+    requestBody: components['requestBodies']['PerformedStep']
+    responses: {
+      200: components['responses']['StepUpdated']
+      201: components['responses']['StepCreated']
+      400: components['responses']['StepBadRequest']
+      401: components['responses']['Unauthenticated']
+      403: components['responses']['Forbidden']
+      404: components['responses']['StepUnknown']
+      408: components['responses']['DataSetStalled']
+      409: components['responses']['StepConflict']
+      413: components['responses']['DataSetTooLarge']
+      415: components['responses']['DataSetUnsupported']
+      421: components['responses']['Misdirected']
+      501: components['responses']['StepsNotSupported']
       502: components['responses']['BadGateway']
       503: components['responses']['ServiceUnavailable']
       504: components['responses']['GatewayTimeout']

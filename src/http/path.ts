@@ -8,7 +8,10 @@ import { RequestError } from './problem.ts'
  * The UID of a path parameter, undefined when the route has none.
  * @throws RequestError 400 when it is no UID
  */
-export function pathUid(c: HttpContext, name: 'study' | 'series' | 'instance' | 'transaction'): Uid | undefined {
+export function pathUid(
+  c: HttpContext,
+  name: 'study' | 'series' | 'instance' | 'transaction' | 'step',
+): Uid | undefined {
   const text = c.req.param(name)
   if (text === undefined) return undefined
   if (isNameable(text)) return text

@@ -51,6 +51,8 @@ const faults = {
   MULTIPART_HEADER_TOO_LARGE: { status: 413, title: 'Part header too large' },
   MULTIPART_TOO_MANY_PARTS: { status: 413, title: 'Too many parts' },
   MULTIPART_PART_TOO_LARGE: { status: 413, title: 'Part too large' },
+  STEP_STATUS: { status: 400, title: 'Invalid status' },
+  STEP_FINAL: { status: 409, title: 'Step has ended' },
   INVALID_MODEL: { status: 400, title: 'Invalid data set' },
   TRANSACTION_IN_USE: { status: 409, title: 'Transaction UID in use' },
   TOO_MANY_TRANSACTIONS: { status: 503, title: 'Too many commitment requests' },
@@ -150,6 +152,27 @@ const dimseStatuses: Readonly<Record<number, number>> = {
   0xa702: 503,
 }
 
+/** Those of normalized services (PS3.7 10.1, Annex C; PS3.18 15.4.3, 15.5.3). */
+const normalizedStatuses: Readonly<Record<number, number>> = {
+  0x0105: 400,
+  0x0106: 400,
+  0x0111: 409,
+  0x0117: 400,
+  0x0118: 501,
+  0x0120: 400,
+  0x0121: 400,
+  0x0211: 501,
+  0x0212: 400,
+}
+/** Error ID of a step that may no longer be updated (PS3.4 F.7.2.2.2). */
+const NO_LONGER_UPDATED = 0xa710
+
+function httpStatusOf({ status, operation, errorId }: StatusError): number {
+  if (operation === 'N-SET' && errorId === NO_LONGER_UPDATED) return 409
+  const own = operation.startsWith('N-') ? normalizedStatuses[status] : undefined
+  return own ?? dimseStatuses[status] ?? 502
+}
+
 /** The status of a store of which nothing was stored, where one refusal has it all: out of resources, or not authorized. */
 export function refusalOf(reasons: readonly number[]): { status: number; headers: Record<string, string> } | undefined {
   if (reasons.every((reason) => reason >>> 8 === 0xa7))
@@ -165,6 +188,7 @@ const titles: Readonly<Record<number, string>> = {
   405: 'Method not allowed',
   406: 'Not acceptable',
   408: 'Request timeout',
+  409: 'Conflict',
   410: 'Gone',
   413: 'Too large',
   415: 'Unsupported media type',
@@ -270,7 +294,7 @@ function connectDetail({ cause }: ConnectError): string {
 /** The Error Comment stays out: it may hold patient data. */
 function describeStatus(error: StatusError): Described {
   const { status, operation } = error
-  const http = dimseStatuses[status] ?? 502
+  const http = httpStatusOf(error)
   if (status === Status.moveDestinationUnknown) {
     const detail =
       'The archive does not know us as a destination of C-MOVE. Ask its administrator to add our AE title ' +

@@ -34,6 +34,7 @@ import { search, type SearchRequest } from './search/search.ts'
 import { onFresh, streamedOnFresh, type Take } from './pool/on-fresh.ts'
 import { RecentPairs, StoreBatch, type Decompress } from './store.ts'
 import { readTls } from './tls-files.ts'
+import { PerformedSteps } from './performed/performed-steps.ts'
 import { Worklist } from './worklist/worklist.ts'
 
 /** What an archive agreed to for queries, by the bytes of PS3.4 C.5.1.1. */
@@ -51,11 +52,13 @@ export class Archive implements AsyncDisposable {
   readonly config: ArchiveConfig
   /** Its worklist, or that of the system beside it. */
   readonly worklist: Worklist
+  /** Performed procedure steps there, or at another system. */
+  readonly performedSteps: PerformedSteps
   /** Its storage commitment. */
   readonly commitments: Commitments
   readonly #pool: AssociationPool
-  /** To the system with the worklist, where that is another one. */
-  readonly #worklistPool: AssociationPool | undefined
+  /** To other systems: with the worklist, with performed steps. */
+  readonly #besides: AssociationPool[] = []
   readonly #recent = new RecentPairs()
   readonly #find: Proposal
   readonly #fuzzyFind: Proposal
@@ -106,23 +109,31 @@ export class Archive implements AsyncDisposable {
     }
     const retriever = new Retriever(source, config.retrieve)
     this.#splitter = new Splitter(source, retriever)
-    const { worklist } = config
-    this.#worklistPool =
-      worklist === null
-        ? undefined
-        : new AssociationPool({
-            archive: config.name,
-            maxAssociations: config.maxAssociations,
-            timeouts: config.timeouts,
-            request: {
-              // Who we are at the archive is not told to another system.
-              ...requestOptions({ ...config, ...worklist, identity: null }, undefined),
-              get tls() {
-                return currentTls()
-              },
-            },
-          })
-    this.worklist = new Worklist({ pool: this.#worklistPool ?? this.#pool, config })
+    const beside = (system: ArchiveConfig['worklist']): AssociationPool | undefined => {
+      if (!system) return undefined
+      const pool = new AssociationPool({
+        archive: config.name,
+        maxAssociations: config.maxAssociations,
+        timeouts: config.timeouts,
+        request: {
+          // Who we are at the archive is not told to another system.
+          ...requestOptions({ ...config, ...system, identity: null }, undefined),
+          get tls() {
+            return currentTls()
+          },
+        },
+      })
+      this.#besides.push(pool)
+      return pool
+    }
+    const worklistPool = beside(config.worklist) ?? this.#pool
+    this.worklist = new Worklist({ pool: worklistPool, config })
+    this.performedSteps = new PerformedSteps({
+      archive: config.name,
+      pool: beside(config.performedSteps) ?? worklistPool,
+      timeout: config.timeouts.response,
+      charset: config.charset.default,
+    })
     this.commitments = new Commitments({
       archive: config.name,
       pool: this.#pool,
@@ -303,7 +314,7 @@ export class Archive implements AsyncDisposable {
 
   /** Releases the associations that are idle; those in use end with their operations. */
   async [Symbol.asyncDispose](): Promise<void> {
-    await Promise.all([this.#pool.close(), this.#worklistPool?.close()])
+    await Promise.all([this.#pool, ...this.#besides].map((pool) => pool.close()))
   }
 
   #taking(proposal: Proposal, call: Call): Take {

@@ -145,6 +145,16 @@ export function worklistProposal(fuzzy: boolean): Proposal {
   }
 }
 
+/** For performed procedure steps: to report them, or to retrieve one. */
+export function performedStepProposal(sopClass: Uid): Proposal {
+  return {
+    contexts: numbered([
+      [SopClass.verification, nativeSyntaxes],
+      [sopClass, nativeSyntaxes],
+    ]),
+  }
+}
+
 /** For storage commitment; verification besides, which an archive without the service accepts. */
 export function commitmentProposal(): Proposal {
   return {

@@ -193,6 +193,7 @@ describe('defaults', () => {
           },
           store: { decompress: 'lossless', maxInstances: null },
           worklist: null,
+          performedSteps: null,
           commitment: { wait: 10_000, keep: 86_400_000, fallback: 'none' },
           delivery: { aeTitles: [], addresses: [] },
           quirks: {},

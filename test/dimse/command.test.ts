@@ -26,6 +26,7 @@ const response = {
   hasDataSet,
   affectedSopClassUid: uid,
   errorComment: aeTitle,
+  errorId: us,
   offendingElement: tags,
 }
 const required = ['messageIdBeingRespondedTo', 'status', 'hasDataSet'] as const

@@ -388,6 +388,56 @@ let transactions = 0
 /** Of a commitment request that nobody has made. */
 const newTransaction = (): string => `/commitment-requests/2.25.${++transactions}`
 
+function stepProbes(): Record<'writePerformedStep' | 'retrievePerformedStep', Record<number, Probe>> {
+  const at = (uid: string): string => `/modality-performed-procedure-steps/${uid}`
+  const step = { '00400252': { vr: 'CS', Value: ['IN PROGRESS'] }, '00400270': { vr: 'SQ', Value: [{}] } }
+  const body = Buffer.from(JSON.stringify(step))
+  const type = 'application/dicom+json'
+  const write =
+    (path: string, more: { readonly faults?: Faults; readonly type?: string; readonly body?: Buffer } = {}) =>
+    ({ gateway, archive }: Service) => {
+      archive.faults = more.faults ?? {}
+      const headers = { 'Content-Type': more.type ?? type }
+      return fetch(gateway.url + path, { method: 'POST', headers, body: new Uint8Array(more.body ?? body) })
+    }
+  const read =
+    (path: string, options = {}) =>
+    (service: Service) =>
+      service.get(path, { accept: type, ...options })
+  return {
+    writePerformedStep: {
+      // It is made first.
+      200: async (service) => {
+        await write(at('1.2'))(service)
+        return write(`${at('1.2')}?update`)(service)
+      },
+      201: write(at('1.3')),
+      400: write(at('1.4'), { body: Buffer.from('{}') }),
+      403: write(at('1.4'), { faults: { normalizedStatus: 0x0124 } }),
+      404: write(`${at('1.9')}?update`),
+      408: (service) => stalled(service, `/aets/HASTY${at('1.4')}`, { type, body }, 10),
+      409: write(at('1.3')),
+      413: write(at('1.4'), { body: Buffer.alloc(MAX_MODEL_BYTES + 1, ' ') }),
+      415: write(at('1.4'), { type: 'text/plain' }),
+      501: write(`/aets/BARE${at('1.4')}`),
+      502: write(`/aets/REFUSING${at('1.4')}`),
+      503: write(at('1.4'), { faults: { normalizedStatus: 0x0213 } }),
+      504: write(`/aets/SILENT${at('1.4')}`),
+    },
+    retrievePerformedStep: {
+      200: read(at('1.3')),
+      400: read(at('x')),
+      403: read(at('1.3'), { faults: { normalizedStatus: 0x0124 } }),
+      404: read(at('1.9')),
+      406: read(at('1.3'), { accept: 'image/jpeg' }),
+      501: read(`/aets/BARE${at('1.3')}`),
+      502: read(`/aets/REFUSING${at('1.3')}`),
+      503: read(at('1.3'), { faults: { normalizedStatus: 0x0213 } }),
+      504: read(`/aets/SILENT${at('1.3')}`),
+    },
+  }
+}
+
 function commitmentProbes(): Record<'requestCommitment' | 'commitmentResult', Record<number, Probe>> {
   const JSON_MODEL = 'application/dicom+json'
   const reference = { '00081150': { vr: 'UI', Value: [CT] }, '00081155': { vr: 'UI', Value: [I] } }
@@ -510,6 +560,7 @@ const probes: Record<string, Record<number, Probe>> = {
   searchWorklist: {
     ...searchProbes('/modality-scheduled-procedure-steps', '', undefined),
   },
+  ...stepProbes(),
   ...commitmentProbes(),
   capabilities: {
     200: (service) => capabilities(service, '/'),
