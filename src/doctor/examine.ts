@@ -8,6 +8,7 @@ import { move } from './move.ts'
 import { Probe, type ProbeOptions } from './probe.ts'
 import { associate, echo, reach } from './reach.ts'
 import { worst, type ArchiveReport, type Finding, type Level } from './report.ts'
+import { offers } from './services.ts'
 import { charset, findSample, relational } from './sample.ts'
 import { storable, storeOne } from './store.ts'
 
@@ -37,6 +38,7 @@ export async function examine(options: ProbeOptions): Promise<ArchiveReport> {
     if (sample) addFetching(probe, await get(probe, sample), await move(probe, sample))
     else probe.add(fetchNotTried())
     await storable(probe)
+    await offers(probe)
     if (probe.storeTest) await storeOne(probe)
     // It would take more associations than the service may have.
     if (!probe.service) await limit(probe)

@@ -145,14 +145,9 @@ export function worklistProposal(fuzzy: boolean): Proposal {
   }
 }
 
-/** For performed procedure steps: to report them, or to retrieve one. */
-export function performedStepProposal(sopClass: Uid): Proposal {
-  return {
-    contexts: numbered([
-      [SopClass.verification, nativeSyntaxes],
-      [sopClass, nativeSyntaxes],
-    ]),
-  }
+/** For services besides images; verification besides, which a system without them accepts. */
+export function departmentProposal(sopClasses: readonly Uid[]): Proposal {
+  return { contexts: numbered([SopClass.verification, ...sopClasses].map((uid) => [uid, nativeSyntaxes])) }
 }
 
 /** For storage commitment; verification besides, which an archive without the service accepts. */

@@ -48,11 +48,12 @@ describe('an archive that does it all', () => {
       'GET_OK',
       'MOVE_OK',
       'STORE_ACCEPTED',
+      'SERVICES_OFFERED',
       'LIMIT_OK',
     ])
     expect(result.report.level).toBe('ok')
     expect(result.report.ourHost).toBe(HOST)
-    expect(steps).toHaveLength(11)
+    expect(steps).toHaveLength(12)
     await eventually(() => expect(archive.associations).toBe(0))
     expect(archive.retrievals).toBe(1)
     expect(archive.moves).toBe(1)

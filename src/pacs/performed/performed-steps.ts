@@ -4,7 +4,7 @@ import type { Dataset } from '../../dicom/dataset.ts'
 import { SopClass, type Uid } from '../../dicom/uids.ts'
 import { invoke, type NormalizedRequest, type NormalizedResponse } from '../../dimse/normalized.ts'
 import type { Call } from '../call.ts'
-import { contextOf, performedStepProposal } from '../contexts.ts'
+import { contextOf, departmentProposal } from '../contexts.ts'
 import type { AssociationPool } from '../pool/pool.ts'
 import { withDefaultCharset } from '../search/default-charset.ts'
 
@@ -98,7 +98,7 @@ export class PerformedSteps {
   async #invoke(request: NormalizedRequest, dataset: Dataset | undefined, call: Call): Promise<NormalizedResponse> {
     const { archive, pool, timeout } = this.#target
     const sopClass = 'requestedSopClassUid' in request ? request.requestedSopClassUid : request.affectedSopClassUid
-    const lease = await pool.lease(performedStepProposal(sopClass), call)
+    const lease = await pool.lease(departmentProposal([sopClass]), call)
     try {
       const context = contextOf(lease.association, sopClass, archive, 'performed procedure steps')
       // To its end, though the client leaves: what was asked for is done or not.
