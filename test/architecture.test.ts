@@ -43,7 +43,7 @@ const ROOMS: Readonly<Record<string, Readonly<Record<string, readonly string[]>>
     '': ['commitment', 'delivery', 'pool', 'search', 'retrieve', 'performed', 'worklist'],
     worklist: ['pool', 'search'],
     performed: ['pool', 'search'],
-    commitment: ['pool', 'search'],
+    commitment: ['delivery', 'pool', 'search'],
     delivery: [],
     pool: [],
     search: [],

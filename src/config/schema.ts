@@ -203,15 +203,19 @@ const delivery = z.strictObject({
     .describe('Addresses the archive may deliver from; empty for any'),
 })
 
-const commitment = z.strictObject({
-  wait: duration('10s').describe(
-    'How long a commitment request waits for the report of the archive; then it is answered by 202',
-  ),
-  keep: duration('1d').describe('How long the result of a commitment request can be fetched, from the request on'),
-  fallback: oneOf(['none', 'query'])
-    .default('none')
-    .describe('Where the archive has no storage commitment: refuse, or look by C-FIND whether it lists the instances'),
-})
+const commitment = z
+  .strictObject({
+    wait: duration('10s').describe(
+      'How long a commitment request waits for the report of the archive; then it is answered by 202',
+    ),
+    keep: duration('1d').describe('How long the result of a commitment request can be fetched, from the request on'),
+    fallback: oneOf(['none', 'query'])
+      .default('none')
+      .describe(
+        'Where the archive has no storage commitment: refuse, or look by C-FIND whether it lists the instances',
+      ),
+  })
+  .refine(({ wait, keep }) => keep > wait, { error: 'a duration above that of wait', path: ['keep'] })
 
 /** A system beside the archive. */
 const system = z.strictObject({

@@ -28,8 +28,10 @@ export function commit(
   sopClassOf: (sopInstance: Uid) => Uid | undefined,
   asker: Asker,
   faults: Faults,
-): Performed {
-  if (faults.actionStatus !== undefined) return { status: faults.actionStatus }
+): Performed | Promise<Performed> {
+  const { actionStatus } = faults
+  if (actionStatus === 'none') return asker.association.closed.then(() => ({ status: Status.processingFailure }))
+  if (actionStatus !== undefined) return { status: actionStatus }
   const transaction = dataset?.string(Attribute.TransactionUID)
   if (!dataset || transaction === undefined) return { status: Status.processingFailure }
   const report = reportOf(dataset, transaction, sopClassOf)

@@ -41,8 +41,8 @@ export interface Faults {
   readonly acceptsClass?: (uid: Uid) => boolean
   /** Answers N-CREATE, N-SET and N-GET. */
   readonly normalizedStatus?: number
-  /** Answers an N-ACTION. */
-  readonly actionStatus?: number
+  /** Answers an N-ACTION, or nothing. */
+  readonly actionStatus?: number | 'none'
   /** Reports of commitment come over an association of the archive's own. */
   readonly reportsOwn?: boolean
   /** Awaited before an association for a report is opened. */

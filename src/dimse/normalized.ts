@@ -16,6 +16,9 @@ import { statusClass, StatusError } from './status.ts'
 /** One operation may be outstanding on an association: its message id need not differ from another (PS3.7 E.1). */
 const MESSAGE_ID = 1
 
+/** Reports in front of a response: those of requests before it. */
+export const MAX_EARLY_REPORTS = 16
+
 type RequestType = 'N-ACTION-RQ' | 'N-CREATE-RQ' | 'N-GET-RQ' | 'N-SET-RQ'
 type Without<T> = T extends unknown ? Omit<T, 'messageId' | 'hasDataSet'> : never
 
@@ -53,11 +56,11 @@ export async function invoke(
   try {
     const syntax = transferSyntax(context.transferSyntax)
     await sendMessage(association, context.id, command, dataset && encodeDataset(dataset, syntax), wait)
-    for (;;) {
+    for (let reports = 0; ; reports++) {
       const message = await reader.next(wait)
       if (!message) throw new ConnectionLostError('The peer released the association with an operation outstanding')
       const { command: response } = message
-      if (response.type === 'N-EVENT-REPORT-RQ' && take) {
+      if (response.type === 'N-EVENT-REPORT-RQ' && take && reports < MAX_EARLY_REPORTS) {
         await answerReport(association, message, take, wait)
         continue
       }

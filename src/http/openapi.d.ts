@@ -2492,7 +2492,7 @@ export interface components {
         'application/problem+json': components['schemas']['Problem']
       }
     }
-    /** @description The body is larger than 4 MiB. */
+    /** @description The body is larger than 2 MiB, or names more instances than one request may. */
     DataSetTooLarge: {
       headers: {
         [name: string]: unknown
@@ -3308,7 +3308,7 @@ export interface components {
   }
   requestBodies: {
     /**
-     * @description The attributes of the step (PS3.4 Table F.7.2-1), or those that change: one data set of up to 4 MiB. Texts are sent in
+     * @description The attributes of the step (PS3.4 Table F.7.2-1), or those that change: one data set of up to 2 MiB. Texts are sent in
      *     `archives[].charset.query`.
      */
     PerformedStep: {
@@ -3319,7 +3319,7 @@ export interface components {
       }
     }
     /**
-     * @description The instances whose storage is to be committed: one data set of up to 4 MiB. A compressed body (`Content-Encoding`) is
+     * @description The instances whose storage is to be committed: one data set of up to 2 MiB. A compressed body (`Content-Encoding`) is
      *     not accepted.
      */
     CommitmentRequest: {

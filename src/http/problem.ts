@@ -54,6 +54,7 @@ const faults = {
   STEP_STATUS: { status: 400, title: 'Invalid status' },
   STEP_FINAL: { status: 409, title: 'Step has ended' },
   INVALID_MODEL: { status: 400, title: 'Invalid data set' },
+  TOO_MANY_REFERENCES: { status: 413, title: 'Too many instances' },
   TRANSACTION_IN_USE: { status: 409, title: 'Transaction UID in use' },
   TOO_MANY_TRANSACTIONS: { status: 503, title: 'Too many commitment requests' },
   NO_SUCH_INSTANCE: { status: 404, title: 'Not found' },

@@ -143,7 +143,7 @@ export class Archive implements AsyncDisposable {
       },
       timeout: config.timeouts.response,
     })
-    destination.know(delivererOf(config, (report) => this.commitments.take(report)))
+    destination.know(delivererOf(config, this.commitments))
   }
 
   /** Reads what TLS needs from its files. */

@@ -348,6 +348,7 @@ describe('values', () => {
     ['quirks', { getRoles: 'scu' }],
     ['quirks', { singleUidLists: 1 }],
     ['quirks', []],
+    ['commitment', { wait: '10s', keep: '10s' }],
     ['delivery', { aeTitles: ['A\\B'] }],
     ['delivery', { addresses: ['pacs.example'] }],
     ['delivery', { addresses: ['192.0.2.0/33'] }],

@@ -3,7 +3,12 @@ import { Attribute } from '../../src/dicom/attributes.ts'
 import { Dataset } from '../../src/dicom/dataset.ts'
 import { SopClass, WellKnownInstance } from '../../src/dicom/uids.ts'
 import { sendReport, takeReports, type EventReport } from '../../src/dimse/event-report.ts'
-import { invoke, type NormalizedOperation, type NormalizedRequest } from '../../src/dimse/normalized.ts'
+import {
+  invoke,
+  MAX_EARLY_REPORTS,
+  type NormalizedOperation,
+  type NormalizedRequest,
+} from '../../src/dimse/normalized.ts'
 import type { Association } from '../../src/network/association.ts'
 import type { AcceptedContext } from '../../src/network/negotiation.ts'
 import { failureOf, requestOf } from '../support/associations.ts'
@@ -157,6 +162,26 @@ describe('an operation of a normalized service', () => {
     expect(outcome).toMatchObject({ status: 0 })
     expect(reports).toMatchObject([{ sopClass: COMMITMENT, sopInstance: INSTANCE, eventTypeId: 1 }])
     expect(reports[0]!.information!.string(Attribute.TransactionUID)).toBe('1.2.34')
+  })
+})
+
+describe('reports in front of a response', () => {
+  it('that do not end end the association', async () => {
+    let count = 0
+    await withPeer(
+      async (it) => {
+        await it.expectMessage()
+        for (let n = 0; n <= MAX_EARLY_REPORTS; n++) await it.send(message(report(), undefined))
+        await it.closed()
+        it.close()
+      },
+      async (association, context) => {
+        const take = (): number => (count++, 0)
+        const failure = await failureOf(invoke(association, context, ACTION, { timeout: 20_000, dataset, take }))
+        expect(failure).toMatchObject({ code: 'PROTOCOL_ERROR' })
+      },
+    )
+    expect(count).toBe(MAX_EARLY_REPORTS)
   })
 })
 

@@ -12,10 +12,22 @@ export interface RequestedInstance {
   readonly series?: Uid | undefined
 }
 
+/** Instances of one request: their report is read whole, and has twice the elements. */
+export const MAX_INSTANCES = 10_000
+
+/** A request names more instances than are asked about at once. */
+export class TooManyInstancesError extends Error {
+  readonly code = 'TOO_MANY_REFERENCES'
+  constructor() {
+    super(`One request names up to ${MAX_INSTANCES} instances: make several`)
+    this.name = 'TooManyInstancesError'
+  }
+}
+
 /**
  * The instances that a Storage Commitment Request Module names (PS3.18 Table J.1-1), each once: by Referenced SOP Sequence,
  * or by Referenced Study Sequence.
- * @throws ModelError where it names none, by both, or one twice in two ways; and where what it names is no UID
+ * @throws TooManyInstancesError; ModelError where it names none, by both, or one twice in two ways; and where what it names is no UID
  */
 export function requestedInstances(dataset: Dataset): readonly RequestedInstance[] {
   const [flat, studies] = [Attribute.ReferencedSOPSequence, Attribute.ReferencedStudySequence]
@@ -26,6 +38,7 @@ export function requestedInstances(dataset: Dataset): readonly RequestedInstance
   if (named.length === 0) {
     throw new ModelError('', `names no instance: that is for Referenced SOP Sequence ${formatTag(flat)}`)
   }
+  if (named.length > MAX_INSTANCES) throw new TooManyInstancesError()
   const byUid = new Map<Uid, RequestedInstance>()
   for (const one of named) {
     const other = byUid.get(one.sopInstance)

@@ -7,8 +7,8 @@ import { representation, valueRepresentations, type Vr } from '../../dicom/vr.ts
 import { ModelError } from './model-error.ts'
 import { inlineBinary, valueField } from './model-value.ts'
 
-/** Elements and items of one data set, at all depths: a thousand references of a commitment request have three thousand. */
-export const MAX_MODEL_ELEMENTS = 200_000
+/** Elements, items and values of one data set, at all depths: of ten thousand references of a commitment request half. */
+export const MAX_MODEL_ELEMENTS = 100_000
 
 /** What texts that are not ASCII are written in unless told. */
 const UTF_8 = 'ISO_IR 192'
@@ -84,6 +84,7 @@ class Decoder {
   async #values(dataset: Dataset, vr: Vr, values: unknown, path: string, depth: number): Promise<Element['value']> {
     if (!Array.isArray(values)) throw new ModelError(path, 'has a Value that is no list')
     if (vr === 'SQ') return this.#items(dataset, values, path, depth)
+    this.#count(path, values.length)
     this.#isAscii &&= !representation(vr).charset || isAscii(values)
     return valueField(vr, values, path, dataset.characterSet)
   }
@@ -106,10 +107,10 @@ class Decoder {
     return bulkData(uri, { path, vr })
   }
 
-  #count(path: string): void {
+  #count(path: string, more = 1): void {
     const { most = MAX_MODEL_ELEMENTS } = this.#options
-    this.#elements++
-    if (this.#elements > most) throw new ModelError(path, `is one of more than ${most} elements and items`)
+    this.#elements += more
+    if (this.#elements > most) throw new ModelError(path, `is one of more than ${most} elements, items and values`)
   }
 }
 

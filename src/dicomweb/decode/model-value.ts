@@ -7,6 +7,8 @@ import { ModelError } from './model-error.ts'
 
 /** A DS has no more characters (PS3.5 6.2). */
 const MAX_DS_LENGTH = 16
+/** Of a double in decimals some 25. */
+const MAX_NUMBER_LENGTH = 64
 /** An IS is of 32 bits (PS3.5 6.2). */
 const IS_END = 2 ** 31
 
@@ -63,6 +65,10 @@ function valueOf(vr: Vr, value: unknown, path: string): Value {
 }
 
 function text(vr: Vr, value: string, path: string): Value {
+  // A number that is longer says nothing; reading it would take long.
+  if (['number', 'tag'].includes(representation(vr).kind) && value.length > MAX_NUMBER_LENGTH) {
+    throw new ModelError(path, `has a number of more than ${MAX_NUMBER_LENGTH} characters`)
+  }
   // What it separates would be two values (PS3.5 6.2).
   if (representation(vr).kind === 'string' && value.includes('\\')) {
     throw new ModelError(path, 'has a backslash in a value: several values are members of Value')

@@ -9,6 +9,8 @@ import { ModelError } from './model-error.ts'
 const OPTIONS: sax.SAXOptions & { strictEntities: boolean } = { xmlns: true, strictEntities: true }
 /** Characters that are parsed without a look at the time. */
 const STEP = 16_384
+/** Attributes of an XML element: the model has four. */
+const MAX_ATTRIBUTES = 16
 /** Values that are left out of a document, before those whose numbers say so. */
 const MAX_EMPTY_VALUES = 10_000
 
@@ -31,7 +33,11 @@ type Open =
   | { readonly kind: 'model'; readonly model: Model; readonly path: string; readonly privates: Private[] }
   | { readonly kind: 'attribute'; readonly member: Member; readonly path: string }
   | { readonly kind: 'name'; readonly groups: Partial<Record<Group, string>> }
-  | { readonly kind: 'group'; readonly components: Partial<Record<Component, string>> }
+  | {
+      readonly kind: 'group'
+      readonly components: Partial<Record<Component, string>>
+      readonly take: (text: string) => void
+    }
   | { readonly kind: 'text'; text: string; readonly take: (text: string) => void }
   | { readonly kind: 'empty' }
 
@@ -62,11 +68,18 @@ class ModelReader {
   readonly #open: Open[] = []
   #model: Model | undefined
   #empty = 0
+  /** Of the element that is being read. */
+  #attributes = 0
 
   constructor() {
     const parser = this.#parser
     parser.onopentag = (node) => this.#begin(node as sax.QualifiedTag)
     parser.onclosetag = () => this.#end()
+    parser.onopentagstart = () => void (this.#attributes = 0)
+    parser.onattribute = () => {
+      this.#attributes++
+      if (this.#attributes > MAX_ATTRIBUTES) throw new ModelError(this.#path, 'has an element with too many attributes')
+    }
     parser.ontext = (text) => this.#text(text)
     parser.oncdata = (text) => this.#text(text)
     parser.onerror = (cause) => {
@@ -120,13 +133,21 @@ class ModelReader {
       case 'name': {
         const group = NAME_GROUPS.find((one) => one === name)
         if (!group) return undefined
-        const components: Partial<Record<Component, string>> = {}
+        if (around.groups[group] !== undefined) throw new ModelError(this.#path, `has a name with two of ${group}`)
         around.groups[group] = ''
-        return { kind: 'group', components }
+        return { kind: 'group', components: {}, take: (text) => void (around.groups[group] = text) }
       }
       case 'group': {
         const component = COMPONENTS.find((one) => one === name)
-        return component && textInto((text) => void (around.components[component] = text))
+        if (!component) return undefined
+        const { components } = around
+        if (components[component] !== undefined) throw new ModelError(this.#path, `has a name with two of ${component}`)
+        components[component] = ''
+        return textInto((text) => {
+          // They would be other components, or other groups.
+          if (/[\^=]/.test(text)) throw new ModelError(this.#path, `has a ${component} with a delimiter`)
+          components[component] = text
+        })
       }
       default:
         return undefined
@@ -168,9 +189,11 @@ class ModelReader {
         return { kind: 'name', groups }
       }
       case 'InlineBinary':
+        if (member.InlineBinary !== undefined) throw new ModelError(path, 'has two values')
         return textInto((text) => void (member.InlineBinary = text))
       case 'BulkData': {
         const uri = given('uri')
+        if (member.BulkDataURI !== undefined) throw new ModelError(path, 'has two values')
         if (uri === undefined) throw new ModelError(path, 'has BulkData without a uri')
         member.BulkDataURI = uri
         return { kind: 'empty' }
@@ -203,11 +226,8 @@ class ModelReader {
         closed.take(closed.text)
         return
       case 'group': {
-        const name = this.#open.at(-1) as Open & { kind: 'name' }
-        const group = NAME_GROUPS.findLast((one) => name.groups[one] !== undefined)!
-        name.groups[group] = COMPONENTS.map((one) => closed.components[one] ?? '')
-          .join('^')
-          .replace(/\^+$/, '')
+        const texts = COMPONENTS.map((one) => closed.components[one] ?? '')
+        closed.take(texts.slice(0, texts.findLastIndex((text) => text !== '') + 1).join('^'))
         return
       }
       case 'model':

@@ -19,6 +19,8 @@ export interface MatchKey {
 export interface SearchParams {
   readonly match: readonly MatchKey[]
   readonly include: readonly Tag[]
+  /** The same with the sequences in front of each, and what is inside of them. */
+  readonly includePaths: readonly (readonly Tag[])[]
   /** `includefield=all`. */
   readonly includeAll: boolean
   readonly limit: number | undefined
@@ -80,9 +82,13 @@ export function parseSearchParams(params: URLSearchParams): SearchParams {
   for (const { path, name, value } of given.values()) addKey(match, path, { name, value, emptyValueMatching })
   const include = params.getAll('includefield').flatMap((list) => list.split(','))
   const fields = include.map((field) => field.trim()).filter((field) => field !== '')
+  const includePaths = fields
+    .flatMap((field) => [attributePath(field, 'includefield') ?? []])
+    .filter((path) => path.length > 0 && !path.some(isNoKey))
   return {
     match,
-    include: fields.flatMap((field) => attributePath(field, 'includefield')?.[0] ?? []).filter((t) => !isNoKey(t)),
+    include: includePaths.flatMap(([t]) => t ?? []),
+    includePaths,
     includeAll: fields.includes('all'),
     limit: count(params, 'limit'),
     offset: count(params, 'offset') ?? 0,

@@ -7,8 +7,8 @@ import type { HttpContext } from '../context.ts'
 import { RequestError } from '../problem.ts'
 import { bodyOf } from './request-body.ts'
 
-/** A data set that a client writes: commitment is asked for of some ten thousand instances at once. */
-export const MAX_MODEL_BYTES = 4 * 1024 * 1024
+/** A data set that a client writes: one request for commitment names up to MAX_INSTANCES. */
+export const MAX_MODEL_BYTES = 2 * 1024 * 1024
 
 const TYPES = ['application/dicom+json', 'application/json', 'application/dicom+xml']
 

@@ -36,11 +36,12 @@ function transactionOf(c: HttpContext): string {
 }
 
 function answered(c: HttpContext, state: TransactionState, as: ModelAnswer): Response | Promise<Response> {
+  const owner = 'owner' in state ? state.owner : 'transaction' in state ? state.transaction.owner : undefined
+  if (state.kind === 'unknown' || owner !== ownerOf(c)) {
+    throw new RequestError(404, 'NO_SUCH_COMMITMENT', 'No commitment was requested by this Transaction UID.')
+  }
   if (state.kind === 'gone') {
     throw new RequestError(410, 'COMMITMENT_GONE', 'The time of this commitment request is over. Make a new one.')
-  }
-  if (state.kind === 'unknown' || state.transaction.owner !== ownerOf(c)) {
-    throw new RequestError(404, 'NO_SUCH_COMMITMENT', 'No commitment was requested by this Transaction UID.')
   }
   if (state.kind === 'done') return given(c, state.result, as)
   const headers = { 'Retry-After': RETRY_AFTER_S, Location: resultUrl(c, state.transaction.uid) }

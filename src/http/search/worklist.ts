@@ -18,7 +18,7 @@ export async function searchWorklist(c: HttpContext): Promise<Response> {
   if (principal.binding) throw notPermitted('see the worklist, which is not of one patient or study')
   const call: Call = { signal }
   const params = parseSearchParams(new URL(c.req.url).searchParams)
-  const { match, include } = params
+  const { match, includePaths: include } = params
   const fuzzy = params.fuzzyMatching && (await archive.worklist.isFuzzy(call))
   const { maxResults, countWindow } = archive.config.search
   const page = new Page(params.offset, Math.min(params.limit ?? maxResults, maxResults), countWindow)
@@ -26,7 +26,7 @@ export async function searchWorklist(c: HttpContext): Promise<Response> {
   const steps = archive.worklist.find({ match, include, fuzzy }, call, () => end.cap())
   // Empty values and lists are as in any search of an archive that agreed to nothing.
   const warnings = unsupported(params, { fuzzy, emptyValue: false, multipleValue: false })
-  const named = new Set([...match.map(({ tag }) => tag), ...include])
+  const named = new Set([...match.map(({ tag }) => tag), ...params.include])
   const failed = (error: unknown): unknown => (isFaultOfRequest(error, named) ? notUnderstood(error) : error)
   return sendResults(c, page.limit === 0 ? nothing() : page.of(steps), { type, page, end, warnings, failed })
 }

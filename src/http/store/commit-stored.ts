@@ -1,4 +1,5 @@
 import { newUid } from '../../dicom/new-uid.ts'
+import { MAX_INSTANCES, TooManyInstancesError } from '../../dicomweb/decode/commitment-request.ts'
 import type { StoreResponse } from '../../dicomweb/encode/store-response.ts'
 import { askForCommitment, mayAskForCommitment, resultUrl, RETRY_AFTER_S } from '../commitment/ask.ts'
 import type { HttpContext } from '../context.ts'
@@ -27,6 +28,7 @@ export interface CommittedStore {
 export async function commitStored(c: HttpContext, response: StoreResponse): Promise<CommittedStore> {
   const uid = newUid()
   try {
+    if (response.stored > MAX_INSTANCES) throw new TooManyInstancesError()
     const asked = await askForCommitment(c, uid, response.storedInstances)
     const result = asked.kind === 'listed' ? asked.result : 'result' in asked.state ? asked.state.result : undefined
     if (!result) {
@@ -34,6 +36,8 @@ export async function commitStored(c: HttpContext, response: StoreResponse): Pro
       return { isCommitted: false, headers }
     }
     response.fail(result.failed)
+    // Nobody else knows its UID.
+    await c.var.archive.commitments.forget(uid)
     const isPromised = asked.kind === 'asked'
     return { isCommitted: isPromised && result.failed.length === 0, headers: isPromised ? {} : asked.headers }
   } catch (error) {

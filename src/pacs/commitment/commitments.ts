@@ -3,12 +3,15 @@ import { Attribute } from '../../dicom/attributes.ts'
 import { SopClass, WellKnownInstance, type Uid } from '../../dicom/uids.ts'
 import { takeReports, type EventReport } from '../../dimse/event-report.ts'
 import { invoke } from '../../dimse/normalized.ts'
-import { Status } from '../../dimse/status.ts'
+import { Status, StatusError } from '../../dimse/status.ts'
+import type { Association } from '../../network/association.ts'
+import type { AcceptedContext } from '../../network/negotiation.ts'
 import type { Call } from '../call.ts'
+import type { ReportTaker } from '../delivery/deliverer.ts'
 import { commitmentProposal, contextOf } from '../contexts.ts'
 import type { Lease } from '../pool/lease.ts'
 import type { AssociationPool } from '../pool/pool.ts'
-import { requestOf, resultOf } from './report.ts'
+import { amended, requestOf, resultOf } from './report.ts'
 import type { Reference, Transactions, TransactionState } from './transactions.ts'
 
 /** Action Type ID of a request (PS3.4 J.3.2). */
@@ -18,10 +21,12 @@ const EVENT_TYPES = [1, 2]
 /** The event is none of the service (PS3.7 C.5.17). */
 const NO_SUCH_EVENT_TYPE = 0x0113
 
-/** An association over which the archive was asked; `wanted` when others wait for it. */
-interface Asked {
+/** An association that is held for a report; `wanted` when others wait for it. */
+interface Held {
   readonly lease: Lease
   readonly wanted: AbortSignal
+  /** The archive has been asked. */
+  readonly rests: () => void
 }
 
 /** The Transaction UID is that of another request. */
@@ -36,7 +41,7 @@ export class TransactionInUseError extends Error {
 /** What commitment is asked for over. */
 export interface CommitmentTarget {
   readonly archive: string
-  readonly pool: Pick<AssociationPool, 'lease'>
+  readonly pool: Pick<AssociationPool, 'lease' | 'stats'>
   readonly transactions: Transactions
   /** Opens our listener, where reports may come by an association of the archive's own. @throws ListenerError */
   readonly listen: () => Promise<unknown>
@@ -55,7 +60,7 @@ export interface CommitmentRequest {
 }
 
 /** Storage commitment of one archive, as its SCU (PS3.4 J). */
-export class Commitments {
+export class Commitments implements ReportTaker {
   readonly #target: CommitmentTarget
   /** Those who wait for a report, by Transaction UID. */
   readonly #waiting = new Map<Uid, () => void>()
@@ -73,24 +78,34 @@ export class Commitments {
    * Asks the archive to commit itself, and waits for its report: over the association of the request as long as nobody else
    * wants that, or over one of the archive's own. Who leaves meanwhile may ask for the `state` later.
    * @throws TransactionInUseError, TooManyTransactionsError, NotSupportedByArchiveError, StatusError, ListenerError, what
-   *   opening or losing an association throws: then the archive was not asked, as far as is known
+   *   opening an association throws: then the archive was not asked, and the UID may be used again. What losing it throws:
+   *   then it may have been asked, and may report
    */
   async request({ uid, owner, references, wait }: CommitmentRequest, call: Call): Promise<TransactionState> {
     const { archive, transactions, listen } = this.#target
-    if (!(await transactions.begin({ archive, uid, owner, references }))) throw new TransactionInUseError()
+    if ((await this.state(uid)).kind !== 'unknown') throw new TransactionInUseError()
+    await listen()
+    const held = await this.#held(call)
     const reported = new AbortController()
-    this.#waiting.set(uid, () => reported.abort())
     try {
-      let asked: Asked
-      try {
-        await listen()
-        asked = await this.#asked(uid, references, call)
-      } catch (error) {
-        await transactions.withdraw(archive, uid)
+      const { association } = held.lease
+      const context = contextOf(association, SopClass.storageCommitmentPushModel, archive, 'storage commitment')
+      // From here on a report may come, and not before.
+      if (!(await transactions.begin({ archive, uid, owner, references }))) throw new TransactionInUseError()
+      this.#waiting.set(uid, () => reported.abort())
+      await this.#ask(association, context, uid, references).catch(async (error: unknown) => {
+        if (error instanceof StatusError) await transactions.withdraw(archive, uid)
         throw error
-      }
+      })
+    } catch (error) {
+      this.#waiting.delete(uid)
+      held.lease.release()
+      throw error
+    }
+    held.rests()
+    try {
       const over = AbortSignal.any([call.signal, AbortSignal.timeout(wait), reported.signal])
-      await this.#reportsOver(asked, over)
+      await this.#reportsOver(held, over)
       if (!over.aborted) await once(over, 'abort')
     } finally {
       this.#waiting.delete(uid)
@@ -98,39 +113,51 @@ export class Commitments {
     return this.state(uid)
   }
 
-  /** An association over which the archive was asked, and has said that it will report. */
-  async #asked(uid: Uid, references: readonly Reference[], call: Call): Promise<Asked> {
-    const { archive, pool, timeout } = this.#target
+  /** What was asked for is told: nobody else needs to know. */
+  async forget(uid: Uid): Promise<void> {
+    await this.#target.transactions.withdraw(this.#target.archive, uid)
+  }
+
+  /** An association to ask over; once it `rests`, it is let go for whoever waits for one. */
+  async #held(call: Call): Promise<Held> {
+    const { pool } = this.#target
     const wanted = new AbortController()
+    let isResting = false
     const lease = await pool.lease(commitmentProposal(), {
-      ...call,
-      priority: 'bulk',
-      wanted: () => wanted.abort(),
+      signal: call.signal,
+      ...(call.deadline !== undefined && { deadline: call.deadline }),
+      // At rest it makes way even for what is not urgent.
+      get priority() {
+        return isResting ? 'background' : 'bulk'
+      },
+      wanted: () => isResting && wanted.abort(),
     })
-    const { association } = lease
-    try {
-      const context = contextOf(association, SopClass.storageCommitmentPushModel, archive, 'storage commitment')
-      const request = {
-        type: 'N-ACTION-RQ',
-        requestedSopClassUid: SopClass.storageCommitmentPushModel,
-        requestedSopInstanceUid: WellKnownInstance.storageCommitmentPushModel,
-        actionTypeId: REQUEST_STORAGE_COMMITMENT,
-      } as const
-      // To its end, though the client leaves: then it is known that the archive was asked.
-      await invoke(association, context, request, {
-        dataset: requestOf(uid, references),
-        take: this.#taking,
-        timeout,
-      })
-    } catch (error) {
-      lease.release()
-      throw error
+    const rests = (): void => {
+      isResting = true
+      if (pool.stats.waiting > 0) wanted.abort()
     }
-    return { lease, wanted: wanted.signal }
+    return { lease, wanted: wanted.signal, rests }
+  }
+
+  /** To its end, though the client leaves: then it is known that the archive was asked. */
+  async #ask(
+    association: Association,
+    context: AcceptedContext,
+    uid: Uid,
+    references: readonly Reference[],
+  ): Promise<void> {
+    const request = {
+      type: 'N-ACTION-RQ',
+      requestedSopClassUid: SopClass.storageCommitmentPushModel,
+      requestedSopInstanceUid: WellKnownInstance.storageCommitmentPushModel,
+      actionTypeId: REQUEST_STORAGE_COMMITMENT,
+    } as const
+    const { timeout } = this.#target
+    await invoke(association, context, request, { dataset: requestOf(uid, references), take: this.#taking, timeout })
   }
 
   /** Takes the reports that come over an association, until it is over, or the archive or others want it. */
-  async #reportsOver({ lease, wanted }: Asked, over: AbortSignal): Promise<void> {
+  async #reportsOver({ lease, wanted }: Held, over: AbortSignal): Promise<void> {
     try {
       await takeReports(lease.association, this.#taking, () => over.aborted, {
         timeout: this.#target.timeout,
@@ -148,6 +175,13 @@ export class Commitments {
   readonly #taking = async (report: EventReport): Promise<number> =>
     (await this.take(report)) ?? Status.processingFailure
 
+  /** Whether a report is of a transaction of this archive. */
+  async isFor({ sopClass, information }: EventReport): Promise<boolean> {
+    const uid = information?.string(Attribute.TransactionUID)
+    if (uid === undefined || sopClass !== SopClass.storageCommitmentPushModel) return false
+    return 'transaction' in (await this.state(uid))
+  }
+
   /** Takes a report in; undefined where it is of no transaction of this archive. Comes to a status of PS3.7 10.1.1.1.8. */
   async take({ sopClass, eventTypeId, information }: EventReport): Promise<number | undefined> {
     const { archive, transactions } = this.#target
@@ -156,7 +190,11 @@ export class Commitments {
     const state = await this.state(uid)
     if (!('transaction' in state)) return undefined
     if (!EVENT_TYPES.includes(eventTypeId)) return NO_SUCH_EVENT_TYPE
-    await transactions.settle(archive, uid, resultOf(information, state.transaction.references))
+    const result =
+      state.kind === 'done'
+        ? amended(state.result, information)
+        : resultOf({ eventTypeId, information }, state.transaction.references)
+    await transactions.settle(archive, uid, result)
     this.#waiting.get(uid)?.()
     return Status.success
   }

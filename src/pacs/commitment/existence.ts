@@ -11,6 +11,20 @@ import type { CommitmentResult, FailedReference, Reference } from './transaction
 /** UIDs in one identifier: some archives bound its length. */
 export const UIDS_PER_QUERY = 100
 
+/** Series that are looked at for one request: each is a C-FIND. */
+export const MAX_SERIES = 200
+
+/** The instances of a request are of more series than are looked at. */
+export class TooManySeriesError extends Error {
+  readonly code = 'TOO_MANY_REFERENCES'
+  constructor() {
+    super(
+      `The archive has no storage commitment, and is asked about up to ${MAX_SERIES} series at once: make several requests`,
+    )
+    this.name = 'TooManySeriesError'
+  }
+}
+
 /** What is asked whether it has instances. */
 export interface Searched {
   readonly archive: string
@@ -22,7 +36,7 @@ export interface Searched {
 /**
  * Whether an archive that has no storage commitment lists the instances, with their classes: it says nothing of how safe
  * they are.
- * @throws NotSupportedByArchiveError where it finds instances by their study and series alone, and those are not told; what
+ * @throws TooManySeriesError; NotSupportedByArchiveError where it finds instances by their study and series alone, and those are not told; what
  *   `find` throws
  */
 export async function existing(
@@ -37,14 +51,20 @@ export async function existing(
       'storage commitment, and finds instances by their study and series only: name them by Referenced Study Sequence',
     )
   }
+  const wanted = new Set(references.map(({ sopInstance }) => sopInstance))
   const found = new Map<Uid, Uid | undefined>()
-  for (const [first, uids] of groupsOf(references)) {
+  const groups = groupsOf(references)
+  if (groups.size > MAX_SERIES) throw new TooManySeriesError()
+  for (const [first, uids] of groups.values()) {
     for (let at = 0; at < uids.length; at += UIDS_PER_QUERY) {
       const named = uids.slice(at, at + UIDS_PER_QUERY)
       const keys = [returnKey(Attribute.SOPClassUID, 'UI'), ...selectionKeys(first.study, first.series, named)]
-      for await (const match of find({ level: 'IMAGE', keys }, call)) {
+      for await (const match of find({ level: 'IMAGE', keys }, { ...call, priority: 'bulk' })) {
         const uid = match.string(Attribute.SOPInstanceUID)
-        if (uid !== undefined && isOf(match, first)) found.set(uid, match.string(Attribute.SOPClassUID))
+        if (uid === undefined || !wanted.has(uid) || !isOf(match, first)) continue
+        const sopClass = match.string(Attribute.SOPClassUID)
+        // Listed with two classes it is of neither.
+        found.set(uid, found.has(uid) && found.get(uid) !== sopClass ? undefined : sopClass)
       }
     }
   }
@@ -53,15 +73,14 @@ export async function existing(
   for (const reference of references) {
     const { sopClass, sopInstance } = reference
     if (!found.has(sopInstance)) failed.push({ ...reference, reason: Status.noSuchSopInstance })
-    else if ((found.get(sopInstance) ?? sopClass) !== sopClass)
-      failed.push({ ...reference, reason: CLASS_INSTANCE_CONFLICT })
+    else if (found.get(sopInstance) !== sopClass) failed.push({ ...reference, reason: CLASS_INSTANCE_CONFLICT })
     else committed.push(reference)
   }
   return { committed, failed }
 }
 
 /** UIDs by their series; the first of each says which that is. */
-function groupsOf(references: readonly Reference[]): Iterable<[Reference, Uid[]]> {
+function groupsOf(references: readonly Reference[]): ReadonlyMap<string, readonly [Reference, Uid[]]> {
   const groups = new Map<string, [Reference, Uid[]]>()
   for (const one of references) {
     const key = `${one.study ?? ''} ${one.series ?? ''}`
@@ -69,7 +88,7 @@ function groupsOf(references: readonly Reference[]): Iterable<[Reference, Uid[]]
     if (group) group[1].push(one.sopInstance)
     else groups.set(key, [one, [one.sopInstance]])
   }
-  return groups.values()
+  return groups
 }
 
 /** Some archives pass over keys: what a match itself says that it is decides. */

@@ -20,12 +20,18 @@ function itemOf({ sopClass, sopInstance }: Reference): Dataset {
     .set(Attribute.ReferencedSOPInstanceUID, sopInstance)
 }
 
+/** Event Type ID of a report that tells of failures (PS3.4 J.3.3.1). */
+const FAILURES_EXIST = 2
+
 /**
  * What a report says of the instances that were asked about (PS3.4 Table J.3-2). An instance is committed where the report
  * names it so, with its class, and does not name it as failed besides; what it does not name is failed, whatever its Event
- * Type says: a sender deletes what is committed.
+ * Type says: a sender deletes what is committed. Of failures that cannot be read any instance may be meant.
  */
-export function resultOf(information: Dataset, references: readonly Reference[]): CommitmentResult {
+export function resultOf(
+  { eventTypeId, information }: { readonly eventTypeId: number; readonly information: Dataset },
+  references: readonly Reference[],
+): CommitmentResult {
   const named = new Map<Uid, Uid | undefined>()
   for (const item of information.items(Attribute.ReferencedSOPSequence)) {
     const uid = item.string(Attribute.ReferencedSOPInstanceUID)
@@ -34,19 +40,43 @@ export function resultOf(information: Dataset, references: readonly Reference[])
     // Named by two classes it is of neither.
     named.set(uid, named.has(uid) && named.get(uid) !== sopClass ? undefined : sopClass)
   }
-  const reasons = new Map<Uid, number>()
-  for (const item of information.items(Attribute.FailedSOPSequence)) {
-    const uid = item.string(Attribute.ReferencedSOPInstanceUID)
-    if (uid !== undefined) reasons.set(uid, item.number(Attribute.FailureReason) ?? Status.processingFailure)
-  }
+  const { reasons, isReadable } = failuresOf(information)
+  const isClear = isReadable && (eventTypeId !== FAILURES_EXIST || reasons.size > 0)
   const committed: Reference[] = []
   const failed: FailedReference[] = []
   for (const one of references) {
     const reason = reasons.get(one.sopInstance)
     if (reason !== undefined) failed.push({ ...one, reason })
-    else if (!named.has(one.sopInstance)) failed.push({ ...one, reason: Status.processingFailure })
+    else if (!isClear || !named.has(one.sopInstance)) failed.push({ ...one, reason: Status.processingFailure })
     else if (named.get(one.sopInstance) !== one.sopClass) failed.push({ ...one, reason: CLASS_INSTANCE_CONFLICT })
     else committed.push(one)
   }
   return { committed, failed }
+}
+
+/** A result, and what a later report names as failed: nothing that was failed becomes committed. */
+export function amended({ committed, failed }: CommitmentResult, information: Dataset): CommitmentResult {
+  const { reasons } = failuresOf(information)
+  const lost = committed.filter(({ sopInstance }) => reasons.has(sopInstance))
+  return {
+    committed: committed.filter(({ sopInstance }) => !reasons.has(sopInstance)),
+    failed: [...failed, ...lost.map((one) => ({ ...one, reason: reasons.get(one.sopInstance)! }))],
+  }
+}
+
+/** What is named as failed, with its reasons; whether each failure names an instance. */
+function failuresOf(information: Dataset): { readonly reasons: Map<Uid, number>; readonly isReadable: boolean } {
+  const reasons = new Map<Uid, number>()
+  let isReadable = true
+  for (const item of information.items(Attribute.FailedSOPSequence)) {
+    const uids = item.strings(Attribute.ReferencedSOPInstanceUID)
+    if (uids.length === 0) isReadable = false
+    for (const uid of uids) reasons.set(uid, reasonOf(item))
+  }
+  return { reasons, isReadable }
+}
+
+function reasonOf(item: Dataset): number {
+  const reason = item.number(Attribute.FailureReason) ?? 0
+  return Number.isInteger(reason) && reason > 0 && reason <= 0xffff ? reason : Status.processingFailure
 }

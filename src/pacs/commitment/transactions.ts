@@ -33,7 +33,7 @@ export interface Transaction {
 /** Where a transaction stands. `gone`: it was asked for, and its time is over, with a result or without. */
 export type TransactionState =
   | { readonly kind: 'unknown' }
-  | { readonly kind: 'gone' }
+  | { readonly kind: 'gone'; readonly owner: string }
   | { readonly kind: 'pending'; readonly transaction: Transaction }
   | { readonly kind: 'done'; readonly transaction: Transaction; readonly result: CommitmentResult }
 
@@ -42,7 +42,7 @@ export interface Transactions {
   /** False where there is one already, or was one: its UID is not to be used again (PS3.18 13.4.3). */
   begin(transaction: Transaction): Promise<boolean>
   state(archive: string, uid: Uid): Promise<TransactionState>
-  /** A result that comes again changes nothing. */
+  /** Its result, or another one. */
   settle(archive: string, uid: Uid, result: CommitmentResult): Promise<void>
   /** It was not asked for after all: its UID may be used again. */
   withdraw(archive: string, uid: Uid): Promise<void>
@@ -59,7 +59,7 @@ const MAX_GONE = 100_000
 export class TooManyTransactionsError extends Error {
   readonly code = 'TOO_MANY_TRANSACTIONS'
   constructor() {
-    super('Too many commitment requests are kept until their results are fetched or their time is over')
+    super('Too many commitment requests wait for the reports of the archive')
     this.name = 'TooManyTransactionsError'
   }
 }
@@ -79,7 +79,10 @@ export interface MemoryLimits {
 /** In the memory of this process: they end with it. */
 export class TransactionsInMemory implements Transactions {
   readonly #kept: LRUCache<string, Kept>
-  readonly #gone = new LRUCache<string, true>({ max: MAX_GONE })
+  /** Their owners. */
+  readonly #gone = new LRUCache<string, string>({ max: MAX_GONE })
+  /** Those with a result, the oldest first. */
+  readonly #done = new Set<string>()
   readonly #limits: MemoryLimits
   #references = 0
 
@@ -90,12 +93,13 @@ export class TransactionsInMemory implements Transactions {
       ttl: limits.keep,
       dispose: ({ transaction }, key, reason) => {
         this.#references -= transaction.references.length
-        if (reason === 'expire') this.#gone.set(key, true)
+        this.#done.delete(key)
+        if (reason === 'expire') this.#gone.set(key, transaction.owner)
       },
     })
   }
 
-  /** @throws TooManyTransactionsError: none is driven out before its time */
+  /** @throws TooManyTransactionsError: none is driven out before its result is there */
   begin(transaction: Transaction): Promise<boolean> {
     return promised(() => this.#begin(transaction))
   }
@@ -106,8 +110,11 @@ export class TransactionsInMemory implements Transactions {
 
   settle(archive: string, uid: Uid, result: CommitmentResult): Promise<void> {
     return promised(() => {
-      const kept = this.#kept.get(keyOf(archive, uid))
-      if (kept) kept.result ??= result
+      const key = keyOf(archive, uid)
+      const kept = this.#kept.get(key)
+      if (!kept) return
+      kept.result = result
+      this.#done.add(key)
     })
   }
 
@@ -120,16 +127,24 @@ export class TransactionsInMemory implements Transactions {
     const key = keyOf(transaction.archive, transaction.uid)
     if (this.#state(key).kind !== 'unknown') return false
     this.#kept.purgeStale()
-    const total = this.#references + transaction.references.length
-    if (this.#kept.size >= most || total > references) throw new TooManyTransactionsError()
-    this.#references = total
+    const more = transaction.references.length
+    const isFull = (): boolean => this.#kept.size >= most || this.#references + more > references
+    // What has a result makes room, the oldest first: who wants it has had some time.
+    for (const done of this.#done) {
+      if (!isFull()) break
+      this.#gone.set(done, this.#kept.peek(done)?.transaction.owner ?? '')
+      this.#kept.delete(done)
+    }
+    if (isFull()) throw new TooManyTransactionsError()
+    this.#references += more
     this.#kept.set(key, { transaction })
     return true
   }
 
   #state(key: string): TransactionState {
     const kept = this.#kept.get(key)
-    if (!kept) return this.#gone.has(key) ? { kind: 'gone' } : { kind: 'unknown' }
+    const owner = this.#gone.get(key)
+    if (!kept) return owner === undefined ? { kind: 'unknown' } : { kind: 'gone', owner }
     const { transaction, result } = kept
     return result ? { kind: 'done', transaction, result } : { kind: 'pending', transaction }
   }

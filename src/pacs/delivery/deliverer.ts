@@ -17,14 +17,22 @@ export interface Deliverer {
   readonly timeout: number
   /** Transfer syntaxes that it stores instances in beside those of the standard. */
   readonly ownSyntaxes: readonly Uid[]
-  /** Takes what it reports; comes to undefined where nobody waits for that. */
-  readonly take?: ((report: EventReport) => Promise<number | undefined>) | undefined
+  /** Takes what it reports. */
+  readonly reports?: ReportTaker | undefined
+}
+
+/** Who takes the reports of an archive. */
+export interface ReportTaker {
+  /** Whether that was asked of the archive. */
+  isFor(report: EventReport): Promise<boolean>
+  /** Comes to the status of the response; undefined where it is for nobody. */
+  take(report: EventReport): Promise<number | undefined>
 }
 
 /** How an archive of the configuration calls us. */
 export function delivererOf(
   { aeTitle, host, delivery, timeouts, quirks }: ArchiveConfig,
-  take?: Deliverer['take'],
+  reports?: ReportTaker,
 ): Deliverer {
   const { aeTitles, addresses } = delivery
   return {
@@ -34,6 +42,6 @@ export function delivererOf(
     addresses: addresses.length > 0 ? new AddressList(addresses) : undefined,
     timeout: timeouts.response,
     ownSyntaxes: quirks.transferSyntaxes ?? [],
-    take,
+    reports,
   }
 }

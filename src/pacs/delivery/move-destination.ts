@@ -228,7 +228,7 @@ export class MoveDestination implements AsyncDisposable {
     const own = archives.flatMap(({ ownSyntaxes }) => ownSyntaxes)
     const storage = this.#movesOf(archives).length > 0
     if (!storage && request.contexts.some(({ abstractSyntax }) => mayBeStorage(abstractSyntax))) refuse('unasked')
-    return admit({ storage, own, reports: archives.some(({ take }) => take !== undefined) })
+    return admit({ storage, own, reports: archives.some(({ reports }) => reports !== undefined) })
   }
 
   #movesOf(archives: readonly Deliverer[]): ExpectedMove[] {
@@ -238,10 +238,11 @@ export class MoveDestination implements AsyncDisposable {
 
   /** The status of the N-EVENT-REPORT response. */
   async #report(report: EventReport, { archives, address, callingAeTitle }: Caller): Promise<number> {
-    for (const { take } of archives) {
-      const status = await take?.(report)
-      if (status !== undefined) return status
-    }
+    const known = await Promise.all(archives.map(async ({ reports }) => (await reports?.isFor(report)) === true))
+    const takers = archives.filter((_, index) => known[index])
+    // Which of several it is that calls by one title, nobody knows: what one says is not taken for the word of another.
+    const status = takers.length === 1 ? await takers[0]!.reports!.take(report) : undefined
+    if (status !== undefined) return status
     publishRefusal({ reason: 'unasked-report', address, callingAeTitle })
     return Status.processingFailure
   }

@@ -16,8 +16,8 @@ import { STEP, worklistKeys } from './worklist-keys.ts'
 /** What of the worklist is asked for. */
 export interface WorklistRequest {
   readonly match: readonly Key[]
-  /** Attributes to be returned besides those that always are. */
-  readonly include: readonly Tag[]
+  /** Attributes to be returned besides those that always are, by their paths. */
+  readonly include: readonly (readonly Tag[])[]
   /** Names are to be matched by meaning, where that is agreed to. */
   readonly fuzzy: boolean
 }

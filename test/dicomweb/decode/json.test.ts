@@ -182,6 +182,12 @@ describe('a data set in DICOM JSON (PS3.18 F.2)', () => {
     ['an object for a text', { '00100020': { vr: 'LO', Value: [{}] } }, '00100020', /neither text nor number/],
     ['a fraction for an IS', { '00200013': { vr: 'IS', Value: [1.5] } }, '00200013', /no integer of 32 bits/],
     ['a number out of range', { '00280010': { vr: 'US', Value: [65_536] } }, '00280010', /out of its range/],
+    [
+      'a number that takes long to read',
+      { '00280010': { vr: 'US', Value: ['9'.repeat(1_000_000)] } },
+      '00280010',
+      /more than 64 characters/,
+    ],
     ['a code with an umlaut', { '00080060': { vr: 'CS', Value: ['Ä'] } }, '00080060', /default repertoire/],
     ['binary as values', { '00420011': { vr: 'OB', Value: [1] } }, '00420011', /takes InlineBinary/],
     ['text as binary', { '00100020': { vr: 'LO', InlineBinary: 'QQ==' } }, '00100020', /does not take/],
@@ -206,6 +212,12 @@ describe('a data set in DICOM JSON (PS3.18 F.2)', () => {
     const of = (count: number) => ({ '00400275': { vr: 'SQ', Value: Array.from({ length: count }, () => ({})) } })
     expect((await decodeJson(of(9), { most: 10 })).items(0x00400275)).toHaveLength(9)
     expect(await problemOf(of(10), { most: 10 })).toMatchObject({ path: '00400275/9' })
+  })
+
+  it('is refused with one value more than may be', async () => {
+    const of = (count: number) => ({ '00200032': { vr: 'DS', Value: Array.from({ length: count }, () => 1) } })
+    await decodeJson(of(9), { most: 10 })
+    expect(await problemOf(of(10), { most: 10 })).toMatchObject({ path: '00200032' })
   })
 
   it('is refused where it is nested too deep', async () => {

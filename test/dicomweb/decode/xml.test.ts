@@ -60,6 +60,15 @@ describe('a Native DICOM Model (PS3.19 A.1)', () => {
       { '00100010': { vr: 'PN', Value: [{ Alphabetic: 'A^^C', Phonetic: '^b' }] } },
     ],
     [
+      'the groups of a name in another order',
+      attribute(
+        '00100010',
+        'PN',
+        '<PersonName><Ideographic><FamilyName>Y</FamilyName></Ideographic><Alphabetic><FamilyName>D</FamilyName></Alphabetic></PersonName>',
+      ),
+      { '00100010': { vr: 'PN', Value: [{ Alphabetic: 'D', Ideographic: 'Y' }] } },
+    ],
+    [
       'binary',
       attribute('00420011', 'OB', '<InlineBinary>AQI=</InlineBinary>'),
       { '00420011': { vr: 'OB', InlineBinary: 'AQI=' } },
@@ -139,6 +148,37 @@ describe('a Native DICOM Model (PS3.19 A.1)', () => {
     ],
     ['a number that is none', of(attribute('00080008', 'CS', '<Value number="0"/>')), '00080008', /own number/],
     ['a number far off', of(attribute('00080008', 'CS', '<Value number="100000000"/>')), '00080008', /too many values/],
+    [
+      'a group twice',
+      of(attribute('00100010', 'PN', '<PersonName><Alphabetic/><Alphabetic/></PersonName>')),
+      '00100010',
+      /two of Alphabetic/,
+    ],
+    [
+      'a component twice',
+      of(attribute('00100010', 'PN', '<PersonName><Alphabetic><GivenName/><GivenName/></Alphabetic></PersonName>')),
+      '00100010',
+      /two of GivenName/,
+    ],
+    [
+      'delimiters in a component',
+      of(
+        attribute(
+          '00100010',
+          'PN',
+          `<PersonName><Alphabetic><GivenName>${'^'.repeat(100_000)}x</GivenName></Alphabetic></PersonName>`,
+        ),
+      ),
+      '00100010',
+      /delimiter/,
+    ],
+    ['binary twice', of(attribute('00420011', 'OB', '<InlineBinary/><InlineBinary/>')), '00420011', /two values/],
+    [
+      'many attributes',
+      of(`<DicomAttribute ${Array.from({ length: 17 }, (_, n) => `a${n}=""`).join(' ')}/>`),
+      '',
+      /too many attributes/,
+    ],
     ['text where none may be', of('text'), '', /text between/],
     ['elements that nobody knows', of('<Extra/>'), '', /no place/],
     ['elements in a value', of(attribute('00080008', 'CS', '<Value><b/></Value>')), '00080008', /no place/],

@@ -1,11 +1,12 @@
 import { describe, expect, it } from 'vitest'
 import { Attribute } from '../../../src/dicom/attributes.ts'
 import { Dataset } from '../../../src/dicom/dataset.ts'
+import { DemoArchive } from '../../../src/demo/demo-archive.ts'
 import type { Faults } from '../../../src/demo/faults.ts'
 import { encodeXml } from '../../../src/dicomweb/encode/xml.ts'
 import { CT, E, I, instanceFile, MR, S } from '../../support/dicom-files.ts'
 import { eventually } from '../../support/eventually.ts'
-import { startSetup, type Setup, type SetupOptions } from '../../support/gateway.ts'
+import { startGatewayFor, startSetup, type Setup, type SetupOptions } from '../../support/gateway.ts'
 import { failOnLeaks } from '../../support/leaks.ts'
 import { freePort } from '../../support/ports.ts'
 import { related } from '../../support/related.ts'
@@ -169,6 +170,58 @@ describe('a commitment request (PS3.18 13.4)', () => {
     }).catch(() => undefined)
     await eventually(() => expect(setup.archive.commitments).toBe(1))
     expect((await fetch(`${setup.url}/studies`)).status).toBe(200)
+    gone.abort()
+    await waiting
+  })
+
+  it('whose archive does not say whether it has taken it may be reported all the same', async () => {
+    // The archive is asked, and answers nothing.
+    await using setup = await start({ actionStatus: 'none' }, { pacs: { timeouts: { response: '100ms' } } })
+    const uid = newUid()
+    expect((await ask(setup, requestOf(I), uid)).status).toBe(504)
+    expect((await ask(setup, requestOf(I), uid)).status).toBe(409)
+    expect((await result(setup, uid)).status).toBe(202)
+    const information = new Dataset().set(Attribute.TransactionUID, uid)
+    information.setItems(Attribute.ReferencedSOPSequence, [
+      new Dataset().set(Attribute.ReferencedSOPClassUID, CT).set(Attribute.ReferencedSOPInstanceUID, I),
+    ])
+    const report = {
+      sopClass: '1.2.840.10008.1.20.1',
+      sopInstance: '1.2.840.10008.1.20.1.1',
+      eventTypeId: 1,
+      information,
+    }
+    expect(await setup.gateway.archives[0]!.commitments.take(report)).toBe(0)
+    expect(await told(await result(setup, uid))).toEqual({ committed: [I], failed: [] })
+  })
+
+  it('names up to 10,000 instances', async () => {
+    await using setup = await start()
+    const uids = Array.from({ length: 10_001 }, (_, n) => `1.2.${n}`)
+    const response = await ask(setup, requestOf(...uids))
+    expect([response.status, await response.json()]).toMatchObject([413, { code: 'TOO_MANY_REFERENCES' }])
+    const most = await told(await ask(setup, requestOf(...uids.slice(1))))
+    expect(most.failed).toHaveLength(10_000)
+  })
+
+  it('lets its association go for who stores, too', async () => {
+    await using setup = await start(
+      { onReport: () => 'none' },
+      { pacs: { maxAssociations: 2, commitment: { wait: '20s' } } },
+    )
+    const gone = new AbortController()
+    const waiting = fetch(`${setup.url}/commitment-requests/${newUid()}`, {
+      method: 'POST',
+      headers: { 'Content-Type': JSON_TYPE },
+      body: JSON.stringify(requestOf(I)),
+      signal: gone.signal,
+    }).catch(() => undefined)
+    await eventually(() => expect(setup.archive.commitments).toBe(1))
+    const { type, body } = related([instanceFile({ instance: `${E}.9` })])
+    const since = performance.now()
+    const sent = { method: 'POST', headers: { 'Content-Type': type }, body: new Uint8Array(body) }
+    expect((await fetch(`${setup.url}/studies`, sent)).status).toBe(200)
+    expect(performance.now() - since).toBeLessThan(10_000)
     gone.abort()
     await waiting
   })
@@ -354,12 +407,44 @@ describe('an archive without storage commitment', () => {
 
 describe('the result of a commitment request (PS3.18 13.5)', () => {
   it('is 404 where none was made, and 410 when its time is over', async () => {
-    await using setup = await start({}, { pacs: { commitment: { keep: '100ms' } } })
+    await using setup = await start({}, { pacs: { commitment: { wait: '400ms', keep: '500ms' } } })
     const none = await result(setup, newUid())
     expect([none.status, await none.json()]).toMatchObject([404, { code: 'NO_SUCH_COMMITMENT' }])
     const uid = newUid()
     expect((await ask(setup, requestOf(I), uid)).status).toBe(200)
     await eventually(async () => expect((await result(setup, uid)).status).toBe(410))
+  })
+})
+
+describe('archives that call by one title', () => {
+  it('are not taken one for the other', async () => {
+    const port = await freePort()
+    const [host, statuses] = ['127.0.0.1', [] as number[]]
+    const destinations = { DIMSEGATE: { host, port } }
+    const faults: Faults = { reportsOwn: true, reported: (status) => void statuses.push(status) }
+    await using first = await DemoArchive.start({ aeTitle: 'AAA', destinations, faults: { onReport: () => 'none' } })
+    await using second = await DemoArchive.start({ aeTitle: 'BBB', destinations, faults })
+    await second.put(instanceFile())
+    const commitment = { wait: '300ms' }
+    await using gateway = await startGatewayFor(
+      [
+        { aeTitle: 'AAA', host, port: first.port, commitment, delivery: { aeTitles: ['BBB'] } },
+        { aeTitle: 'BBB', host, port: second.port, commitment },
+      ],
+      {},
+      {},
+      { dimse: { enabled: 'auto', host, port } },
+    )
+    const uid = newUid()
+    const asked = ['AAA', 'BBB'].map((aeTitle) =>
+      fetch(`${gateway.url}/aets/${aeTitle}/commitment-requests/${uid}`, {
+        method: 'POST',
+        headers: { 'Content-Type': JSON_TYPE },
+        body: JSON.stringify(requestOf(I)),
+      }),
+    )
+    expect((await Promise.all(asked)).map(({ status }) => status)).toEqual([202, 202])
+    await eventually(() => expect(statuses).toEqual([0x0110]))
   })
 })
 
@@ -385,7 +470,7 @@ describe('reports that nobody waits for', () => {
     const take = setup.gateway.archives[0]!.commitments.take.bind(setup.gateway.archives[0]!.commitments)
     const information = new Dataset().set(Attribute.TransactionUID, uid)
     const again = { sopClass: '1.2.840.10008.1.20.1', sopInstance: '1.2.840.10008.1.20.1.1', information }
-    expect(await take({ ...again, eventTypeId: 2 })).toBe(0)
+    expect(await take({ ...again, eventTypeId: 1 })).toBe(0)
     expect(await take({ ...again, eventTypeId: 3 })).toBe(0x0113)
     expect(await told(await result(setup, uid))).toEqual({ committed: [I], failed: [] })
   })

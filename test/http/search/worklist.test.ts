@@ -60,11 +60,14 @@ describe('the worklist (PS3.18 14)', () => {
   it('asks for what modalities need, and for what is named besides', async () => {
     const asked: Dataset[] = []
     await using setup = await start({ onFind: (identifier) => void asked.push(identifier) })
-    const rows = (await (await search(setup, '?includefield=00102180')).json()) as Row[]
+    const rows = (await (await search(setup, '?includefield=00102180,00400100.00400026,PixelData')).json()) as Row[]
     expect(Object.keys(rows[0]!)).toEqual(expect.arrayContaining(['00102180', '0020000D', '00401001', '00321064']))
+    expect(asked[0]!.has(0x7fe00010)).toBe(false)
     const [step] = asked[0]!.items(0x00400100)
     expect([...step!.entries()].map(([t]) => t)).toEqual(
-      expect.arrayContaining([0x00080060, 0x00400001, 0x00400002, 0x00400003, 0x00400006, 0x00400008, 0x00400009]),
+      expect.arrayContaining([
+        0x00400026, 0x00080060, 0x00400001, 0x00400002, 0x00400003, 0x00400006, 0x00400008, 0x00400009,
+      ]),
     )
   })
 

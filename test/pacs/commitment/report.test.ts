@@ -1,7 +1,7 @@
 import { describe, expect, it } from 'vitest'
 import { Attribute } from '../../../src/dicom/attributes.ts'
 import { Dataset } from '../../../src/dicom/dataset.ts'
-import { requestOf, resultOf } from '../../../src/pacs/commitment/report.ts'
+import { amended, requestOf, resultOf } from '../../../src/pacs/commitment/report.ts'
 import { CT, MR } from '../../support/dicom-files.ts'
 
 const ONE = { sopClass: CT, sopInstance: '1.1' }
@@ -14,8 +14,12 @@ function item(sopInstance: string, sopClass = CT, reason?: number): Dataset {
   return reason === undefined ? dataset : dataset.set(Attribute.FailureReason, reason)
 }
 
-const reportOf = (committed: readonly Dataset[], failed: readonly Dataset[] = []): Dataset =>
-  new Dataset().setItems(Attribute.ReferencedSOPSequence, committed).setItems(Attribute.FailedSOPSequence, failed)
+const reportOf = (committed: readonly Dataset[], failed: readonly Dataset[] = []) => ({
+  eventTypeId: failed.length > 0 ? 2 : 1,
+  information: new Dataset()
+    .setItems(Attribute.ReferencedSOPSequence, committed)
+    .setItems(Attribute.FailedSOPSequence, failed),
+})
 
 describe('a request for commitment', () => {
   it('names its Transaction UID and each instance with its class (PS3.4 Table J.3-1)', () => {
@@ -28,14 +32,37 @@ describe('a request for commitment', () => {
   })
 })
 
+describe('a later report', () => {
+  it('takes back what it names as failed, and gives nothing', () => {
+    const first = { committed: [ONE], failed: [{ ...TWO, reason: 0x0110 }] }
+    const { information } = reportOf([item('1.2')], [item('1.1', CT, 0x0112)])
+    expect(amended(first, information)).toEqual({
+      committed: [],
+      failed: [
+        { ...TWO, reason: 0x0110 },
+        { ...ONE, reason: 0x0112 },
+      ],
+    })
+    expect(amended(first, new Dataset())).toEqual(first)
+  })
+})
+
 describe('an instance is committed where the report', () => {
   it('names it, with its class', () => {
     expect(resultOf(reportOf([item('1.1'), item('1.2')]), [ONE, TWO])).toEqual({ committed: [ONE, TWO], failed: [] })
   })
 
-  it.each<[string, Dataset, number]>([
+  it.each<[string, ReturnType<typeof reportOf>, number]>([
     ['does not name it', reportOf([item('1.2')]), 0x0110],
-    ['has no sequence at all', new Dataset(), 0x0110],
+    ['has no sequence at all', { eventTypeId: 1, information: new Dataset() }, 0x0110],
+    ['says that failures exist, and names none', { ...reportOf([item('1.1')]), eventTypeId: 2 }, 0x0110],
+    ['has a failure that names no instance', reportOf([item('1.1')], [new Dataset()]), 0x0110],
+    ['names it as failed beside another', reportOf([item('1.1')], [item('1.9\\1.1', CT, 0x0112)]), 0x0112],
+    [
+      'names it as failed for a reason that is none',
+      reportOf([], [item('1.1').set(0x00081197, [0x10110], 'UL')]),
+      0x0110,
+    ],
     ['names it as failed', reportOf([], [item('1.1', CT, 0x0112)]), 0x0112],
     ['names it as failed without a reason', reportOf([], [item('1.1')]), 0x0110],
     ['names it as committed and as failed', reportOf([item('1.1')], [item('1.1', CT, 0x0213)]), 0x0213],

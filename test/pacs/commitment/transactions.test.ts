@@ -13,12 +13,11 @@ const transaction = (uid: string, more: Partial<Transaction> = {}): Transaction 
 const RESULT = { committed: [{ sopClass: CT, sopInstance: '1.1' }], failed: [] }
 
 describe('a transaction', () => {
-  it('is pending until it is settled, and keeps the first result', async () => {
+  it('is pending until it is settled', async () => {
     const all = new TransactionsInMemory({ keep: 60_000 })
     expect(await all.begin(transaction('1'))).toBe(true)
     expect(await all.state('main', '1')).toMatchObject({ kind: 'pending' })
     await all.settle('main', '1', RESULT)
-    await all.settle('main', '1', { committed: [], failed: [] })
     expect(await all.state('main', '1')).toMatchObject({ kind: 'done', result: RESULT })
   })
 
@@ -44,7 +43,7 @@ describe('a transaction', () => {
     const all = new TransactionsInMemory({ keep: 20 })
     await all.begin(transaction('1'))
     await delay(40)
-    expect(await all.state('main', '1')).toEqual({ kind: 'gone' })
+    expect(await all.state('main', '1')).toEqual({ kind: 'gone', owner: '' })
     expect(await all.begin(transaction('1'))).toBe(false)
   })
 
@@ -56,6 +55,17 @@ describe('a transaction', () => {
     expect(await all.state('main', '1')).toMatchObject({ kind: 'pending' })
     await delay(250)
     expect(await all.begin(transaction('3'))).toBe(true)
+  })
+
+  it('makes room when it has a result, the oldest first, and is gone then', async () => {
+    const all = new TransactionsInMemory({ keep: 60_000, most: 2 })
+    for (const uid of ['1', '2']) {
+      await all.begin(transaction(uid, { owner: 'me' }))
+      await all.settle('main', uid, RESULT)
+    }
+    expect(await all.begin(transaction('3'))).toBe(true)
+    expect(await all.state('main', '1')).toEqual({ kind: 'gone', owner: 'me' })
+    expect(await all.state('main', '2')).toMatchObject({ kind: 'done' })
   })
 
   it('is not begun with more instances than all together may name', async () => {
