@@ -63,8 +63,12 @@ export async function existing(
         const uid = match.string(Attribute.SOPInstanceUID)
         if (uid === undefined || !wanted.has(uid) || !isOf(match, first)) continue
         const sopClass = match.string(Attribute.SOPClassUID)
-        // Listed with two classes it is of neither.
-        found.set(uid, found.has(uid) && found.get(uid) !== sopClass ? undefined : sopClass)
+        // Some archives do not tell it. Listed with two it is of neither.
+        const before = found.get(uid)
+        found.set(
+          uid,
+          before !== undefined && sopClass !== undefined && before !== sopClass ? 'two' : (sopClass ?? before),
+        )
       }
     }
   }
@@ -73,7 +77,8 @@ export async function existing(
   for (const reference of references) {
     const { sopClass, sopInstance } = reference
     if (!found.has(sopInstance)) failed.push({ ...reference, reason: Status.noSuchSopInstance })
-    else if (found.get(sopInstance) !== sopClass) failed.push({ ...reference, reason: CLASS_INSTANCE_CONFLICT })
+    else if ((found.get(sopInstance) ?? sopClass) !== sopClass)
+      failed.push({ ...reference, reason: CLASS_INSTANCE_CONFLICT })
     else committed.push(reference)
   }
   return { committed, failed }
