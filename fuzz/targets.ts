@@ -1,5 +1,6 @@
 import type { Target } from './target.ts'
 import { charset } from './targets/charset.ts'
+import { clientModel } from './targets/client-model.ts'
 import { codestream } from './targets/codestream.ts'
 import { command } from './targets/command.ts'
 import { config } from './targets/config.ts'
@@ -19,6 +20,6 @@ import { wildcard } from './targets/wildcard.ts'
 
 /** All that takes bytes or text from outside. */
 export const targets: readonly Target[] = [
-  ...[pdu, command, dataSet, model, part10, recoding, instance, charset],
+  ...[pdu, command, dataSet, model, clientModel, part10, recoding, instance, charset],
   ...[multipart, media, search, pictureParams, wildcard, config, codestream, rle, draw],
 ]

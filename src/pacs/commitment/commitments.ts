@@ -87,19 +87,22 @@ export class Commitments implements ReportTaker {
     await listen()
     const held = await this.#held(call)
     const reported = new AbortController()
+    let isOurs = false
     try {
       const { association } = held.lease
       const context = contextOf(association, SopClass.storageCommitmentPushModel, archive, 'storage commitment')
       // From here on a report may come, and not before.
       if (!(await transactions.begin({ archive, uid, owner, references }))) throw new TransactionInUseError()
+      isOurs = true
       this.#waiting.set(uid, () => reported.abort())
       await this.#ask(association, context, uid, references).catch(async (error: unknown) => {
         if (error instanceof StatusError) await transactions.withdraw(archive, uid)
         throw error
       })
     } catch (error) {
-      this.#waiting.delete(uid)
-      held.lease.release()
+      if (isOurs) this.#waiting.delete(uid)
+      // Never asked over again: one that has died meanwhile would leave it unknown whether the archive was asked.
+      held.lease.retire()
       throw error
     }
     held.rests()
@@ -123,6 +126,7 @@ export class Commitments implements ReportTaker {
     const { pool } = this.#target
     const wanted = new AbortController()
     let isResting = false
+    let isWanted = false
     const lease = await pool.lease(commitmentProposal(), {
       signal: call.signal,
       ...(call.deadline !== undefined && { deadline: call.deadline }),
@@ -130,11 +134,15 @@ export class Commitments implements ReportTaker {
       get priority() {
         return isResting ? 'background' : 'bulk'
       },
-      wanted: () => isResting && wanted.abort(),
+      // It is told once.
+      wanted: () => {
+        isWanted = true
+        if (isResting) wanted.abort()
+      },
     })
     const rests = (): void => {
       isResting = true
-      if (pool.stats.waiting > 0) wanted.abort()
+      if (isWanted || pool.stats.waiting > 0) wanted.abort()
     }
     return { lease, wanted: wanted.signal, rests }
   }

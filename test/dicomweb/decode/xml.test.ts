@@ -137,6 +137,7 @@ describe('a Native DICOM Model (PS3.19 A.1)', () => {
     ['another root', `${HEAD}<html/>`, '', /no NativeDicomModel/],
     ['nothing', '', '', /no NativeDicomModel|well-formed/],
     ['a document type', `${HEAD}<!DOCTYPE x [<!ENTITY a "aaaa">]>${ROOT}</NativeDicomModel>`, '', /document type/],
+    ['a declaration that does not end', `<!DOC${'x'.repeat(2_000_000)}`, '', /document type/],
     ['entities of its own', of(attribute('00080008', 'CS', '<Value>&a;</Value>')), '', /well-formed/],
     ['no tag', of('<DicomAttribute vr="CS"/>'), '', /without a tag/],
     ['a tag twice', of(attribute('00080008', 'CS'), attribute('00080008', 'CS')), '00080008', /twice/],

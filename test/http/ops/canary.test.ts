@@ -187,6 +187,28 @@ it('a patient is in no log, no metric and no error, whatever happens to the requ
   expect(await ask(`/studies?PatientName=${CANARY}`, {}, { key: `${CANARY}.${CANARY}.${CANARY}` })).toBe(401)
   expect(await ask(`/studies?PatientName=${CANARY}`, {}, { key: `dsg_${CANARY}` })).toBe(401)
 
+  // What is scheduled, performed and committed.
+  const model = (path: string, body: unknown, type = 'application/dicom+json'): Promise<number> =>
+    ask(path, {
+      method: 'POST',
+      headers: { 'Content-Type': type },
+      body: typeof body === 'string' ? body : JSON.stringify(body),
+    })
+  const steps = '/modality-performed-procedure-steps'
+  const name = { '00100010': { vr: 'PN', Value: [{ Alphabetic: `${CANARY}^Name` }] } }
+  const status = (value: string) => ({ '00400252': { vr: 'CS', Value: [value] } })
+  expect(await ask(`/modality-scheduled-procedure-steps?PatientName=${CANARY}*`)).toBe(200)
+  expect(await ask(`/modality-scheduled-procedure-steps?00400100.00400002=${CANARY}`)).toBe(400)
+  expect(await ask(`/aets/RUDE/modality-scheduled-procedure-steps?PatientName=${CANARY}`)).toBe(502)
+  expect(await model(`${steps}/1.2.3`, { ...name, ...status('IN PROGRESS') })).toBe(400)
+  expect(await model(`${steps}/1.2.3`, { ...name, ...status(CANARY) })).toBe(400)
+  expect(await model(`${steps}/1.2.3`, { ...name, '00280010': { vr: 'US', Value: [CANARY] } })).toBe(400)
+  expect(await model(`${steps}/1.2.3`, { [CANARY]: {} })).toBe(400)
+  expect(await model(`${steps}/1.2.3`, `{"${CANARY}`)).toBe(400)
+  expect(await model(`${steps}/1.2.3`, `<${CANARY}>`, 'application/dicom+xml')).toBe(400)
+  expect(await model(`${steps}/1.2.3?update`, { ...name, ...status('COMPLETED') })).toBe(404)
+  expect(await model('/commitment-requests/1.2.3', name)).toBe(400)
+
   // Stores, whole, broken and refused.
   const file = canaryFile('5')
   expect(await send('/studies', [file])).toBe(200)
