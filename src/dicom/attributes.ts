@@ -27,7 +27,6 @@ export const Attribute = {
   StudyDescription: 0x00081030,
   SeriesDescription: 0x0008103e,
   ReferencedStudySequence: 0x00081110,
-  ReferencedInstancesBySOPClassSequence: 0x00081112,
   ReferencedSeriesSequence: 0x00081115,
   ReferencedInstanceSequence: 0x0008114a,
   ReferencedSOPClassUID: 0x00081150,

@@ -2,6 +2,7 @@ import { Attribute } from '../../dicom/attributes.ts'
 import type { Dataset } from '../../dicom/dataset.ts'
 import { isUid, type Uid } from '../../dicom/uids.ts'
 import { formatTag, type Tag } from '../../dicom/tag.ts'
+import { REFERENCED_INSTANCES_BY_SOP_CLASS } from '../encode/commitment-response.ts'
 import { ModelError } from './model-error.ts'
 
 /** An instance that a request names, with its study and series where it is named by them. */
@@ -55,7 +56,7 @@ function* byStudies(dataset: Dataset): Generator<RequestedInstance> {
     const studyUid = uidOf(study, Attribute.StudyInstanceUID, inStudy)
     for (const [inSeries, series] of items(study, Attribute.ReferencedSeriesSequence, inStudy)) {
       const seriesUid = uidOf(series, Attribute.SeriesInstanceUID, inSeries)
-      for (const [inClass, ofClass] of items(series, Attribute.ReferencedInstancesBySOPClassSequence, inSeries)) {
+      for (const [inClass, ofClass] of items(series, REFERENCED_INSTANCES_BY_SOP_CLASS, inSeries)) {
         for (const one of references(ofClass, Attribute.ReferencedInstanceSequence, inClass)) {
           yield { ...one, study: studyUid, series: seriesUid }
         }

@@ -1,6 +1,10 @@
 import { Attribute } from '../../dicom/attributes.ts'
 import { Dataset } from '../../dicom/dataset.ts'
+import type { Tag } from '../../dicom/tag.ts'
 import type { Uid } from '../../dicom/uids.ts'
+
+/** Referenced Instances by SOP Class Sequence (PS3.18 Table J.2-1): younger than the dictionary. */
+export const REFERENCED_INSTANCES_BY_SOP_CLASS: Tag = 0x00081112
 
 /** An instance whose storage was asked about; with its study and series where the request named it by them. */
 export interface CommittedInstance {
@@ -58,7 +62,7 @@ function seriesOf(instances: readonly Placed[]): Dataset[] {
   return [...Map.groupBy(instances, ({ series }) => series)].map(([series, ofSeries]) =>
     new Dataset()
       .set(Attribute.SeriesInstanceUID, series)
-      .setItems(Attribute.ReferencedInstancesBySOPClassSequence, classesOf(ofSeries)),
+      .setItems(REFERENCED_INSTANCES_BY_SOP_CLASS, classesOf(ofSeries)),
   )
 }
 

@@ -41,6 +41,7 @@ export async function commitStored(c: HttpContext, response: StoreResponse): Pro
     const isPromised = asked.kind === 'asked'
     return { isCommitted: isPromised && result.failed.length === 0, headers: isPromised ? {} : asked.headers }
   } catch (error) {
+    await c.var.archive.commitments.forget(uid)
     c.var.signal.throwIfAborted()
     const { code } = problemOf(error, c.req.path).problem
     const text = `The instances are stored. Whether the archive keeps them safe could not be asked: ${code}`
