@@ -1,5 +1,5 @@
 import type { InstanceUids, Selection } from '../instance/uids.ts'
-import { isNameable, type Uid } from '../dicom/uids.ts'
+import { isNameable, isUid, type Uid } from '../dicom/uids.ts'
 import { resourceUrl } from '../dicomweb/resource.ts'
 import type { HttpContext } from './context.ts'
 import { RequestError } from './problem.ts'
@@ -20,6 +20,16 @@ export function pathUid(
     'INVALID_UID',
     `The ${name} in the path is no UID: digits and dots, or what else an archive may hold for one.`,
   )
+}
+
+/**
+ * The UID of what a client makes, and that is sent to an archive as it is.
+ * @throws RequestError 400 when it is none by PS3.5 9.1
+ */
+export function pathOwnUid(c: HttpContext, name: 'transaction' | 'step'): Uid {
+  const uid = c.req.param(name)!
+  if (isUid(uid)) return uid
+  throw new RequestError(400, 'INVALID_UID', `The ${name} in the path is no UID: digits and dots, up to 64 of them.`)
 }
 
 /** The study, series or instance that the path names. @throws as pathUid */

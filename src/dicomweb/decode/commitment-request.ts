@@ -2,16 +2,8 @@ import { Attribute } from '../../dicom/attributes.ts'
 import type { Dataset } from '../../dicom/dataset.ts'
 import { isUid, type Uid } from '../../dicom/uids.ts'
 import { formatTag, type Tag } from '../../dicom/tag.ts'
-import { REFERENCED_INSTANCES_BY_SOP_CLASS } from '../encode/commitment-response.ts'
+import { REFERENCED_INSTANCES_BY_SOP_CLASS, type NamedInstance } from '../encode/commitment-response.ts'
 import { ModelError } from './model-error.ts'
-
-/** An instance that a request names, with its study and series where it is named by them. */
-export interface RequestedInstance {
-  readonly sopClass: Uid
-  readonly sopInstance: Uid
-  readonly study?: Uid | undefined
-  readonly series?: Uid | undefined
-}
 
 /** Instances of one request: their report is read whole, and has twice the elements. */
 export const MAX_INSTANCES = 10_000
@@ -30,7 +22,7 @@ export class TooManyInstancesError extends Error {
  * or by Referenced Study Sequence.
  * @throws TooManyInstancesError; ModelError where it names none, by both, or one twice in two ways; and where what it names is no UID
  */
-export function requestedInstances(dataset: Dataset): readonly RequestedInstance[] {
+export function requestedInstances(dataset: Dataset): readonly NamedInstance[] {
   const [flat, studies] = [Attribute.ReferencedSOPSequence, Attribute.ReferencedStudySequence]
   if (dataset.has(flat) && dataset.has(studies)) {
     throw new ModelError('', `has both Referenced SOP Sequence ${formatTag(flat)} and Referenced Study Sequence`)
@@ -40,7 +32,7 @@ export function requestedInstances(dataset: Dataset): readonly RequestedInstance
     throw new ModelError('', `names no instance: that is for Referenced SOP Sequence ${formatTag(flat)}`)
   }
   if (named.length > MAX_INSTANCES) throw new TooManyInstancesError()
-  const byUid = new Map<Uid, RequestedInstance>()
+  const byUid = new Map<Uid, NamedInstance>()
   for (const one of named) {
     const other = byUid.get(one.sopInstance)
     if (other && (other.sopClass !== one.sopClass || other.study !== one.study || other.series !== one.series)) {
@@ -51,7 +43,7 @@ export function requestedInstances(dataset: Dataset): readonly RequestedInstance
   return [...byUid.values()]
 }
 
-function* byStudies(dataset: Dataset): Generator<RequestedInstance> {
+function* byStudies(dataset: Dataset): Generator<NamedInstance> {
   for (const [inStudy, study] of items(dataset, Attribute.ReferencedStudySequence, '')) {
     const studyUid = uidOf(study, Attribute.StudyInstanceUID, inStudy)
     for (const [inSeries, series] of items(study, Attribute.ReferencedSeriesSequence, inStudy)) {
@@ -66,7 +58,7 @@ function* byStudies(dataset: Dataset): Generator<RequestedInstance> {
 }
 
 /** SOP Instance References (PS3.3 Table 10-11); their class may stand around them. */
-function* references(dataset: Dataset, sequence: Tag, path: string): Generator<RequestedInstance> {
+function* references(dataset: Dataset, sequence: Tag, path: string): Generator<NamedInstance> {
   for (const [at, item] of items(dataset, sequence, path)) {
     const isNamed = item.has(Attribute.ReferencedSOPClassUID)
     const sopClass = isNamed

@@ -7,7 +7,7 @@ import type { Uid } from '../../dicom/uids.ts'
 export const REFERENCED_INSTANCES_BY_SOP_CLASS: Tag = 0x00081112
 
 /** An instance whose storage was asked about; with its study and series where the request named it by them. */
-export interface CommittedInstance {
+export interface NamedInstance {
   readonly sopClass: Uid
   readonly sopInstance: Uid
   readonly study?: Uid | undefined
@@ -15,7 +15,7 @@ export interface CommittedInstance {
 }
 
 /** One that the archive does not keep safe, and why (PS3.3 C.14.1.1). */
-export interface UncommittedInstance extends CommittedInstance {
+export interface UncommittedInstance extends NamedInstance {
   readonly reason: number
 }
 
@@ -24,7 +24,7 @@ export interface UncommittedInstance extends CommittedInstance {
  * not in Failed SOP Sequence.
  */
 export function commitmentResponse(
-  committed: readonly CommittedInstance[],
+  committed: readonly NamedInstance[],
   failed: readonly UncommittedInstance[],
 ): Dataset {
   const dataset = new Dataset()
@@ -41,12 +41,12 @@ export function commitmentResponse(
   return dataset
 }
 
-interface Placed extends CommittedInstance {
+interface Placed extends NamedInstance {
   readonly study: Uid
   readonly series: Uid
 }
 
-function isPlaced(one: CommittedInstance): one is Placed {
+function isPlaced(one: NamedInstance): one is Placed {
   return one.study !== undefined && one.series !== undefined
 }
 
@@ -74,7 +74,7 @@ function classesOf(instances: readonly Placed[]): Dataset[] {
   )
 }
 
-function referenceTo({ sopClass, sopInstance }: CommittedInstance): Dataset {
+function referenceTo({ sopClass, sopInstance }: NamedInstance): Dataset {
   return new Dataset()
     .set(Attribute.ReferencedSOPClassUID, sopClass)
     .set(Attribute.ReferencedSOPInstanceUID, sopInstance)

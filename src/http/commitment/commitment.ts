@@ -1,11 +1,10 @@
-import { isUid } from '../../dicom/uids.ts'
 import { requestedInstances } from '../../dicomweb/decode/commitment-request.ts'
 import { commitmentResponse } from '../../dicomweb/encode/commitment-response.ts'
 import type { CommitmentResult, TransactionState } from '../../pacs/commitment/transactions.ts'
 import { modelAnswer, sendModel, type ModelAnswer } from '../body/model-answer.ts'
 import { modelBody } from '../body/model-body.ts'
 import type { HttpContext } from '../context.ts'
-import { pathUid } from '../path.ts'
+import { pathOwnUid } from '../path.ts'
 import { RequestError } from '../problem.ts'
 import { askForCommitment, mayAskForCommitment, ownerOf, resultUrl, RETRY_AFTER_S } from './ask.ts'
 
@@ -26,13 +25,7 @@ export async function commitmentResult(c: HttpContext): Promise<Response> {
 
 function transactionOf(c: HttpContext): string {
   mayAskForCommitment(c)
-  const uid = pathUid(c, 'transaction')!
-  if (isUid(uid)) return uid
-  throw new RequestError(
-    400,
-    'INVALID_UID',
-    'The transaction in the path is no UID: digits and dots, up to 64 of them.',
-  )
+  return pathOwnUid(c, 'transaction')
 }
 
 function answered(c: HttpContext, state: TransactionState, as: ModelAnswer): Response | Promise<Response> {

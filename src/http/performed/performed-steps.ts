@@ -1,10 +1,8 @@
-import { isUid } from '../../dicom/uids.ts'
 import { notPermitted } from '../auth/errors.ts'
 import { modelAnswer, sendModel } from '../body/model-answer.ts'
 import { modelBody } from '../body/model-body.ts'
 import type { HttpContext } from '../context.ts'
-import { pathUid } from '../path.ts'
-import { RequestError } from '../problem.ts'
+import { pathOwnUid } from '../path.ts'
 import { formatStatus } from '../../dimse/status.ts'
 import { Dataset } from '../../dicom/dataset.ts'
 
@@ -36,7 +34,5 @@ export async function retrievePerformedStep(c: HttpContext): Promise<Response> {
 
 function stepOf(c: HttpContext): string {
   if (c.var.principal.binding) throw notPermitted('report performed steps, which are not of one patient or study')
-  const uid = pathUid(c, 'step')!
-  if (isUid(uid)) return uid
-  throw new RequestError(400, 'INVALID_UID', 'The step in the path is no UID: digits and dots, up to 64 of them.')
+  return pathOwnUid(c, 'step')
 }

@@ -184,17 +184,17 @@ export class Commitments implements ReportTaker {
     (await this.take(report)) ?? Status.processingFailure
 
   /** Whether a report is of a transaction of this archive. */
-  async isFor({ sopClass, information }: EventReport): Promise<boolean> {
-    const uid = information?.string(Attribute.TransactionUID)
-    if (uid === undefined || sopClass !== SopClass.storageCommitmentPushModel) return false
-    return 'transaction' in (await this.state(uid))
+  async isFor(report: EventReport): Promise<boolean> {
+    const uid = transactionOf(report)
+    return uid !== undefined && 'transaction' in (await this.state(uid))
   }
 
   /** Takes a report in; undefined where it is of no transaction of this archive. Comes to a status of PS3.7 10.1.1.1.8. */
-  async take({ sopClass, eventTypeId, information }: EventReport): Promise<number | undefined> {
+  async take(report: EventReport): Promise<number | undefined> {
     const { archive, transactions } = this.#target
-    const uid = information?.string(Attribute.TransactionUID)
-    if (!information || uid === undefined || sopClass !== SopClass.storageCommitmentPushModel) return undefined
+    const { eventTypeId, information } = report
+    const uid = transactionOf(report)
+    if (!information || uid === undefined) return undefined
     const state = await this.state(uid)
     if (!('transaction' in state)) return undefined
     if (!EVENT_TYPES.includes(eventTypeId)) return NO_SUCH_EVENT_TYPE
@@ -206,4 +206,9 @@ export class Commitments implements ReportTaker {
     this.#waiting.get(uid)?.()
     return Status.success
   }
+}
+
+/** The Transaction UID of a report of storage commitment. */
+function transactionOf({ sopClass, information }: EventReport): Uid | undefined {
+  return sopClass === SopClass.storageCommitmentPushModel ? information?.string(Attribute.TransactionUID) : undefined
 }

@@ -35,6 +35,22 @@ function ask(setup: Setup, body: unknown, uid = newUid(), headers: Record<string
   })
 }
 
+/** A client that waits for the result of a request, once the archive has been asked. Call what is returned for it to leave. */
+async function waiting(setup: Setup, uid = newUid()): Promise<() => Promise<void>> {
+  const gone = new AbortController()
+  const asked = fetch(`${setup.url}/commitment-requests/${uid}`, {
+    method: 'POST',
+    headers: { 'Content-Type': JSON_TYPE },
+    body: JSON.stringify(requestOf(I)),
+    signal: gone.signal,
+  }).catch(() => undefined)
+  await eventually(() => expect(setup.archive.commitments).toBe(1))
+  return async () => {
+    gone.abort()
+    await asked
+  }
+}
+
 const result = (
   setup: Setup,
   uid: string,
@@ -161,17 +177,9 @@ describe('a commitment request (PS3.18 13.4)', () => {
       { onReport: () => 'none' },
       { pacs: { maxAssociations: 1, commitment: { wait: '20s' } } },
     )
-    const gone = new AbortController()
-    const waiting = fetch(`${setup.url}/commitment-requests/${newUid()}`, {
-      method: 'POST',
-      headers: { 'Content-Type': JSON_TYPE },
-      body: JSON.stringify(requestOf(I)),
-      signal: gone.signal,
-    }).catch(() => undefined)
-    await eventually(() => expect(setup.archive.commitments).toBe(1))
+    const leave = await waiting(setup)
     expect((await fetch(`${setup.url}/studies`)).status).toBe(200)
-    gone.abort()
-    await waiting
+    await leave()
   })
 
   it('whose archive does not say whether it has taken it may be reported all the same', async () => {
@@ -209,37 +217,21 @@ describe('a commitment request (PS3.18 13.4)', () => {
       { onReport: () => 'none' },
       { pacs: { maxAssociations: 2, commitment: { wait: '20s' } } },
     )
-    const gone = new AbortController()
-    const waiting = fetch(`${setup.url}/commitment-requests/${newUid()}`, {
-      method: 'POST',
-      headers: { 'Content-Type': JSON_TYPE },
-      body: JSON.stringify(requestOf(I)),
-      signal: gone.signal,
-    }).catch(() => undefined)
-    await eventually(() => expect(setup.archive.commitments).toBe(1))
+    const leave = await waiting(setup)
     const { type, body } = related([instanceFile({ instance: `${E}.9` })])
     const since = performance.now()
     const sent = { method: 'POST', headers: { 'Content-Type': type }, body: new Uint8Array(body) }
     expect((await fetch(`${setup.url}/studies`, sent)).status).toBe(200)
     expect(performance.now() - since).toBeLessThan(10_000)
-    gone.abort()
-    await waiting
+    await leave()
   })
 
   it('goes on when its client leaves', async () => {
     const late = Promise.withResolvers<undefined>()
     await using setup = await start({ reportsOwn: true, beforeReport: () => late.promise.then(() => undefined) })
-    const gone = new AbortController()
     const uid = newUid()
-    const waiting = fetch(`${setup.url}/commitment-requests/${uid}`, {
-      method: 'POST',
-      headers: { 'Content-Type': JSON_TYPE },
-      body: JSON.stringify(requestOf(I)),
-      signal: gone.signal,
-    }).catch(() => undefined)
-    await eventually(() => expect(setup.archive.commitments).toBe(1))
-    gone.abort()
-    await waiting
+    const leave = await waiting(setup, uid)
+    await leave()
     late.resolve(undefined)
     await eventually(async () => expect((await result(setup, uid)).status).toBe(200))
   })
