@@ -20,7 +20,7 @@ import {
 // Who may use the API, and for what.
 
 /** What a request does: each needs a permission of its own. `admin` is for what operators look at. */
-export const verbs = ['search', 'retrieve', 'store', 'admin'] as const
+export const verbs = ['search', 'retrieve', 'store', 'send', 'admin'] as const
 
 /** Signatures by a private key, which a service that verifies them cannot make: no `none`, no HS (RFC 8725 3.1). */
 export const ASYMMETRIC_ALGORITHMS = [
@@ -50,6 +50,7 @@ const scopesWith = (defaults: Readonly<Record<(typeof verbs)[number], readonly s
     search: texts(defaults.search, 'Any of these lets search; {archive} stands for its name, * for anybody'),
     retrieve: texts(defaults.retrieve, 'Any of these lets retrieve'),
     store: texts(defaults.store, 'Any of these lets store'),
+    send: texts(defaults.send, 'Any of these lets have the archive send to its destinations'),
     admin: texts(defaults.admin, 'Any of these lets see metrics and what the doctor finds'),
   })
 
@@ -80,6 +81,7 @@ const issuerKeys = {
     search: ['dicom.search'],
     retrieve: ['dicom.retrieve'],
     store: ['dicom.store'],
+    send: ['dicom.send'],
     admin: ['dicom.admin'],
   }).describe('What the scopes of a token let do'),
   claims: group({
@@ -141,7 +143,7 @@ const proxy = z.strictObject({
   groupsHeader: headerName
     .default('X-Auth-Request-Groups')
     .describe('Header of the groups he is in, separated by commas'),
-  scopes: scopesWith({ search: ['*'], retrieve: ['*'], store: [], admin: [] }).describe('What groups let do'),
+  scopes: scopesWith({ search: ['*'], retrieve: ['*'], store: [], send: [], admin: [] }).describe('What groups let do'),
 })
 
 const links = z.strictObject({

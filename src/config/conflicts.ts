@@ -16,7 +16,7 @@ export function reportConflicts(value: unknown, say: Say): void {
   const titles = new Map<unknown, number>()
   const names = new Map<unknown, number>()
   for (const [index, entry] of Array.isArray(archives) ? archives.entries() : []) {
-    const { aeTitle, name, retrieve, tls } = fields(entry)
+    const { aeTitle, name, retrieve, send, tls } = fields(entry)
     const sameTitle = typeof aeTitle === 'string' ? titles.get(aeTitle) : undefined
     const sameName = typeof name === 'string' ? names.get(name) : undefined
     if (sameTitle !== undefined) {
@@ -33,6 +33,17 @@ export function reportConflicts(value: unknown, say: Say): void {
       )
     }
     reportPair(tls, ['archives', index, 'tls'], say)
+    reportDestinations(fields(send).destinations, ['archives', index, 'send', 'destinations'], say)
+  }
+}
+
+/** Two destinations that a client could not tell apart. */
+function reportDestinations(destinations: unknown, path: Path, say: Say): void {
+  const names = new Set<unknown>()
+  for (const [index, one] of Array.isArray(destinations) ? destinations.entries() : []) {
+    const { name } = fields(one)
+    if (names.has(name)) say([...path, index, 'name'], 'is that of another destination; expected a name of its own')
+    names.add(name)
   }
 }
 

@@ -217,6 +217,19 @@ const commitment = z
   })
   .refine(({ wait, keep }) => keep > wait, { error: 'a duration above that of wait', path: ['keep'] })
 
+const destination = z.strictObject({
+  name: name.describe('What clients call it'),
+  aeTitle: aeTitle.describe('AE title that the archive knows it by'),
+})
+
+const send = z.strictObject({
+  destinations: z
+    .array(destination, { error: 'a list of destinations' })
+    .default([])
+    .describe('Where the archive may be asked to send instances; none: nowhere'),
+  keep: duration('1d').describe('How long what became of a send can be fetched, once it is over'),
+})
+
 /** A system beside the archive. */
 const system = z.strictObject({
   aeTitle: aeTitle.describe('AE title of the system'),
@@ -257,6 +270,7 @@ const archive = z
       .default(null)
       .describe('The system that manages performed procedure steps; null for the one with the worklist'),
     commitment: commitment.prefault({}).describe('Storage commitment'),
+    send: send.prefault({}).describe('Sending by the archive, to others'),
     delivery: delivery.prefault({}).describe('How the archive calls our listener, by C-MOVE'),
     metadata: oneOf(['retrieve', 'find'])
       .default('retrieve')

@@ -1,5 +1,11 @@
 /** The attributes the gateway itself reads or writes, under their PS3.6 keywords. */
 export const Attribute = {
+  MoveDestination: 0x00000600,
+  Status: 0x00000900,
+  NumberOfRemainingSuboperations: 0x00001020,
+  NumberOfCompletedSuboperations: 0x00001021,
+  NumberOfFailedSuboperations: 0x00001022,
+  NumberOfWarningSuboperations: 0x00001023,
   FileMetaInformationGroupLength: 0x00020000,
   FileMetaInformationVersion: 0x00020001,
   MediaStorageSOPClassUID: 0x00020002,

@@ -174,14 +174,17 @@ export class Scu {
   /**
    * C-MOVE: the peer stores what is selected to `destination`, over associations of its own. Ends with the peer's final
    * response, whatever its status; aborting the signal sends a C-CANCEL. The message id is the caller's: the peer names
-   * it to the destination, where it must tell one move from another.
+   * it to the destination, where it must tell one move from another. `onPending` is given each response before the final one.
    * @throws whatever ends the association; the signal's reason
    */
   async move(
     context: AcceptedContext,
     identifier: Dataset,
-    { destination, messageId }: { readonly destination: string; readonly messageId: number },
-    operation: Operation,
+    {
+      destination,
+      messageId = this.#nextId(),
+    }: { readonly destination: string; readonly messageId?: number | undefined },
+    operation: Operation & { readonly onPending?: (response: CommandOf<'C-MOVE-RSP'>) => void },
   ): Promise<RetrieveEnd> {
     const wait = waitFor('C-MOVE response', operation)
     const request: Command = {
@@ -203,6 +206,7 @@ export class Scu {
         if (command.type !== 'C-MOVE-RSP') throw this.#breach(`${command.type} during a C-MOVE`)
         if (command.messageIdBeingRespondedTo === messageId) counted = Math.max(counted, subOperationsOf(command))
         if (statusClass(command.status) === 'pending') {
+          operation.onPending?.(command)
           this.#checkFruit(Math.max(began, operation.alive?.() ?? began))
           continue
         }

@@ -39,6 +39,8 @@ import { Shortfalls } from './retrieve/shortfalls.ts'
 import { searchResource } from './search/search.ts'
 import { retrievePerformedStep, writePerformedStep } from './performed/performed-steps.ts'
 import { searchWorklist } from './search/worklist.ts'
+import type { Members } from './send/asked-for.ts'
+import { cancelSend, requestSend, sendResult } from './send/send.ts'
 import { storeInstances } from './store/store.ts'
 import { commitmentResult, requestCommitment } from './commitment/commitment.ts'
 import { thumbnail } from './rendered/thumbnail.ts'
@@ -84,7 +86,7 @@ type Operation = Exclude<
 const INSTANCE = '/studies/:study/series/:series/instances/:instance'
 
 interface Route {
-  readonly method: 'GET' | 'POST'
+  readonly method: 'GET' | 'POST' | 'DELETE'
   readonly path: string
   readonly handle: (c: HttpContext) => Promise<Response>
 }
@@ -129,6 +131,10 @@ const routes: Readonly<Record<Operation, Route>> = {
   searchWorklist: get('/modality-scheduled-procedure-steps', searchWorklist),
   writePerformedStep: post('/modality-performed-procedure-steps/:step', writePerformedStep),
   retrievePerformedStep: get('/modality-performed-procedure-steps/:step', retrievePerformedStep),
+  ...sends('/studies', 'Studies', 'studies'),
+  ...sends('/studies/:study/series', 'Series', 'series'),
+  ...sends('/studies/:study/instances', 'StudyInstances', 'instances of a study'),
+  ...sends('/studies/:study/series/:series/instances', 'SeriesInstances', 'instances of a series'),
   requestCommitment: post('/commitment-requests/:transaction', requestCommitment),
   commitmentResult: get('/commitment-requests/:transaction', commitmentResult),
 }
@@ -139,6 +145,20 @@ function get(path: string, handle: Route['handle']): Route {
 
 function post(path: string, handle: Route['handle']): Route {
   return { method: 'POST', path, handle }
+}
+
+/** What the archive sends of a set, with what became of it. */
+function sends<const N extends string>(
+  path: string,
+  name: N,
+  members: Members,
+): Record<`send${N}` | `send${N}Result` | `send${N}Cancel`, Route> {
+  const resource = `${path}/send-requests/:transaction`
+  return {
+    [`send${name}`]: post(resource, (c) => requestSend(c, members)),
+    [`send${name}Result`]: get(resource, sendResult),
+    [`send${name}Cancel`]: { method: 'DELETE', path: resource, handle: cancelSend },
+  } as Record<`send${N}` | `send${N}Result` | `send${N}Cancel`, Route>
 }
 
 /** The web application: DICOMweb for each archive, and what operators need. */
@@ -265,9 +285,8 @@ function methodNotAllowed(allowed: readonly string[]): RequestError {
 const SETS: readonly string[] = ['retrieveStudy', 'retrieveSeries', 'storeStudyInstances']
 
 function verbOf(operation: string): Verb {
-  const own = verbs[operation]
-  if (own) return own
-  return operation.startsWith('search') ? 'search' : operation.startsWith('store') ? 'store' : 'retrieve'
+  const own = verbs[operation] ?? (['search', 'store', 'send'] as const).find((verb) => operation.startsWith(verb))
+  return own ?? 'retrieve'
 }
 
 /** What those need that say something else by their names. */
@@ -279,8 +298,9 @@ const verbs: Readonly<Record<string, Verb>> = {
 }
 
 /** As the audit trail has it: what transfers no instance tells something of a patient. */
-function toldAs(operation: string): Verb {
-  return operation in verbs ? 'search' : verbOf(operation)
+function toldAs(operation: string): Exclude<Verb, 'send'> {
+  const verb = operation in verbs ? 'search' : verbOf(operation)
+  return verb === 'send' ? 'search' : verb
 }
 
 function select(c: HttpContext, root: string, archive: Archive | undefined): void {

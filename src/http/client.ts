@@ -33,3 +33,8 @@ export function networkOf(address: string): string {
   const all = [...groups, ...Array<string>(Math.max(0, zeros)).fill('0'), ...rest]
   return all.slice(0, OWN_GROUPS).join(':')
 }
+
+/** Who learns what became of a request: of whom nothing is known anybody may be the same. */
+export function ownerOf(c: HttpContext): string {
+  return c.var.principal.kind === 'anonymous' ? '' : clientOf(c)
+}

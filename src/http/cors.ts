@@ -1,7 +1,7 @@
 import type { MiddlewareHandler } from 'hono'
 import type { HttpEnv } from './context.ts'
 
-const METHODS = 'GET, POST, OPTIONS'
+const METHODS = 'GET, POST, DELETE, OPTIONS'
 const REQUEST_HEADERS = 'Accept, Authorization, Content-Type, If-None-Match, If-Range, Prefer, Range'
 const EXPOSED_HEADERS = [
   ...['Accept-Ranges', 'Content-Disposition', 'Content-Location', 'Content-Range', 'Content-Type', 'ETag', 'Link'],

@@ -857,7 +857,7 @@ export interface paths {
       query?: never
       header?: never
       path: {
-        /** @description Transaction UID (0008,1195) of a commitment request, made by who makes the request, each time a new one. */
+        /** @description Transaction UID (0008,1195) of a request, made by who makes the request, each time a new one. */
         transaction: components['parameters']['transaction']
       }
       cookie?: never
@@ -876,6 +876,138 @@ export interface paths {
      */
     post: operations['requestCommitment']
     delete?: never
+    options?: never
+    head?: never
+    patch?: never
+    trace?: never
+  }
+  '/studies/send-requests/{transaction}': {
+    parameters: {
+      query?: never
+      header?: never
+      path: {
+        /** @description Transaction UID (0008,1195) of a request, made by who makes the request, each time a new one. */
+        transaction: components['parameters']['transaction']
+      }
+      cookie?: never
+    }
+    /**
+     * What became of a send
+     * @description How far it is, or what it has come to, for who asked for it. It is kept for `archives[].send.keep` behind its end.
+     */
+    get: operations['sendStudiesResult']
+    put?: never
+    /**
+     * Have the archive send studies that the query names
+     * @description One C-MOVE to a destination of `archives[].send.destinations`. It goes on though the client leaves.
+     */
+    post: operations['sendStudies']
+    /**
+     * End a send
+     * @description The archive is told to stop by C-CANCEL. What it has sent by then is sent. One that is over stays as it is.
+     */
+    delete: operations['sendStudiesCancel']
+    options?: never
+    head?: never
+    patch?: never
+    trace?: never
+  }
+  '/studies/{study}/series/send-requests/{transaction}': {
+    parameters: {
+      query?: never
+      header?: never
+      path: {
+        /** @description Study Instance UID (0020,000D). */
+        study: components['parameters']['study']
+        /** @description Transaction UID (0008,1195) of a request, made by who makes the request, each time a new one. */
+        transaction: components['parameters']['transaction']
+      }
+      cookie?: never
+    }
+    /**
+     * What became of a send
+     * @description How far it is, or what it has come to, for who asked for it. It is kept for `archives[].send.keep` behind its end.
+     */
+    get: operations['sendSeriesResult']
+    put?: never
+    /**
+     * Have the archive send a study, or those of its series that the query names
+     * @description One C-MOVE to a destination of `archives[].send.destinations`. It goes on though the client leaves.
+     */
+    post: operations['sendSeries']
+    /**
+     * End a send
+     * @description The archive is told to stop by C-CANCEL. What it has sent by then is sent. One that is over stays as it is.
+     */
+    delete: operations['sendSeriesCancel']
+    options?: never
+    head?: never
+    patch?: never
+    trace?: never
+  }
+  '/studies/{study}/instances/send-requests/{transaction}': {
+    parameters: {
+      query?: never
+      header?: never
+      path: {
+        /** @description Study Instance UID (0020,000D). */
+        study: components['parameters']['study']
+        /** @description Transaction UID (0008,1195) of a request, made by who makes the request, each time a new one. */
+        transaction: components['parameters']['transaction']
+      }
+      cookie?: never
+    }
+    /**
+     * What became of a send
+     * @description How far it is, or what it has come to, for who asked for it. It is kept for `archives[].send.keep` behind its end.
+     */
+    get: operations['sendStudyInstancesResult']
+    put?: never
+    /**
+     * Have the archive send all instances of a study
+     * @description One C-MOVE to a destination of `archives[].send.destinations`. It goes on though the client leaves.
+     */
+    post: operations['sendStudyInstances']
+    /**
+     * End a send
+     * @description The archive is told to stop by C-CANCEL. What it has sent by then is sent. One that is over stays as it is.
+     */
+    delete: operations['sendStudyInstancesCancel']
+    options?: never
+    head?: never
+    patch?: never
+    trace?: never
+  }
+  '/studies/{study}/series/{series}/instances/send-requests/{transaction}': {
+    parameters: {
+      query?: never
+      header?: never
+      path: {
+        /** @description Study Instance UID (0020,000D). */
+        study: components['parameters']['study']
+        /** @description Series Instance UID (0020,000E). */
+        series: components['parameters']['series']
+        /** @description Transaction UID (0008,1195) of a request, made by who makes the request, each time a new one. */
+        transaction: components['parameters']['transaction']
+      }
+      cookie?: never
+    }
+    /**
+     * What became of a send
+     * @description How far it is, or what it has come to, for who asked for it. It is kept for `archives[].send.keep` behind its end.
+     */
+    get: operations['sendSeriesInstancesResult']
+    put?: never
+    /**
+     * Have the archive send a series, or those of its instances that the query names
+     * @description One C-MOVE to a destination of `archives[].send.destinations`. It goes on though the client leaves.
+     */
+    post: operations['sendSeriesInstances']
+    /**
+     * End a send
+     * @description The archive is told to stop by C-CANCEL. What it has sent by then is sent. One that is over stays as it is.
+     */
+    delete: operations['sendSeriesInstancesCancel']
     options?: never
     head?: never
     patch?: never
@@ -1274,6 +1406,15 @@ export interface components {
      */
     CommitmentRequest: {
       [key: string]: unknown
+    }
+    /**
+     * @description Where a send stands, as a DICOM JSON object with elements of a C-MOVE response (PS3.7 9.3.4.2): Status (0000,0900),
+     *     the Numbers of Remaining, Completed, Failed and Warning Sub-operations (0000,1020 to 1023), Move Destination
+     *     (0000,0600), and Failed SOP Instance UID List (0008,0058). Transaction Status (0008,0417) is WAITING, SENDING,
+     *     COMPLETE, PARTLY, FAILURE or CANCELED; Transaction Status Comment (0008,0418) a code and a sentence.
+     */
+    SendStatus: {
+      [key: string]: components['schemas']['DicomJsonAttribute']
     }
     /** @description The storage commitment response module (PS3.18 Table J.2-1), as one object. A sequence that would be empty is absent. */
     CommitmentResponse: {
@@ -2472,6 +2613,81 @@ export interface components {
       }
     }
     /**
+     * @description It is over. Only COMPLETE, and a number of completed sub-operations that is what it should be, says that all was
+     *     sent: the archive is the only one that knows.
+     */
+    SendEnded: {
+      headers: {
+        [name: string]: unknown
+      }
+      content: {
+        'application/dicom+json': components['schemas']['SendStatus']
+        'application/json': components['schemas']['SendStatus']
+        'application/dicom+xml': components['schemas']['NativeDicomModel']
+        'multipart/related; type="application/dicom+xml"': components['schemas']['NativeDicomModelParts']
+      }
+    }
+    /** @description It waits for its turn, or the archive is at work. */
+    SendUnderWay: {
+      headers: {
+        Location: components['headers']['ComingLocation']
+        'Retry-After': components['headers']['ComingRetryAfter']
+        [name: string]: unknown
+      }
+      content: {
+        'application/dicom+json': components['schemas']['SendStatus']
+        'application/json': components['schemas']['SendStatus']
+        'application/dicom+xml': components['schemas']['NativeDicomModel']
+        'multipart/related; type="application/dicom+xml"': components['schemas']['NativeDicomModelParts']
+      }
+    }
+    /** @description The destination is none of the archive, or what is to be sent is not named by UIDs. The archive was not asked. */
+    SendBadRequest: {
+      headers: {
+        [name: string]: unknown
+      }
+      content: {
+        'application/problem+json': components['schemas']['Problem']
+      }
+    }
+    /** @description No archive with the AE title in the path is configured, or the archive has nothing of what is named. */
+    NothingToSend: {
+      headers: {
+        [name: string]: unknown
+      }
+      content: {
+        'application/problem+json': components['schemas']['Problem']
+      }
+    }
+    /** @description No archive with the AE title in the path is configured, or who asks has not requested a send of it by this Transaction UID, or it ended too long ago. */
+    SendUnknown: {
+      headers: {
+        [name: string]: unknown
+      }
+      content: {
+        'application/problem+json': components['schemas']['Problem']
+      }
+    }
+    /** @description The archive has no destinations in the configuration, or no C-MOVE. */
+    SendNotSupported: {
+      headers: {
+        [name: string]: unknown
+      }
+      content: {
+        'application/problem+json': components['schemas']['Problem']
+      }
+    }
+    /** @description The archive is busy, down or out of resources, or too many sends are under way or wait. */
+    SendUnavailable: {
+      headers: {
+        'Retry-After': components['headers']['RetryAfter']
+        [name: string]: unknown
+      }
+      content: {
+        'application/problem+json': components['schemas']['Problem']
+      }
+    }
+    /**
      * @description The archive has no storage commitment, or not for these (0122H); where it is asked by C-FIND instead, it finds
      *     instances by their study and series alone, and the request does not name those.
      */
@@ -3132,8 +3348,16 @@ export interface components {
     update: string
     /** @description SOP Instance UID of the step, made by who creates it. */
     step: components['schemas']['Uid']
-    /** @description Transaction UID (0008,1195) of a commitment request, made by who makes the request, each time a new one. */
+    /** @description Transaction UID (0008,1195) of a request, made by who makes the request, each time a new one. */
     transaction: components['schemas']['Uid']
+    /** @description Name of one of `archives[].send.destinations`. */
+    destination: string
+    /** @description Studies. One UID, or up to 1000 with commas between. */
+    sendStudyUids: string
+    /** @description Series; without it, all of the study. One UID, or up to 1000 with commas between. */
+    sendSeriesUids: string
+    /** @description Instances; without it, all of the series. One UID, or up to 1000 with commas between. */
+    sendInstanceUids: string
     /** @description Study Instance UID (0020,000D). */
     study: components['schemas']['Uid']
     /** @description Series Instance UID (0020,000E). */
@@ -5491,7 +5715,7 @@ export interface operations {
       }
       header?: never
       path: {
-        /** @description Transaction UID (0008,1195) of a commitment request, made by who makes the request, each time a new one. */
+        /** @description Transaction UID (0008,1195) of a request, made by who makes the request, each time a new one. */
         transaction: components['parameters']['transaction']
       }
       cookie?: never
@@ -5525,7 +5749,7 @@ export interface operations {
       }
       header?: never
       path: {
-        /** @description Transaction UID (0008,1195) of a commitment request, made by who makes the request, each time a new one. */
+        /** @description Transaction UID (0008,1195) of a request, made by who makes the request, each time a new one. */
         transaction: components['parameters']['transaction']
       }
       cookie?: never
@@ -5548,6 +5772,456 @@ export interface operations {
       502: components['responses']['BadGateway']
       503: components['responses']['ServiceUnavailable']
       504: components['responses']['GatewayTimeout']
+    }
+  }
+  sendStudiesResult: {
+    parameters: {
+      query?: {
+        /**
+         * @description Media types separated by commas, with the grammar of the Accept header and before it (PS3.18 8.3.3.1).
+         *
+         *     - `application/dicom+json` is the default.
+         *     - `application/json` is the same under its common name.
+         *     - `multipart/related; type="application/dicom+xml"` is a part for each data set. `application/dicom+xml` alone
+         *       is answered with the same, for PS3.18 has XML in parts only.
+         * @example application/dicom+json
+         */
+        accept?: components['parameters']['acceptModel']
+      }
+      header?: never
+      path: {
+        /** @description Transaction UID (0008,1195) of a request, made by who makes the request, each time a new one. */
+        transaction: components['parameters']['transaction']
+      }
+      cookie?: never
+    }
+    requestBody?: never
+    responses: {
+      200: components['responses']['SendEnded']
+      202: components['responses']['SendUnderWay']
+      400: components['responses']['TransactionMalformed']
+      401: components['responses']['Unauthenticated']
+      403: components['responses']['Forbidden']
+      404: components['responses']['SendUnknown']
+      406: components['responses']['ModelNotAcceptable']
+      421: components['responses']['Misdirected']
+    }
+  }
+  sendStudies: {
+    parameters: {
+      query: {
+        /**
+         * @description Media types separated by commas, with the grammar of the Accept header and before it (PS3.18 8.3.3.1).
+         *
+         *     - `application/dicom+json` is the default.
+         *     - `application/json` is the same under its common name.
+         *     - `multipart/related; type="application/dicom+xml"` is a part for each data set. `application/dicom+xml` alone
+         *       is answered with the same, for PS3.18 has XML in parts only.
+         * @example application/dicom+json
+         */
+        accept?: components['parameters']['acceptModel']
+        /** @description Name of one of `archives[].send.destinations`. */
+        destination: components['parameters']['destination']
+        /** @description Studies. One UID, or up to 1000 with commas between. */
+        StudyInstanceUID: components['parameters']['sendStudyUids']
+      }
+      header?: never
+      path: {
+        /** @description Transaction UID (0008,1195) of a request, made by who makes the request, each time a new one. */
+        transaction: components['parameters']['transaction']
+      }
+      cookie?: never
+    }
+    requestBody?: never
+    responses: {
+      200: components['responses']['SendEnded']
+      202: components['responses']['SendUnderWay']
+      400: components['responses']['SendBadRequest']
+      401: components['responses']['Unauthenticated']
+      403: components['responses']['Forbidden']
+      404: components['responses']['NothingToSend']
+      406: components['responses']['ModelNotAcceptable']
+      409: components['responses']['TransactionInUse']
+      421: components['responses']['Misdirected']
+      501: components['responses']['SendNotSupported']
+      502: components['responses']['BadGateway']
+      503: components['responses']['SendUnavailable']
+    }
+  }
+  sendStudiesCancel: {
+    parameters: {
+      query?: {
+        /**
+         * @description Media types separated by commas, with the grammar of the Accept header and before it (PS3.18 8.3.3.1).
+         *
+         *     - `application/dicom+json` is the default.
+         *     - `application/json` is the same under its common name.
+         *     - `multipart/related; type="application/dicom+xml"` is a part for each data set. `application/dicom+xml` alone
+         *       is answered with the same, for PS3.18 has XML in parts only.
+         * @example application/dicom+json
+         */
+        accept?: components['parameters']['acceptModel']
+      }
+      header?: never
+      path: {
+        /** @description Transaction UID (0008,1195) of a request, made by who makes the request, each time a new one. */
+        transaction: components['parameters']['transaction']
+      }
+      cookie?: never
+    }
+    requestBody?: never
+    responses: {
+      200: components['responses']['SendEnded']
+      202: components['responses']['SendUnderWay']
+      400: components['responses']['TransactionMalformed']
+      401: components['responses']['Unauthenticated']
+      403: components['responses']['Forbidden']
+      404: components['responses']['SendUnknown']
+      406: components['responses']['ModelNotAcceptable']
+      421: components['responses']['Misdirected']
+    }
+  }
+  sendSeriesResult: {
+    parameters: {
+      query?: {
+        /**
+         * @description Media types separated by commas, with the grammar of the Accept header and before it (PS3.18 8.3.3.1).
+         *
+         *     - `application/dicom+json` is the default.
+         *     - `application/json` is the same under its common name.
+         *     - `multipart/related; type="application/dicom+xml"` is a part for each data set. `application/dicom+xml` alone
+         *       is answered with the same, for PS3.18 has XML in parts only.
+         * @example application/dicom+json
+         */
+        accept?: components['parameters']['acceptModel']
+      }
+      header?: never
+      path: {
+        /** @description Study Instance UID (0020,000D). */
+        study: components['parameters']['study']
+        /** @description Transaction UID (0008,1195) of a request, made by who makes the request, each time a new one. */
+        transaction: components['parameters']['transaction']
+      }
+      cookie?: never
+    }
+    requestBody?: never
+    responses: {
+      200: components['responses']['SendEnded']
+      202: components['responses']['SendUnderWay']
+      400: components['responses']['TransactionMalformed']
+      401: components['responses']['Unauthenticated']
+      403: components['responses']['Forbidden']
+      404: components['responses']['SendUnknown']
+      406: components['responses']['ModelNotAcceptable']
+      421: components['responses']['Misdirected']
+    }
+  }
+  sendSeries: {
+    parameters: {
+      query: {
+        /**
+         * @description Media types separated by commas, with the grammar of the Accept header and before it (PS3.18 8.3.3.1).
+         *
+         *     - `application/dicom+json` is the default.
+         *     - `application/json` is the same under its common name.
+         *     - `multipart/related; type="application/dicom+xml"` is a part for each data set. `application/dicom+xml` alone
+         *       is answered with the same, for PS3.18 has XML in parts only.
+         * @example application/dicom+json
+         */
+        accept?: components['parameters']['acceptModel']
+        /** @description Name of one of `archives[].send.destinations`. */
+        destination: components['parameters']['destination']
+        /** @description Series; without it, all of the study. One UID, or up to 1000 with commas between. */
+        SeriesInstanceUID?: components['parameters']['sendSeriesUids']
+      }
+      header?: never
+      path: {
+        /** @description Study Instance UID (0020,000D). */
+        study: components['parameters']['study']
+        /** @description Transaction UID (0008,1195) of a request, made by who makes the request, each time a new one. */
+        transaction: components['parameters']['transaction']
+      }
+      cookie?: never
+    }
+    requestBody?: never
+    responses: {
+      200: components['responses']['SendEnded']
+      202: components['responses']['SendUnderWay']
+      400: components['responses']['SendBadRequest']
+      401: components['responses']['Unauthenticated']
+      403: components['responses']['Forbidden']
+      404: components['responses']['NothingToSend']
+      406: components['responses']['ModelNotAcceptable']
+      409: components['responses']['TransactionInUse']
+      421: components['responses']['Misdirected']
+      501: components['responses']['SendNotSupported']
+      502: components['responses']['BadGateway']
+      503: components['responses']['SendUnavailable']
+    }
+  }
+  sendSeriesCancel: {
+    parameters: {
+      query?: {
+        /**
+         * @description Media types separated by commas, with the grammar of the Accept header and before it (PS3.18 8.3.3.1).
+         *
+         *     - `application/dicom+json` is the default.
+         *     - `application/json` is the same under its common name.
+         *     - `multipart/related; type="application/dicom+xml"` is a part for each data set. `application/dicom+xml` alone
+         *       is answered with the same, for PS3.18 has XML in parts only.
+         * @example application/dicom+json
+         */
+        accept?: components['parameters']['acceptModel']
+      }
+      header?: never
+      path: {
+        /** @description Study Instance UID (0020,000D). */
+        study: components['parameters']['study']
+        /** @description Transaction UID (0008,1195) of a request, made by who makes the request, each time a new one. */
+        transaction: components['parameters']['transaction']
+      }
+      cookie?: never
+    }
+    requestBody?: never
+    responses: {
+      200: components['responses']['SendEnded']
+      202: components['responses']['SendUnderWay']
+      400: components['responses']['TransactionMalformed']
+      401: components['responses']['Unauthenticated']
+      403: components['responses']['Forbidden']
+      404: components['responses']['SendUnknown']
+      406: components['responses']['ModelNotAcceptable']
+      421: components['responses']['Misdirected']
+    }
+  }
+  sendStudyInstancesResult: {
+    parameters: {
+      query?: {
+        /**
+         * @description Media types separated by commas, with the grammar of the Accept header and before it (PS3.18 8.3.3.1).
+         *
+         *     - `application/dicom+json` is the default.
+         *     - `application/json` is the same under its common name.
+         *     - `multipart/related; type="application/dicom+xml"` is a part for each data set. `application/dicom+xml` alone
+         *       is answered with the same, for PS3.18 has XML in parts only.
+         * @example application/dicom+json
+         */
+        accept?: components['parameters']['acceptModel']
+      }
+      header?: never
+      path: {
+        /** @description Study Instance UID (0020,000D). */
+        study: components['parameters']['study']
+        /** @description Transaction UID (0008,1195) of a request, made by who makes the request, each time a new one. */
+        transaction: components['parameters']['transaction']
+      }
+      cookie?: never
+    }
+    requestBody?: never
+    responses: {
+      200: components['responses']['SendEnded']
+      202: components['responses']['SendUnderWay']
+      400: components['responses']['TransactionMalformed']
+      401: components['responses']['Unauthenticated']
+      403: components['responses']['Forbidden']
+      404: components['responses']['SendUnknown']
+      406: components['responses']['ModelNotAcceptable']
+      421: components['responses']['Misdirected']
+    }
+  }
+  sendStudyInstances: {
+    parameters: {
+      query: {
+        /**
+         * @description Media types separated by commas, with the grammar of the Accept header and before it (PS3.18 8.3.3.1).
+         *
+         *     - `application/dicom+json` is the default.
+         *     - `application/json` is the same under its common name.
+         *     - `multipart/related; type="application/dicom+xml"` is a part for each data set. `application/dicom+xml` alone
+         *       is answered with the same, for PS3.18 has XML in parts only.
+         * @example application/dicom+json
+         */
+        accept?: components['parameters']['acceptModel']
+        /** @description Name of one of `archives[].send.destinations`. */
+        destination: components['parameters']['destination']
+      }
+      header?: never
+      path: {
+        /** @description Study Instance UID (0020,000D). */
+        study: components['parameters']['study']
+        /** @description Transaction UID (0008,1195) of a request, made by who makes the request, each time a new one. */
+        transaction: components['parameters']['transaction']
+      }
+      cookie?: never
+    }
+    requestBody?: never
+    responses: {
+      200: components['responses']['SendEnded']
+      202: components['responses']['SendUnderWay']
+      400: components['responses']['SendBadRequest']
+      401: components['responses']['Unauthenticated']
+      403: components['responses']['Forbidden']
+      404: components['responses']['NothingToSend']
+      406: components['responses']['ModelNotAcceptable']
+      409: components['responses']['TransactionInUse']
+      421: components['responses']['Misdirected']
+      501: components['responses']['SendNotSupported']
+      502: components['responses']['BadGateway']
+      503: components['responses']['SendUnavailable']
+    }
+  }
+  sendStudyInstancesCancel: {
+    parameters: {
+      query?: {
+        /**
+         * @description Media types separated by commas, with the grammar of the Accept header and before it (PS3.18 8.3.3.1).
+         *
+         *     - `application/dicom+json` is the default.
+         *     - `application/json` is the same under its common name.
+         *     - `multipart/related; type="application/dicom+xml"` is a part for each data set. `application/dicom+xml` alone
+         *       is answered with the same, for PS3.18 has XML in parts only.
+         * @example application/dicom+json
+         */
+        accept?: components['parameters']['acceptModel']
+      }
+      header?: never
+      path: {
+        /** @description Study Instance UID (0020,000D). */
+        study: components['parameters']['study']
+        /** @description Transaction UID (0008,1195) of a request, made by who makes the request, each time a new one. */
+        transaction: components['parameters']['transaction']
+      }
+      cookie?: never
+    }
+    requestBody?: never
+    responses: {
+      200: components['responses']['SendEnded']
+      202: components['responses']['SendUnderWay']
+      400: components['responses']['TransactionMalformed']
+      401: components['responses']['Unauthenticated']
+      403: components['responses']['Forbidden']
+      404: components['responses']['SendUnknown']
+      406: components['responses']['ModelNotAcceptable']
+      421: components['responses']['Misdirected']
+    }
+  }
+  sendSeriesInstancesResult: {
+    parameters: {
+      query?: {
+        /**
+         * @description Media types separated by commas, with the grammar of the Accept header and before it (PS3.18 8.3.3.1).
+         *
+         *     - `application/dicom+json` is the default.
+         *     - `application/json` is the same under its common name.
+         *     - `multipart/related; type="application/dicom+xml"` is a part for each data set. `application/dicom+xml` alone
+         *       is answered with the same, for PS3.18 has XML in parts only.
+         * @example application/dicom+json
+         */
+        accept?: components['parameters']['acceptModel']
+      }
+      header?: never
+      path: {
+        /** @description Study Instance UID (0020,000D). */
+        study: components['parameters']['study']
+        /** @description Series Instance UID (0020,000E). */
+        series: components['parameters']['series']
+        /** @description Transaction UID (0008,1195) of a request, made by who makes the request, each time a new one. */
+        transaction: components['parameters']['transaction']
+      }
+      cookie?: never
+    }
+    requestBody?: never
+    responses: {
+      200: components['responses']['SendEnded']
+      202: components['responses']['SendUnderWay']
+      400: components['responses']['TransactionMalformed']
+      401: components['responses']['Unauthenticated']
+      403: components['responses']['Forbidden']
+      404: components['responses']['SendUnknown']
+      406: components['responses']['ModelNotAcceptable']
+      421: components['responses']['Misdirected']
+    }
+  }
+  sendSeriesInstances: {
+    parameters: {
+      query: {
+        /**
+         * @description Media types separated by commas, with the grammar of the Accept header and before it (PS3.18 8.3.3.1).
+         *
+         *     - `application/dicom+json` is the default.
+         *     - `application/json` is the same under its common name.
+         *     - `multipart/related; type="application/dicom+xml"` is a part for each data set. `application/dicom+xml` alone
+         *       is answered with the same, for PS3.18 has XML in parts only.
+         * @example application/dicom+json
+         */
+        accept?: components['parameters']['acceptModel']
+        /** @description Name of one of `archives[].send.destinations`. */
+        destination: components['parameters']['destination']
+        /** @description Instances; without it, all of the series. One UID, or up to 1000 with commas between. */
+        SOPInstanceUID?: components['parameters']['sendInstanceUids']
+      }
+      header?: never
+      path: {
+        /** @description Study Instance UID (0020,000D). */
+        study: components['parameters']['study']
+        /** @description Series Instance UID (0020,000E). */
+        series: components['parameters']['series']
+        /** @description Transaction UID (0008,1195) of a request, made by who makes the request, each time a new one. */
+        transaction: components['parameters']['transaction']
+      }
+      cookie?: never
+    }
+    requestBody?: never
+    responses: {
+      200: components['responses']['SendEnded']
+      202: components['responses']['SendUnderWay']
+      400: components['responses']['SendBadRequest']
+      401: components['responses']['Unauthenticated']
+      403: components['responses']['Forbidden']
+      404: components['responses']['NothingToSend']
+      406: components['responses']['ModelNotAcceptable']
+      409: components['responses']['TransactionInUse']
+      421: components['responses']['Misdirected']
+      501: components['responses']['SendNotSupported']
+      502: components['responses']['BadGateway']
+      503: components['responses']['SendUnavailable']
+    }
+  }
+  sendSeriesInstancesCancel: {
+    parameters: {
+      query?: {
+        /**
+         * @description Media types separated by commas, with the grammar of the Accept header and before it (PS3.18 8.3.3.1).
+         *
+         *     - `application/dicom+json` is the default.
+         *     - `application/json` is the same under its common name.
+         *     - `multipart/related; type="application/dicom+xml"` is a part for each data set. `application/dicom+xml` alone
+         *       is answered with the same, for PS3.18 has XML in parts only.
+         * @example application/dicom+json
+         */
+        accept?: components['parameters']['acceptModel']
+      }
+      header?: never
+      path: {
+        /** @description Study Instance UID (0020,000D). */
+        study: components['parameters']['study']
+        /** @description Series Instance UID (0020,000E). */
+        series: components['parameters']['series']
+        /** @description Transaction UID (0008,1195) of a request, made by who makes the request, each time a new one. */
+        transaction: components['parameters']['transaction']
+      }
+      cookie?: never
+    }
+    requestBody?: never
+    responses: {
+      200: components['responses']['SendEnded']
+      202: components['responses']['SendUnderWay']
+      400: components['responses']['TransactionMalformed']
+      401: components['responses']['Unauthenticated']
+      403: components['responses']['Forbidden']
+      404: components['responses']['SendUnknown']
+      406: components['responses']['ModelNotAcceptable']
+      421: components['responses']['Misdirected']
     }
   }
   live: {

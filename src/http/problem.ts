@@ -7,7 +7,7 @@ export type Problem = components['schemas']['Problem']
 
 /** A request that cannot be served as it is; `status` is the HTTP status to say so. */
 export class RequestError extends Error {
-  readonly status: 400 | 401 | 403 | 404 | 405 | 406 | 408 | 410 | 413 | 415 | 416 | 421 | 501 | 503
+  readonly status: 400 | 401 | 403 | 404 | 405 | 406 | 408 | 410 | 413 | 415 | 416 | 421 | 501 | 502 | 503
   readonly code: string
   readonly headers: Readonly<Record<string, string>>
   constructor(
@@ -57,6 +57,10 @@ const faults = {
   TOO_MANY_REFERENCES: { status: 413, title: 'Too many instances' },
   TRANSACTION_IN_USE: { status: 409, title: 'Transaction UID in use' },
   TOO_MANY_TRANSACTIONS: { status: 503, title: 'Too many commitment requests' },
+  NOTHING_TO_SEND: { status: 404, title: 'Nothing to send' },
+  TOO_MANY_SENDS: { status: 503, title: 'Too many sends' },
+  SEND_NOT_COUNTED: { status: 502, title: 'Send not counted' },
+  SEND_CANCELLED: { status: 409, title: 'Send cancelled' },
   NO_SUCH_INSTANCE: { status: 404, title: 'Not found' },
   NO_SUCH_FRAME: { status: 404, title: 'Not found' },
   FRAME_CUT_SHORT: { status: 502, title: 'Pixel data too short' },

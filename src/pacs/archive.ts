@@ -34,6 +34,7 @@ import { search, type SearchRequest } from './search/search.ts'
 import { onFresh, streamedOnFresh, type Take } from './pool/on-fresh.ts'
 import { RecentPairs, StoreBatch, type Decompress } from './store.ts'
 import { readTls } from './tls-files.ts'
+import { Sends } from './send/sends.ts'
 import { PerformedSteps } from './performed/performed-steps.ts'
 import { Worklist } from './worklist/worklist.ts'
 
@@ -56,6 +57,8 @@ export class Archive implements AsyncDisposable {
   readonly performedSteps: PerformedSteps
   /** Its storage commitment. */
   readonly commitments: Commitments
+  /** What it sends to others. */
+  readonly sends: Sends
   readonly #pool: AssociationPool
   /** To other systems: with the worklist, with performed steps. */
   readonly #besides: AssociationPool[] = []
@@ -142,6 +145,19 @@ export class Archive implements AsyncDisposable {
         if (destination.enabled) await destination.listen()
       },
       timeout: config.timeouts.response,
+    })
+    this.sends = new Sends({
+      archive: config.name,
+      pool: this.#pool,
+      // The others are for who waits for an answer.
+      atOnce: Math.max(1, Math.floor(config.maxAssociations / 2)),
+      timeout: config.timeouts.move,
+      keep: config.send.keep,
+      isListed: async (query, call) => {
+        for await (const _ of this.find(query, call)) return true
+        return false
+      },
+      singleUidLists: () => config.quirks.singleUidLists === true || this.#habits.has('single-uids'),
     })
     destination.know(delivererOf(config, this.commitments))
   }
@@ -314,6 +330,7 @@ export class Archive implements AsyncDisposable {
 
   /** Releases the associations that are idle; those in use end with their operations. */
   async [Symbol.asyncDispose](): Promise<void> {
+    this.sends.close()
     await Promise.all([this.#pool, ...this.#besides].map((pool) => pool.close()))
   }
 

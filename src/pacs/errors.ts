@@ -67,3 +67,12 @@ export class NotSupportedByArchiveError extends Error {
     this.what = what
   }
 }
+
+/** The Transaction UID is that of another request. */
+export class TransactionInUseError extends Error {
+  readonly code = 'TRANSACTION_IN_USE'
+  constructor() {
+    super('A request of this Transaction UID was made before')
+    this.name = 'TransactionInUseError'
+  }
+}

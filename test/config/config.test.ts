@@ -195,6 +195,7 @@ describe('defaults', () => {
           worklist: null,
           performedSteps: null,
           commitment: { wait: 10_000, keep: 86_400_000, fallback: 'none' },
+          send: { destinations: [], keep: 86_400_000 },
           delivery: { aeTitles: [], addresses: [] },
           quirks: {},
         },
@@ -349,6 +350,8 @@ describe('values', () => {
     ['quirks', { singleUidLists: 1 }],
     ['quirks', []],
     ['commitment', { wait: '10s', keep: '10s' }],
+    ['send', { destinations: [{ name: 'a', aeTitle: 'A\\B' }] }],
+    ['send', { destinations: ['PARTNER'] }],
     ['delivery', { aeTitles: ['A\\B'] }],
     ['delivery', { addresses: ['pacs.example'] }],
     ['delivery', { addresses: ['192.0.2.0/33'] }],
@@ -1140,7 +1143,7 @@ describe('what is written about it', () => {
       .map((line) => line.split(/ *\| */))
     const documented = new Map(rows.map(([, key, , byDefault, , variable]) => [key, { byDefault, variable }]))
     for (const { path, node } of leaves) {
-      const row = documented.get(`\`${pathText(path).replace('[0]', '[]')}\``)
+      const row = documented.get(`\`${pathText(path).replaceAll('[0]', '[]')}\``)
       expect(row, pathText(path)).toMatchObject({ variable: `\`${variableName(path)}\`` })
       if (node.default === undefined) continue
       const byDefault = typeof node.default === 'string' ? node.default : JSON.stringify(node.default)

@@ -42,7 +42,7 @@ describe('the capabilities (PS3.18 8.9)', () => {
       const described = Object.entries(contract().paths)
         .filter(([, item]) => !('servers' in item))
         .flatMap(([at, item]) =>
-          ['get', 'post'].flatMap((method) =>
+          ['get', 'post', 'delete'].flatMap((method) =>
             item[method] ? [`${method.toUpperCase()} ${at} ${item[method].operationId}`] : [],
           ),
         )

@@ -115,7 +115,11 @@ class Service implements AsyncDisposable {
   }
 
   static async start(): Promise<Service> {
-    const archive = await DemoArchive.start({ worklist: [scheduledStep({ accession: 'A1' })] })
+    const partner = await DemoArchive.start({ aeTitle: 'PARTNER' })
+    const archive = await DemoArchive.start({
+      worklist: [scheduledStep({ accession: 'A1' })],
+      destinations: { PARTNER: { host: '127.0.0.1', port: partner.port } },
+    })
     for (const file of [...seriesFiles(3), instanceFile()]) await archive.put(file)
     const other = instanceFile({
       study: '1.2.9',
@@ -152,12 +156,14 @@ class Service implements AsyncDisposable {
         log: { level: 'silent' },
       }),
     )
+    const destinations = ['partner', 'unknown'].map((name) => ({ name, aeTitle: name.toUpperCase() }))
+    const send = { destinations }
     const gateway = await startGatewayFor(
       [
-        { aeTitle: 'DEMO', host, port: archive.port },
+        { aeTitle: 'DEMO', host, port: archive.port, send },
         { aeTitle: 'NARROW', host, port: archive.port, search: { maxParents: 1 } },
         { aeTitle: 'EMPTY', host, port: archive.port, search: { emptyStatus: 204 } },
-        { aeTitle: 'BARE', host, port: bare.port },
+        { aeTitle: 'BARE', host, port: bare.port, send },
         { aeTitle: 'REFUSING', ...refusing.address },
         { aeTitle: 'SILENT', ...silent.address, timeouts: { response: '150ms' } },
         { aeTitle: 'HASTY', host, port: archive.port, timeouts: { stall: '150ms' }, commitment: { wait: '150ms' } },
@@ -166,7 +172,7 @@ class Service implements AsyncDisposable {
       // Each probe has an archive that fails in its own way.
       { maxBytes: 0 },
     )
-    return new Service({ gateway, guarded }, archive, [gateway, guarded, archive, bare, silent, refusing])
+    return new Service({ gateway, guarded }, archive, [gateway, guarded, archive, partner, bare, silent, refusing])
   }
 
   async get(path: string, options: { accept?: string; range?: string; faults?: Faults } = {}): Promise<Response> {
@@ -493,6 +499,72 @@ function commitmentProbes(): Record<'requestCommitment' | 'commitmentResult', Re
   }
 }
 
+const SEND_SETS = {
+  sendStudies: { path: '/studies', query: `StudyInstanceUID=${S}` },
+  sendSeries: { path: `/studies/${S}/series`, query: '' },
+  sendStudyInstances: { path: `/studies/${S}/instances`, query: '' },
+  sendSeriesInstances: { path: `${SERIES}/instances`, query: '' },
+} as const
+type Sending = keyof typeof SEND_SETS
+
+function sendProbes(): Record<Sending | `${Sending}Result` | `${Sending}Cancel`, Record<number, Probe>> {
+  const all = Object.keys(SEND_SETS).map((name) => Object.entries(sendProbesOf(name as Sending)))
+  return Object.fromEntries(all.flat()) as ReturnType<typeof sendProbes>
+}
+
+function sendProbesOf(name: Sending): Record<string, Record<number, Probe>> {
+  const { path, query } = SEND_SETS[name]
+  interface Asked {
+    readonly root?: string
+    readonly uid?: string
+    readonly query?: string
+    readonly accept?: string
+    readonly faults?: Faults
+    readonly method?: string
+  }
+  const newUid = (): string => `2.25.${++transactions}`
+  const to = (destination: string, of: string = query): string => `?destination=${destination}${of && `&${of}`}`
+  const ask =
+    ({ root = '', uid = newUid(), query = to('partner'), accept = 'application/dicom+json', ...more }: Asked = {}) =>
+    ({ gateway, archive }: Service) => {
+      archive.faults = more.faults ?? {}
+      const url = `${gateway.url}${root}${path}/send-requests/${uid}${query}`
+      return fetch(url, { method: more.method ?? 'POST', headers: { Accept: accept } })
+    }
+  const [made, pending] = [newUid(), newUid()]
+  const isFirst = name === 'sendStudies'
+  const elsewhere = { unprovoked: 'it takes seconds, and is the same handler as that of sendStudies' }
+  const forbidden = (method: string) => (service: Service) =>
+    fetch(`${service.guarded.url}${path}/send-requests/${made}${to('partner')}`, {
+      method,
+      headers: { Authorization: `Bearer ${SEARCHER.key}` },
+    })
+  const known = (method: string): Record<number, Probe> => ({
+    200: ask({ uid: made, query: '', method, accept: 'application/dicom+xml' }),
+    202: isFirst ? ask({ uid: pending, query: '', method }) : elsewhere,
+    400: ask({ uid: 'x', query: '', method }),
+    403: forbidden(method),
+    404: ask({ query: '', method }),
+    406: ask({ uid: made, query: '', method, accept: 'image/jpeg' }),
+  })
+  return {
+    [name]: {
+      200: ask({ uid: made }),
+      202: isFirst ? ask({ uid: pending, faults: { onGet: () => new Promise(() => undefined) } }) : elsewhere,
+      400: ask({ query: to('elsewhere') }),
+      403: forbidden('POST'),
+      404: ask({ root: `/aets/${NOT_HERE}` }),
+      406: ask({ accept: 'image/jpeg' }),
+      409: ask({ uid: made }),
+      501: ask({ root: '/aets/BARE' }),
+      502: ask({ query: to('unknown') }),
+      503: ask({ faults: { moveStatus: 0xa702 } }),
+    },
+    [`${name}Result`]: known('GET'),
+    [`${name}Cancel`]: known('DELETE'),
+  }
+}
+
 /** A request whose body stops behind some bytes. */
 function stalled(
   { gateway }: Service,
@@ -562,6 +634,7 @@ const probes: Record<string, Record<number, Probe>> = {
   },
   ...stepProbes(),
   ...commitmentProbes(),
+  ...sendProbes(),
   capabilities: {
     200: (service) => capabilities(service, '/'),
     404: (service) => capabilities(service, `/aets/${NOT_HERE}/`),

@@ -11,6 +11,8 @@ export interface EncodeOptions {
    * joined by `/`. Without it binary values are inline, and encapsulated pixel data and values passed over are left out.
    */
   readonly bulkDataUri?: (path: string, element: Element) => string | undefined
+  /** It tells what a DIMSE response told: Command Elements are of it, which no data set has. */
+  readonly withCommandElements?: boolean
 }
 
 /** The value field of an element, as both models represent it. */
@@ -51,9 +53,9 @@ export function itemPath(sequencePath: string, index: number): string {
 const LENGTH_TO_END: Tag = 0x00080001
 
 /** Not part of the model (PS3.18 F.2.2, 10.4.3.3.2; PS3.19 A.1.1). */
-export function isOmitted(t: Tag): boolean {
+export function isOmitted(t: Tag, { withCommandElements = false }: EncodeOptions = {}): boolean {
   const group = groupOf(t)
-  return group === 0 || group === 2 || isOfEncoding(t) || t === LENGTH_TO_END
+  return (group === 0 && !withCommandElements) || group === 2 || isOfEncoding(t) || t === LENGTH_TO_END
 }
 
 /** The component groups of a name, in their order (PS3.18 F.2.2). */

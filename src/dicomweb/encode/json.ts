@@ -28,7 +28,7 @@ function* object(
 ): Generator<undefined> {
   let before = '{'
   for (const [t, element] of dataset.entries()) {
-    if (isOmitted(t)) continue
+    if (isOmitted(t, options)) continue
     const { vr, value } = element
     const isRepeatable = repeats && value instanceof Uint8Array && value.length <= MAX_REPEATED_BYTES
     if (isRepeatable && !element.omitted) {

@@ -26,7 +26,7 @@ export function xmlPieces(dataset: Dataset, options: EncodeOptions = {}): Genera
 
 function* attributes(text: GrowingText, dataset: Dataset, options: EncodeOptions, path: string): Generator<undefined> {
   for (const [t, element] of dataset.entries()) {
-    if (isOmitted(t)) continue
+    if (isOmitted(t, options)) continue
     const start = `<DicomAttribute ${identity(dataset, t, element.vr)}`
     const at = path + formatTag(t)
     if (isSequence(element.value) && element.value.length > 0) {

@@ -22,7 +22,7 @@ export interface Tracing {
 }
 
 export interface Traced {
-  readonly verb: Verb
+  readonly verb: Exclude<Verb, 'send'>
   /** The study that the path names. */
   readonly study: string | undefined
 }

@@ -13,7 +13,7 @@ export const MAX_STUDIES = 1_000
 export interface Asked {
   readonly principal: Principal
   readonly address: string
-  readonly verb: Verb
+  readonly verb: Exclude<Verb, 'send'>
   readonly archive: ArchiveConfig
   readonly resource: string
   readonly query: string

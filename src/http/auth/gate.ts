@@ -18,6 +18,7 @@ const deeds: Readonly<Record<Verb, string>> = {
   search: 'search',
   retrieve: 'retrieve',
   store: 'store',
+  send: 'have the archive send',
   admin: 'see this: the admin scope is for that, or ops.listen',
 }
 

@@ -1,7 +1,7 @@
 import type { ArchiveConfig } from '../../config/config.ts'
 
-/** What a request does; `admin` is to see metrics and what the doctor finds. */
-export type Verb = 'search' | 'retrieve' | 'store' | 'admin'
+/** What a request does; `send` is to have the archive send to others, `admin` is to see metrics and what the doctor finds. */
+export type Verb = 'search' | 'retrieve' | 'store' | 'send' | 'admin'
 
 /** The one patient, or the one study, that somebody may see and store. */
 export interface Binding {

@@ -1,4 +1,5 @@
 import type { Dataset } from '../../dicom/dataset.ts'
+import type { EncodeOptions } from '../../dicomweb/encode/encoded-model.ts'
 import { jsonPieces } from '../../dicomweb/encode/json.ts'
 import { xmlPieces } from '../../dicomweb/encode/xml.ts'
 import { closing, newBoundary, partHeader, relatedType } from '../../dicomweb/multipart/writer.ts'
@@ -35,13 +36,14 @@ export function sendModel(
   dataset: Dataset,
   { type, isMultipart }: ModelAnswer,
   headers: Readonly<Record<string, string>> = {},
+  { status = 200, ...options }: EncodeOptions & { readonly status?: number } = {},
 ): Promise<Response> {
-  const pieces = type === 'application/dicom+xml' ? xmlPieces(dataset) : jsonPieces(dataset)
+  const pieces = type === 'application/dicom+xml' ? xmlPieces(dataset, options) : jsonPieces(dataset, options)
   const boundary = newBoundary()
   const body = isMultipart ? onePart(pieces, boundary, type) : encodedText(pieces)
   const contentType = isMultipart ? relatedType(type, boundary) : type
   const all = { 'Content-Type': contentType, ...headers }
-  return sendStream(c, { status: 200, headers: all }, body, c.var.archive.config.timeouts.stall)
+  return sendStream(c, { status, headers: all }, body, c.var.archive.config.timeouts.stall)
 }
 
 async function* onePart(pieces: Iterable<string>, boundary: string, type: string): AsyncGenerator<Uint8Array> {

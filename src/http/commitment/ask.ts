@@ -2,7 +2,7 @@ import type { CommitmentResult, Reference, TransactionState } from '../../pacs/c
 import type { Uid } from '../../dicom/uids.ts'
 import { NotSupportedByArchiveError } from '../../pacs/errors.ts'
 import { notPermitted } from '../auth/errors.ts'
-import { clientOf } from '../client.ts'
+import { ownerOf } from '../client.ts'
 import type { HttpContext } from '../context.ts'
 
 /** What came of a question; of one without a promise, what the archive lists. */
@@ -26,11 +26,6 @@ export async function askForCommitment(c: HttpContext, uid: Uid, references: rea
     const text = 'The archive has no storage commitment: it lists these instances, and does not promise to keep them'
     return { kind: 'listed', result, headers: { Warning: `299 ${base}: ${text}` } }
   }
-}
-
-/** Of whom nothing is known anybody may be the same. */
-export function ownerOf(c: HttpContext): string {
-  return c.var.principal.kind === 'anonymous' ? '' : clientOf(c)
 }
 
 /** @throws RequestError 403 for who is bound to one patient or study: the answer says of any instance whether it is there */

@@ -3,10 +3,11 @@ import { commitmentResponse } from '../../dicomweb/encode/commitment-response.ts
 import type { CommitmentResult, TransactionState } from '../../pacs/commitment/transactions.ts'
 import { modelAnswer, sendModel, type ModelAnswer } from '../body/model-answer.ts'
 import { modelBody } from '../body/model-body.ts'
+import { ownerOf } from '../client.ts'
 import type { HttpContext } from '../context.ts'
 import { pathOwnUid } from '../path.ts'
 import { RequestError } from '../problem.ts'
-import { askForCommitment, mayAskForCommitment, ownerOf, resultUrl, RETRY_AFTER_S } from './ask.ts'
+import { askForCommitment, mayAskForCommitment, resultUrl, RETRY_AFTER_S } from './ask.ts'
 
 /** Storage Commitment Request (PS3.18 13.4): one N-ACTION, whose report is waited for a while. */
 export async function requestCommitment(c: HttpContext): Promise<Response> {

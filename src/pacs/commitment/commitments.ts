@@ -9,6 +9,7 @@ import type { AcceptedContext } from '../../network/negotiation.ts'
 import type { Call } from '../call.ts'
 import type { ReportTaker } from '../delivery/deliverer.ts'
 import { commitmentProposal, contextOf } from '../contexts.ts'
+import { TransactionInUseError } from '../errors.ts'
 import type { Lease } from '../pool/lease.ts'
 import type { AssociationPool } from '../pool/pool.ts'
 import { amended, requestOf, resultOf } from './report.ts'
@@ -27,15 +28,6 @@ interface Held {
   readonly wanted: AbortSignal
   /** The archive has been asked. */
   readonly rests: () => void
-}
-
-/** The Transaction UID is that of another request. */
-export class TransactionInUseError extends Error {
-  readonly code = 'TRANSACTION_IN_USE'
-  constructor() {
-    super('A commitment request of this Transaction UID was made before')
-    this.name = 'TransactionInUseError'
-  }
 }
 
 /** What commitment is asked for over. */
