@@ -63,6 +63,7 @@ const ROOMS: Readonly<Record<string, Readonly<Record<string, readonly string[]>>
       'auth',
       'body',
       'commitment',
+      'made',
       'ops',
       'performed',
       'rendered',
@@ -84,7 +85,8 @@ const ROOMS: Readonly<Record<string, Readonly<Record<string, readonly string[]>>
     rendered: ['body', 'retrieve', 'validators'],
     uri: ['auth', 'rendered', 'retrieve', 'validators'],
     search: ['auth', 'body', 'validators'],
-    store: ['auth', 'body', 'commitment'],
+    made: ['auth', 'body'],
+    store: ['auth', 'body', 'commitment', 'made'],
     commitment: ['auth', 'body'],
   },
 }

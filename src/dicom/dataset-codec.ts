@@ -266,7 +266,8 @@ function writeDataset(dataset: Dataset, writer: ElementWriter): void {
   for (const [t, element] of dataset.entries()) writeElement(t, element, writer)
 }
 
-function writeElement(t: Tag, { vr, value }: Element, writer: ElementWriter): void {
+/** Writes an element whole, with all that is in it. */
+export function writeElement(t: Tag, { vr, value }: Element, writer: ElementWriter): void {
   if (value instanceof Uint8Array) writer.element(t, vr, value)
   else if ('fragments' in value) writeFragments(t, vr, value, writer)
   else writeItems(t, value, writer)

@@ -39,6 +39,7 @@ import { Shortfalls } from './retrieve/shortfalls.ts'
 import { searchResource } from './search/search.ts'
 import { retrievePerformedStep, writePerformedStep } from './performed/performed-steps.ts'
 import { searchWorklist } from './search/worklist.ts'
+import { Holding } from './made/holding.ts'
 import type { Members } from './send/asked-for.ts'
 import { cancelSend, requestSend, sendResult } from './send/send.ts'
 import { storeInstances } from './store/store.ts'
@@ -317,6 +318,7 @@ function preparing(options: AppOptions): MiddlewareHandler<HttpEnv> {
     config,
     cache,
     shortfalls: new Shortfalls(),
+    holding: new Holding(),
     given: new Given(),
     patients: new StudyPatients(),
     ahead: new FetchAhead(cache, config.cache.maxBytes),
@@ -329,7 +331,7 @@ function preparing(options: AppOptions): MiddlewareHandler<HttpEnv> {
 }
 
 /** What all requests share. */
-type Shared = Pick<HttpEnv['Variables'], 'config' | 'cache' | 'shortfalls' | 'given' | 'patients' | 'ahead'>
+type Shared = Pick<HttpEnv['Variables'], 'config' | 'cache' | 'shortfalls' | 'holding' | 'given' | 'patients' | 'ahead'>
 
 async function prepare(c: HttpContext, next: () => Promise<void>, shared: Shared, stop: AbortSignal): Promise<void> {
   const started = performance.now()

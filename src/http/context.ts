@@ -9,6 +9,7 @@ import type { Principal } from './auth/principal.ts'
 import type { StudyPatients } from './auth/study-patients.ts'
 import type { Given } from './validators/given.ts'
 import type { FetchAhead } from '../cache/fetch-ahead.ts'
+import type { Holding } from './made/holding.ts'
 import type { Shortfalls } from './retrieve/shortfalls.ts'
 
 /** What every request handler can reach. */
@@ -21,6 +22,8 @@ export interface HttpEnv {
     /** As the client has it. */
     readonly imaging: Imaging
     readonly shortfalls: Shortfalls
+    /** What stores hold in memory. */
+    readonly holding: Holding
     readonly given: Given
     /** The archive that the path names. */
     readonly archive: Archive

@@ -7,7 +7,7 @@ export type Problem = components['schemas']['Problem']
 
 /** A request that cannot be served as it is; `status` is the HTTP status to say so. */
 export class RequestError extends Error {
-  readonly status: 400 | 401 | 403 | 404 | 405 | 406 | 408 | 410 | 413 | 415 | 416 | 421 | 501 | 502 | 503
+  readonly status: 400 | 401 | 403 | 404 | 405 | 406 | 408 | 409 | 410 | 413 | 415 | 416 | 421 | 501 | 502 | 503
   readonly code: string
   readonly headers: Readonly<Record<string, string>>
   constructor(

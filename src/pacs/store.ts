@@ -170,6 +170,8 @@ const BROKEN: readonly unknown[] = [
   'MALFORMED_DEFLATED_DATA_SET',
   'CORRUPT_CODESTREAM',
   'CODEC_STOPPED',
+  'STREAMED_LENGTH',
+  'UNFIT_PIXEL_DATA',
 ]
 
 function failedOrBroken(error: unknown): StoreOutcome {

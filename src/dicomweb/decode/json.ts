@@ -16,6 +16,8 @@ const UTF_8 = 'ISO_IR 192'
 export interface DecodeOptions {
   /** Value of Specific Character Set that texts are written in; named only where a text needs it. ISO_IR 192 unless told. */
   readonly charset?: string
+  /** Specific Character Set is named whether or not a text needs it. */
+  readonly keepsCharset?: boolean
   /** The value of an element that stands elsewhere. @throws ModelError; without it none may */
   readonly bulkData?: (uri: string, at: { readonly path: string; readonly vr: Vr }) => Element['value']
   /** MAX_MODEL_ELEMENTS unless told. */
@@ -41,9 +43,10 @@ class Decoder {
   }
 
   async decode(model: unknown): Promise<Dataset> {
-    const dataset = new Dataset().set(Attribute.SpecificCharacterSet, this.#options.charset ?? UTF_8)
+    const { charset = UTF_8, keepsCharset = false } = this.#options
+    const dataset = new Dataset().set(Attribute.SpecificCharacterSet, charset.split('\\'))
     await this.#fill(dataset, model, '', 0)
-    if (this.#isAscii) dataset.delete(Attribute.SpecificCharacterSet)
+    if (this.#isAscii && !keepsCharset) dataset.delete(Attribute.SpecificCharacterSet)
     return dataset
   }
 

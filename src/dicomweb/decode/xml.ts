@@ -192,9 +192,9 @@ class ModelReader {
         if (member.InlineBinary !== undefined) throw new ModelError(path, 'has two values')
         return textInto((text) => void (member.InlineBinary = text))
       case 'BulkData': {
-        const uri = given('uri')
+        const uri = given('uri') ?? given('uuid')
         if (member.BulkDataURI !== undefined) throw new ModelError(path, 'has two values')
-        if (uri === undefined) throw new ModelError(path, 'has BulkData without a uri')
+        if (uri === undefined) throw new ModelError(path, 'has BulkData without a uri or uuid')
         member.BulkDataURI = uri
         return { kind: 'empty' }
       }

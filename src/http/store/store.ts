@@ -15,7 +15,8 @@ import { mayStore, unambiguous } from '../auth/bound-store.ts'
 import { pathUid } from '../path.ts'
 import { problemOf, refusalOf, RequestError } from '../problem.ts'
 import { commitStored, wantsCommitment } from './commit-stored.ts'
-import { storeParts, type StorePart } from './store-parts.ts'
+import type { StorePart, UnmadePart } from '../made/made-part.ts'
+import { storeParts } from './store-parts.ts'
 
 /** Media types a file may bear; what it is shows when it is read. */
 const fileTypes = new Set(['application/dicom', 'application/octet-stream', 'application/dicom+octet-stream'])
@@ -27,12 +28,14 @@ export async function storeInstances(c: HttpContext): Promise<Response> {
   const commits = wantsCommitment(c)
   const report = new Report()
   const growth = new Growth(c.var.config.http.maxInflatedBytes)
+  using held = c.var.holding.begin()
   await using batch = archive.storeBatch({ signal, priority: 'bulk' }, (instance) => decompressed(c, instance, growth))
   try {
     const { maxInstances } = archive.config.store
-    for await (const part of storeParts(c)) {
+    for await (const part of storeParts(c, held)) {
       if (maxInstances !== null && report.response.total >= maxInstances) throw tooMany(maxInstances)
-      await storePart(part, { c, study, batch, growth }, report)
+      if ('reason' in part) report.unmade(part)
+      else await storePart(part, { c, study, batch, growth }, report)
     }
   } catch (error) {
     signal.throwIfAborted()
@@ -76,6 +79,16 @@ class Report {
   failure: unknown
   /** Parts that held an instance, whatever became of it. */
   instances = 0
+
+  /** What could not be made an instance. */
+  unmade({ sopClass, sopInstance, reason }: UnmadePart): void {
+    if (sopClass === undefined || sopInstance === undefined) {
+      this.response.addOther(reason)
+      return
+    }
+    this.instances++
+    this.response.addFailed({ sopClass, sopInstance, reason })
+  }
 }
 
 interface Storing {
@@ -95,7 +108,7 @@ async function storePart(part: StorePart, { c, study, batch, growth }: Storing, 
   }
   const instance = await readInstance(part, growth)
   if (!instance) {
-    response.addOther(FailureReason.cannotUnderstand)
+    report.unmade({ reason: FailureReason.cannotUnderstand, ...part.names })
     return
   }
   report.instances++

@@ -345,9 +345,9 @@ describe('a request that is not a store', () => {
   it.each([
     ['text/plain', 415],
     ['multipart/related; type="image/png"; boundary=b', 415],
-    ['multipart/related; type="application/dicom+json"; boundary=b', 415],
-    ['multipart/related; type="application/dicom+xml"; boundary=b', 415],
-    ['application/dicom+json', 415],
+    ['multipart/related; type="text/plain"; boundary=b', 415],
+    ['application/json', 415],
+    ['application/dicom+json', 400],
     ['multipart/mixed; boundary=b', 415],
     ['multipart/related; type="application/dicom"', 400],
     ['multipart/related; type="application/dicom"; boundary=""', 400],

@@ -1,0 +1,42 @@
+import type { Bytes, ByteStream } from '../../dicom/bytes.ts'
+import { OCTET_STREAM } from '../../dicom/transfer-syntax.ts'
+import { parseContentType } from '../../dicomweb/negotiate/content-type.ts'
+import type { ReceivedPart } from '../../dicomweb/multipart/reader.ts'
+import type { Held } from './holding.ts'
+
+/** A value as a part of the message brings it, not read yet. */
+export interface BulkValue {
+  /** Lower case. */
+  readonly media: string
+  /** The parameter transfer-syntax of its media type. */
+  readonly syntax: string | undefined
+  /** Content-Length of the part, where it tells it. */
+  readonly length: number | undefined
+  readonly body: ByteStream
+  /** All of it, where it has been read. */
+  readonly whole?: Bytes
+}
+
+/** @throws ContentTypeError */
+export function bulkValue({ headers, body }: ReceivedPart): BulkValue {
+  const { type, parameters } = parseContentType(headers.get('content-type') ?? OCTET_STREAM)
+  const length = headers.get('content-length')
+  return {
+    media: type,
+    syntax: parameters.get('transfer-syntax'),
+    length: length !== undefined && /^\d{1,15}$/.test(length) ? Number(length) : undefined,
+    body,
+  }
+}
+
+/** Reads a value whole, and holds it. @throws RequestError 413, 503; what its body throws */
+export async function wholeValue({ body, whole }: Pick<BulkValue, 'body' | 'whole'>, held: Held): Promise<Bytes> {
+  if (whole) return whole
+  const chunks: Bytes[] = []
+  for await (const bytes of body) {
+    held.add(bytes.length)
+    // What it is a view of is not held for it.
+    chunks.push(Uint8Array.from(bytes))
+  }
+  return chunks.length === 1 ? chunks[0]! : Buffer.concat(chunks)
+}

@@ -1,0 +1,278 @@
+import { composedFile, type Streamed } from '../../dicom/composed-file.ts'
+import { EXPLICIT_VR_LITTLE_ENDIAN, type TransferSyntax } from '../../dicom/transfer-syntax.ts'
+import { decodeInstance } from '../../dicomweb/decode/instance-model.ts'
+import { jsonObjects } from '../../dicomweb/decode/json-objects.ts'
+import { ModelError } from '../../dicomweb/decode/model-error.ts'
+import { modelOfXml } from '../../dicomweb/decode/xml.ts'
+import { FailureReason } from '../../dicomweb/encode/store-response.ts'
+import type { ReceivedPart } from '../../dicomweb/multipart/reader.ts'
+import type { HttpContext } from '../context.ts'
+import { RequestError } from '../problem.ts'
+import { bulkValue, wholeValue, type BulkValue } from './bulk-value.ts'
+import { DescribedInstance } from './described-instance.ts'
+import type { Held } from './holding.ts'
+import type { StorePart, UnmadePart } from './made-part.ts'
+import { PartReader } from './part-reader.ts'
+import { madePixels, type MadePixels } from './pixel-value.ts'
+
+/** The description of one instance, without its bulk data, in bytes. */
+export const MAX_DESCRIPTION_BYTES = 4 * 1024 * 1024
+
+const MODELS = ['application/dicom+json', 'application/json', 'application/dicom+xml']
+
+/** Whether a part describes instances. */
+export function isModel(type: string): boolean {
+  return MODELS.includes(type)
+}
+
+/**
+ * The instances of a message of metadata and bulk data (PS3.18 10.5.1): descriptions, and behind them the values that
+ * they refer to, in any order. What comes last of an instance, if it is its pixel data, goes on as it comes; what waits
+ * for others is held. An instance whose values do not come, or do not fit, fails alone.
+ * @throws RequestError 413 and 503; MultipartError; what the body throws
+ */
+export async function* describedParts(
+  c: HttpContext,
+  parts: AsyncIterable<ReceivedPart>,
+  held: Held,
+): AsyncGenerator<StorePart | UnmadePart> {
+  const described = new DescribedParts(c, new PartReader(parts), held)
+  try {
+    yield* described.made()
+  } finally {
+    await described.close()
+  }
+}
+
+type Made = StorePart | UnmadePart
+
+class DescribedParts {
+  readonly #c: HttpContext
+  readonly #reader: PartReader
+  readonly #held: Held
+  /** Those that wait for a value, by its URI. */
+  readonly #waiting = new Map<string, DescribedInstance[]>()
+
+  constructor(c: HttpContext, reader: PartReader, held: Held) {
+    this.#c = c
+    this.#reader = reader
+    this.#held = held
+  }
+
+  close(): Promise<void> {
+    return this.#reader.close()
+  }
+
+  async *made(): AsyncGenerator<Made> {
+    for (;;) {
+      const part = await this.#reader.next()
+      if (!part) break
+      const type = essence(part)
+      if (isModel(type)) yield* this.#describe(part, type)
+      // A file among descriptions is what it is.
+      else if (type === 'application/dicom') yield { type, body: part.body }
+      else yield* this.#bring(part)
+    }
+    for (const instance of new Set([...this.#waiting.values()].flat())) yield unmade(instance)
+  }
+
+  async *#describe(part: ReceivedPart, type: string): AsyncGenerator<Made> {
+    for await (const model of type === 'application/dicom+xml'
+      ? xmlModel(part, this.#held)
+      : jsonObjects(part.body, MAX_DESCRIPTION_BYTES)) {
+      const instance = await described(model)
+      if (!instance) {
+        yield { reason: FailureReason.cannotUnderstand, ...namesOf(model) }
+        continue
+      }
+      const { missing } = instance
+      if (missing.length === 0) {
+        yield file(instance, undefined)
+        continue
+      }
+      for (const uri of missing) {
+        const key = this.#resolved(uri)
+        this.#waiting.set(key, [...(this.#waiting.get(key) ?? []), instance])
+      }
+    }
+  }
+
+  /** Takes a value in, and gives the instances that lacked nothing else. */
+  async *#bring(part: ReceivedPart): AsyncGenerator<Made> {
+    const place = this.#placeOf(part)
+    if (!place) {
+      // Nobody refers to it, or nobody any more.
+      yield { reason: FailureReason.cannotUnderstand }
+      return
+    }
+    const { key, owners } = place
+    const value = bulkValue(part)
+    this.#waiting.delete(key)
+    const [first] = owners
+    const next = this.#partsBehind(key)
+    if (owners.length === 1 && first!.isLast(this.#own(first!, key))) {
+      yield* this.#make(first!, value, next)
+      return
+    }
+    const before = this.#held.bytes
+    const parts = [await wholeValue(value, this.#held)]
+    for (let more = await next(); more; more = await next()) parts.push(await wholeValue(more, this.#held))
+    const bytes = this.#held.bytes - before
+    for (const owner of owners) {
+      const isFit = owner.put(this.#own(owner, key), { value, parts }, owner === first ? bytes : 0)
+      if (!isFit) yield* this.#giveUp(owner)
+      else if (owner.missing.length === 0) yield* this.#complete(owner)
+    }
+  }
+
+  /** An instance of which all values are here. */
+  async *#complete(instance: DescribedInstance): AsyncGenerator<Made> {
+    const { pixels, heldBytes } = instance
+    const held = pixels?.held
+    if (!held) yield file(instance, undefined)
+    else yield* this.#make(instance, read(held.value, held.parts[0]!), readParts(held.value, held.parts.slice(1)))
+    this.#held.release(heldBytes)
+  }
+
+  /** An instance with a value that it cannot have: what else comes for it is not waited for. */
+  *#giveUp(instance: DescribedInstance): Generator<Made> {
+    for (const [key, owners] of this.#waiting) {
+      const others = owners.filter((owner) => owner !== instance)
+      if (others.length < owners.length) this.#waiting.set(key, others)
+    }
+    this.#held.release(instance.heldBytes)
+    yield unmade(instance)
+  }
+
+  /** An instance whose pixel data comes now. */
+  async *#make(
+    instance: DescribedInstance,
+    value: BulkValue,
+    next: () => Promise<BulkValue | undefined>,
+  ): AsyncGenerator<Made> {
+    const { dataset, pixels } = instance
+    const { path, vr } = pixels!.reference
+    const held = this.#held
+    const before = held.bytes
+    try {
+      const source = { c: this.#c, held, dataset, tag: Number.parseInt(path, 16), vr, next }
+      const made = await madePixels(value, source).catch((error: unknown) => {
+        if (isFaultOfInstance(error)) return undefined
+        throw error
+      })
+      yield made ? file(instance, made) : unmade(instance)
+    } finally {
+      held.release(held.bytes - before)
+    }
+  }
+
+  /** Who waits for a part: by its Content-Location, or without `/frames/n` behind it. */
+  #placeOf({
+    headers,
+  }: ReceivedPart): { readonly key: string; readonly owners: readonly DescribedInstance[] } | undefined {
+    for (const key of this.#keysOf(headers)) {
+      const owners = this.#waiting.get(key)
+      if (owners && owners.length > 0) return { key, owners }
+    }
+    return undefined
+  }
+
+  #keysOf(headers: ReadonlyMap<string, string>): string[] {
+    const location = headers.get('content-location')
+    const id = headers.get('content-id')
+    const keys = location === undefined ? [] : [location, location.replace(/\/frames\/\d+$/, '')]
+    if (id !== undefined) keys.push(`cid:${id.replace(/^<|>$/g, '')}`)
+    return keys.map((key) => this.#resolved(key))
+  }
+
+  /** The parts behind, as long as they are of the same value. */
+  #partsBehind(key: string): () => Promise<BulkValue | undefined> {
+    return async () => {
+      const part = await this.#reader.next()
+      if (part && this.#keysOf(part.headers).includes(key)) return bulkValue(part)
+      if (part) this.#reader.giveBack(part)
+      return undefined
+    }
+  }
+
+  /** As the instance has written it. */
+  #own(instance: DescribedInstance, key: string): string {
+    return instance.missing.find((uri) => this.#resolved(uri) === key) ?? key
+  }
+
+  /** References may be relative (RFC 2557 5). Nothing is ever fetched by them. */
+  #resolved(uri: string): string {
+    return URL.canParse(uri, this.#c.req.url) ? new URL(uri, this.#c.req.url).href : uri
+  }
+}
+
+async function* xmlModel({ body }: ReceivedPart, held: Held): AsyncGenerator {
+  const bytes = await wholeValue({ body }, held)
+  held.release(bytes.length)
+  if (bytes.length > MAX_DESCRIPTION_BYTES) {
+    throw new ModelError('', `has more than ${MAX_DESCRIPTION_BYTES} bytes`)
+  }
+  yield await modelOfXml(new TextDecoder().decode(bytes))
+}
+
+async function described(model: unknown): Promise<DescribedInstance | undefined> {
+  try {
+    return DescribedInstance.of(await decodeInstance(model))
+  } catch (error) {
+    if (error instanceof ModelError) return undefined
+    throw error
+  }
+}
+
+/** What a description that cannot be read says that it is. */
+function namesOf(model: unknown): Pick<UnmadePart, 'sopClass' | 'sopInstance'> {
+  const value = (key: string): string | undefined => {
+    const one: unknown = (model as Record<string, { Value?: unknown[] } | undefined> | null)?.[key]?.Value?.[0]
+    return typeof one === 'string' ? one : undefined
+  }
+  return { sopClass: value('00080016'), sopInstance: value('00080018') }
+}
+
+function file(instance: DescribedInstance, pixels: MadePixels | undefined): StorePart {
+  const syntax: TransferSyntax = pixels?.syntax ?? EXPLICIT_VR_LITTLE_ENDIAN
+  const streamed: Streamed | undefined = pixels?.streamed
+  return {
+    type: 'application/dicom',
+    body: composedFile(instance.dataset, syntax, instance, streamed),
+    names: instance,
+  }
+}
+
+function unmade({ sopClass, sopInstance }: DescribedInstance): UnmadePart {
+  return { reason: FailureReason.cannotUnderstand, sopClass, sopInstance }
+}
+
+function essence({ headers }: ReceivedPart): string {
+  return (headers.get('content-type') ?? '').split(';')[0]!.trim().toLowerCase()
+}
+
+async function* once(bytes: Uint8Array): AsyncGenerator<Uint8Array> {
+  yield bytes
+}
+
+/** A value that has been read. */
+function read(value: BulkValue, whole: Uint8Array): BulkValue {
+  return { ...value, length: whole.length, body: once(whole), whole }
+}
+
+function readParts(value: BulkValue, parts: readonly Uint8Array[]): () => Promise<BulkValue | undefined> {
+  const left = parts[Symbol.iterator]()
+  return () => {
+    const { value: part, done } = left.next()
+    return Promise.resolve(done ? undefined : read(value, part))
+  }
+}
+
+/** Faults of what was sent for one instance; others are of the message, or of the service. */
+const OF_INSTANCE: readonly unknown[] = ['UNFIT_PIXEL_DATA', 'CORRUPT_CODESTREAM', 'UNUSABLE_IMAGE', 'CODEC_STOPPED']
+
+function isFaultOfInstance(error: unknown): boolean {
+  return (
+    error instanceof Error && 'code' in error && OF_INSTANCE.includes(error.code) && !(error instanceof RequestError)
+  )
+}
