@@ -1414,6 +1414,10 @@ export interface components {
      *     COMPLETE, PARTLY, FAILURE or CANCELED; Transaction Status Comment (0008,0418) a code and a sentence.
      */
     SendStatus: {
+      '00000600': components['schemas']['DicomJsonAttribute']
+      '00080417': components['schemas']['DicomJsonAttribute']
+      '00081195': components['schemas']['DicomJsonAttribute']
+    } & {
       [key: string]: components['schemas']['DicomJsonAttribute']
     }
     /** @description The storage commitment response module (PS3.18 Table J.2-1), as one object. A sequence that would be empty is absent. */
@@ -2405,12 +2409,16 @@ export interface components {
         'application/dicom+json': components['schemas']['StoreResponse']
       }
     }
-    /** @description No instance was stored. The archive refused them, or they belong to another study than the path's. */
+    /**
+     * @description No instance was stored. The archive refused them, or they belong to another study than the path's. A problem document
+     *     says that an order of the worklist is not one, or contradicts the query.
+     */
     NoneStored: {
       headers: {
         [name: string]: unknown
       }
       content: {
+        'application/problem+json': components['schemas']['Problem']
         /**
          * @example {
          *       "00081190": {
@@ -2740,6 +2748,15 @@ export interface components {
         'application/problem+json': components['schemas']['Problem']
       }
     }
+    /** @description An order was named, and the archive, or the system beside it, has no worklist. */
+    StoreNotSupported: {
+      headers: {
+        [name: string]: unknown
+      }
+      content: {
+        'application/problem+json': components['schemas']['Problem']
+      }
+    }
     /**
      * @description No instance was stored: who asks may not store, or not these, or the archive says that we are not authorised
      *     (0124H).
@@ -2816,8 +2833,8 @@ export interface components {
       }
     }
     /**
-     * @description The body is not of a media type described here, its `type` parameter is not `application/dicom`, or it has a
-     *     `Content-Encoding`. DICOM JSON and XML cannot be stored.
+     * @description The body is not of a media type described here, its `type` parameter is none of `application/dicom`,
+     *     `application/dicom+json` and `application/dicom+xml`, or it has a `Content-Encoding`.
      */
     UnsupportedMediaType: {
       headers: {
@@ -3339,6 +3356,8 @@ export interface components {
     imageQuality: number
     /** @description Not supported: 501. */
     anonymize: string
+    /** @description Of one picture, document or video: the accession number of an order of the worklist, whose patient and study it is of. */
+    accession: string
     /**
      * @description `true` has what was stored committed as well (PS3.18 13): the answer is 200 only where the archive has promised to keep
      *     all of it safe. What it does not keep is in Failed SOP Sequence then, with the reason of the commitment.
@@ -3554,12 +3573,24 @@ export interface components {
       }
     }
     /**
-     * @description One or more DICOM files (PS3.10). Any transfer syntax is read. The body may be chunked. A compressed body
+     * @description One or more DICOM files (PS3.10), in any transfer syntax; or descriptions of instances with their bulk data
+     *     (`type="application/dicom+json"` or `+xml`); or one picture, document, model or video, of whom the query says: PatientID
+     *     and other attributes by their keywords, or `accession`. The body may be chunked. A compressed body
      *     (`Content-Encoding`) is not accepted.
      */
     Instances: {
       content: {
         'multipart/related': components['schemas']['DicomFileParts']
+        'application/dicom+json': components['schemas']['DicomJsonDataset']
+        'application/dicom+xml': components['schemas']['NativeDicomModel']
+        'image/jpeg': string
+        'image/png': string
+        'image/jls': string
+        'image/jp2': string
+        'image/jphc': string
+        'application/pdf': string
+        'model/stl': string
+        'video/mp4': string
         'application/dicom': components['schemas']['DicomFile']
         'multipart/form-data': components['schemas']['DicomFileForm']
       }
@@ -3759,6 +3790,8 @@ export interface operations {
          *     all of it safe. What it does not keep is in Failed SOP Sequence then, with the reason of the commitment.
          */
         commit?: components['parameters']['commit']
+        /** @description Of one picture, document or video: the accession number of an order of the worklist, whose patient and study it is of. */
+        accession?: components['parameters']['accession']
       }
       header?: never
       path?: never
@@ -3777,6 +3810,7 @@ export interface operations {
       413: components['responses']['StoreTooLarge']
       415: components['responses']['UnsupportedMediaType']
       421: components['responses']['Misdirected']
+      501: components['responses']['StoreNotSupported']
       502: components['responses']['StoreBadGateway']
       503: components['responses']['StoreUnavailable']
       504: components['responses']['StoreTimeout']
@@ -3835,6 +3869,8 @@ export interface operations {
          *     all of it safe. What it does not keep is in Failed SOP Sequence then, with the reason of the commitment.
          */
         commit?: components['parameters']['commit']
+        /** @description Of one picture, document or video: the accession number of an order of the worklist, whose patient and study it is of. */
+        accession?: components['parameters']['accession']
       }
       header?: never
       path: {
@@ -3856,6 +3892,7 @@ export interface operations {
       413: components['responses']['StoreTooLarge']
       415: components['responses']['UnsupportedMediaType']
       421: components['responses']['Misdirected']
+      501: components['responses']['StoreNotSupported']
       502: components['responses']['StoreBadGateway']
       503: components['responses']['StoreUnavailable']
       504: components['responses']['StoreTimeout']

@@ -376,6 +376,12 @@ function storeProbes(path: string): Record<number, Probe> {
     409: send('', [file], answered(0x0122)),
     413: send('', [instanceFile({ pixelBytes: 200_000 })]),
     415: send('', [file], { type: 'text/plain' }),
+    501: ({ gateway }) =>
+      fetch(`${gateway.url}/aets/BARE${path}?accession=A1`, {
+        method: 'POST',
+        headers: { 'Content-Type': 'application/pdf' },
+        body: '%PDF-',
+      }),
     502: send('/aets/REFUSING', [file]),
     503: send('', [file], answered(0xa700)),
     504: send('/aets/SILENT', [file]),

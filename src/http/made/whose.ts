@@ -81,7 +81,8 @@ export async function whose(c: HttpContext): Promise<Dataset> {
     put(dataset, tag, value)
   }
   if (!dataset.string(Attribute.PatientID)) {
-    throw invalid('Whose it is has to be told: PatientID, or accession for an order of the worklist.', 'NO_PATIENT')
+    const detail = 'Whose it is has to be told: PatientID, or accession for an order of the worklist.'
+    throw new RequestError(400, 'NO_PATIENT', detail)
   }
   for (const uid of UIDS) if (!dataset.string(uid)) dataset.set(uid, newUid())
   return dataset
@@ -157,6 +158,6 @@ async function putOrder(c: HttpContext, dataset: Dataset, accession: string): Pr
   dataset.setItems(Attribute.RequestAttributesSequence, [request])
 }
 
-function invalid(detail: string, code = 'INVALID_PARAMETER'): RequestError {
-  return new RequestError(400, code, detail)
+function invalid(detail: string): RequestError {
+  return new RequestError(400, 'INVALID_PARAMETER', detail)
 }
