@@ -165,6 +165,8 @@ class Server {
     const response = {
       type: type.replace('-RQ', '-RSP') as NormalizedResponseType,
       messageIdBeingRespondedTo: messageId,
+      // Optional (PS3.7 10.1), and there are requestors that refuse a response without them.
+      ...affected(command),
       status: outcome.status,
       hasDataSet: outcome.dataset !== undefined,
       ...(outcome.errorId !== undefined && { errorId: outcome.errorId }),
@@ -281,6 +283,16 @@ class Server {
       await association.release(RELEASE_TIMEOUT_MS)
     }
   }
+}
+
+/** Which instance a response is of, of what class. */
+function affected(command: NormalizedCommand): { affectedSopClassUid: Uid; affectedSopInstanceUid?: Uid } {
+  if ('requestedSopClassUid' in command) {
+    const { requestedSopClassUid, requestedSopInstanceUid } = command
+    return { affectedSopClassUid: requestedSopClassUid, affectedSopInstanceUid: requestedSopInstanceUid }
+  }
+  const { affectedSopClassUid, affectedSopInstanceUid } = command
+  return { affectedSopClassUid, ...(affectedSopInstanceUid !== undefined && { affectedSopInstanceUid }) }
 }
 
 function reply(request: { messageId: number; affectedSopClassUid: Uid }): {

@@ -1869,6 +1869,7 @@ export interface components {
          */
         'application/dicom+json': components['schemas']['ScheduledStep'][]
         'application/json': components['schemas']['ScheduledStep'][]
+        'multipart/related; type="application/dicom+json"': string
         'multipart/related; type="application/dicom+xml"': components['schemas']['NativeDicomModelParts']
       }
     }

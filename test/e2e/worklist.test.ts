@@ -1,7 +1,9 @@
 import { describe, expect, it } from 'vitest'
 import { startGatewayFor } from '../support/gateway.ts'
 import { skipWithoutPeers } from '../support/peers.ts'
-import { startWlmscpfs } from '../support/wlmscpfs.ts'
+import { startOrthanc } from '../support/orthanc.ts'
+import { temporaryFolder } from '../support/temporary-folder.ts'
+import { startWlmscpfs, writeWorklist } from '../support/wlmscpfs.ts'
 
 /** As dump2dcm reads it. */
 function dumpOf(accession: string, station: string, date: string): string {
@@ -32,6 +34,23 @@ function dumpOf(accession: string, station: string, date: string): string {
 
 type Row = Record<string, { Value?: unknown[] }>
 
+/** What both are asked, and what they answer. */
+async function searched(root: string): Promise<{ of: (query: string) => Promise<unknown[]> }> {
+  const url = `${root}/modality-scheduled-procedure-steps`
+  const found = async (query: string): Promise<Row[]> => {
+    const response = await fetch(url + query)
+    expect(response.status).toBe(200)
+    return (await response.json()) as Row[]
+  }
+  const all = await found('')
+  expect(all.map((row) => row['00080050']!.Value).sort()).toEqual([['A1'], ['A2']])
+  expect(all[0]!['00100010']!.Value).toEqual([{ Alphabetic: 'M\u00fcller^Jane' }])
+  const of = async (query: string) => (await found(query)).map((row) => row['00080050']!.Value![0])
+  expect(await of('?ScheduledProcedureStepSequence.ScheduledStationAETitle=CT2')).toEqual(['A2'])
+  expect(await of('?ScheduledProcedureStepSequence.ScheduledProcedureStepStartDate=20261129-20261130')).toEqual(['A1'])
+  return { of }
+}
+
 describe.skipIf(skipWithoutPeers())('the worklist of wlmscpfs', () => {
   it('is that of the archive that names it', async () => {
     await using ris = await startWlmscpfs([dumpOf('A1', 'CT1', '20261130'), dumpOf('A2', 'CT2', '20261201')])
@@ -40,21 +59,16 @@ describe.skipIf(skipWithoutPeers())('the worklist of wlmscpfs', () => {
     await using gateway = await startGatewayFor([
       { aeTitle: 'PACS', host, port: 1, charset: { query: 'ISO_IR 100' }, worklist: { aeTitle, host, port } },
     ])
-    const url = `${gateway.url}/modality-scheduled-procedure-steps`
-    const found = async (query: string): Promise<Row[]> => {
-      const response = await fetch(url + query)
-      expect(response.status).toBe(200)
-      return (await response.json()) as Row[]
-    }
-    const all = await found('')
-    expect(all.map((row) => row['00080050']!.Value).sort()).toEqual([['A1'], ['A2']])
-    expect(all[0]!['00100010']!.Value).toEqual([{ Alphabetic: 'M\u00fcller^Jane' }])
-    const of = async (query: string) => (await found(query)).map((row) => row['00080050']!.Value![0])
-    expect(await of('?ScheduledProcedureStepSequence.ScheduledStationAETitle=CT2')).toEqual(['A2'])
-    expect(await of('?ScheduledProcedureStepSequence.ScheduledProcedureStepStartDate=20261129-20261130')).toEqual([
-      'A1',
-    ])
+    const { of } = await searched(gateway.url)
     expect(await of(`?PatientName=${encodeURIComponent('M\u00fcller*')}&AccessionNumber=A1`)).toEqual(['A1'])
     expect(await of('?00400100.00080060=MR')).toEqual([])
+  })
+  it('is searched as that of the plugin of Orthanc is', async () => {
+    await using folder = await temporaryFolder()
+    await writeWorklist(folder.path, [dumpOf('A1', 'CT1', '20261130'), dumpOf('A2', 'CT2', '20261201')])
+    await using orthanc = await startOrthanc({ worklist: folder.path })
+    const { aeTitle, host, port } = orthanc
+    await using gateway = await startGatewayFor([{ aeTitle, host, port }])
+    await searched(gateway.url)
   })
 })

@@ -17,6 +17,8 @@ export interface OrthancOptions {
   readonly strangers?: boolean
   /** Load the DICOMweb plugin: QIDO-RS, WADO-RS, STOW-RS at `http://127.0.0.1:{httpPort}/dicom-web`. */
   readonly dicomWeb?: boolean
+  /** Load the plugin for worklists, over a folder of files. */
+  readonly worklist?: string
   /** False leaves Nagle's algorithm on, as DCMTK does by default. */
   readonly tcpNoDelay?: boolean
   /** DICOM by TLS, both ways: its key and certificate, and those whose certificates it takes, as files (PEM). */
@@ -103,6 +105,7 @@ function configuration({
   httpPort,
   peers = [],
   dicomWeb = false,
+  worklist,
   strangers = true,
   limitFindInstances = 0,
   synchronousMove = true,
@@ -145,16 +148,24 @@ function configuration({
       DicomTlsCertificate: tls.cert,
       DicomTlsTrustedCertificates: tls.trusted,
     }),
-    Plugins: dicomWeb ? [dicomWebPlugin()] : [],
+    Plugins: [...(dicomWeb ? [plugin(DICOM_WEB)] : []), ...(worklist === undefined ? [] : [plugin(WORKLISTS)])],
+    Worklists: { Enable: worklist !== undefined, Database: worklist, FilterIssuerAet: false },
+    DicomAlwaysAllowFindWorklist: true,
     DicomWeb: { Enable: true, Root: '/dicom-web/', EnableWado: true, WadoRoot: '/wado' },
   }
 }
 
+const [DICOM_WEB, WORKLISTS] = ['libOrthancDicomWeb.so', 'libModalityWorklists.so'] as const
+
 export function dicomWebPlugin(): string {
-  const name = 'libOrthancDicomWeb.so'
+  return plugin(DICOM_WEB)
+}
+
+function plugin(name: string): string {
   const folders = ['/usr/share/orthanc/plugins', '/usr/local/share/orthanc/plugins', '/usr/lib/orthanc/plugins']
   const path = folders.map((folder) => join(folder, name)).find((candidate) => existsSync(candidate))
-  if (path === undefined) throw new Error(`${name} not found in ${folders.join(', ')}: install orthanc-dicomweb`)
+  if (path === undefined)
+    throw new Error(`${name} not found in ${folders.join(', ')}: install orthanc and orthanc-dicomweb`)
   return path
 }
 

@@ -18,6 +18,14 @@ export function negotiateModel(accept: Accept): ModelType | undefined {
   return choose(accept, modelResource)[0]
 }
 
+/** A list in DICOM JSON as the one part of a multipart/related body. */
+export const JSON_PARTS = 'multipart/related; type="application/dicom+json"'
+
+/** What to answer a search of the worklist with, which may be JSON in parts as well (PS3.18 14.4); undefined: 406. */
+export function negotiateSteps(accept: Accept): ModelType | typeof JSON_PARTS | undefined {
+  return choose(accept, stepResource)[0]
+}
+
 /**
  * What to answer a retrieve of instances with, best first; empty when nothing is acceptable (406). Take the first that
  * can be produced. `single`: the resource is one instance; only then is application/dicom without multipart an answer
@@ -122,6 +130,20 @@ const modelResource: Negotiable<ModelType> = {
     return isAnyOf(range, 'application') || `${range.type}/${range.subtype}` === offer
   },
   same: (a, b) => a === b,
+}
+
+const stepResource: Negotiable<ModelType | typeof JSON_PARTS> = {
+  named: (range) => (isOfJsonParts(range) ? JSON_PARTS : modelResource.named(range)),
+  defaults: (range) => modelResource.defaults(range),
+  covers: (range, offer) =>
+    offer === JSON_PARTS
+      ? isOfJsonParts(range) || wildcardCovers(range, 'multipart')
+      : modelResource.covers(range, offer),
+  same: (a, b) => a === b,
+}
+
+function isOfJsonParts(range: MediaRange): boolean {
+  return isMultipartRelated(range) && payloadOf(range) === 'application/dicom+json'
 }
 
 const manyInstances = instanceResource(['multipart', 'zip'])

@@ -2,7 +2,7 @@ import type { CommitmentResult, Reference, TransactionState } from '../../pacs/c
 import type { Uid } from '../../dicom/uids.ts'
 import { NotSupportedByArchiveError } from '../../pacs/errors.ts'
 import { notPermitted } from '../auth/errors.ts'
-import { ownerOf } from '../client.ts'
+import { clientOf, ownerOf } from '../client.ts'
 import type { HttpContext } from '../context.ts'
 
 /** What came of a question; of one without a promise, what the archive lists. */
@@ -18,7 +18,7 @@ export async function askForCommitment(c: HttpContext, uid: Uid, references: rea
   const { archive, signal, base } = c.var
   const { wait, fallback } = archive.config.commitment
   try {
-    const request = { uid, owner: ownerOf(c), references, wait }
+    const request = { uid, owner: ownerOf(c), client: clientOf(c), references, wait }
     return { kind: 'asked', state: await archive.commitments.request(request, { signal }) }
   } catch (error) {
     if (fallback !== 'query' || !(error instanceof NotSupportedByArchiveError)) throw error

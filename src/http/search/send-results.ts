@@ -4,7 +4,7 @@ import { jsonPieces } from '../../dicomweb/encode/json.ts'
 import { Repeats } from '../../dicomweb/encode/repeats.ts'
 import { xmlPieces } from '../../dicomweb/encode/xml.ts'
 import { closing, newBoundary, partHeader, relatedType } from '../../dicomweb/multipart/writer.ts'
-import type { ModelType } from '../../dicomweb/negotiate/negotiate.ts'
+import { JSON_PARTS, type ModelType } from '../../dicomweb/negotiate/negotiate.ts'
 import { encodedText } from '../body/encoded-text.ts'
 import { primed } from '../body/primed.ts'
 import { sendStream } from '../body/send-stream.ts'
@@ -22,7 +22,7 @@ const HOLD_MS = 250
 
 /** How results are given. */
 export interface ResultsAnswer {
-  readonly type: ModelType
+  readonly type: ModelType | typeof JSON_PARTS
   readonly page: Page
   readonly end: AnswerEnd
   /** What is to be told besides what is known of the page. */
@@ -45,8 +45,9 @@ export async function sendResults(
   const { emptyStatus } = archive.config.search
   const boundary = newBoundary()
   const isXml = type === 'application/dicom+xml'
+  const isInParts = isXml || type === JSON_PARTS
   const checked = end.checked(results, page)
-  const body = isXml ? inXml(checked, boundary) : inJson(checked)
+  const body = isXml ? inXml(checked, boundary) : isInParts ? inOnePart(inJson(checked), boundary) : inJson(checked)
   const { done, stream } = await primed(body, HOLD_BYTES, HOLD_MS).catch((error: unknown) => {
     throw failed(error)
   })
@@ -56,13 +57,14 @@ export async function sendResults(
   if (done && page.given === 0 && emptyStatus === 204) return c.body(null, 204, headers)
   // A boundary is another each time.
   const pieces: Bytes[] = []
-  if (done && !isXml) for await (const piece of stream) pieces.push(piece)
-  const tag = done && !isXml ? weakTagOf(pieces) : undefined
+  if (done && !isInParts) for await (const piece of stream) pieces.push(piece)
+  const tag = done && !isInParts ? weakTagOf(pieces) : undefined
   if (tag !== undefined && heldAs(tag, heldBy(c)) !== undefined) return unchanged(c, tag, 'checked', headers)
+  const contentType = isInParts ? relatedType(isXml ? type : 'application/dicom+json', boundary) : type
   const kept = tag === undefined ? {} : keptUnder(c, tag, 'checked')
   return sendStream(
     c,
-    { status: 200, headers: { 'Content-Type': isXml ? relatedType(type, boundary) : type, ...kept, ...headers } },
+    { status: 200, headers: { 'Content-Type': contentType, ...kept, ...headers } },
     tag === undefined ? stream : sizedPieces(pieces).bytes(),
     archive.config.timeouts.stall,
   )
@@ -77,6 +79,12 @@ async function* inXml(results: AsyncIterable<Dataset>, boundary: string): AsyncG
   }
   // Without results there is no part to close: RFC 2046 has no form for that, readers take the last boundary alone.
   yield first ? Buffer.from(`--${boundary}--\r\n`) : closing(boundary)
+}
+
+async function* inOnePart(body: AsyncIterable<Bytes>, boundary: string): AsyncGenerator<Bytes> {
+  yield partHeader(boundary, { 'Content-Type': 'application/dicom+json' }, true)
+  yield* body
+  yield closing(boundary)
 }
 
 async function* inJson(results: AsyncIterable<Dataset>): AsyncGenerator<Bytes> {

@@ -46,6 +46,8 @@ export interface CommitmentRequest {
   readonly uid: Uid
   /** Who asks. */
   readonly owner: string
+  /** Whose share it is. */
+  readonly client: string
   readonly references: readonly Reference[]
   /** Milliseconds that the report is awaited. */
   readonly wait: number
@@ -73,7 +75,7 @@ export class Commitments implements ReportTaker {
    *   opening an association throws: then the archive was not asked, and the UID may be used again. What losing it throws:
    *   then it may have been asked, and may report
    */
-  async request({ uid, owner, references, wait }: CommitmentRequest, call: Call): Promise<TransactionState> {
+  async request({ uid, owner, client, references, wait }: CommitmentRequest, call: Call): Promise<TransactionState> {
     const { archive, transactions, listen } = this.#target
     if ((await this.state(uid)).kind !== 'unknown') throw new TransactionInUseError()
     await listen()
@@ -84,7 +86,7 @@ export class Commitments implements ReportTaker {
       const { association } = held.lease
       const context = contextOf(association, SopClass.storageCommitmentPushModel, archive, 'storage commitment')
       // From here on a report may come, and not before.
-      if (!(await transactions.begin({ archive, uid, owner, references }))) throw new TransactionInUseError()
+      if (!(await transactions.begin({ archive, uid, owner, client, references }))) throw new TransactionInUseError()
       isOurs = true
       this.#waiting.set(uid, () => reported.abort())
       await this.#ask(association, context, uid, references).catch(async (error: unknown) => {

@@ -27,6 +27,8 @@ export interface Transaction {
   readonly uid: Uid
   /** Who asked: nobody else learns the result. */
   readonly owner: string
+  /** Whose share of all transactions it is. */
+  readonly client: string
   readonly references: readonly Reference[]
 }
 
@@ -50,6 +52,8 @@ export interface Transactions {
 
 /** Transactions that are kept at once. */
 export const MAX_TRANSACTIONS = 10_000
+/** Those of one client that have no result yet. */
+export const MAX_PENDING_OF_CLIENT = 1_000
 /** Instances that they name together: some 300 bytes each. */
 export const MAX_REFERENCES = 1_000_000
 /** UIDs of transactions that are over, which say that they are. */
@@ -59,7 +63,7 @@ const MAX_GONE = 100_000
 export class TooManyTransactionsError extends Error {
   readonly code = 'TOO_MANY_TRANSACTIONS'
   constructor() {
-    super('Too many commitment requests wait for the reports of the archive')
+    super('Too many commitment requests of all, or of one client, wait for the reports of the archive')
     this.name = 'TooManyTransactionsError'
   }
 }
@@ -73,6 +77,7 @@ export interface MemoryLimits {
   /** Milliseconds that a transaction is kept from its beginning. */
   readonly keep: number
   readonly most?: number
+  readonly ofClient?: number
   readonly references?: number
 }
 
@@ -83,6 +88,8 @@ export class TransactionsInMemory implements Transactions {
   readonly #gone = new LRUCache<string, string>({ max: MAX_GONE })
   /** Those with a result, the oldest first. */
   readonly #done = new Set<string>()
+  /** How many have no result, by client. */
+  readonly #pending = new Map<string, number>()
   readonly #limits: MemoryLimits
   #references = 0
 
@@ -91,8 +98,9 @@ export class TransactionsInMemory implements Transactions {
     this.#kept = new LRUCache({
       max: limits.most ?? MAX_TRANSACTIONS,
       ttl: limits.keep,
-      dispose: ({ transaction }, key, reason) => {
+      dispose: ({ transaction, result }, key, reason) => {
         this.#references -= transaction.references.length
+        if (!result) this.#count(transaction.client, -1)
         this.#done.delete(key)
         if (reason === 'expire') this.#gone.set(key, transaction.owner)
       },
@@ -113,6 +121,7 @@ export class TransactionsInMemory implements Transactions {
       const key = keyOf(archive, uid)
       const kept = this.#kept.get(key)
       if (!kept) return
+      if (!kept.result) this.#count(kept.transaction.client, -1)
       kept.result = result
       this.#done.add(key)
     })
@@ -123,7 +132,7 @@ export class TransactionsInMemory implements Transactions {
   }
 
   #begin(transaction: Transaction): boolean {
-    const { most = MAX_TRANSACTIONS, references = MAX_REFERENCES } = this.#limits
+    const { most = MAX_TRANSACTIONS, references = MAX_REFERENCES, ofClient = MAX_PENDING_OF_CLIENT } = this.#limits
     const key = keyOf(transaction.archive, transaction.uid)
     if (this.#state(key).kind !== 'unknown') return false
     this.#kept.purgeStale()
@@ -135,10 +144,18 @@ export class TransactionsInMemory implements Transactions {
       this.#gone.set(done, this.#kept.peek(done)?.transaction.owner ?? '')
       this.#kept.delete(done)
     }
-    if (isFull()) throw new TooManyTransactionsError()
+    const { client } = transaction
+    if (isFull() || (this.#pending.get(client) ?? 0) >= ofClient) throw new TooManyTransactionsError()
+    this.#count(client, 1)
     this.#references += more
     this.#kept.set(key, { transaction })
     return true
+  }
+
+  #count(client: string, more: 1 | -1): void {
+    const count = (this.#pending.get(client) ?? 0) + more
+    if (count === 0) this.#pending.delete(client)
+    else this.#pending.set(client, count)
   }
 
   #state(key: string): TransactionState {

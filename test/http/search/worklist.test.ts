@@ -5,6 +5,7 @@ import { DemoArchive } from '../../../src/demo/demo-archive.ts'
 import type { Faults } from '../../../src/demo/faults.ts'
 import { startSetup, type Setup, type SetupOptions } from '../../support/gateway.ts'
 import { failOnLeaks } from '../../support/leaks.ts'
+import { readParts } from '../../support/multipart.ts'
 import { scheduledStep } from '../../support/scheduled-steps.ts'
 
 failOnLeaks()
@@ -55,6 +56,34 @@ describe('the worklist (PS3.18 14)', () => {
   ])('is matched by %s', async (_, query, expected) => {
     await using setup = await start()
     expect(await accessions(await search(setup, query))).toEqual(expected)
+  })
+
+  it('is given as JSON in the one part of multipart/related to who asks for that alone', async () => {
+    await using setup = await start()
+    const response = await search(setup, '', { Accept: 'multipart/related; type="application/dicom+json"' })
+    const type = response.headers.get('content-type')!
+    expect(type).toMatch(/^multipart\/related; type="application\/dicom\+json"; boundary=/)
+    const [part, ...more] = readParts(type, Buffer.from(await response.arrayBuffer()))
+    expect(more).toEqual([])
+    expect(part!.headers.get('content-type')).toBe('application/dicom+json')
+    expect(JSON.parse(part!.body.toString())).toHaveLength(3)
+  })
+
+  it.each([
+    ['application/dicom+json, multipart/related; type="application/dicom+json"; q=0.5', 'application/dicom+json'],
+    ['multipart/related; type="application/dicom+xml"', 'multipart/related; type="application/dicom+xml"'],
+    ['multipart/related', 'multipart/related; type="application/dicom+xml"'],
+  ])('answers %s by %s', async (accept, type) => {
+    await using setup = await start()
+    const response = await search(setup, '', { Accept: accept })
+    expect(response.headers.get('content-type')).toMatch(new RegExp(`^${type.replace(/[.+]/g, '\\$&')}`))
+  })
+
+  it('says that it does not know all that a worklist may have', async () => {
+    await using setup = await start()
+    expect((await search(setup, '?includefield=all')).headers.get('warning')).toContain(
+      'includefield=all is passed over',
+    )
   })
 
   it('asks for what modalities need, and for what is named besides', async () => {

@@ -7,6 +7,7 @@ const transaction = (uid: string, more: Partial<Transaction> = {}): Transaction 
   archive: 'main',
   uid,
   owner: '',
+  client: '',
   references: [{ sopClass: CT, sopInstance: '1.1' }],
   ...more,
 })
@@ -55,6 +56,19 @@ describe('a transaction', () => {
     expect(await all.state('main', '1')).toMatchObject({ kind: 'pending' })
     await delay(250)
     expect(await all.begin(transaction('3'))).toBe(true)
+  })
+
+  it('is not begun beside as many without a result as one client may have, which others may', async () => {
+    const all = new TransactionsInMemory({ keep: 60_000, ofClient: 2 })
+    for (const uid of ['1', '2']) await all.begin(transaction(uid))
+    await expect(all.begin(transaction('3'))).rejects.toMatchObject({ code: 'TOO_MANY_TRANSACTIONS' })
+    expect(await all.begin(transaction('4', { client: 'another' }))).toBe(true)
+    await all.settle('main', '1', RESULT)
+    await all.settle('main', '1', RESULT)
+    expect(await all.begin(transaction('3'))).toBe(true)
+    await expect(all.begin(transaction('5'))).rejects.toMatchObject({ code: 'TOO_MANY_TRANSACTIONS' })
+    await all.withdraw('main', '3')
+    expect(await all.begin(transaction('5'))).toBe(true)
   })
 
   it('makes room when it has a result, the oldest first, and is gone then', async () => {
