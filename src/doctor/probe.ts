@@ -4,7 +4,8 @@ import type { ArchiveConfig, Config } from '../config/config.ts'
 import { Association, type RequestOptions } from '../network/association.ts'
 import { MAX_CONTEXTS } from '../network/negotiation.ts'
 import type { TlsOptions } from '../network/transport.ts'
-import { requestOptions } from '../pacs/archive.ts'
+import { besideConfig, type System } from '../pacs/beside.ts'
+import { requestOptions } from '../pacs/request-options.ts'
 import { type Call } from '../pacs/call.ts'
 import { Concessions, type Wanted } from '../pacs/pool/concessions.ts'
 import { ContextLimit } from '../pacs/pool/context-limit.ts'
@@ -135,6 +136,18 @@ export class Probe {
       : new StepTimeoutError(this.#stepTimeout)
   }
 
+  /** Opens an association to a system beside the archive, for something, and aborts or releases it. */
+  async beside<T>(
+    system: Omit<System, 'service'>,
+    proposal: Proposal,
+    signal: AbortSignal,
+    use: (association: Association) => Promise<T>,
+  ): Promise<T> {
+    const request = { ...requestOptions(besideConfig(this.config, system), this.tls), timeouts: this.#timeouts }
+    const association = await Association.request({ ...request, ...proposal }, signal)
+    return this.using([association], signal, ([one]) => use(one!))
+  }
+
   /** Opens an association for something and releases it. */
   async associated<T>(
     proposal: Proposal,
@@ -190,8 +203,11 @@ export class Probe {
   }
 
   get #request(): Omit<RequestOptions, keyof Proposal> {
+    return { ...requestOptions(this.config, this.tls), timeouts: this.#timeouts }
+  }
+
+  get #timeouts(): RequestOptions['timeouts'] {
     const { connect, associate } = this.config.timeouts
-    const timeouts = { connect: this.within(connect), associate: this.within(associate) }
-    return { ...requestOptions(this.config, this.tls), timeouts }
+    return { connect: this.within(connect), associate: this.within(associate) }
   }
 }

@@ -6,11 +6,12 @@ import type { ArchiveConfig } from '../config/config.ts'
 import type { Dataset } from '../dicom/dataset.ts'
 import { SopClass, type Uid } from '../dicom/uids.ts'
 import { Scu } from '../dimse/scu.ts'
-import type { Association, RequestOptions } from '../network/association.ts'
+import type { Association } from '../network/association.ts'
 import { MAX_CONTEXTS } from '../network/negotiation.ts'
-import type { UserIdentity } from '../network/pdu.ts'
 import type { TlsOptions } from '../network/transport.ts'
+import { openBeside, type Beside } from './beside.ts'
 import type { Call } from './call.ts'
+import { requestOptions } from './request-options.ts'
 import type { BreakerState } from './pool/breaker.ts'
 import { ContextLimit } from './pool/context-limit.ts'
 import { Commitments } from './commitment/commitments.ts'
@@ -60,8 +61,8 @@ export class Archive implements AsyncDisposable {
   /** What it sends to others. */
   readonly sends: Sends
   readonly #pool: AssociationPool
-  /** To other systems: with the worklist, with performed steps. */
-  readonly #besides: AssociationPool[] = []
+  /** Other systems: with the worklist, with performed steps. */
+  readonly besides: Beside[] = []
   readonly #recent = new RecentPairs()
   readonly #find: Proposal
   readonly #fuzzyFind: Proposal
@@ -112,28 +113,17 @@ export class Archive implements AsyncDisposable {
     }
     const retriever = new Retriever(source, config.retrieve)
     this.#splitter = new Splitter(source, retriever)
-    const beside = (system: ArchiveConfig['worklist']): AssociationPool | undefined => {
+    const beside = (system: ArchiveConfig['worklist'], service: string): AssociationPool | undefined => {
       if (!system) return undefined
-      const pool = new AssociationPool({
-        archive: config.name,
-        maxAssociations: config.maxAssociations,
-        timeouts: config.timeouts,
-        request: {
-          // Who we are at the archive is not told to another system.
-          ...requestOptions({ ...config, ...system, identity: null }, undefined),
-          get tls() {
-            return currentTls()
-          },
-        },
-      })
-      this.#besides.push(pool)
-      return pool
+      const one = openBeside(config, { ...system, service }, currentTls)
+      this.besides.push(one)
+      return one.pool
     }
-    const worklistPool = beside(config.worklist) ?? this.#pool
+    const worklistPool = beside(config.worklist, 'worklist') ?? this.#pool
     this.worklist = new Worklist({ pool: worklistPool, config })
     this.performedSteps = new PerformedSteps({
       archive: config.name,
-      pool: beside(config.performedSteps) ?? worklistPool,
+      pool: beside(config.performedSteps, 'performed steps') ?? worklistPool,
       timeout: config.timeouts.response,
       charset: config.charset.default,
     })
@@ -331,7 +321,7 @@ export class Archive implements AsyncDisposable {
   /** Releases the associations that are idle; those in use end with their operations. */
   async [Symbol.asyncDispose](): Promise<void> {
     this.sends.close()
-    await Promise.all([this.#pool, ...this.#besides].map((pool) => pool.close()))
+    await Promise.all([this.#pool, ...this.besides.map(({ pool }) => pool)].map((pool) => pool.close()))
   }
 
   #taking(proposal: Proposal, call: Call): Take {
@@ -360,35 +350,4 @@ export function queryProposal({ search, quirks }: ArchiveConfig, fuzzy: boolean)
     relational: search.relational === 'negotiate',
     fuzzy,
   })
-}
-
-/** How an association to an archive is asked for, but for its proposal. */
-export function requestOptions(
-  config: ArchiveConfig,
-  tls: TlsOptions | undefined,
-): Omit<RequestOptions, keyof Proposal> {
-  return {
-    address: { host: config.host, port: config.port },
-    calledAeTitle: config.aeTitle,
-    callingAeTitle: config.callingAeTitle,
-    maxPduLength: config.maxPduLength,
-    timeouts: config.timeouts,
-    ...(tls && { tls }),
-    ...(config.identity && { identity: userIdentity(config.identity) }),
-  }
-}
-
-/** PS3.7 D.3.3.7.1. */
-function userIdentity(identity: NonNullable<ArchiveConfig['identity']>): UserIdentity {
-  const none = new Uint8Array(0)
-  const positiveResponseRequested = false
-  if (identity.type === 'username') {
-    const { username, passcode } = identity
-    const primary = Buffer.from(username, 'utf8')
-    if (passcode === undefined) return { type: 1, positiveResponseRequested, primary, secondary: none }
-    return { type: 2, positiveResponseRequested, primary, secondary: Buffer.from(passcode, 'utf8') }
-  }
-  const types = { kerberos: 3, saml: 4, jwt: 5 } as const
-  const primary = Buffer.from(identity.token, identity.type === 'kerberos' ? 'base64' : 'utf8')
-  return { type: types[identity.type], positiveResponseRequested, primary, secondary: none }
 }

@@ -3,6 +3,7 @@ import { Counter, Gauge, type Registry } from 'prom-client'
 import type { Archive } from '../pacs/archive.ts'
 import { habitSentences, type HabitEvent } from '../pacs/habits.ts'
 import type { AssociationEvent } from '../pacs/pool/association-event.ts'
+import type { PoolStats } from '../pacs/pool/pool-stats.ts'
 import type { BreakerEvent, BreakerState } from '../pacs/pool/breaker.ts'
 import { errorFields } from './error-fields.ts'
 import { listen } from './listen.ts'
@@ -38,6 +39,15 @@ export function logHabits(log: Logger): () => void {
   })
 }
 
+/** The pool of an archive, and those of the systems beside it. */
+function pools(archive: Archive): { name: string; stats: PoolStats; breaker: BreakerState }[] {
+  const { config, stats, breaker, besides } = archive
+  return [
+    { name: config.name, stats, breaker },
+    ...besides.map(({ name, pool }) => ({ name, stats: pool.stats, breaker: pool.breaker })),
+  ]
+}
+
 export function measurePools(registry: Registry, archives: () => readonly Archive[]): void {
   new Gauge({
     name: 'dimsegate_pool_associations',
@@ -45,10 +55,10 @@ export function measurePools(registry: Registry, archives: () => readonly Archiv
     labelNames: ['archive', 'state'],
     registers: [registry],
     collect() {
-      for (const archive of archives()) {
-        const { leased, idle, waiting } = archive.stats
+      for (const { name, stats } of archives().flatMap(pools)) {
+        const { leased, idle, waiting } = stats
         for (const [state, value] of Object.entries({ leased, idle, waiting })) {
-          this.set({ archive: archive.config.name, state }, value)
+          this.set({ archive: name, state }, value)
         }
       }
     },
@@ -64,7 +74,7 @@ export function measureBreakers(registry: Registry, archives: () => readonly Arc
     labelNames: ['archive'],
     registers: [registry],
     collect() {
-      for (const { config, breaker } of archives()) this.set({ archive: config.name }, BREAKER_VALUES[breaker])
+      for (const { name, breaker } of archives().flatMap(pools)) this.set({ archive: name }, BREAKER_VALUES[breaker])
     },
   })
 }

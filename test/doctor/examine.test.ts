@@ -426,3 +426,31 @@ test('it is ended at once when its signal says so', async () => {
   await expect(running).rejects.toThrow('Stopped')
   expect(performance.now() - at).toBeLessThan(1_000)
 })
+
+describe('a system beside an archive', () => {
+  test('is looked at for what it is named for', async () => {
+    const port = await freePort()
+    await using archive = await demo(port)
+    await using ris = await DemoArchive.start({ aeTitle: 'RIS' })
+    const at = { host: HOST, port: ris.port, aeTitle: 'RIS' }
+    const all = await examined({ host: HOST, port: archive.port }, { worklist: at }, { dimse: { port } })
+    expect(all.finding('SYSTEM_OFFERS').facts).toMatchObject({
+      offered: expect.arrayContaining(['worklist']) as unknown,
+    })
+    ris.faults = { acceptsClass: (uid) => uid !== SopClass.modalityWorklistFind }
+    const less = await examined({ host: HOST, port: archive.port }, { worklist: at }, { dimse: { port } })
+    expect(less.finding('SYSTEM_LACKS')).toMatchObject({ level: 'note', facts: { missing: ['worklist'] } })
+    await eventually(() => expect([archive.associations, ris.associations]).toEqual([0, 0]))
+  })
+
+  test('is a problem where it is not there', async () => {
+    const port = await freePort()
+    await using archive = await demo(port)
+    const performedSteps = { host: HOST, port: await freePort(), aeTitle: 'PPSM' }
+    const result = await examined({ host: HOST, port: archive.port }, { performedSteps }, { dimse: { port } })
+    expect(result.finding('SYSTEM_FAILED')).toMatchObject({
+      level: 'problem',
+      text: expect.stringContaining('PPSM') as unknown,
+    })
+  })
+})

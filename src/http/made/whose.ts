@@ -76,7 +76,9 @@ export async function whose(c: HttpContext): Promise<Dataset> {
     const tag = tagOf(name)
     if (tag === undefined || !TOLD_TAGS.includes(tag)) {
       // What is misspelt would be left out in silence.
-      throw invalid(`${JSON.stringify(name.slice(0, 64))} is none of: accession, ${TOLD.join(', ')}.`)
+      // What is not a plain name may be anything, also a value.
+      const named = /^[\w.-]{1,64}$/.test(name) ? name : 'A parameter'
+      throw invalid(`${named} is none of: accession, ${TOLD.join(', ')}.`)
     }
     put(dataset, tag, value)
   }

@@ -66,7 +66,10 @@ beforeAll(async () => {
     http: { host: '127.0.0.1', port, maxBodyBytes: 1_000_000 },
     dimse: { enabled: false },
     archives: [
-      { aeTitle: 'DEMO', host: '127.0.0.1', port: archive.port },
+      {
+        ...{ aeTitle: 'DEMO', host: '127.0.0.1', port: archive.port },
+        send: { destinations: [{ name: 'nobody', aeTitle: 'NOBODY' }] },
+      },
       { aeTitle: 'RUDE', ...scripted.address },
       { aeTitle: 'DOWN', host: '127.0.0.1', port: 1 },
     ],
@@ -76,7 +79,7 @@ beforeAll(async () => {
     audit: { file: audit },
     auth: {
       keys: [
-        { name: 'all', hash: all.hash, scopes: ['search', 'retrieve', 'store', 'admin'] },
+        { name: 'all', hash: all.hash, scopes: ['search', 'retrieve', 'store', 'send', 'admin'] },
         { name: 'one', hash: one.hash, scopes: ['search', 'retrieve', 'store'], patient: `${CANARY}-ID` },
       ],
     },
@@ -208,6 +211,23 @@ it('a patient is in no log, no metric and no error, whatever happens to the requ
   expect(await model(`${steps}/1.2.3`, `<${CANARY}>`, 'application/dicom+xml')).toBe(400)
   expect(await model(`${steps}/1.2.3?update`, { ...name, ...status('COMPLETED') })).toBe(404)
   expect(await model('/commitment-requests/1.2.3', name)).toBe(400)
+
+  // What is sent to others, what is described, and what is made an instance.
+  const sends = `/studies/${STUDY}/series/send-requests`
+  expect(await ask(`${sends}/1.2.3?destination=${CANARY}`, { method: 'POST' })).toBe(400)
+  expect(await ask(`${sends}/1.2.3?destination=nobody&PatientName=${CANARY}`, { method: 'POST' })).toBe(400)
+  expect(await ask(`${sends}/1.2.3?destination=nobody`, { method: 'POST' })).toBe(502)
+  const store = (type: string, body: string, query = ''): Promise<number> =>
+    ask(`/studies${query}`, { method: 'POST', headers: { 'Content-Type': type }, body })
+  const whose = `?PatientID=${CANARY}-ID&PatientName=${CANARY}%5EName`
+  expect(await store('application/pdf', `%PDF-1.4 ${CANARY}`, whose)).toBe(200)
+  expect(await store('application/pdf', `<${CANARY}>`, whose)).toBe(400)
+  expect(await store('application/pdf', '%PDF-', `?${CANARY}%5EName=1`)).toBe(400)
+  expect(await store('application/pdf', '%PDF-', `${whose}&StudyDate=${CANARY}`)).toBe(400)
+  expect(await store('application/pdf', '%PDF-', `?accession=${CANARY}`)).toBe(404)
+  expect(await store('image/jpeg', CANARY, whose)).toBe(400)
+  expect(await store('application/dicom+json', JSON.stringify(name))).toBe(400)
+  expect(await store('application/dicom+json', `{"${CANARY}`)).toBe(400)
 
   // Stores, whole, broken and refused.
   const file = canaryFile('5')

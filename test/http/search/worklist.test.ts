@@ -6,6 +6,7 @@ import type { Faults } from '../../../src/demo/faults.ts'
 import { startSetup, type Setup, type SetupOptions } from '../../support/gateway.ts'
 import { failOnLeaks } from '../../support/leaks.ts'
 import { readParts } from '../../support/multipart.ts'
+import { freePort } from '../../support/ports.ts'
 import { scheduledStep } from '../../support/scheduled-steps.ts'
 
 failOnLeaks()
@@ -110,6 +111,18 @@ describe('the worklist (PS3.18 14)', () => {
     await using setup = await start({}, { archive: { fuzzy: true } })
     const response = await search(setup, '?fuzzymatching=true&PatientName=Smith')
     expect([response.status, response.headers.get('warning')]).toEqual([200, null])
+  })
+
+  it('is not asked of a system that was down three times, while the archive is', async () => {
+    const worklist = { aeTitle: 'RIS', host: '127.0.0.1', port: await freePort() }
+    await using setup = await start({}, { pacs: { worklist } })
+    const codes: unknown[] = []
+    for (let n = 0; n < 4; n++) codes.push(((await (await search(setup)).json()) as { code: unknown }).code)
+    expect(codes).toEqual([...Array<string>(3).fill('CONNECT_FAILED'), 'ARCHIVE_DOWN'])
+    expect((await fetch(`${setup.url}/studies`)).status).toBe(200)
+    const metrics = await (await fetch(`${setup.origin}/metrics`)).text()
+    expect(metrics).toMatch(/dimsegate_archive_breaker\{archive="[^"]*\/worklist"\} [12]/)
+    expect(metrics).toMatch(/dimsegate_pool_associations\{archive="[^"]*\/worklist",state="idle"\} 0/)
   })
 
   it('is given in XML', async () => {
