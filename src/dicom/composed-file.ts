@@ -8,6 +8,9 @@ import type { TransferSyntax } from './transfer-syntax.ts'
 import type { Uid } from './uids.ts'
 import type { Vr } from './vr.ts'
 
+/** The longest value, of even length (PS3.5 7.1.1). */
+export const MAX_VALUE_BYTES = 2 ** 32 - 2
+
 /** A value that is not in memory. What it gives has to come to its length. */
 export interface StreamedValue {
   readonly tag: Tag

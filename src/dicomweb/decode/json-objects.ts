@@ -1,16 +1,22 @@
 import type { Bytes, ByteStream } from '../../dicom/bytes.ts'
-import { ModelError } from './model-error.ts'
+import { ModelError, utf8Of } from './model-error.ts'
 
 const [QUOTE, BACKSLASH, COMMA] = [0x22, 0x5c, 0x2c]
 const [OPEN_BRACE, CLOSE_BRACE, OPEN_BRACKET, CLOSE_BRACKET] = [0x7b, 0x7d, 0x5b, 0x5d]
 const SPACES = [0x20, 0x09, 0x0a, 0x0d]
+
+/** An object, and the bytes that it was written in. */
+export interface ReadObject {
+  readonly model: unknown
+  readonly bytes: number
+}
 
 /**
  * The objects of a JSON array, or the one object that there is, as they come, each parsed by itself: the list may be long,
  * and none of them is.
  * @throws ModelError for one of more than `most` bytes, and for what is no JSON; what `body` throws
  */
-export async function* jsonObjects(body: ByteStream, most: number): AsyncGenerator {
+export async function* jsonObjects(body: ByteStream, most: number): AsyncGenerator<ReadObject> {
   const splitter = new Splitter(most)
   for await (const bytes of body) yield* splitter.push(bytes)
   splitter.end()
@@ -34,7 +40,7 @@ class Splitter {
     this.#most = most
   }
 
-  *push(bytes: Bytes): Generator {
+  *push(bytes: Bytes): Generator<ReadObject> {
     let from = this.#depth > 0 ? 0 : -1
     for (let at = 0; at < bytes.length; at++) {
       const byte = bytes[at]!
@@ -89,14 +95,14 @@ class Splitter {
     this.#pieces.push(bytes)
   }
 
-  #parsed(): unknown {
+  #parsed(): ReadObject {
     const text = Buffer.concat(this.#pieces)
     this.#pieces = []
     this.#bytes = 0
     this.#expected = 'comma'
     this.#isOver = this.#isList === false
     try {
-      return JSON.parse(new TextDecoder('utf-8', { fatal: true }).decode(text))
+      return { model: JSON.parse(utf8Of(text)) as unknown, bytes: text.length }
     } catch (cause) {
       // Its message repeats what was read.
       throw new ModelError('', 'is no JSON', { cause })

@@ -13,3 +13,12 @@ export class ModelError extends Error {
     this.problem = problem
   }
 }
+
+/** The text of a data set in JSON or XML. @throws ModelError for what is not in UTF-8 */
+export function utf8Of(bytes: Uint8Array): string {
+  try {
+    return new TextDecoder('utf-8', { fatal: true }).decode(bytes)
+  } catch (cause) {
+    throw new ModelError('', 'is not in UTF-8', { cause })
+  }
+}

@@ -1,6 +1,6 @@
 import type { Dataset } from '../../dicom/dataset.ts'
 import { decodeJson, type DecodeOptions } from '../../dicomweb/decode/json.ts'
-import { ModelError } from '../../dicomweb/decode/model-error.ts'
+import { ModelError, utf8Of } from '../../dicomweb/decode/model-error.ts'
 import { modelOfXml } from '../../dicomweb/decode/xml.ts'
 import { parseContentType } from '../../dicomweb/negotiate/content-type.ts'
 import type { HttpContext } from '../context.ts'
@@ -23,7 +23,7 @@ export async function modelBody(c: HttpContext, options: DecodeOptions = {}): Pr
   if (type === undefined || !TYPES.includes(type)) throw unsupported()
   const chunks: Uint8Array[] = []
   for await (const chunk of body) chunks.push(chunk)
-  const text = textOf(Buffer.concat(chunks))
+  const text = utf8Of(Buffer.concat(chunks))
   return decodeJson(type === 'application/dicom+xml' ? await modelOfXml(text) : single(parsed(text)), options)
 }
 
@@ -32,14 +32,6 @@ function unsupported(): RequestError {
   return new RequestError(415, 'UNSUPPORTED_MEDIA_TYPE', `The data set is sent as one of: ${accepted}.`, {
     Accept: accepted,
   })
-}
-
-function textOf(bytes: Uint8Array): string {
-  try {
-    return new TextDecoder('utf-8', { fatal: true }).decode(bytes)
-  } catch (cause) {
-    throw new ModelError('', 'is not in UTF-8', { cause })
-  }
 }
 
 function parsed(text: string): unknown {

@@ -12,16 +12,23 @@ export interface BulkValue {
   readonly syntax: string | undefined
   /** Content-Length of the part, where it tells it. */
   readonly length: number | undefined
+  /** Which frame it is, where its location ends in `/frames/n`. */
+  readonly frame: number | undefined
   readonly body: ByteStream
   /** All of it, where it has been read. */
   readonly whole?: Bytes
 }
 
+/** Behind the location of pixel data: that of one of its frames. */
+export const FRAME = /\/frames\/(\d{1,9})$/
+
 /** @throws ContentTypeError */
 export function bulkValue({ headers, body }: ReceivedPart): BulkValue {
   const { type, parameters } = parseContentType(headers.get('content-type') ?? OCTET_STREAM)
   const length = headers.get('content-length')
+  const frame = FRAME.exec(headers.get('content-location') ?? '')?.[1]
   return {
+    frame: frame === undefined ? undefined : Number(frame),
     media: type,
     syntax: parameters.get('transfer-syntax'),
     length: length !== undefined && /^\d{1,15}$/.test(length) ? Number(length) : undefined,

@@ -1,5 +1,4 @@
 import { Attribute } from '../../dicom/attributes.ts'
-import type { Bytes } from '../../dicom/bytes.ts'
 import type { Dataset } from '../../dicom/dataset.ts'
 import { formatTag } from '../../dicom/tag.ts'
 import { OCTET_STREAM } from '../../dicom/transfer-syntax.ts'
@@ -13,13 +12,17 @@ const OF_THE_WEB = [Attribute.AvailableTransferSyntaxUID, Attribute.RetrieveURL]
 
 /** A value of an instance that has come, in memory. Of pixel data in frames all of them. */
 export interface HeldValue {
-  readonly value: BulkValue
-  readonly parts: Bytes[]
+  readonly parts: readonly BulkValue[]
 }
 
 /** Pixels within a sequence, of an icon, are native: nothing makes frames of them. */
 function isPlain({ path }: BulkReference, { media }: BulkValue): boolean {
   return !path.endsWith(formatTag(Attribute.PixelData)) || media === OCTET_STREAM
+}
+
+interface Names {
+  readonly sopClass: Uid
+  readonly sopInstance: Uid
 }
 
 /** An instance that is described, and the values that it waits for. */
@@ -29,32 +32,40 @@ export class DescribedInstance {
   readonly sopInstance: Uid
   readonly #waiting = new Map<string, BulkReference[]>()
   /** Pixel data, which is made when all else is here. */
-  #pixels: { readonly reference: BulkReference; held: HeldValue | undefined } | undefined
+  #pixels: { readonly key: string; readonly reference: BulkReference; held: HeldValue | undefined } | undefined
 
   #heldBytes = 0
 
-  private constructor(model: InstanceModel, sopClass: Uid, sopInstance: Uid) {
+  private constructor(model: InstanceModel, names: Names, resolved: (uri: string) => string) {
+    const { sopClass, sopInstance } = names
     this.dataset = model.dataset
     this.sopClass = sopClass
     this.sopInstance = sopInstance
     for (const reference of model.references) {
-      this.#waiting.set(reference.uri, [...(this.#waiting.get(reference.uri) ?? []), reference])
+      const key = resolved(reference.uri)
+      const others = this.#waiting.get(key)
+      if (others) others.push(reference)
+      else this.#waiting.set(key, [reference])
       const tag = topTag(reference)
-      if (tag !== undefined && isPixelData(tag)) this.#pixels = { reference, held: undefined }
+      if (tag !== undefined && isPixelData(tag)) this.#pixels = { key, reference, held: undefined }
     }
   }
 
-  /** Undefined for a data set that does not say who it is. */
-  static of(model: InstanceModel): DescribedInstance | undefined {
+  /** Undefined for a data set that does not say who it is. `resolved`: what references are compared by. */
+  static of(model: InstanceModel, resolved: (uri: string) => string): DescribedInstance | undefined {
     const { dataset } = model
     for (const tag of OF_THE_WEB) dataset.delete(tag)
     const [sopClass, sopInstance] = [dataset.string(Attribute.SOPClassUID), dataset.string(Attribute.SOPInstanceUID)]
-    return sopClass && sopInstance ? new DescribedInstance(model, sopClass, sopInstance) : undefined
+    return sopClass && sopInstance ? new DescribedInstance(model, { sopClass, sopInstance }, resolved) : undefined
   }
 
-  /** URIs of the values that are not here. */
-  get missing(): readonly string[] {
-    return [...this.#waiting.keys()]
+  /** What the values that are not here are referred to by. */
+  get missing(): Iterable<string> {
+    return this.#waiting.keys()
+  }
+
+  get isComplete(): boolean {
+    return this.#waiting.size === 0
   }
 
   /** Bytes that are held for it. */
@@ -63,26 +74,31 @@ export class DescribedInstance {
   }
 
   /** The pixel data, by itself the last to be missing. */
-  isLast(uri: string): boolean {
-    return this.#waiting.size === 1 && this.#pixels?.reference.uri === uri && this.#waiting.get(uri)?.length === 1
+  isLast(key: string): boolean {
+    return this.#waiting.size === 1 && this.#pixels?.key === key && this.#waiting.get(key)?.length === 1
+  }
+
+  /** So many bytes are held for it besides. */
+  holds(bytes: number): void {
+    this.#heldBytes += bytes
   }
 
   get pixels(): { readonly reference: BulkReference; readonly held: HeldValue | undefined } | undefined {
     return this.#pixels
   }
 
-  /** A value has come whole; `bytes` of it are held for this one. False where it is none that the element can have. */
-  put(uri: string, held: HeldValue, bytes: number): boolean {
-    const references = this.#waiting.get(uri) ?? []
-    this.#waiting.delete(uri)
-    this.#heldBytes += bytes
+  /** A value has come whole. False where it is none that the element can have. */
+  put(key: string, held: HeldValue): boolean {
+    const references = this.#waiting.get(key) ?? []
+    this.#waiting.delete(key)
     for (const reference of references) {
       if (reference === this.#pixels?.reference) {
         this.#pixels.held = held
         continue
       }
-      if (held.parts.length > 1 || !isPlain(reference, held.value)) return false
-      putReferenced(this.dataset, reference, held.parts[0]!)
+      const [part, ...more] = held.parts
+      if (more.length > 0 || !part?.whole || !isPlain(reference, part)) return false
+      putReferenced(this.dataset, reference, part.whole)
     }
     return true
   }

@@ -1,14 +1,14 @@
 import { composedFile, type Streamed } from '../../dicom/composed-file.ts'
 import { EXPLICIT_VR_LITTLE_ENDIAN, type TransferSyntax } from '../../dicom/transfer-syntax.ts'
 import { decodeInstance } from '../../dicomweb/decode/instance-model.ts'
-import { jsonObjects } from '../../dicomweb/decode/json-objects.ts'
-import { ModelError } from '../../dicomweb/decode/model-error.ts'
+import { jsonObjects, type ReadObject } from '../../dicomweb/decode/json-objects.ts'
+import { ModelError, utf8Of } from '../../dicomweb/decode/model-error.ts'
 import { modelOfXml } from '../../dicomweb/decode/xml.ts'
 import { FailureReason } from '../../dicomweb/encode/store-response.ts'
 import type { ReceivedPart } from '../../dicomweb/multipart/reader.ts'
 import type { HttpContext } from '../context.ts'
 import { RequestError } from '../problem.ts'
-import { bulkValue, wholeValue, type BulkValue } from './bulk-value.ts'
+import { bulkValue, FRAME, wholeValue, type BulkValue } from './bulk-value.ts'
 import { DescribedInstance } from './described-instance.ts'
 import type { Held } from './holding.ts'
 import type { StorePart, UnmadePart } from './made-part.ts'
@@ -51,7 +51,7 @@ class DescribedParts {
   readonly #reader: PartReader
   readonly #held: Held
   /** Those that wait for a value, by its URI. */
-  readonly #waiting = new Map<string, DescribedInstance[]>()
+  readonly #waiting = new Map<string, Set<DescribedInstance>>()
 
   constructor(c: HttpContext, reader: PartReader, held: Held) {
     this.#c = c
@@ -73,72 +73,86 @@ class DescribedParts {
       else if (type === 'application/dicom') yield { type, body: part.body }
       else yield* this.#bring(part)
     }
-    for (const instance of new Set([...this.#waiting.values()].flat())) yield unmade(instance)
+    for (const instance of new Set([...this.#waiting.values()].flatMap((owners) => [...owners]))) yield unmade(instance)
   }
 
   async *#describe(part: ReceivedPart, type: string): AsyncGenerator<Made> {
-    for await (const model of type === 'application/dicom+xml'
-      ? xmlModel(part, this.#held)
-      : jsonObjects(part.body, MAX_DESCRIPTION_BYTES)) {
-      const instance = await described(model)
+    const models =
+      type === 'application/dicom+xml' ? xmlModel(part, this.#held) : jsonObjects(part.body, MAX_DESCRIPTION_BYTES)
+    for await (const { model, bytes } of models) {
+      const instance = await this.#described(model)
       if (!instance) {
         yield { reason: FailureReason.cannotUnderstand, ...namesOf(model) }
         continue
       }
-      const { missing } = instance
-      if (missing.length === 0) {
+      if (instance.isComplete) {
         yield file(instance, undefined)
         continue
       }
-      for (const uri of missing) {
-        const key = this.#resolved(uri)
-        this.#waiting.set(key, [...(this.#waiting.get(key) ?? []), instance])
+      this.#held.add(bytes)
+      instance.holds(bytes)
+      for (const key of instance.missing) {
+        const others = this.#waiting.get(key)
+        if (others) others.add(instance)
+        else this.#waiting.set(key, new Set([instance]))
       }
+    }
+  }
+
+  async #described(model: unknown): Promise<DescribedInstance | undefined> {
+    try {
+      return DescribedInstance.of(await decodeInstance(model), (uri) => this.#resolved(uri))
+    } catch (error) {
+      if (error instanceof ModelError) return undefined
+      throw error
     }
   }
 
   /** Takes a value in, and gives the instances that lacked nothing else. */
   async *#bring(part: ReceivedPart): AsyncGenerator<Made> {
-    const place = this.#placeOf(part)
-    if (!place) {
+    const key = this.#keysOf(part.headers).find((one) => this.#waiting.has(one))
+    if (key === undefined) {
       // Nobody refers to it, or nobody any more.
       yield { reason: FailureReason.cannotUnderstand }
       return
     }
-    const { key, owners } = place
+    const owners = [...this.#waiting.get(key)!]
     const value = bulkValue(part)
     this.#waiting.delete(key)
     const [first] = owners
     const next = this.#partsBehind(key)
-    if (owners.length === 1 && first!.isLast(this.#own(first!, key))) {
+    if (owners.length === 1 && first!.isLast(key)) {
       yield* this.#make(first!, value, next)
+      this.#held.release(first!.heldBytes)
       return
     }
     const before = this.#held.bytes
-    const parts = [await wholeValue(value, this.#held)]
-    for (let more = await next(); more; more = await next()) parts.push(await wholeValue(more, this.#held))
-    const bytes = this.#held.bytes - before
+    const parts = [read(value, await wholeValue(value, this.#held))]
+    for (let more = await next(); more; more = await next()) parts.push(read(more, await wholeValue(more, this.#held)))
+    // It is one's until it is released, whoever shares it.
+    first!.holds(this.#held.bytes - before)
     for (const owner of owners) {
-      const isFit = owner.put(this.#own(owner, key), { value, parts }, owner === first ? bytes : 0)
-      if (!isFit) yield* this.#giveUp(owner)
-      else if (owner.missing.length === 0) yield* this.#complete(owner)
+      if (!owner.put(key, { parts })) yield* this.#giveUp(owner)
+      else if (owner.isComplete) yield* this.#complete(owner)
     }
   }
 
   /** An instance of which all values are here. */
   async *#complete(instance: DescribedInstance): AsyncGenerator<Made> {
     const { pixels, heldBytes } = instance
-    const held = pixels?.held
-    if (!held) yield file(instance, undefined)
-    else yield* this.#make(instance, read(held.value, held.parts[0]!), readParts(held.value, held.parts.slice(1)))
+    const [value, ...behind] = pixels?.held?.parts ?? []
+    const left = behind.values()
+    if (!value) yield file(instance, undefined)
+    else yield* this.#make(instance, value, () => Promise.resolve(left.next().value))
     this.#held.release(heldBytes)
   }
 
   /** An instance with a value that it cannot have: what else comes for it is not waited for. */
   *#giveUp(instance: DescribedInstance): Generator<Made> {
-    for (const [key, owners] of this.#waiting) {
-      const others = owners.filter((owner) => owner !== instance)
-      if (others.length < owners.length) this.#waiting.set(key, others)
+    for (const key of instance.missing) {
+      const owners = this.#waiting.get(key)
+      owners?.delete(instance)
+      if (owners?.size === 0) this.#waiting.delete(key)
     }
     this.#held.release(instance.heldBytes)
     yield unmade(instance)
@@ -166,21 +180,11 @@ class DescribedParts {
     }
   }
 
-  /** Who waits for a part: by its Content-Location, or without `/frames/n` behind it. */
-  #placeOf({
-    headers,
-  }: ReceivedPart): { readonly key: string; readonly owners: readonly DescribedInstance[] } | undefined {
-    for (const key of this.#keysOf(headers)) {
-      const owners = this.#waiting.get(key)
-      if (owners && owners.length > 0) return { key, owners }
-    }
-    return undefined
-  }
-
+  /** What a part may be referred to by: its Content-Location, or that without `/frames/n` behind it; its Content-ID. */
   #keysOf(headers: ReadonlyMap<string, string>): string[] {
     const location = headers.get('content-location')
     const id = headers.get('content-id')
-    const keys = location === undefined ? [] : [location, location.replace(/\/frames\/\d+$/, '')]
+    const keys = location === undefined ? [] : [location, location.replace(FRAME, '')]
     if (id !== undefined) keys.push(`cid:${id.replace(/^<|>$/g, '')}`)
     return keys.map((key) => this.#resolved(key))
   }
@@ -195,33 +199,19 @@ class DescribedParts {
     }
   }
 
-  /** As the instance has written it. */
-  #own(instance: DescribedInstance, key: string): string {
-    return instance.missing.find((uri) => this.#resolved(uri) === key) ?? key
-  }
-
   /** References may be relative (RFC 2557 5). Nothing is ever fetched by them. */
   #resolved(uri: string): string {
     return URL.canParse(uri, this.#c.req.url) ? new URL(uri, this.#c.req.url).href : uri
   }
 }
 
-async function* xmlModel({ body }: ReceivedPart, held: Held): AsyncGenerator {
+async function* xmlModel({ body }: ReceivedPart, held: Held): AsyncGenerator<ReadObject> {
   const bytes = await wholeValue({ body }, held)
   held.release(bytes.length)
   if (bytes.length > MAX_DESCRIPTION_BYTES) {
     throw new ModelError('', `has more than ${MAX_DESCRIPTION_BYTES} bytes`)
   }
-  yield await modelOfXml(new TextDecoder().decode(bytes))
-}
-
-async function described(model: unknown): Promise<DescribedInstance | undefined> {
-  try {
-    return DescribedInstance.of(await decodeInstance(model))
-  } catch (error) {
-    if (error instanceof ModelError) return undefined
-    throw error
-  }
+  yield { model: await modelOfXml(utf8Of(bytes)), bytes: bytes.length }
 }
 
 /** What a description that cannot be read says that it is. */
@@ -258,14 +248,6 @@ async function* once(bytes: Uint8Array): AsyncGenerator<Uint8Array> {
 /** A value that has been read. */
 function read(value: BulkValue, whole: Uint8Array): BulkValue {
   return { ...value, length: whole.length, body: once(whole), whole }
-}
-
-function readParts(value: BulkValue, parts: readonly Uint8Array[]): () => Promise<BulkValue | undefined> {
-  const left = parts[Symbol.iterator]()
-  return () => {
-    const { value: part, done } = left.next()
-    return Promise.resolve(done ? undefined : read(value, part))
-  }
 }
 
 /** Faults of what was sent for one instance; others are of the message, or of the service. */

@@ -1,6 +1,6 @@
 import { Attribute } from '../../dicom/attributes.ts'
 import type { Bytes, ByteStream } from '../../dicom/bytes.ts'
-import type { Streamed } from '../../dicom/composed-file.ts'
+import { MAX_VALUE_BYTES, type Streamed } from '../../dicom/composed-file.ts'
 import type { Dataset } from '../../dicom/dataset.ts'
 import type { Tag } from '../../dicom/tag.ts'
 import {
@@ -13,7 +13,7 @@ import {
   type TransferSyntax,
 } from '../../dicom/transfer-syntax.ts'
 import type { Vr } from '../../dicom/vr.ts'
-import { codestreamKind } from '../../imaging/codecs/codestream-kind.ts'
+import { codestreamKind, type CodestreamKind } from '../../imaging/codecs/codestream-kind.ts'
 import { checkHeader } from '../../imaging/codecs/codestream-header.ts'
 import { describeImage, type ImageDescription } from '../../imaging/image-description.ts'
 import {
@@ -65,11 +65,14 @@ const RLE = 'image/dicom-rle'
  */
 export async function madePixels(value: BulkValue, source: PixelSource): Promise<MadePixels> {
   const { media, syntax } = value
+  if (value.frame !== undefined && value.frame !== 1)
+    throw new UnfitPixelDataError('does not begin with its first frame')
   if (isRaw(media, syntax)) return rawPixels(value, source)
+  if (source.tag !== Attribute.PixelData) throw new UnfitPixelDataError('of floats is not raw')
   const video = videoOr(media, syntax)
   if (isVideo(video)) return videoPixels(value, video, source)
   const frame = await wholeValue(value, source.held)
-  if (media === RLE || syntax === SyntaxUid.rleLossless) return rlePixels(frame, source)
+  if (media === RLE || syntax === SyntaxUid.rleLossless) return rlePixels({ ...value, whole: frame }, source)
   if (media !== 'image/png' && !CODESTREAMS.includes(media) && syntax === undefined) {
     throw new UnfitPixelDataError(`is of the media type ${media}, which is none of pixel data`)
   }
@@ -77,7 +80,7 @@ export async function madePixels(value: BulkValue, source: PixelSource): Promise
   if (!kind && media !== 'image/png') throw new UnfitPixelDataError(`is no codestream of ${media}`)
   const chosen = kind?.syntax === undefined ? undefined : agreed(kind.syntax, syntax)
   if (!kind || chosen === undefined) return decodedPixels(frame, source)
-  return codedPixels(kind.bytes, transferSyntax(chosen), source)
+  return codedPixels({ ...value, whole: kind.bytes }, transferSyntax(chosen), source)
 }
 
 function isRaw(media: string, syntax: string | undefined): boolean {
@@ -104,11 +107,14 @@ function rawPixels({ syntax, length: told, body }: BulkValue, { dataset, tag, vr
   const { frameBits, frames } = pixelLayout(dataset, { tag, vr, length: told }, 0)
   if (frameBits === 0) throw new UnfitPixelDataError('is raw, and its Rows and Columns are not told')
   const length = Math.ceil((frameBits * frames) / 8)
+  if (length > MAX_VALUE_BYTES) throw new UnfitPixelDataError('is longer than an element can be')
   const padded = length + (length & 1)
   if (told !== undefined && told !== length && told !== padded) {
     throw new UnfitPixelDataError(`has ${told} bytes, where its attributes say ${length}`)
   }
-  return { syntax: EXPLICIT_VR_LITTLE_ENDIAN, streamed: { tag, vr, length, body: withoutPad(body, length) } }
+  const isOther = tag === Attribute.PixelData && vr !== 'OB' && vr !== 'OW'
+  const own = isOther ? 'OW' : vr
+  return { syntax: EXPLICIT_VR_LITTLE_ENDIAN, streamed: { tag, vr: own, length, body: withoutPad(body, length) } }
 }
 
 /** Without one byte that makes an odd length even. */
@@ -133,6 +139,8 @@ async function videoPixels(
   describeImage(dataset)
   dropOffsets(dataset)
   const { length } = value
+  if (length !== undefined && length > MAX_VALUE_BYTES)
+    throw new UnfitPixelDataError('is longer than a fragment can be')
   if (length !== undefined) return { syntax, streamed: { tag, fragment: { length, body: value.body } } }
   const bytes = await wholeValue(value, held)
   return { syntax, streamed: { tag, fragment: { length: bytes.length, body: once(bytes) } } }
@@ -146,21 +154,30 @@ async function* once(bytes: Bytes): AsyncGenerator<Bytes> {
   yield bytes
 }
 
-function rlePixels(frame: Bytes, source: PixelSource): MadePixels {
+/** What is cut short looks whole to who counts frames. @throws UnfitPixelDataError */
+function checkWhole({ isWhole }: CodestreamKind): void {
+  if (!isWhole) throw new UnfitPixelDataError('is a codestream that is cut short')
+}
+
+type FirstFrame = BulkValue & { readonly whole: Bytes }
+
+function rlePixels(frame: FirstFrame, source: PixelSource): MadePixels {
   // Its header says nothing of the image.
   describeImage(source.dataset)
   return framed(frame, transferSyntax(SyntaxUid.rleLossless), source, (next) => next)
 }
 
 /** A codestream that goes into the instance as it is. */
-function codedPixels(frame: Bytes, syntax: TransferSyntax, source: PixelSource): MadePixels {
+function codedPixels(frame: FirstFrame, syntax: TransferSyntax, source: PixelSource): MadePixels {
   const { dataset } = source
-  const first = codestreamKind(frame)!
+  const first = codestreamKind(frame.whole)!
+  checkWhole(first)
   const image = describeByCodestream(dataset, first)
-  if (frameCount(dataset) === 1) tellLossyCompression(dataset, syntax.uid, image, frame.length)
+  if (frameCount(dataset) === 1) tellLossyCompression(dataset, syntax.uid, image, frame.whole.length)
   return framed(frame, syntax, source, (next) => {
     const kind = codestreamKind(next)
     checkHeader(kind?.header, image)
+    checkWhole(kind!)
     if (kind!.syntax === undefined || !isWithin(kind!.syntax, syntax.uid)) {
       throw new UnfitPixelDataError('has frames of several transfer syntaxes')
     }
@@ -170,7 +187,7 @@ function codedPixels(frame: Bytes, syntax: TransferSyntax, source: PixelSource):
 
 /** All frames, each a fragment, the first of them in hand. */
 function framed(
-  first: Bytes,
+  first: FirstFrame,
   syntax: TransferSyntax,
   { dataset, tag, held, next }: PixelSource,
   checked: (frame: Bytes) => Bytes,
@@ -178,10 +195,13 @@ function framed(
   const frames = frameCount(dataset)
   dropOffsets(dataset)
   async function* all(): AsyncGenerator<Bytes> {
-    yield first
+    yield first.whole
     for (let n = 1; n < frames; n++) {
       const value = await next()
       if (!value) throw new UnfitPixelDataError(`has ${n} frames, where Number of Frames says ${frames}`)
+      if (value.frame !== (first.frame === undefined ? undefined : n + 1)) {
+        throw new UnfitPixelDataError('has frames that are not in their order')
+      }
       const frame = await wholeValue(value, held)
       yield checked(frame)
       if (!value.whole) held.release(frame.length)

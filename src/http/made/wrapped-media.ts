@@ -1,6 +1,6 @@
 import { Attribute } from '../../dicom/attributes.ts'
 import type { Bytes, ByteStream } from '../../dicom/bytes.ts'
-import { composedFile, type Streamed } from '../../dicom/composed-file.ts'
+import { composedFile, MAX_VALUE_BYTES, type Streamed } from '../../dicom/composed-file.ts'
 import { Dataset } from '../../dicom/dataset.ts'
 import { tagOf } from '../../dicom/dictionary.ts'
 import { replay } from '../../dicom/part10.ts'
@@ -95,6 +95,7 @@ async function picture({ c, type, body, held, dataset }: Media): Promise<Wrapped
   const value = {
     media: isTurned ? 'image/png' : type,
     syntax: undefined,
+    frame: undefined,
     length: whole.length,
     body: once(whole),
     whole,
@@ -153,6 +154,7 @@ const HEAD_BYTES = 1024
 async function document(media: Media, kind: DocumentKind): Promise<Wrapped> {
   const { dataset } = media
   const { length, body, head } = await sized(media)
+  if (length > MAX_VALUE_BYTES) throw tooLong()
   if (!kind.isOne(head, length)) {
     throw new RequestError(400, 'UNUSABLE_MEDIA', `What was sent cannot be stored: it is no whole ${kind.media}.`)
   }
@@ -164,6 +166,14 @@ async function document(media: Media, kind: DocumentKind): Promise<Wrapped> {
   kind.attributes?.(dataset)
   const streamed = { tag: Attribute.EncapsulatedDocument, vr: 'OB', length, body } as const
   return { sopClass: kind.sopClass, syntax: EXPLICIT_VR_LITTLE_ENDIAN, streamed }
+}
+
+function tooLong(): RequestError {
+  return new RequestError(
+    413,
+    'UNUSABLE_MEDIA',
+    'What was sent cannot be stored: it is longer than a value of DICOM can be.',
+  )
 }
 
 /** A body with its length, which is read whole where it is not told. */
@@ -201,6 +211,7 @@ async function video(media: Media): Promise<Wrapped> {
   const isAvc = header.syntax.endsWith('.102') || header.syntax.endsWith('.104')
   dataset.set(Attribute.LossyImageCompressionMethod, isAvc ? 'ISO_14496_10' : 'ISO_23008_2')
   const size = length ?? bytes
+  if (size > MAX_VALUE_BYTES) throw tooLong()
   const whole = (rows * columns * 3 * bitsStored * frames) / 8
   dataset.set(Attribute.LossyImageCompressionRatio, (whole / Math.max(1, size)).toFixed(2))
   dataset.setItems(tagOf('AcquisitionContextSequence')!, [])

@@ -3,7 +3,7 @@ import { SyntaxUid } from '../../dicom/transfer-syntax.ts'
 import type { Uid } from '../../dicom/uids.ts'
 import type { CodestreamHeader } from './codestream-header.ts'
 import { jpegHeader } from './jpeg-codestream.ts'
-import { bareJpeg2000, jpeg2000Header } from './jpeg2000-codestream.ts'
+import { bareJpeg2000, isWholeJpeg2000, jpeg2000Header } from './jpeg2000-codestream.ts'
 
 /** What a codestream is, by itself: what an image says of it is not asked. */
 export interface CodestreamKind {
@@ -11,6 +11,8 @@ export interface CodestreamKind {
   /** The transfer syntax it can be stored in; undefined where there is none for it (progressive JPEG, four components). */
   readonly syntax: Uid | undefined
   readonly photometricInterpretation: string
+  /** It goes on to its end, as far as its markers show. */
+  readonly isWhole: boolean
   /** The bytes that are stored: a codestream without the file around it. */
   readonly bytes: Bytes
 }
@@ -30,7 +32,11 @@ interface JpegSegments {
   transform: number | undefined
   /** Ss of the scan: the predictor of lossless JPEG; NEAR of JPEG-LS. */
   selection: number | undefined
+  /** Where the first scan begins: a picture in front of it, of EXIF, has its own end. */
+  scanAt: number | undefined
 }
+
+const EOI = Buffer.of(0xff, 0xd9)
 
 function jpegKind(bytes: Bytes): CodestreamKind | undefined {
   const header = jpegHeader(bytes)
@@ -38,7 +44,10 @@ function jpegKind(bytes: Bytes): CodestreamKind | undefined {
   if (!header || segments.frame === undefined) return undefined
   const { components, bits } = header
   const syntax = components === 1 || components === 3 ? jpegSyntax(segments, bits) : undefined
-  return { header, syntax, photometricInterpretation: jpegColours(segments, components), bytes }
+  const isWhole =
+    segments.scanAt !== undefined &&
+    Buffer.from(bytes.buffer, bytes.byteOffset, bytes.length).lastIndexOf(EOI) > segments.scanAt
+  return { header, syntax, photometricInterpretation: jpegColours(segments, components), isWhole, bytes }
 }
 
 function jpegSyntax({ frame, selection }: JpegSegments, bits: number): Uid | undefined {
@@ -64,7 +73,13 @@ function jpegColours({ frame, isSubsampled, transform }: JpegSegments, component
 }
 
 function jpegSegments(bytes: Bytes): JpegSegments {
-  const found: JpegSegments = { frame: undefined, isSubsampled: false, transform: undefined, selection: undefined }
+  const found: JpegSegments = {
+    frame: undefined,
+    isSubsampled: false,
+    transform: undefined,
+    selection: undefined,
+    scanAt: undefined,
+  }
   for (let at = 2; at + 4 < bytes.length && bytes[at] === 0xff;) {
     const marker = bytes[at + 1]!
     if (marker === 0xff) {
@@ -83,6 +98,7 @@ function jpegSegments(bytes: Bytes): JpegSegments {
       found.transform = bytes[at + 15]
     }
     if (marker === 0xda) {
+      found.scanAt = at
       found.selection = bytes[at + 5 + 2 * bytes[at + 4]!]
       break
     }
@@ -106,6 +122,7 @@ function jpeg2000Kind(bytes: Bytes): CodestreamKind | undefined {
     header,
     syntax: header.components === 1 || header.components === 3 ? (isReversible ? lossless : lossy) : undefined,
     photometricInterpretation: header.components === 1 ? 'MONOCHROME2' : colours,
+    isWhole: isWholeJpeg2000(bare),
     bytes: bare,
   }
 }

@@ -10,7 +10,8 @@ async function* of(chunks: Iterable<Uint8Array>): AsyncGenerator<Uint8Array> {
 async function read(text: string | Buffer, size = Infinity, most = 10_000): Promise<unknown[]> {
   const found: unknown[] = []
   const bytes = Buffer.from(text)
-  for await (const one of jsonObjects(of(chunksOf(bytes, Math.min(size, bytes.length + 1))), most)) found.push(one)
+  for await (const { model } of jsonObjects(of(chunksOf(bytes, Math.min(size, bytes.length + 1))), most))
+    found.push(model)
   return found
 }
 

@@ -338,6 +338,45 @@ describe('metadata and bulk data (PS3.18 10.5.1)', () => {
       },
       async () => [raw(await coded('1.2.840.10008.1.2.4.80'), 'pixels', { type: 'image/jls' })],
     ],
+    [
+      'frames that are not in their order',
+      (made) => {
+        withoutPixelModule(made)
+        made['00280008'] = { vr: 'IS', Value: [2] }
+      },
+      async () => {
+        const frame = await coded('1.2.840.10008.1.2.4.80')
+        return [2, 1].map((n) => raw(frame, `pixels/frames/${n}`, { type: 'image/jls' }))
+      },
+    ],
+    [
+      'a frame that comes twice',
+      (made) => {
+        withoutPixelModule(made)
+        made['00280008'] = { vr: 'IS', Value: [2] }
+      },
+      async () => {
+        const frame = await coded('1.2.840.10008.1.2.4.80')
+        return [1, 1].map((n) => raw(frame, `pixels/frames/${n}`, { type: 'image/jls' }))
+      },
+    ],
+    [
+      'a JPEG that is cut short',
+      withoutPixelModule,
+      async () => [raw((await coded(Syntax.jpegBaseline)).subarray(0, -20), 'pixels', { type: 'image/jpeg' })],
+    ],
+    [
+      'a JPEG 2000 that is cut short',
+      withoutPixelModule,
+      async () => [raw((await coded('1.2.840.10008.1.2.4.90')).subarray(0, -20), 'pixels', { type: 'image/jp2' })],
+    ],
+    [
+      'raw pixels of more than a value can have',
+      (made) => {
+        made['00280010'] = made['00280011'] = { vr: 'US', Value: [65_535] }
+      },
+      () => [raw(pixels)],
+    ],
     ['a type that is none of pixel data', () => undefined, () => [raw(pixels, 'pixels', { type: 'text/plain' })]],
   ])('lets an instance fail alone with %s', async (_, change, parts) => {
     await using setup = await startSetup()
@@ -396,6 +435,20 @@ describe('metadata and bulk data (PS3.18 10.5.1)', () => {
     const answer = await send(setup, [{ type: JSON_TYPE, body }])
     expect([answer.status, answer.json.code]).toEqual([400, code])
   })
+
+  it('takes thousands of values of one instance', async () => {
+    await using setup = await startSetup()
+    const count = 4_000
+    const described = model({}, 'pixels', (made) => {
+      for (let n = 0; n < count; n++) {
+        made[`0009${(0x1000 + n).toString(16)}`] = { vr: 'OB', BulkDataURI: `value/${n}` }
+      }
+      made['00090010'] = { vr: 'LO', Value: ['ME'] }
+    })
+    const values = Array.from({ length: count }, (_, n) => raw(Buffer.of(n & 0xff, 1), `value/${n}`))
+    const answer = await send(setup, [listOf(described), ...values, raw(pixels)])
+    expect([answer.status, answer.stored]).toEqual([200, [[I, undefined]]])
+  }, 30_000)
 
   it('refuses what would have to be held, and says how to send it', async () => {
     await using setup = await startSetup()
