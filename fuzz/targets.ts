@@ -16,10 +16,11 @@ import { pictureParams } from './targets/picture-params.ts'
 import { recoding } from './targets/recode.ts'
 import { rle } from './targets/rle.ts'
 import { search } from './targets/search.ts'
+import { sentMedia } from './targets/sent-media.ts'
 import { wildcard } from './targets/wildcard.ts'
 
 /** All that takes bytes or text from outside. */
 export const targets: readonly Target[] = [
   ...[pdu, command, dataSet, model, clientModel, part10, recoding, instance, charset],
-  ...[multipart, media, search, pictureParams, wildcard, config, codestream, rle, draw],
+  ...[multipart, media, search, pictureParams, wildcard, config, codestream, sentMedia, rle, draw],
 ]

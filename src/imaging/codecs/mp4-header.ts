@@ -35,7 +35,16 @@ interface Box {
  * needed. @throws UnusableVideoError
  */
 export function mp4Header(bytes: Bytes): VideoHeader | undefined {
-  const file = Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength)
+  try {
+    return headerOf(Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength))
+  } catch (error) {
+    // A box that is shorter than its fields.
+    if (error instanceof RangeError) throw new UnusableVideoError('its header is cut short')
+    throw error
+  }
+}
+
+function headerOf(file: Buffer): VideoHeader | undefined {
   if (file.length < 12) return undefined
   if (file.toString('latin1', 4, 8) !== 'ftyp') throw new UnusableVideoError('it is no MP4 file')
   for (let at = 0; at + 16 <= file.length;) {
