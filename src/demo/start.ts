@@ -1,5 +1,8 @@
 import { DemoArchive } from './demo-archive.ts'
+import { newUid } from '../dicom/new-uid.ts'
+import type { Uid } from '../dicom/uids.ts'
 import { loadSamples } from './samples.ts'
+import { scheduledToday } from './scheduled.ts'
 import type { StoredFile } from './stored-file.ts'
 import type { Viewer } from './viewer.ts'
 
@@ -16,7 +19,7 @@ export interface Demo extends AsyncDisposable {
  * @throws when the path cannot be read or holds no DICOM file
  */
 export async function startDemo(path: string | undefined): Promise<Demo> {
-  const archive = await DemoArchive.start({ relational: true, fuzzy: false })
+  const archive = await DemoArchive.start({ relational: true, fuzzy: false, worklist: scheduledToday() })
   try {
     if (path === undefined) await loadSamples(archive)
     else if ((await archive.load(path)) === 0) throw new Error(`${path} holds no DICOM file`)
@@ -35,7 +38,8 @@ export async function startDemo(path: string | undefined): Promise<Demo> {
 function introduction(archive: DemoArchive, url: string, viewer?: Viewer): string {
   const { catalog } = archive
   const example: StoredFile = catalog.example
-  const { study, series, sopInstance, path } = example
+  const { study, series, sopInstance, sopClass, path } = example
+  const model = "-H 'Content-Type: application/dicom+json'"
   return `
 Dimsegate serves ${catalog.size} instances of ${catalog.studies} studies from a demo archive
 (AE title ${archive.aeTitle}, DIMSE at 127.0.0.1:${archive.port}) as DICOMweb at
@@ -48,10 +52,29 @@ Search, retrieve, store:
   curl -H 'Accept: application/dicom; transfer-syntax=*' -o image.dcm '${url}/studies/${study}/series/${series}/instances/${sopInstance}'
   curl -F 'file=@${path}' '${url}/studies'
 
+What is scheduled, what is being done, whether an image is kept safe:
+
+  curl '${url}/modality-scheduled-procedure-steps'
+  curl -i ${model} -d '${stepInProgress()}' '${url}/modality-performed-procedure-steps/${newUid()}'
+  curl ${model} -d '${commitmentOf(sopClass, sopInstance)}' '${url}/commitment-requests/${newUid()}'
+
+A picture of whom an order is for (any JPEG or PNG):
+
+  curl -H 'Content-Type: image/png' --data-binary @picture.png '${url}/studies?accession=DEMO1'
+
 In a browser, a study as files: ${url}/studies/${study}?accept=application/zip
 ${viewer ? viewerLinks(viewer, new URL(url).origin, catalog.largestStudy) : ''}
 Ctrl-C stops it.
 `
+}
+
+function stepInProgress(): string {
+  return '{"00400252":{"vr":"CS","Value":["IN PROGRESS"]},"00400270":{"vr":"SQ","Value":[{}]}}'
+}
+
+function commitmentOf(sopClass: Uid, sopInstance: Uid): string {
+  const reference = { '00081150': { vr: 'UI', Value: [sopClass] }, '00081155': { vr: 'UI', Value: [sopInstance] } }
+  return JSON.stringify({ '00081199': { vr: 'SQ', Value: [reference] } })
 }
 
 function viewerLinks(viewer: Viewer, origin: string, study: string): string {

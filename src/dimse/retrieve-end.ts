@@ -5,7 +5,6 @@ import type { TransferSyntax } from '../dicom/transfer-syntax.ts'
 import type { Uid } from '../dicom/uids.ts'
 import { collect } from './collect.ts'
 import type { CommandOf } from './command.ts'
-import { Status } from './status.ts'
 
 type RetrieveResponse = CommandOf<'C-GET-RSP' | 'C-MOVE-RSP'>
 
@@ -23,7 +22,7 @@ export interface RetrieveEnd {
 }
 
 /**
- * The end that a final response tells, with the instances it lists as failed; `countedBefore` by those in front of it.
+ * The end that a final response tells, with the instances that `data` lists as failed; `countedBefore` by those in front of it.
  * @throws what ends the association: an end that did not come whole is none
  */
 export async function retrieveEnd(
@@ -36,7 +35,7 @@ export async function retrieveEnd(
   // Counters of Pending responses are often one off: the final ones hold, if there are any.
   const counted =
     completed === undefined ? Math.max(countedBefore, subOperationsOf(response)) : subOperationsOf(response)
-  const failedInstances = data !== undefined && status !== Status.success ? await failedList(data, syntax) : []
+  const failedInstances = data === undefined ? [] : await failedList(data, syntax)
   return { kind: 'end', status, completed, failed, warning, counted, failedInstances, response }
 }
 

@@ -163,7 +163,7 @@ export class Scu {
           continue
         }
         over = true
-        yield await retrieveEnd(command, message.data, this.#syntax(message), counted)
+        yield await retrieveEnd(command, this.#listOf(message, command), this.#syntax(message), counted)
         return
       }
     } finally {
@@ -184,7 +184,11 @@ export class Scu {
       destination,
       messageId = this.#nextId(),
     }: { readonly destination: string; readonly messageId?: number | undefined },
-    operation: Operation & { readonly onPending?: (response: CommandOf<'C-MOVE-RSP'>) => void },
+    operation: Operation & {
+      readonly onPending?: (response: CommandOf<'C-MOVE-RSP'>) => void
+      /** Given what the peer ends it with behind a C-CANCEL. */
+      readonly onCancelled?: (response: CommandOf<'C-MOVE-RSP'>) => void
+    },
   ): Promise<RetrieveEnd> {
     const wait = waitFor('C-MOVE response', operation)
     const request: Command = {
@@ -211,10 +215,11 @@ export class Scu {
           continue
         }
         over = true
-        return await retrieveEnd(command, message.data, this.#syntax(message), counted)
+        return await retrieveEnd(command, this.#listOf(message, command), this.#syntax(message), counted)
       }
     } finally {
-      if (!over) await this.#cancel(context, messageId, 'C-MOVE-RSP')
+      const late = over ? undefined : await this.#cancel(context, messageId, 'C-MOVE-RSP')
+      if (late?.type === 'C-MOVE-RSP') operation.onCancelled?.(late)
     }
   }
 
@@ -295,6 +300,11 @@ export class Scu {
     if (this.#association.pending) for await (const _ of data);
   }
 
+  /** The list of a final response. A success has none (PS3.4 C.4.2.1.4.2): one that is announced all the same is not waited for. */
+  #listOf({ data }: Message, { status }: { readonly status: number }): DataStream | undefined {
+    return status === Status.success && !this.#association.pending ? undefined : data
+  }
+
   #nextId(): number {
     this.#messageId = (this.#messageId % 65_535) + 1
     return this.#messageId
@@ -321,7 +331,7 @@ export class Scu {
   }
 
   /**
-   * PS3.7 9.3.2.3: asks the peer to stop and reads on to the final response; a peer that goes on is aborted. A store
+   * PS3.7 9.3.2.3: asks the peer to stop and reads on to the final response, which it gives; a peer that goes on is aborted. A store
    * of the peer that is not answered yet is answered first: it waits for that before it looks for a C-CANCEL.
    */
   async #cancel(
@@ -329,7 +339,7 @@ export class Scu {
     messageId: number,
     type: 'C-FIND-RSP' | 'C-GET-RSP' | 'C-MOVE-RSP',
     unanswered?: StoreToAnswer,
-  ): Promise<void> {
+  ): Promise<Command | undefined> {
     unanswered?.isNotWanted()
     const timeout = this.#cancelGrace
     const wait: Wait = { what: 'end of a cancelled operation', timeout, signal: AbortSignal.timeout(timeout) }
@@ -341,10 +351,11 @@ export class Scu {
         const { command, contextId, data } = await this.#message(wait)
         if (command.type === 'C-STORE-RQ' && data) {
           await new StoreToAnswer(this.#association, contextId, command, data).refuse(wait)
-        } else if (command.type === type && statusClass(command.status) !== 'pending') return
+        } else if (command.type === type && statusClass(command.status) !== 'pending') return command
       }
     } catch {
       this.#association.abort()
+      return undefined
     }
   }
 

@@ -59,6 +59,7 @@ const faults = {
   TOO_MANY_TRANSACTIONS: { status: 503, title: 'Too many commitment requests' },
   NOTHING_TO_SEND: { status: 404, title: 'Nothing to send' },
   TOO_MANY_SENDS: { status: 503, title: 'Too many sends' },
+  SEND_INCOMPLETE: { status: 502, title: 'Send incomplete' },
   SEND_NOT_COUNTED: { status: 502, title: 'Send not counted' },
   SEND_CANCELLED: { status: 409, title: 'Send cancelled' },
   NO_SUCH_INSTANCE: { status: 404, title: 'Not found' },

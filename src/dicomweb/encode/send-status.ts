@@ -3,6 +3,8 @@ import { Dataset } from '../../dicom/dataset.ts'
 import type { Tag } from '../../dicom/tag.ts'
 import type { Uid } from '../../dicom/uids.ts'
 
+const MAX_US = 65_535
+
 /** Transaction Status and its comment: younger than the dictionary. */
 export const TRANSACTION_STATUS: Tag = 0x00080417
 export const TRANSACTION_STATUS_COMMENT: Tag = 0x00080418
@@ -36,7 +38,8 @@ export function sendStatus(send: ToldSend): Dataset {
     [Attribute.NumberOfWarningSuboperations, send.warning],
   ]
   const dataset = new Dataset()
-  for (const [tag, value] of counts) if (value !== undefined) dataset.set(tag, value, 'US')
+  // Sums of several moves may be more than one C-MOVE can count.
+  for (const [tag, value] of counts) if (value !== undefined) dataset.set(tag, Math.min(value, MAX_US), 'US')
   dataset.set(Attribute.TransactionUID, send.uid)
   dataset.set(Attribute.MoveDestination, send.destination)
   if (send.failedInstances.length > 0) dataset.set(Attribute.FailedSOPInstanceUIDList, send.failedInstances)

@@ -17,6 +17,9 @@ export const MAX_NAMED = 1_000
 /** Name of the parameter that names a destination. */
 const DESTINATION = 'destination'
 
+/** What is of searches alone (PS3.18 8.3.4). */
+const OF_SEARCHES = ['limit', 'offset', 'includefield', 'fuzzymatching', 'emptyvaluematching', 'multiplevaluematching']
+
 /** Where to send to. @throws RequestError 400, 501 */
 export function destinationOf(c: HttpContext): Destination {
   const { destinations } = c.var.archive.config.send
@@ -36,11 +39,10 @@ export function askedFor(c: HttpContext, members: Members): Query {
   const params = new URLSearchParams(new URL(c.req.url).searchParams)
   params.delete(DESTINATION)
   params.delete('accept')
-  const { match, unknown, ...others } = parseSearchParams(params)
-  const isSearch = others.limit !== undefined || others.offset > 0 || others.fuzzyMatching
-  const [odd] = unknown
-  if (odd !== undefined || isSearch) {
-    throw new SearchParamError(odd ?? 'limit', 'is none of a send: search first, and name what is to be sent by UIDs')
+  const { match, unknown } = parseSearchParams(params)
+  const [odd] = [...unknown, ...OF_SEARCHES.filter((name) => params.has(name))]
+  if (odd !== undefined) {
+    throw new SearchParamError(odd, 'is none of a send: search first, and name what is to be sent by UIDs')
   }
   const study = pathUid(c, 'study')
   const series = pathUid(c, 'series')
@@ -75,7 +77,7 @@ function namedBy(match: readonly MatchKey[], own: Tag | undefined): Uid[] {
       `What is sent here is named by ${expected}. Search first for others.`,
     )
   }
-  const uids = match.flatMap(({ values }) => values.map(String))
+  const uids = [...new Set(match.flatMap(({ values }) => values.map(String)))]
   if (uids.length > MAX_NAMED) {
     throw new RequestError(400, 'INVALID_PARAMETER', `One request names up to ${MAX_NAMED} UIDs. Make several.`)
   }

@@ -5,7 +5,7 @@ import { notPermitted } from '../auth/errors.ts'
 import { modelAnswer, sendModel, type ModelAnswer } from '../body/model-answer.ts'
 import { clientOf, ownerOf } from '../client.ts'
 import type { HttpContext } from '../context.ts'
-import { pathOwnUid } from '../path.ts'
+import { pathOwnUid, pathUid } from '../path.ts'
 import { problemOf, RequestError } from '../problem.ts'
 import { askedFor, destinationOf, type Members } from './asked-for.ts'
 
@@ -19,7 +19,10 @@ export async function requestSend(c: HttpContext, members: Members): Promise<Res
   const destination = destinationOf(c)
   const query = askedFor(c, members)
   const owner = ownerOf(c)
-  const send = await c.var.archive.sends.request({ uid, owner, client: clientOf(c), destination, query }).catch(refusal)
+  const request = { uid, owner, client: clientOf(c), destination, query }
+  const send = await c.var.archive.sends.request(request).catch((error: unknown) => {
+    throw refusal(error)
+  })
   return told(c, send, as)
 }
 
@@ -33,14 +36,16 @@ export async function sendResult(c: HttpContext): Promise<Response> {
 export async function cancelSend(c: HttpContext): Promise<Response> {
   const as = modelAnswer(c)
   const send = knownSend(c)
-  c.var.archive.sends.cancel(send.request.uid)
+  c.var.archive.sends.cancel(send)
   return told(c, send, as)
 }
 
 /** @throws RequestError 404 */
 function knownSend(c: HttpContext): Send {
-  const send = c.var.archive.sends.find(transactionOf(c))
-  if (send?.request.owner === ownerOf(c)) return send
+  const send = c.var.archive.sends.find(ownerOf(c), transactionOf(c))
+  const study = pathUid(c, 'study')
+  // At another study it is not to be found.
+  if (send && (study === undefined || send.studies.includes(study))) return send
   throw new RequestError(404, 'NO_SUCH_SEND', 'No send was requested by this Transaction UID, or its time is over.')
 }
 
@@ -52,11 +57,11 @@ function transactionOf(c: HttpContext): string {
 }
 
 /** The archive knows the destination, or it does not: that is not a matter of our own title, as in other moves. */
-function refusal(error: unknown): never {
-  if (!(error instanceof StatusError) || error.status !== Status.moveDestinationUnknown) throw error
+function refusal(error: unknown): unknown {
+  if (!(error instanceof StatusError) || error.status !== Status.moveDestinationUnknown) return error
   const detail =
     'The archive does not know the destination. Ask its administrator to add the AE title of archives[].send.destinations.'
-  throw new RequestError(502, 'DESTINATION_UNKNOWN', detail, {}, { cause: error })
+  return new RequestError(502, 'DESTINATION_UNKNOWN', detail, {}, { cause: error })
 }
 
 function told(c: HttpContext, send: Send, as: ModelAnswer): Promise<Response> {
@@ -84,7 +89,7 @@ const statuses: Readonly<Record<SendStatus, ToldSend['status']>> = {
 
 function described(c: HttpContext, send: Send): ToldSend {
   const { request, counts, status, error, dimseStatus, failedInstances } = send
-  const problem = error && problemOf(error, c.req.path).problem
+  const problem = error && problemOf(refusal(error), c.req.path).problem
   return {
     ...counts,
     ...{ uid: request.uid, destination: request.destination.aeTitle, status: statuses[status] },

@@ -1,8 +1,9 @@
 import type { Uid } from '../../dicom/uids.ts'
 import type { CommandOf } from '../../dimse/command.ts'
 import type { RetrieveEnd } from '../../dimse/retrieve-end.ts'
-import { StatusError, statusClass } from '../../dimse/status.ts'
+import { Status, StatusError, statusClass } from '../../dimse/status.ts'
 import type { Query } from '../search/query.ts'
+import { Tally, type SendCounts } from './tally.ts'
 
 /** An archive that instances can be sent to, as the archive that sends knows it. */
 export interface Destination {
@@ -23,24 +24,19 @@ export interface SendRequest {
 }
 
 /**
- * Where a send stands. `waiting`: for its turn, or for an association. `failed`: nothing was sent, or it is not known
- * what. `partly`: some of it was not sent.
+ * Where a send stands. `waiting`: for its turn, or for an association. `failed`: nothing was sent, or it is not known what.
+ * `partly`: some of it was not sent, or the archive contradicts itself.
  */
 export type SendStatus = 'waiting' | 'sending' | 'complete' | 'partly' | 'failed' | 'cancelled'
 
-/** Instances as the archive counts them (PS3.7 9.3.4.2); what it does not tell is undefined. */
-export interface SendCounts {
-  readonly remaining: number | undefined
-  readonly completed: number | undefined
-  readonly failed: number | undefined
-  readonly warning: number | undefined
-}
+/** Failed instances that are kept of one send. */
+export const MAX_FAILED = 1_000
 
 /** The archive had nothing of what it was asked to send. */
 export class NothingToSendError extends Error {
   readonly code = 'NOTHING_TO_SEND'
   constructor() {
-    super('The archive says that it has sent all of it, and counts no instance: it has none of that')
+    super('The archive counts no instance as sent, and does not list what it was asked to send')
     this.name = 'NothingToSendError'
   }
 }
@@ -49,65 +45,73 @@ export class NothingToSendError extends Error {
 export class UncountedSendError extends Error {
   readonly code = 'SEND_NOT_COUNTED'
   constructor() {
-    super(
-      'The archive lists it, says that it has sent all of it, and counts no instance: ask the destination what has come',
-    )
+    super('The archive lists it, calls it sent, and counts no instance: ask the destination what has come')
     this.name = 'UncountedSendError'
   }
 }
 
-const NOTHING: SendCounts = { remaining: undefined, completed: undefined, failed: undefined, warning: undefined }
+/** Something that the archive said is against what it called a success. */
+export class IncompleteSendError extends Error {
+  readonly code = 'SEND_INCOMPLETE'
+  constructor() {
+    super('The archive counts, or lists, instances that it has not sent, or contradicts itself: ask the destination')
+    this.name = 'IncompleteSendError'
+  }
+}
 
 /** One send: what the archive has said of it. */
 export class Send {
-  readonly request: SendRequest
+  readonly request: Omit<SendRequest, 'query'>
+  /** The studies that it is of. */
+  readonly studies: readonly Uid[]
   readonly #stop = new AbortController()
   readonly #over = Promise.withResolvers<undefined>()
-  readonly #failedInstances: Uid[] = []
-  /** By the moves that are over; there are several where the archive cannot match lists of UIDs. */
-  #before: SendCounts = NOTHING
-  #counts: SendCounts = NOTHING
+  readonly #failedInstances = new Set<Uid>()
+  #tallies: Tally[] = []
   #status: SendStatus = 'waiting'
-  #dimseStatus: number | undefined
+  #worst: number | undefined
   #error: Error | undefined
-  #isPartly = false
+  /** A move has ended as a success that says nothing of its instances, or with some. */
+  #hasSent = false
+  /** What one more move is at. */
+  #progress = 0
   #changed = -Infinity
 
-  constructor(request: SendRequest) {
+  constructor({ query: _query, ...request }: SendRequest, studies: readonly Uid[]) {
     this.request = request
+    this.studies = studies
   }
 
   get status(): SendStatus {
     return this.#status
   }
 
+  /** Of all its moves; remaining ones of the last, which say nothing while others are to follow. */
   get counts(): SendCounts {
-    return this.#counts
+    const all = this.#tallies.map(({ counts }) => counts)
+    const sum = (name: 'completed' | 'failed' | 'warning'): number | undefined =>
+      all.reduce<number | undefined>((before, one) => add(before, one[name]), undefined)
+    const remaining = all.length === 1 || this.isOver ? all.at(-1)?.remaining : undefined
+    return { remaining, completed: sum('completed'), failed: sum('failed'), warning: sum('warning') }
   }
 
-  /** The status that the archive ended it with. */
+  /** The status that the archive ended it with; of several moves the worst. */
   get dimseStatus(): number | undefined {
-    return this.#dimseStatus
+    return this.isOver ? this.#worst : undefined
   }
 
-  /** Why it failed, or was cancelled. */
+  /** Why it failed, is not all, or was cancelled. */
   get error(): Error | undefined {
     return this.#error
   }
 
-  /** Those that the archive names as not sent. */
+  /** Those that the archive names as not sent, up to MAX_FAILED. */
   get failedInstances(): readonly Uid[] {
-    return this.#failedInstances
+    return [...this.#failedInstances]
   }
 
   get isOver(): boolean {
     return this.#status !== 'waiting' && this.#status !== 'sending'
-  }
-
-  /** Nothing has reached the destination, as far as the archive says. */
-  get isFruitless(): boolean {
-    const { completed = 0, warning = 0 } = this.#counts
-    return completed + warning === 0
   }
 
   /** When the archive last showed that it gets on, by performance.now(). */
@@ -135,62 +139,80 @@ export class Send {
 
   /** The archive is about to be asked: from here on it may send. */
   begin(): void {
-    if (!this.isOver) this.#status = 'sending'
+    if (this.isOver) return
+    this.#status = 'sending'
+    this.#progress = 0
+    this.#tallies.push(new Tally())
   }
 
-  /** The archive is at work. */
-  pending(response: CommandOf<'C-MOVE-RSP'>): void {
-    if (!this.isOver) this.#count(response)
+  /** A response before the final one, or the one behind a C-CANCEL. */
+  tell(response: Partial<SendCounts>): void {
+    const tally = this.#tallies.at(-1)
+    if (this.isOver || !tally) return
+    tally.tell(response)
+    if (tally.over > this.#progress) this.#changed = performance.now()
+    this.#progress = Math.max(this.#progress, tally.over)
   }
 
-  /** One of its moves has ended. Whether the next is to follow. */
-  moved(end: RetrieveEnd): boolean {
-    const { remaining } = end.response
-    this.#dimseStatus = end.status
-    this.#count({ ...end, remaining })
-    this.#before = { ...this.#counts, remaining: undefined }
-    this.#failedInstances.push(...end.failedInstances)
+  /**
+   * One of its moves has ended, of which so many instances were `named` by UIDs. What it comes to: `empty` is a success that
+   * counts nothing; behind a `failed` one the others go on, unless the destination is at fault.
+   */
+  moved(end: RetrieveEnd, named: number): 'sent' | 'empty' | 'failed' | 'over' {
+    const tally = this.#tallies.at(-1)!
+    this.tell(end.response)
+    this.#note(end.status)
+    for (const uid of end.failedInstances) if (this.#failedInstances.size < MAX_FAILED) this.#failedInstances.add(uid)
     const kind = statusClass(end.status)
-    if (kind === 'cancel') {
-      this.#end(
-        'cancelled',
-        this.#stop.signal.aborted ? asError(this.#stop.signal.reason) : new StatusError(end.response),
-      )
-      return false
+    if (kind === 'cancel' || kind === 'failure') {
+      this.#error ??= new StatusError(end.response)
+      this.#hasSent ||= tally.sent > 0
+      if (kind === 'failure' && end.status !== Status.moveDestinationUnknown) return 'failed'
+      this.#end(kind === 'cancel' ? 'cancelled' : this.#hasSent ? 'partly' : 'failed', this.#error)
+      return 'over'
     }
-    if (kind === 'failure') {
-      this.fail(new StatusError(end.response))
-      return false
-    }
-    // A success that leaves something out is none, whatever it is called.
-    if (kind === 'warning' || (remaining ?? 0) > 0 || (end.failed ?? 0) > 0 || end.failedInstances.length > 0) {
-      this.#isPartly = true
-    }
-    return true
+    const verdict = tally.verdict(end, end.failedInstances, named)
+    if (verdict === 'nothing') return 'empty'
+    this.#hasSent = true
+    if (verdict === 'part') this.#error ??= new IncompleteSendError()
+    return 'sent'
   }
 
-  /** All of its moves have ended as a success, and count nothing at all. */
-  get isUncounted(): boolean {
-    const { completed, failed = 0 } = this.#counts
-    return !this.isOver && completed !== undefined && this.isFruitless && failed === 0 && !this.#isPartly
+  /** Of a move that counted nothing, whether the archive lists what it was of. */
+  looked(isListed: boolean): void {
+    if (isListed) this.#hasSent = true
+    this.#error ??= isListed ? new UncountedSendError() : new NothingToSendError()
   }
 
-  /** All of its moves have ended. `isListed`: of one that is not counted, whether the archive has any of it. */
-  finish(isListed: boolean): void {
+  /** A move that counted nothing is made anew, in parts. */
+  retract(): void {
+    this.#tallies.pop()
+    this.#worst = undefined
+  }
+
+  /** All of its moves have ended. */
+  finish(): void {
     if (this.isOver) return
-    if (this.isUncounted) {
-      if (isListed) this.#end('partly', new UncountedSendError())
-      else this.#end('failed', new NothingToSendError())
-      return
-    }
-    const hasNone = this.#counts.completed !== undefined && this.isFruitless
-    this.#end(hasNone ? 'failed' : this.#isPartly ? 'partly' : 'complete')
+    if (this.#error) this.#end(this.#hasSent ? 'partly' : 'failed', this.#error)
+    else this.#end('complete')
   }
 
-  fail(error: Error): void {
+  /** It ends without a final response, or by one that came behind a C-CANCEL. */
+  fail(error: Error, late?: CommandOf<'C-MOVE-RSP'>): void {
     if (this.isOver) return
+    if (late) {
+      this.tell(late)
+      this.#note(late.status)
+    }
+    const sent = this.#hasSent || this.#tallies.some((tally) => tally.sent > 0)
     if (this.#stop.signal.aborted) this.#end('cancelled', asError(this.#stop.signal.reason))
-    else this.#end(this.isFruitless ? 'failed' : 'partly', error)
+    else this.#end(sent ? 'partly' : 'failed', error)
+  }
+
+  #note(status: number): void {
+    const rank = (one: number | undefined): number =>
+      one === undefined ? -1 : ['success', 'warning', 'cancel', 'failure'].indexOf(statusClass(one))
+    if (rank(status) > rank(this.#worst)) this.#worst = status
   }
 
   #end(status: SendStatus, error?: Error): void {
@@ -198,26 +220,10 @@ export class Send {
     this.#error = error
     this.#over.resolve(undefined)
   }
-
-  #count({ completed, failed, warning, ...rest }: Partial<SendCounts>): void {
-    // Counters may be missing from a response: those before it still hold.
-    if (completed === undefined && failed === undefined && warning === undefined) return
-    const before = this.#before
-    const counts = {
-      remaining: rest.remaining,
-      completed: sum(before.completed, completed),
-      failed: sum(before.failed, failed),
-      warning: sum(before.warning, warning),
-    }
-    if (counts.completed !== this.#counts.completed || counts.remaining !== this.#counts.remaining) {
-      this.#changed = performance.now()
-    }
-    this.#counts = counts
-  }
 }
 
-function sum(before: number | undefined, now: number | undefined): number | undefined {
-  return before === undefined ? now : now === undefined ? before : before + now
+function add(before: number | undefined, more: number | undefined): number | undefined {
+  return before === undefined ? more : before + (more ?? 0)
 }
 
 function asError(reason: unknown): Error {

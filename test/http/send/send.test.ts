@@ -97,15 +97,17 @@ describe('Send: what the archive sends to others', () => {
       `${QUERY}&SOPInstanceUID=${E}.2,${E}.3`,
       [`${E}.2`, `${E}.3`],
     ],
-  ])('sends %s by one C-MOVE, and no byte through the gateway', async (_, path, query, expected) => {
+  ])('sends %s by C-MOVE, and no byte through the gateway', async (_, path, query, expected) => {
     await using setup = await start()
     const answer = await told(await setup.send(path, query))
     expect(answer).toEqual({
-      ...{ status: 'COMPLETE', comment: undefined, completed: expected.length, failed: 0, remaining: undefined },
+      ...{ status: 'COMPLETE', comment: undefined, completed: expected.length, failed: 0, remaining: 0 },
       failedInstances: undefined,
     })
     expect(received(setup)).toEqual([...expected].sort())
-    expect([setup.archive.moves, setup.archive.retrievals]).toEqual([1, 0])
+    // One for each study and series that is named.
+    const moves = path.endsWith('/series') && query.includes(',') ? 2 : 1
+    expect([setup.archive.moves, setup.archive.retrievals]).toEqual([moves, 0])
   })
 
   it('sends what is named one by one where the archive cannot match lists of UIDs', async () => {
@@ -237,11 +239,37 @@ describe('Send: what the archive sends to others', () => {
     ['a wildcard', '/studies', `${QUERY}&StudyInstanceUID=1.*`, 400, 'INVALID_SEARCH_PARAMETER'],
     ['a misspelt parameter', '/studies/1.2/series', `${QUERY}&SeriesUID=1.2`, 400, 'INVALID_SEARCH_PARAMETER'],
     ['a limit', '/studies/1.2/series', `${QUERY}&limit=1`, 400, 'INVALID_SEARCH_PARAMETER'],
+    [
+      'a UID that is an empty value',
+      '/studies',
+      `${QUERY}&StudyInstanceUID=%22%22&emptyvaluematching=true`,
+      400,
+      'INVALID_SEARCH_PARAMETER',
+    ],
     ['no UID of a transaction', '/studies/1.2/series', QUERY, 400, 'INVALID_UID', 'abc'],
   ])('refuses %s', async (_, path, query, status, code, uid = '2.25.1') => {
     await using setup = await start()
     expect(await problem(await setup.send(path, query, uid))).toEqual([status, code])
     expect(setup.archive.moves).toBe(0)
+  })
+
+  it('is not whole where one of what is named is not there', async () => {
+    await using setup = await start()
+    const query = `${QUERY}&SeriesInstanceUID=${E},9.9.9,${E}`
+    const answer = await told(await setup.send(`/studies/${S}/series`, query))
+    expect(answer).toMatchObject({
+      status: 'PARTLY',
+      completed: 3,
+      comment: expect.stringContaining('NOTHING_TO_SEND') as unknown,
+    })
+  })
+
+  it('is not to be found at another study', async () => {
+    await using setup = await start()
+    const uid = newUid()
+    expect((await setup.send(`/studies/${S}/series`, QUERY, uid)).status).toBe(200)
+    expect(await problem(await setup.send('/studies/7.7/series', '', uid, 'GET'))).toEqual([404, 'NO_SUCH_SEND'])
+    expect((await setup.send('/studies', '', uid, 'GET')).status).toBe(200)
   })
 
   it('refuses a Transaction UID that is in use', async () => {
