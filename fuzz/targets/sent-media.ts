@@ -50,7 +50,7 @@ export const sentMedia: Target = {
   run(input) {
     const kind = codestreamKind(input)
     if (kind && kind.bytes.length > input.length) throw new BrokenPropertyError('It is longer than what was sent')
-    const header = mp4Header(input)
+    const header = mp4Header(input, input.length)
     const isWhole = !header || [header.rows, header.columns, header.frames].every((one) => Number.isSafeInteger(one))
     if (!isWhole) throw new BrokenPropertyError('The header of a video has a number that is none')
     return Promise.resolve()

@@ -18,10 +18,12 @@ export interface BulkReference {
 export interface InstanceModel {
   readonly dataset: Dataset
   readonly references: readonly BulkReference[]
+  /** Elements, items and values, at all depths. */
+  readonly elements: number
 }
 
 /** Elements, items and values of an instance, at all depths: those of the functional groups of many frames. */
-export const MAX_INSTANCE_ELEMENTS = 750_000
+export const MAX_INSTANCE_ELEMENTS = 250_000
 
 /**
  * An instance from its DICOM JSON object: texts in the character set that it names, as far as that has them, in UTF-8
@@ -40,15 +42,17 @@ export async function decodeInstance(model: unknown): Promise<InstanceModel> {
 
 async function decoded(model: unknown, charset: string | undefined): Promise<InstanceModel> {
   const references: BulkReference[] = []
+  let elements = 0
   const dataset = await decodeJson(model, {
     most: MAX_INSTANCE_ELEMENTS,
+    counted: (count) => (elements = count),
     ...(charset !== undefined && { charset, keepsCharset: true }),
     bulkData: (uri, at) => {
       references.push({ uri, ...at })
       return new Uint8Array(0)
     },
   })
-  return { dataset, references }
+  return { dataset, references, elements }
 }
 
 /** Specific Character Set as the model has it, of the data set that it was made of; undefined for one that nobody knows. */

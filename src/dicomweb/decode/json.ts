@@ -22,6 +22,8 @@ export interface DecodeOptions {
   readonly bulkData?: (uri: string, at: { readonly path: string; readonly vr: Vr }) => Element['value']
   /** MAX_MODEL_ELEMENTS unless told. */
   readonly most?: number
+  /** Told how many there were. */
+  readonly counted?: (elements: number) => void
 }
 
 /**
@@ -46,6 +48,7 @@ class Decoder {
     const { charset = UTF_8, keepsCharset = false } = this.#options
     const dataset = new Dataset().set(Attribute.SpecificCharacterSet, charset.split('\\'))
     await this.#fill(dataset, model, '', 0)
+    this.#options.counted?.(this.#elements)
     if (this.#isAscii && !keepsCharset) dataset.delete(Attribute.SpecificCharacterSet)
     return dataset
   }

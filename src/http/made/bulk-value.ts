@@ -1,5 +1,5 @@
 import type { Bytes, ByteStream } from '../../dicom/bytes.ts'
-import { OCTET_STREAM } from '../../dicom/transfer-syntax.ts'
+import { OCTET_STREAM, transferSyntax } from '../../dicom/transfer-syntax.ts'
 import { parseContentType } from '../../dicomweb/negotiate/content-type.ts'
 import type { ReceivedPart } from '../../dicomweb/multipart/reader.ts'
 import type { Held } from './holding.ts'
@@ -12,6 +12,8 @@ export interface BulkValue {
   readonly syntax: string | undefined
   /** Content-Length of the part, where it tells it. */
   readonly length: number | undefined
+  /** Its bytes are the value, Little Endian: nothing is encoded for its way (RFC 9110 8.4, RFC 2045 6). */
+  readonly isPlain: boolean
   /** Which frame it is, where its location ends in `/frames/n`. */
   readonly frame: number | undefined
   readonly body: ByteStream
@@ -27,13 +29,20 @@ export function bulkValue({ headers, body }: ReceivedPart): BulkValue {
   const { type, parameters } = parseContentType(headers.get('content-type') ?? OCTET_STREAM)
   const length = headers.get('content-length')
   const frame = FRAME.exec(headers.get('content-location') ?? '')?.[1]
+  const encodings = [headers.get('content-encoding'), headers.get('content-transfer-encoding')]
+  const syntax = parameters.get('transfer-syntax')
   return {
+    isPlain: encodings.every(isNone) && !(syntax !== undefined && transferSyntax(syntax).bigEndian),
     frame: frame === undefined ? undefined : Number(frame),
     media: type,
-    syntax: parameters.get('transfer-syntax'),
+    syntax,
     length: length !== undefined && /^\d{1,15}$/.test(length) ? Number(length) : undefined,
     body,
   }
+}
+
+function isNone(encoding: string | undefined): boolean {
+  return encoding === undefined || /^(identity|binary|8bit|7bit)$/i.test(encoding)
 }
 
 /** Reads a value whole, and holds it. @throws RequestError 413, 503; what its body throws */

@@ -6,6 +6,7 @@ import type { Uid } from '../../dicom/uids.ts'
 import { putReferenced, topTag, type BulkReference, type InstanceModel } from '../../dicomweb/decode/instance-model.ts'
 import { isPixelData } from '../../instance/bulk-attributes.ts'
 import type { BulkValue } from './bulk-value.ts'
+import { MAX_HELD_BYTES } from './holding.ts'
 
 /** Attributes of a web service, which are of no instance (PS3.18 10.4.1.2). */
 const OF_THE_WEB = [Attribute.AvailableTransferSyntaxUID, Attribute.RetrieveURL]
@@ -18,6 +19,12 @@ export interface HeldValue {
 /** Pixels within a sequence, of an icon, are native: nothing makes frames of them. */
 function isPlain({ path }: BulkReference, { media }: BulkValue): boolean {
   return !path.endsWith(formatTag(Attribute.PixelData)) || media === OCTET_STREAM
+}
+
+/** Bytes in memory, and for how many instances. */
+export interface HeldBytes {
+  readonly bytes: number
+  owners: number
 }
 
 interface Names {
@@ -34,7 +41,10 @@ export class DescribedInstance {
   /** Pixel data, which is made when all else is here. */
   #pixels: { readonly key: string; readonly reference: BulkReference; held: HeldValue | undefined } | undefined
 
-  #heldBytes = 0
+  readonly #held: HeldBytes[] = []
+  #isUnfit = false
+  /** Bytes of values that go into it, again and again. */
+  #valueBytes = 0
 
   private constructor(model: InstanceModel, names: Names, resolved: (uri: string) => string) {
     const { sopClass, sopInstance } = names
@@ -47,7 +57,10 @@ export class DescribedInstance {
       if (others) others.push(reference)
       else this.#waiting.set(key, [reference])
       const tag = topTag(reference)
-      if (tag !== undefined && isPixelData(tag)) this.#pixels = { key, reference, held: undefined }
+      if (tag === undefined || !isPixelData(tag)) continue
+      // An image has one of them (PS3.3 C.7.6.3, C.7.6.24).
+      this.#isUnfit ||= this.#pixels !== undefined
+      this.#pixels = { key, reference, held: undefined }
     }
   }
 
@@ -64,13 +77,13 @@ export class DescribedInstance {
     return this.#waiting.keys()
   }
 
-  get isComplete(): boolean {
-    return this.#waiting.size === 0
+  /** It is described as what cannot be. */
+  get isUnfit(): boolean {
+    return this.#isUnfit
   }
 
-  /** Bytes that are held for it. */
-  get heldBytes(): number {
-    return this.#heldBytes
+  get isComplete(): boolean {
+    return this.#waiting.size === 0
   }
 
   /** The pixel data, by itself the last to be missing. */
@@ -78,9 +91,16 @@ export class DescribedInstance {
     return this.#waiting.size === 1 && this.#pixels?.key === key && this.#waiting.get(key)?.length === 1
   }
 
-  /** So many bytes are held for it besides. */
-  holds(bytes: number): void {
-    this.#heldBytes += bytes
+  /** Something is held for it, and maybe for others. */
+  holds(held: HeldBytes): void {
+    this.#held.push(held)
+  }
+
+  /** It is done with. Comes to the bytes that are held for nobody any more. */
+  leave(): number {
+    let bytes = 0
+    for (const held of this.#held.splice(0)) if (--held.owners === 0) bytes += held.bytes
+    return bytes
   }
 
   get pixels(): { readonly reference: BulkReference; readonly held: HeldValue | undefined } | undefined {
@@ -97,7 +117,9 @@ export class DescribedInstance {
         continue
       }
       const [part, ...more] = held.parts
-      if (more.length > 0 || !part?.whole || !isPlain(reference, part)) return false
+      if (more.length > 0 || !part?.whole || !part.isPlain || !isPlain(reference, part)) return false
+      this.#valueBytes += part.whole.length
+      if (this.#valueBytes > MAX_HELD_BYTES) return false
       putReferenced(this.dataset, reference, part.whole)
     }
     return true

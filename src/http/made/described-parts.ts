@@ -13,10 +13,14 @@ import { DescribedInstance } from './described-instance.ts'
 import type { Held } from './holding.ts'
 import type { StorePart, UnmadePart } from './made-part.ts'
 import { PartReader } from './part-reader.ts'
-import { madePixels, type MadePixels } from './pixel-value.ts'
+import { hasWholePixels, madePixels, type MadePixels } from './pixel-value.ts'
 
 /** The description of one instance, without its bulk data, in bytes. */
-export const MAX_DESCRIPTION_BYTES = 4 * 1024 * 1024
+export const MAX_DESCRIPTION_BYTES = 2 * 1024 * 1024
+/** What an element takes in memory besides its value, about. */
+const ELEMENT_BYTES = 200
+/** Descriptions that are none, of one request. */
+const MAX_UNREADABLE = 1_000
 
 const MODELS = ['application/dicom+json', 'application/json', 'application/dicom+xml']
 
@@ -52,6 +56,9 @@ class DescribedParts {
   readonly #held: Held
   /** Those that wait for a value, by its URI. */
   readonly #waiting = new Map<string, Set<DescribedInstance>>()
+  /** Where pixel data was that has come. */
+  readonly #spent = new Set<string>()
+  #unreadable = 0
 
   constructor(c: HttpContext, reader: PartReader, held: Held) {
     this.#c = c
@@ -64,33 +71,42 @@ class DescribedParts {
   }
 
   async *made(): AsyncGenerator<Made> {
-    for (;;) {
-      const part = await this.#reader.next()
-      if (!part) break
-      const type = essence(part)
-      if (isModel(type)) yield* this.#describe(part, type)
-      // A file among descriptions is what it is.
-      else if (type === 'application/dicom') yield { type, body: part.body }
-      else yield* this.#bring(part)
+    let failure: unknown
+    try {
+      for (let part = await this.#reader.next(); part; part = await this.#reader.next()) {
+        const type = essence(part)
+        if (isModel(type)) yield* this.#describe(part, type)
+        // A file among descriptions is what it is.
+        else if (type === 'application/dicom') yield { type, body: part.body }
+        else yield* this.#bring(part)
+      }
+    } catch (error) {
+      failure = error
     }
     for (const instance of new Set([...this.#waiting.values()].flatMap((owners) => [...owners]))) yield unmade(instance)
+    // eslint-disable-next-line @typescript-eslint/only-throw-error -- it is what was thrown
+    if (failure !== undefined) throw failure
   }
 
   async *#describe(part: ReceivedPart, type: string): AsyncGenerator<Made> {
     const models =
       type === 'application/dicom+xml' ? xmlModel(part, this.#held) : jsonObjects(part.body, MAX_DESCRIPTION_BYTES)
     for await (const { model, bytes } of models) {
-      const instance = await this.#described(model)
-      if (!instance) {
+      const described = await this.#described(model)
+      const { instance } = described ?? {}
+      if (!instance || instance.isUnfit) {
         yield { reason: FailureReason.cannotUnderstand, ...namesOf(model) }
+        if (++this.#unreadable > MAX_UNREADABLE)
+          throw new ModelError('', `is one of more than ${MAX_UNREADABLE} that are none`)
         continue
       }
       if (instance.isComplete) {
-        yield file(instance, undefined)
+        yield hasWholePixels(instance.dataset) ? file(instance, undefined) : unmade(instance)
         continue
       }
-      this.#held.add(bytes)
-      instance.holds(bytes)
+      const size = bytes + ELEMENT_BYTES * described!.elements
+      this.#held.add(size)
+      instance.holds({ bytes: size, owners: 1 })
       for (const key of instance.missing) {
         const others = this.#waiting.get(key)
         if (others) others.add(instance)
@@ -99,9 +115,10 @@ class DescribedParts {
     }
   }
 
-  async #described(model: unknown): Promise<DescribedInstance | undefined> {
+  async #described(model: unknown): Promise<{ instance: DescribedInstance | undefined; elements: number } | undefined> {
     try {
-      return DescribedInstance.of(await decodeInstance(model), (uri) => this.#resolved(uri))
+      const decoded = await decodeInstance(model)
+      return { instance: DescribedInstance.of(decoded, (uri) => this.#resolved(uri)), elements: decoded.elements }
     } catch (error) {
       if (error instanceof ModelError) return undefined
       throw error
@@ -110,8 +127,11 @@ class DescribedParts {
 
   /** Takes a value in, and gives the instances that lacked nothing else. */
   async *#bring(part: ReceivedPart): AsyncGenerator<Made> {
-    const key = this.#keysOf(part.headers).find((one) => this.#waiting.has(one))
+    const keys = this.#keysOf(part.headers)
+    const key = keys.find((one) => this.#waiting.has(one))
     if (key === undefined) {
+      // Of pixel data that was told to fail.
+      if (keys.some((one) => this.#spent.has(one))) return
       // Nobody refers to it, or nobody any more.
       yield { reason: FailureReason.cannotUnderstand }
       return
@@ -122,16 +142,17 @@ class DescribedParts {
     const [first] = owners
     const next = this.#partsBehind(key)
     if (owners.length === 1 && first!.isLast(key)) {
+      this.#spent.add(key)
       yield* this.#make(first!, value, next)
-      this.#held.release(first!.heldBytes)
+      this.#held.release(first!.leave())
       return
     }
     const before = this.#held.bytes
     const parts = [read(value, await wholeValue(value, this.#held))]
     for (let more = await next(); more; more = await next()) parts.push(read(more, await wholeValue(more, this.#held)))
-    // It is one's until it is released, whoever shares it.
-    first!.holds(this.#held.bytes - before)
+    const shared = { bytes: this.#held.bytes - before, owners: owners.length }
     for (const owner of owners) {
+      owner.holds(shared)
       if (!owner.put(key, { parts })) yield* this.#giveUp(owner)
       else if (owner.isComplete) yield* this.#complete(owner)
     }
@@ -139,12 +160,12 @@ class DescribedParts {
 
   /** An instance of which all values are here. */
   async *#complete(instance: DescribedInstance): AsyncGenerator<Made> {
-    const { pixels, heldBytes } = instance
+    const { pixels } = instance
     const [value, ...behind] = pixels?.held?.parts ?? []
     const left = behind.values()
-    if (!value) yield file(instance, undefined)
+    if (!value) yield hasWholePixels(instance.dataset) ? file(instance, undefined) : unmade(instance)
     else yield* this.#make(instance, value, () => Promise.resolve(left.next().value))
-    this.#held.release(heldBytes)
+    this.#held.release(instance.leave())
   }
 
   /** An instance with a value that it cannot have: what else comes for it is not waited for. */
@@ -154,7 +175,7 @@ class DescribedParts {
       owners?.delete(instance)
       if (owners?.size === 0) this.#waiting.delete(key)
     }
-    this.#held.release(instance.heldBytes)
+    this.#held.release(instance.leave())
     yield unmade(instance)
   }
 
@@ -193,7 +214,8 @@ class DescribedParts {
   #partsBehind(key: string): () => Promise<BulkValue | undefined> {
     return async () => {
       const part = await this.#reader.next()
-      if (part && this.#keysOf(part.headers).includes(key)) return bulkValue(part)
+      const own = part && this.#keysOf(part.headers).find((one) => one === key || this.#waiting.has(one))
+      if (part && own === key) return bulkValue(part)
       if (part) this.#reader.giveBack(part)
       return undefined
     }
@@ -251,7 +273,13 @@ function read(value: BulkValue, whole: Uint8Array): BulkValue {
 }
 
 /** Faults of what was sent for one instance; others are of the message, or of the service. */
-const OF_INSTANCE: readonly unknown[] = ['UNFIT_PIXEL_DATA', 'CORRUPT_CODESTREAM', 'UNUSABLE_IMAGE', 'CODEC_STOPPED']
+const OF_INSTANCE: readonly unknown[] = [
+  'UNFIT_PIXEL_DATA',
+  'CORRUPT_CODESTREAM',
+  'UNUSABLE_IMAGE',
+  'CODEC_STOPPED',
+  'UNUSABLE_VIDEO',
+]
 
 function isFaultOfInstance(error: unknown): boolean {
   return (

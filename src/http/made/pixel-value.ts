@@ -6,7 +6,6 @@ import type { Tag } from '../../dicom/tag.ts'
 import {
   EXPLICIT_VR_LITTLE_ENDIAN,
   isNative,
-  isVideo,
   OCTET_STREAM,
   SyntaxUid,
   transferSyntax,
@@ -14,18 +13,21 @@ import {
 } from '../../dicom/transfer-syntax.ts'
 import type { Vr } from '../../dicom/vr.ts'
 import { codestreamKind, type CodestreamKind } from '../../imaging/codecs/codestream-kind.ts'
-import { checkHeader } from '../../imaging/codecs/codestream-header.ts'
 import { describeImage, type ImageDescription } from '../../imaging/image-description.ts'
 import {
+  checkKind,
   describeByCodestream,
   fillImageAttributes,
   tellLossyCompression,
 } from '../../imaging/codecs/image-attributes.ts'
+import { rleSegments } from '../../imaging/codecs/rle.ts'
 import { readPicture } from '../../imaging/picture/read-picture.ts'
 import { frameCount, pixelLayout } from '../../instance/pixel-layout.ts'
 import type { HttpContext } from '../context.ts'
 import { wholeValue, type BulkValue } from './bulk-value.ts'
 import type { Held } from './holding.ts'
+import { describeByVideo } from './video-attributes.ts'
+import { videoValue } from './video-value.ts'
 
 /** Pixel data that does not fit the attributes that describe it, or says two things of itself. */
 export class UnfitPixelDataError extends Error {
@@ -65,12 +67,13 @@ const RLE = 'image/dicom-rle'
  */
 export async function madePixels(value: BulkValue, source: PixelSource): Promise<MadePixels> {
   const { media, syntax } = value
+  if (!value.isPlain) throw new UnfitPixelDataError('is encoded for its way, or in an order that raw values are not in')
+  checkNumbers(source.dataset)
   if (value.frame !== undefined && value.frame !== 1)
     throw new UnfitPixelDataError('does not begin with its first frame')
   if (isRaw(media, syntax)) return rawPixels(value, source)
   if (source.tag !== Attribute.PixelData) throw new UnfitPixelDataError('of floats is not raw')
-  const video = videoOr(media, syntax)
-  if (isVideo(video)) return videoPixels(value, video, source)
+  if (media === MP4) return videoPixels(value, source)
   const frame = await wholeValue(value, source.held)
   if (media === RLE || syntax === SyntaxUid.rleLossless) return rlePixels({ ...value, whole: frame }, source)
   if (media !== 'image/png' && !CODESTREAMS.includes(media) && syntax === undefined) {
@@ -87,20 +90,24 @@ function isRaw(media: string, syntax: string | undefined): boolean {
   return media === OCTET_STREAM && (syntax === undefined || isNative(transferSyntax(syntax)))
 }
 
-function videoOr(media: string, syntax: string | undefined): TransferSyntax {
-  const isTyped = media.startsWith('video/')
-  return transferSyntax(syntax ?? (isTyped ? (DEFAULT_VIDEO[media] ?? '') : ''))
+const MP4 = 'video/mp4'
+
+/** Numbers that decide how pixel data is cut. @throws UnfitPixelDataError */
+function checkNumbers(dataset: Dataset): void {
+  for (const tag of [Attribute.Rows, Attribute.Columns, Attribute.NumberOfFrames]) {
+    const stated = dataset.string(tag)
+    if (stated !== undefined && !/^ *[1-9]\d* *$/.test(stated)) throw new UnfitPixelDataError('has sizes that are none')
+  }
 }
 
-/** Of a video whose syntax is not told. */
-const DEFAULT_VIDEO: Readonly<Record<string, string>> = {
-  'video/mpeg': '1.2.840.10008.1.2.4.100',
-  'video/mp4': '1.2.840.10008.1.2.4.102',
-  'video/h265': '1.2.840.10008.1.2.4.107',
+/** Its body alone: of a value that is in one part there is no other. */
+async function* only(body: ByteStream, next: PixelSource['next']): AsyncGenerator<Bytes> {
+  yield* body
+  if (await next()) throw new UnfitPixelDataError('is in one part, and comes in several')
 }
 
 /** As many bytes as the attributes say, which have to be there. */
-function rawPixels({ syntax, length: told, body }: BulkValue, { dataset, tag, vr }: PixelSource): MadePixels {
+function rawPixels({ syntax, length: told, body }: BulkValue, { dataset, tag, vr, next }: PixelSource): MadePixels {
   if (syntax !== undefined && transferSyntax(syntax).bigEndian) {
     throw new UnfitPixelDataError('is Big Endian; raw values are Little Endian')
   }
@@ -114,7 +121,10 @@ function rawPixels({ syntax, length: told, body }: BulkValue, { dataset, tag, vr
   }
   const isOther = tag === Attribute.PixelData && vr !== 'OB' && vr !== 'OW'
   const own = isOther ? 'OW' : vr
-  return { syntax: EXPLICIT_VR_LITTLE_ENDIAN, streamed: { tag, vr: own, length, body: withoutPad(body, length) } }
+  return {
+    syntax: EXPLICIT_VR_LITTLE_ENDIAN,
+    streamed: { tag, vr: own, length, body: only(withoutPad(body, length), next) },
+  }
 }
 
 /** Without one byte that makes an odd length even. */
@@ -129,25 +139,14 @@ async function* withoutPad(body: ByteStream, length: number): AsyncGenerator<Byt
   }
 }
 
-async function videoPixels(
-  value: BulkValue,
-  syntax: TransferSyntax,
-  { dataset, tag, held }: PixelSource,
-): Promise<MadePixels> {
-  if (frameCountTold(dataset) === undefined)
-    throw new UnfitPixelDataError('is a video, and Number of Frames is not told')
-  describeImage(dataset)
+async function videoPixels(value: BulkValue, { dataset, tag, held, next }: PixelSource): Promise<MadePixels> {
+  const { header, length, body } = await videoValue(value, held)
+  if (value.syntax !== undefined && value.syntax !== header.syntax) {
+    throw new UnfitPixelDataError(`is in ${header.syntax}, and said to be in ${value.syntax}`)
+  }
+  describeByVideo(dataset, header)
   dropOffsets(dataset)
-  const { length } = value
-  if (length !== undefined && length > MAX_VALUE_BYTES)
-    throw new UnfitPixelDataError('is longer than a fragment can be')
-  if (length !== undefined) return { syntax, streamed: { tag, fragment: { length, body: value.body } } }
-  const bytes = await wholeValue(value, held)
-  return { syntax, streamed: { tag, fragment: { length: bytes.length, body: once(bytes) } } }
-}
-
-function frameCountTold(dataset: Dataset): number | undefined {
-  return dataset.number(Attribute.NumberOfFrames)
+  return { syntax: transferSyntax(header.syntax), streamed: { tag, fragment: { length, body: only(body, next) } } }
 }
 
 async function* once(bytes: Bytes): AsyncGenerator<Bytes> {
@@ -162,9 +161,14 @@ function checkWhole({ isWhole }: CodestreamKind): void {
 type FirstFrame = BulkValue & { readonly whole: Bytes }
 
 function rlePixels(frame: FirstFrame, source: PixelSource): MadePixels {
-  // Its header says nothing of the image.
-  describeImage(source.dataset)
-  return framed(frame, transferSyntax(SyntaxUid.rleLossless), source, (next) => next)
+  // Its header says nothing of the image, but for how many segments it has.
+  const image = describeImage(source.dataset)
+  const checked = (one: Bytes): Bytes => {
+    rleSegments(one, image)
+    return one
+  }
+  checked(frame.whole)
+  return framed(frame, transferSyntax(SyntaxUid.rleLossless), source, checked)
 }
 
 /** A codestream that goes into the instance as it is. */
@@ -176,12 +180,13 @@ function codedPixels(frame: FirstFrame, syntax: TransferSyntax, source: PixelSou
   if (frameCount(dataset) === 1) tellLossyCompression(dataset, syntax.uid, image, frame.whole.length)
   return framed(frame, syntax, source, (next) => {
     const kind = codestreamKind(next)
-    checkHeader(kind?.header, image)
-    checkWhole(kind!)
-    if (kind!.syntax === undefined || !isWithin(kind!.syntax, syntax.uid)) {
+    if (!kind) throw new UnfitPixelDataError('has frames that are no codestream')
+    checkKind(kind, image)
+    checkWhole(kind)
+    if (kind.syntax === undefined || !isWithin(kind.syntax, syntax.uid)) {
       throw new UnfitPixelDataError('has frames of several transfer syntaxes')
     }
-    return kind!.bytes
+    return kind.bytes
   })
 }
 
@@ -213,10 +218,11 @@ function framed(
 }
 
 /** A picture that there is no transfer syntax for, decoded. */
-async function decodedPixels(frame: Bytes, { c, dataset, tag, held }: PixelSource): Promise<MadePixels> {
+async function decodedPixels(frame: Bytes, { c, dataset, tag, held, next }: PixelSource): Promise<MadePixels> {
   if (frameCount(dataset) > 1) throw new UnfitPixelDataError('of several frames is of a type that is of one picture')
   const isJpeg = frame[0] === 0xff
   const { frame: pixels, image } = await c.var.imaging.inTurn((turn) => readPicture(frame, turn), c.var.signal)
+  if (await next()) throw new UnfitPixelDataError('is one picture, and comes in several parts')
   held.add(pixels.length)
   agree(dataset, image)
   if (image.samplesPerPixel > 1) {
@@ -277,4 +283,14 @@ function agreed(found: string, told: string | undefined): string {
   if (told === undefined) return found
   if (isWithin(found, told)) return told
   throw new UnfitPixelDataError(`is in ${found}, and said to be in ${told}`)
+}
+
+/** Whether native pixel data that is in a data set is as long as its attributes say; true where there is none. */
+export function hasWholePixels(dataset: Dataset): boolean {
+  const element = dataset.get(Attribute.PixelData)
+  if (!element || !(element.value instanceof Uint8Array) || element.value.length === 0) return true
+  const { length } = element.value
+  const { frameBits, frames } = pixelLayout(dataset, { tag: Attribute.PixelData, vr: element.vr, length }, 0)
+  const expected = Math.ceil((frameBits * frames) / 8)
+  return length === expected || length === expected + (expected & 1)
 }

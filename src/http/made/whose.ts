@@ -67,7 +67,8 @@ const MAX_STEPS = 100
  */
 export async function whose(c: HttpContext): Promise<Dataset> {
   const dataset = new Dataset().set(Attribute.SpecificCharacterSet, 'ISO_IR 192')
-  const accession = c.req.query('accession')
+  const [accession, ...more] = c.req.queries('accession') ?? []
+  if (more.length > 0) throw invalid('accession is there twice.')
   if (accession !== undefined) await putOrder(c, dataset, accession)
   const study = pathUid(c, 'study')
   if (study !== undefined) put(dataset, Attribute.StudyInstanceUID, study)

@@ -4,11 +4,9 @@ import { composedFile, MAX_VALUE_BYTES, type Streamed } from '../../dicom/compos
 import { Dataset } from '../../dicom/dataset.ts'
 import { tagOf } from '../../dicom/dictionary.ts'
 import { replay } from '../../dicom/part10.ts'
-import { formatTag, type Tag } from '../../dicom/tag.ts'
+import type { Tag } from '../../dicom/tag.ts'
 import { EXPLICIT_VR_LITTLE_ENDIAN, transferSyntax, type TransferSyntax } from '../../dicom/transfer-syntax.ts'
 import { STORAGE_ROOT, type Uid } from '../../dicom/uids.ts'
-import { mp4Header, type VideoHeader } from '../../imaging/codecs/mp4-header.ts'
-import { fillImageAttributes } from '../../imaging/codecs/image-attributes.ts'
 import { isTurnedPicture } from '../../imaging/picture/read-picture.ts'
 import type { HttpContext } from '../context.ts'
 import { RequestError } from '../problem.ts'
@@ -16,6 +14,8 @@ import { wholeValue } from './bulk-value.ts'
 import type { Held } from './holding.ts'
 import type { StorePart } from './made-part.ts'
 import { madePixels } from './pixel-value.ts'
+import { describeByVideo } from './video-attributes.ts'
+import { videoValue } from './video-value.ts'
 import { whose } from './whose.ts'
 
 /** What is stored as one body of its own type, and what is made of it. */
@@ -96,6 +96,7 @@ async function picture({ c, type, body, held, dataset }: Media): Promise<Wrapped
     media: isTurned ? 'image/png' : type,
     syntax: undefined,
     frame: undefined,
+    isPlain: true,
     length: whole.length,
     body: once(whole),
     whole,
@@ -156,7 +157,7 @@ async function document(media: Media, kind: DocumentKind): Promise<Wrapped> {
   const { length, body, head } = await sized(media)
   if (length > MAX_VALUE_BYTES) throw tooLong()
   if (!kind.isOne(head, length)) {
-    throw new RequestError(400, 'UNUSABLE_MEDIA', `What was sent cannot be stored: it is no whole ${kind.media}.`)
+    throw new RequestError(400, 'UNUSABLE_MEDIA', `What was sent cannot be stored: it is no ${kind.media}.`)
   }
   setMissing(dataset, { Modality: kind.modality, ConversionType: 'WSD', BurnedInAnnotation: 'YES', DocumentTitle: '' })
   setMissing(dataset, { AcquisitionDateTime: '' })
@@ -194,62 +195,19 @@ async function sized({ length, body, held }: Media): Promise<{ length: number; b
   return { length, body: replay(chunks, rest), head: Buffer.concat(chunks).subarray(0, HEAD_BYTES) }
 }
 
-async function video(media: Media): Promise<Wrapped> {
-  const { dataset, length } = media
-  const { header, body, bytes } = await videoHeader(media)
-  const { rows, columns, bitsStored, frames, frameTime } = header
-  fillImageAttributes(dataset, {
-    ...{ rows, columns, samplesPerPixel: 3, photometricInterpretation: 'YBR_PARTIAL_420', planarConfiguration: 0 },
-    ...{ bitsAllocated: bitsStored > 8 ? 16 : 8, bitsStored, highBit: bitsStored - 1, signed: false },
-  })
-  dataset.set(Attribute.NumberOfFrames, String(frames))
-  dataset.set(Attribute.FrameTime, frameTime.toPrecision(8))
-  dataset.set(Attribute.CineRate, String(Math.max(1, Math.round(1000 / frameTime))))
-  dataset.set(Attribute.FrameIncrementPointer, formatTag(Attribute.FrameTime), 'AT')
+async function video({ dataset, held, ...sent }: Media): Promise<Wrapped> {
+  const { header, length, body } = await videoValue(sent, held)
+  describeByVideo(dataset, header)
   setMissing(dataset, { Modality: 'XC', Manufacturer: '', PatientOrientation: '', ImageType: 'ORIGINAL\\PRIMARY' })
   dataset.set(Attribute.LossyImageCompression, '01')
   const isAvc = header.syntax.endsWith('.102') || header.syntax.endsWith('.104')
   dataset.set(Attribute.LossyImageCompressionMethod, isAvc ? 'ISO_14496_10' : 'ISO_23008_2')
-  const size = length ?? bytes
-  if (size > MAX_VALUE_BYTES) throw tooLong()
+  const { rows, columns, bitsStored, frames } = header
   const whole = (rows * columns * 3 * bitsStored * frames) / 8
-  dataset.set(Attribute.LossyImageCompressionRatio, (whole / Math.max(1, size)).toFixed(2))
+  dataset.set(Attribute.LossyImageCompressionRatio, (whole / Math.max(1, length)).toPrecision(8))
   dataset.setItems(tagOf('AcquisitionContextSequence')!, [])
-  const streamed = { tag: Attribute.PixelData, fragment: { length: size, body } }
+  const streamed = { tag: Attribute.PixelData, fragment: { length, body } }
   return { sopClass: `${STORAGE_ROOT}77.1.4.1`, syntax: transferSyntax(header.syntax), streamed }
-}
-
-/** The header of a video, which is held until it is here; all of it, where its length is not told. */
-async function videoHeader({
-  length,
-  body,
-  held,
-}: Media): Promise<{ header: VideoHeader; body: ByteStream; bytes: number }> {
-  if (length === undefined) {
-    const whole = await wholeValue({ body }, held)
-    return { header: found(mp4Header(whole)), body: once(whole), bytes: whole.length }
-  }
-  const rest: AsyncIterator<Bytes, unknown> = body[Symbol.asyncIterator]()
-  const chunks: Bytes[] = []
-  let bytes = 0
-  // Looked at whenever there is twice as much: the header may be behind all the frames.
-  for (let look = HEAD_BYTES; ;) {
-    const { value, done } = await rest.next()
-    if (!done) {
-      held.add(value.length)
-      chunks.push(Uint8Array.from(value))
-      bytes += value.length
-      if (bytes < look) continue
-      look = 2 * bytes
-    }
-    const header = mp4Header(Buffer.concat(chunks))
-    if (header || done) return { header: found(header), body: replay(chunks, rest), bytes }
-  }
-}
-
-function found(header: VideoHeader | undefined): VideoHeader {
-  if (header) return header
-  throw new RequestError(400, 'UNUSABLE_MEDIA', 'What was sent cannot be stored: it is no whole MP4 file.')
 }
 
 /** What all instances have, and nobody has told. */

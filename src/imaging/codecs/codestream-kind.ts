@@ -22,6 +22,9 @@ export function codestreamKind(bytes: Bytes): CodestreamKind | undefined {
   return bytes[0] === 0xff && bytes[1] === 0xd8 ? jpegKind(bytes) : jpeg2000Kind(bytes)
 }
 
+/** Bytes in which the header of a codestream ends: in front of it are segments of cameras, and colour profiles. */
+const MAX_HEADER_BYTES = 4 * 1024 * 1024
+
 /** What the segments of a JPEG stream say, up to its first scan (ITU-T T.81 B.2.2, B.2.3; T.87 C.2; T.872 6.5.3). */
 interface JpegSegments {
   /** SOFn without its FF. */
@@ -30,6 +33,10 @@ interface JpegSegments {
   isSubsampled: boolean
   /** Of Adobe's APP14: 0 as they are, 1 YCbCr. */
   transform: number | undefined
+  /** APP0 of JFIF: YCbCr. */
+  isJfif: boolean
+  /** Identifiers of the components. */
+  components: readonly (number | undefined)[]
   /** Ss of the scan: the predictor of lossless JPEG; NEAR of JPEG-LS. */
   selection: number | undefined
   /** Where the first scan begins: a picture in front of it, of EXIF, has its own end. */
@@ -39,8 +46,9 @@ interface JpegSegments {
 const EOI = Buffer.of(0xff, 0xd9)
 
 function jpegKind(bytes: Bytes): CodestreamKind | undefined {
-  const header = jpegHeader(bytes)
-  const segments = jpegSegments(bytes)
+  const head = bytes.subarray(0, MAX_HEADER_BYTES)
+  const header = jpegHeader(head)
+  const segments = jpegSegments(head)
   if (!header || segments.frame === undefined) return undefined
   const { components, bits } = header
   const syntax = components === 1 || components === 3 ? jpegSyntax(segments, bits) : undefined
@@ -65,20 +73,20 @@ function jpegSyntax({ frame, selection }: JpegSegments, bits: number): Uid | und
   }
 }
 
-function jpegColours({ frame, isSubsampled, transform }: JpegSegments, components: number): string {
-  if (components === 1) return 'MONOCHROME2'
+function jpegColours({ frame, isSubsampled, transform, isJfif, components }: JpegSegments, count: number): string {
+  if (count === 1) return 'MONOCHROME2'
   // Lossless processes have their samples as they are, by the custom of all writers.
   if (frame === 0xc3 || frame === 0xf7 || transform === 0) return 'RGB'
+  // By the custom of readers, where nothing else says it.
+  if (transform === undefined && !isJfif && String.fromCharCode(...components.map((id) => id ?? 0)) === 'RGB')
+    return 'RGB'
   return isSubsampled ? 'YBR_FULL_422' : 'YBR_FULL'
 }
 
 function jpegSegments(bytes: Bytes): JpegSegments {
   const found: JpegSegments = {
-    frame: undefined,
-    isSubsampled: false,
-    transform: undefined,
-    selection: undefined,
-    scanAt: undefined,
+    ...{ frame: undefined, isSubsampled: false, transform: undefined, isJfif: false, components: [] },
+    ...{ selection: undefined, scanAt: undefined },
   }
   for (let at = 2; at + 4 < bytes.length && bytes[at] === 0xff;) {
     const marker = bytes[at + 1]!
@@ -91,9 +99,12 @@ function jpegSegments(bytes: Bytes): JpegSegments {
     if (isSof || marker === 0xf7) {
       found.frame = marker
       const count = bytes[at + 9] ?? 0
+      found.components = Array.from({ length: count }, (_, n) => bytes[at + 10 + 3 * n])
       const factors = Array.from({ length: count }, (_, n) => bytes[at + 11 + 3 * n])
       found.isSubsampled = factors.some((factor) => factor !== factors[0])
     }
+    if (marker === 0xe0 && Buffer.from(bytes.subarray(at + 4, at + 8)).toString('latin1') === 'JFIF')
+      found.isJfif = true
     if (marker === 0xee && Buffer.from(bytes.subarray(at + 4, at + 9)).toString('latin1') === 'Adobe') {
       found.transform = bytes[at + 15]
     }
@@ -110,14 +121,18 @@ function jpegSegments(bytes: Bytes): JpegSegments {
 function jpeg2000Kind(bytes: Bytes): CodestreamKind | undefined {
   const header = jpeg2000Header(bytes)
   if (!header) return undefined
-  const bare = bareJpeg2000(bytes)
+  const file = jp2Boxes(bytes)
+  // Its samples are indices; what they stand for is not in the codestream.
+  if (file?.hasPalette === true) return undefined
+  const bare = bareJpeg2000(bytes.subarray(0, file?.end))
   const coding = jpeg2000Coding(bare)
   if (!coding) return undefined
   const { isReversible, hasColourTransform, isHighThroughput } = coding
   const [lossless, lossy] = isHighThroughput
     ? [SyntaxUid.htj2kLossless, SyntaxUid.htj2k]
     : [SyntaxUid.jpeg2000Lossless, SyntaxUid.jpeg2000]
-  const colours = hasColourTransform ? (isReversible ? 'YBR_RCT' : 'YBR_ICT') : 'RGB'
+  const untransformed = file?.isYcc === true ? 'YBR_FULL' : 'RGB'
+  const colours = hasColourTransform ? (isReversible ? 'YBR_RCT' : 'YBR_ICT') : untransformed
   return {
     header,
     syntax: header.components === 1 || header.components === 3 ? (isReversible ? lossless : lossy) : undefined,
@@ -150,4 +165,34 @@ function jpeg2000Coding(bytes: Bytes): Jpeg2000Coding | undefined {
     if (marker === 0xff90) return undefined
   }
   return undefined
+}
+
+interface Jp2File {
+  /** Where its codestream ends. */
+  readonly end: number
+  readonly hasPalette: boolean
+  /** Its colours are sYCC (enumerated colour space 18). */
+  readonly isYcc: boolean
+}
+
+/** What the boxes of a JP2 file say (ITU-T T.800 I.5); undefined for a codestream without them. */
+function jp2Boxes(bytes: Bytes): Jp2File | undefined {
+  const file = Buffer.from(bytes.buffer, bytes.byteOffset, bytes.length)
+  if (file.length < 12 || file.toString('latin1', 4, 8) !== 'jP  ') return undefined
+  const found = { end: file.length, hasPalette: false, isYcc: false }
+  for (let at = 0; at + 8 <= file.length;) {
+    const size = file.readUInt32BE(at)
+    const type = file.toString('latin1', at + 4, at + 8)
+    if (type === 'jp2c') {
+      const whole = size === 1 && at + 16 <= file.length ? Number(file.readBigUInt64BE(at + 8)) : size
+      if (whole >= 8) found.end = Math.min(file.length, at + whole)
+      return found
+    }
+    if (type === 'pclr') found.hasPalette = true
+    if (type === 'colr' && file[at + 8] === 1 && at + 15 <= file.length) found.isYcc = file.readUInt32BE(at + 11) === 18
+    if (size < 8) return found
+    // What is in the header box is looked at as well.
+    at += type === 'jp2h' ? 8 : size
+  }
+  return found
 }

@@ -1,6 +1,7 @@
 import { Attribute } from '../../dicom/attributes.ts'
 import type { Dataset } from '../../dicom/dataset.ts'
 import { transferSyntax } from '../../dicom/transfer-syntax.ts'
+import { CodestreamError } from './codec-error.ts'
 import { checkHeader } from './codestream-header.ts'
 import type { CodestreamKind } from './codestream-kind.ts'
 import { describeImage, type ImageDescription } from '../image-description.ts'
@@ -28,18 +29,40 @@ export function fillImageAttributes(dataset: Dataset, image: ImageDescription): 
  * The same by a codestream that is an image of its own, whose header is held against what the data set has then.
  * @throws CodestreamError, UnusableImageError
  */
-export function describeByCodestream(
-  dataset: Dataset,
-  { header, photometricInterpretation }: CodestreamKind,
-): ImageDescription {
+export function describeByCodestream(dataset: Dataset, kind: CodestreamKind): ImageDescription {
+  const { photometricInterpretation, header } = kind
   const { rows, columns, components, bits, signed } = header
   fillImageAttributes(dataset, {
     ...{ rows, columns, signed, photometricInterpretation, samplesPerPixel: components, planarConfiguration: 0 },
     ...{ bitsAllocated: bits > 8 ? 16 : 8, bitsStored: bits, highBit: bits - 1 },
   })
   const image = describeImage(dataset)
-  checkHeader(header, image)
+  checkKind(kind, image)
   return image
+}
+
+/**
+ * Holds a codestream against the attributes of its image, more strictly than one that is stored already: its bits, its
+ * colours. @throws CodestreamError
+ */
+export function checkKind({ header, photometricInterpretation }: CodestreamKind, image: ImageDescription): void {
+  checkHeader(header, image)
+  const { bits } = header
+  // A precision of all that is allocated is a custom of some writers.
+  if (bits !== image.bitsStored && !(bits > image.bitsStored && bits === image.bitsAllocated)) {
+    throw new CodestreamError(`it has ${bits} bits a sample, the attributes say ${image.bitsStored}`)
+  }
+  const told = coloursOf(image.photometricInterpretation)
+  const own = coloursOf(photometricInterpretation)
+  const isContradiction = told === 'grey' ? own !== 'grey' : own === 'grey' || (told !== own && own !== undefined)
+  if (isContradiction) throw new CodestreamError('its colours are not those that the attributes say')
+}
+
+/** Of which kind; RGB and its transforms within JPEG 2000 are one (PS3.5 8.2.4). */
+function coloursOf(photometricInterpretation: string): 'grey' | 'rgb' | 'ycc' | undefined {
+  if (/^(MONOCHROME|PALETTE)/.test(photometricInterpretation)) return 'grey'
+  if (['RGB', 'YBR_RCT', 'YBR_ICT'].includes(photometricInterpretation)) return 'rgb'
+  return photometricInterpretation.startsWith('YBR_') ? 'ycc' : undefined
 }
 
 /** That something was lost, and by what (PS3.3 C.7.6.1.1.5); `bytes`: of the one frame there is. */

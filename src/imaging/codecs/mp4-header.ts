@@ -23,6 +23,15 @@ export class UnusableVideoError extends Error {
 
 const PREFIX = '1.2.840.10008.1.2.4'
 
+/** The header of a file, at most: hours of video have some MB. */
+export const MAX_HEADER_BYTES = 16 * 1024 * 1024
+/** Boxes beside each other. */
+const MAX_BOXES = 10_000
+/** Of a table of decoding times: one for each frame of hours, where all differ. */
+const MAX_ENTRIES = 1_000_000
+/** Of days. */
+const MAX_FRAMES = 10_000_000
+
 interface Box {
   readonly type: string
   /** Of what is in it. */
@@ -32,11 +41,11 @@ interface Box {
 
 /**
  * Where the header (`moov`) of a file is whole within its first bytes: the header; `undefined` where more of them are
- * needed. @throws UnusableVideoError
+ * needed. A box that is to go on behind `length`, that of the file, is cut short. @throws UnusableVideoError
  */
-export function mp4Header(bytes: Bytes): VideoHeader | undefined {
+export function mp4Header(bytes: Bytes, length: number): VideoHeader | undefined {
   try {
-    return headerOf(Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength))
+    return headerOf(Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength), length)
   } catch (error) {
     // A box that is shorter than its fields.
     if (error instanceof RangeError) throw new UnusableVideoError('its header is cut short')
@@ -44,20 +53,25 @@ export function mp4Header(bytes: Bytes): VideoHeader | undefined {
   }
 }
 
-function headerOf(file: Buffer): VideoHeader | undefined {
+function headerOf(file: Buffer, length: number): VideoHeader | undefined {
   if (file.length < 12) return undefined
   if (file.toString('latin1', 4, 8) !== 'ftyp') throw new UnusableVideoError('it is no MP4 file')
-  for (let at = 0; at + 16 <= file.length;) {
+  let found: VideoHeader | undefined
+  for (let at = 0, count = 0; at + 16 <= file.length; count++) {
     const { size, header } = sizeAt(file, at)
     const type = file.toString('latin1', at + 4, at + 8)
     // The last one may go on to the end of the file.
-    if (size === 0) return undefined
-    if (size < header) throw new UnusableVideoError('its boxes have no order')
-    if (type === 'moov')
-      return at + size <= file.length ? videoOf(file, { type, from: at + header, end: at + size }) : undefined
+    if (size === 0) return found
+    if (size < header || count > MAX_BOXES) throw new UnusableVideoError('its boxes have no order')
+    if (at + size > length) throw new UnusableVideoError('it is cut short')
+    if (type === 'moov') {
+      if (size > MAX_HEADER_BYTES) throw new UnusableVideoError('its header is longer than any')
+      if (at + size > file.length) return undefined
+      found = videoOf(file, { type, from: at + header, end: at + size })
+    }
     at += size
   }
-  return undefined
+  return found
 }
 
 function sizeAt(file: Buffer, at: number): { readonly size: number; readonly header: number } {
@@ -70,7 +84,7 @@ function boxes(file: Buffer, from: number, end: number): Box[] {
   const found: Box[] = []
   for (let at = from; at + 8 <= end;) {
     const { size, header } = sizeAt(file, at)
-    if (size < header || at + size > end) break
+    if (size < header || at + size > end || found.length > MAX_BOXES) break
     found.push({ type: file.toString('latin1', at + 4, at + 8), from: at + header, end: at + size })
     at += size
   }
@@ -103,14 +117,11 @@ function videoOf(file: Buffer, moov: Box): VideoHeader {
   if (!entry || !times || !media) throw new UnusableVideoError('its header lacks a part')
   const { frames, duration } = samplesOf(file, times)
   const timescale = file.readUInt32BE(media.from + (file[media.from] === 1 ? 20 : 12))
-  if (frames === 0 || timescale === 0) throw new UnusableVideoError('it has no frames, or does not list them')
-  const frameTime = (1000 * duration) / timescale / frames
-  return {
-    ...syntaxOf(file, entry),
-    columns: file.readUInt16BE(entry.from + 24),
-    rows: file.readUInt16BE(entry.from + 26),
-    ...{ frames, frameTime },
+  const [columns, rows] = [file.readUInt16BE(entry.from + 24), file.readUInt16BE(entry.from + 26)]
+  if ([frames, timescale, duration, columns, rows].includes(0) || frames > MAX_FRAMES) {
+    throw new UnusableVideoError('it has no frames, or does not list them')
   }
+  return { ...syntaxOf(file, entry), columns, rows, frames, frameTime: (1000 * duration) / timescale / frames }
 }
 
 /** The matrix of a track header: 16.16 fixed point, a and d 1, b and c 0 where nothing is to be done. */
@@ -125,6 +136,7 @@ function isTurned(file: Buffer, header: Box | undefined): boolean {
 function samplesOf(file: Buffer, { from, end }: Box): { readonly frames: number; readonly duration: number } {
   let [frames, duration] = [0, 0]
   const entries = file.readUInt32BE(from + 4)
+  if (entries > MAX_ENTRIES) throw new UnusableVideoError('its header is longer than any')
   for (let n = 0, at = from + 8; n < entries && at + 8 <= end; n++, at += 8) {
     frames += file.readUInt32BE(at)
     duration += file.readUInt32BE(at) * file.readUInt32BE(at + 4)
@@ -137,6 +149,8 @@ function syntaxOf(file: Buffer, entry: Box): Pick<VideoHeader, 'syntax' | 'bitsS
   const inner = { ...entry, from: entry.from + 78 }
   const avc = within(file, inner, 'avcC')
   const hevc = within(file, inner, 'hvcC')
+  // Shorter than what is read of it.
+  if ((avc && avc.end - avc.from < 4) || (hevc && hevc.end - hevc.from < 13)) throw new RangeError('cut short')
   if (avc) return avcSyntax(file[avc.from + 1]!, file[avc.from + 3]!)
   if (hevc) return hevcSyntax(file[hevc.from + 1]! & 0x1f, file[hevc.from + 12]!)
   throw new UnusableVideoError('it is neither H.264 nor H.265')

@@ -18,7 +18,21 @@ function planeOf({ rows, columns, bitsAllocated }: ImageDescription): { length: 
  */
 export function decodeRle(bytes: Bytes, image: ImageDescription): Bytes {
   const { length, sampleBytes } = planeOf(image)
-  const expected = image.samplesPerPixel * sampleBytes
+  const segments = rleSegments(bytes, image)
+  const expected = segments.length
+  const out = Buffer.alloc(length * expected)
+  segments.forEach(({ from, end }, segment) => {
+    // The most significant byte of a sample comes first.
+    const sample = Math.floor(segment / sampleBytes)
+    const at = sample * sampleBytes + (sampleBytes - 1 - (segment % sampleBytes))
+    unpack(bytes.subarray(from, end), out, at, expected, length)
+  })
+  return out
+}
+
+/** Where the segments of a frame are, by its header (PS3.5 G.3, G.5). @throws CodestreamError */
+export function rleSegments(bytes: Bytes, image: ImageDescription): { readonly from: number; readonly end: number }[] {
+  const expected = image.samplesPerPixel * planeOf(image).sampleBytes
   if (bytes.length < HEADER_BYTES) throw new CodestreamError('it ends within its header')
   const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.length)
   const count = view.getUint32(0, true)
@@ -26,16 +40,11 @@ export function decodeRle(bytes: Bytes, image: ImageDescription): Bytes {
     throw new CodestreamError(`it has ${count} segments, the attributes say ${expected}`)
   }
   const offsets = Array.from({ length: count }, (_, n) => view.getUint32(4 + 4 * n, true))
-  const out = Buffer.alloc(length * expected)
-  offsets.forEach((offset, segment) => {
+  return offsets.map((from, segment) => {
     const end = offsets[segment + 1] ?? bytes.length
-    if (offset < HEADER_BYTES || end > bytes.length || offset > end) throw new CodestreamError('its segments overlap')
-    // The most significant byte of a sample comes first.
-    const sample = Math.floor(segment / sampleBytes)
-    const at = sample * sampleBytes + (sampleBytes - 1 - (segment % sampleBytes))
-    unpack(bytes.subarray(offset, end), out, at, expected, length)
+    if (from < HEADER_BYTES || end > bytes.length || from > end) throw new CodestreamError('its segments overlap')
+    return { from, end }
   })
-  return out
 }
 
 /** PS3.5 G.3.2, into every `step`th byte from `at`. */

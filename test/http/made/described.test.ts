@@ -23,6 +23,7 @@ import {
 } from '../../support/dicom-files.ts'
 import { startSetup, type Setup } from '../../support/gateway.ts'
 import { failOnLeaks } from '../../support/leaks.ts'
+import { mp4File } from '../../support/mp4.ts'
 import { splitPart10 } from '../../support/part10.ts'
 import { post, type StoreAnswer } from '../../support/related.ts'
 
@@ -377,6 +378,116 @@ describe('metadata and bulk data (PS3.18 10.5.1)', () => {
       },
       () => [raw(pixels)],
     ],
+    [
+      'RLE that is none',
+      (made) => {
+        for (const tag of ['00280002', '00280101']) made[tag] = { vr: 'US', Value: [tag === '00280002' ? 1 : 16] }
+      },
+      () => [raw(Buffer.from('junk'), 'pixels', { type: 'image/dicom-rle' })],
+    ],
+    [
+      'a codestream of more bits than are stored',
+      (made) => {
+        withoutPixelModule(made)
+        Object.assign(made, { '00280100': { vr: 'US', Value: [16] }, '00280101': { vr: 'US', Value: [16] } })
+      },
+      async () => [raw(await coded('1.2.840.10008.1.2.4.80'), 'pixels', { type: 'image/jls' })],
+    ],
+    [
+      'a codestream of other colours',
+      (made) => {
+        withoutPixelModule(made)
+        made['00280004'] = { vr: 'CS', Value: ['RGB'] }
+      },
+      async () => [raw(await coded('1.2.840.10008.1.2.4.80'), 'pixels', { type: 'image/jls' })],
+    ],
+    [
+      'a JPEG of YCbCr that is said to be RGB',
+      (made) => {
+        withoutPixelModule(made)
+        made['00280004'] = { vr: 'CS', Value: ['RGB'] }
+      },
+      async () => [
+        raw(
+          await sharp(ramp(768), { raw: { width: 16, height: 16, channels: 3 } })
+            .jpeg()
+            .toBuffer(),
+          'pixels',
+          { type: 'image/jpeg' },
+        ),
+      ],
+    ],
+    ['no frames', (made) => void (made['00280008'] = { vr: 'IS', Value: [0] }), () => [raw(pixels)]],
+    [
+      'values that are encoded for their way',
+      () => undefined,
+      () => [raw(pixels, 'pixels', { headers: { 'Content-Transfer-Encoding': 'base64' } })],
+    ],
+    [
+      'values that are Big Endian',
+      () => undefined,
+      () => [raw(pixels, 'pixels', { type: 'application/octet-stream; transfer-syntax=1.2.840.10008.1.2.2' })],
+    ],
+    [
+      'floats that are no floats',
+      (made) => {
+        Reflect.deleteProperty(made, '7FE00010')
+        made['7FE00008'] = { vr: 'OF', BulkDataURI: 'pixels' }
+      },
+      async () => [raw(await coded('1.2.840.10008.1.2.4.80'), 'pixels', { type: 'image/jls' })],
+    ],
+    [
+      'pixels of two kinds',
+      (made) => void (made['7FE00008'] = { vr: 'OF', BulkDataURI: 'pixels' }),
+      () => [raw(pixels)],
+    ],
+    [
+      'inline pixels that are too few',
+      (made) => void (made['7FE00010'] = { vr: 'OW', InlineBinary: 'AAAA' }),
+      () => [],
+    ],
+    [
+      'a picture in two parts',
+      withoutPixelModule,
+      async () => {
+        const png = await sharp(ramp(768), { raw: { width: 16, height: 16, channels: 3 } })
+          .png()
+          .toBuffer()
+        return [1, 2].map(() => raw(png, 'pixels', { type: 'image/png' }))
+      },
+    ],
+    [
+      'raw pixels in two parts, in front of another value',
+      (made) => void (made['00091001'] = { vr: 'OB', BulkDataURI: 'last' }),
+      () => [raw(pixels), raw(pixels), raw(Buffer.of(1, 2), 'last')],
+    ],
+    [
+      'a video of another size',
+      (made) => void (made['00280002'] = { vr: 'US', Value: [3] }),
+      () => [raw(mp4File(), 'pixels', { type: 'video/mp4' })],
+    ],
+    ['a video that is none', withoutPixelModule, () => [raw(pixels, 'pixels', { type: 'video/mp4' })]],
+    [
+      'a video that is cut short',
+      withoutPixelModule,
+      () => [raw(mp4File().subarray(0, -9), 'pixels', { type: 'video/mp4' })],
+    ],
+    [
+      'an icon that is compressed, at the place of the pixels',
+      (made) => {
+        withoutPixelModule(made)
+        made['00880200'] = { vr: 'SQ', Value: [{ '7FE00010': { vr: 'OW', BulkDataURI: './pixels' } }] }
+      },
+      async () => [raw(await coded('1.2.840.10008.1.2.4.80'), 'pixels', { type: 'image/jls' })],
+    ],
+    [
+      'a value that goes into it too often',
+      (made) => {
+        const item = { '00283006': { vr: 'OW', BulkDataURI: 'lut' } }
+        made['00283010'] = { vr: 'SQ', Value: Array<object>(100).fill(item) }
+      },
+      () => [raw(Buffer.alloc(1024 * 1024), 'lut'), raw(pixels)],
+    ],
     ['a type that is none of pixel data', () => undefined, () => [raw(pixels, 'pixels', { type: 'text/plain' })]],
   ])('lets an instance fail alone with %s', async (_, change, parts) => {
     await using setup = await startSetup()
@@ -434,6 +545,63 @@ describe('metadata and bulk data (PS3.18 10.5.1)', () => {
     await using setup = await startSetup()
     const answer = await send(setup, [{ type: JSON_TYPE, body }])
     expect([answer.status, answer.json.code]).toEqual([400, code])
+  })
+
+  it('takes no frame of another instance', async () => {
+    await using setup = await startSetup()
+    const frame = await coded('1.2.840.10008.1.2.4.80')
+    const two = (made: Model): void => {
+      withoutPixelModule(made)
+      made['00280008'] = { vr: 'IS', Value: [2] }
+    }
+    const models = [model({ instance: '1.5' }, 'x', two), model({ instance: '1.6' }, 'x/frames/2', withoutPixelModule)]
+    const parts = [1, 2].map((n) => raw(frame, `x/frames/${n}`, { type: 'image/jls' }))
+    const answer = await send(setup, [listOf(...models), ...parts])
+    expect(answer.failed.map(([uid]) => uid)).toContain('1.5')
+    expect(setup.archive.catalog.files.map(({ sopInstance }) => sopInstance)).not.toContain('1.5')
+  })
+
+  it('makes a video of one that is described, by its header', async () => {
+    await using setup = await startSetup()
+    const described = model({ sopClass: '1.2.840.10008.5.1.4.1.1.77.1.4.1' }, 'pixels', withoutPixelModule)
+    expect((await send(setup, [listOf(described), raw(mp4File(), 'pixels', { type: 'video/mp4' })])).status).toBe(200)
+    const { dataset, syntax } = await stored(setup)
+    expect([syntax, dataset.string(Attribute.NumberOfFrames), dataset.number(Attribute.Rows)]).toEqual([
+      ...['1.2.840.10008.1.2.4.102', '50', 480],
+    ])
+  })
+
+  it('names each instance once, though many frames of it come behind the one that failed', async () => {
+    await using setup = await startSetup()
+    const described = model({}, 'pixels', (made) => {
+      withoutPixelModule(made)
+      made['00280008'] = { vr: 'IS', Value: [9] }
+    })
+    const frame = await coded('1.2.840.10008.1.2.4.80')
+    const parts = [1, 2, 3, 4, 5].map((n) =>
+      raw(n === 2 ? Buffer.from('junk') : frame, 'pixels', { type: 'image/jls' }),
+    )
+    const answer = await send(setup, [
+      listOf(described, model({ instance: '1.9' }, 'good')),
+      ...parts,
+      raw(pixels, 'good'),
+    ])
+    expect([answer.stored, answer.failed, answer.others]).toEqual([[['1.9', undefined]], [[I, CANNOT_UNDERSTAND]], []])
+  })
+
+  it('lists what was waiting where the message is cut short', async () => {
+    await using setup = await startSetup()
+    const models = ['a', 'b', 'c'].map((name, n) => model({ instance: `1.${n + 5}` }, name))
+    const { body, headers } = message([listOf(...models), raw(pixels, 'a'), raw(pixels, 'b')])
+    const answer = await post(`${setup.url}/studies`, body.subarray(0, -16), headers)
+    expect([answer.status, answer.stored.map(([uid]) => uid)]).toEqual([202, ['1.5']])
+    expect(answer.failed.map(([uid]) => uid)).toEqual(['1.6', '1.7'])
+  })
+
+  it('refuses a list of what is none without end', async () => {
+    await using setup = await startSetup()
+    const answer = await send(setup, [{ type: JSON_TYPE, body: `[${Array(5_000).fill('{}').join()}]` }])
+    expect([answer.status, answer.others.length < 1_100]).toEqual([400, true])
   })
 
   it('takes thousands of values of one instance', async () => {

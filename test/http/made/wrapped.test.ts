@@ -220,6 +220,7 @@ describe('a picture, a document, a model, a video as one body', () => {
     ['an order that is not there', 'accession=C3', 404, 'NO_SUCH_ORDER'],
     ['an order of two patients', 'accession=B2', 409, 'SEVERAL_ORDERS'],
     ['a wildcard', 'accession=*', 400, 'INVALID_PARAMETER'],
+    ['two orders', 'accession=A1&accession=B2', 400, 'INVALID_PARAMETER'],
     ['another patient than the order', 'accession=A1&PatientID=P1', 409, 'CONTRADICTORY'],
     ['an attribute that is misspelt', `${WHOSE}&PatientSecks=F`, 400, 'INVALID_PARAMETER'],
     ['a UID that is none', `${WHOSE}&StudyInstanceUID=1..2`, 400, 'INVALID_PARAMETER'],
@@ -240,11 +241,14 @@ describe('a picture, a document, a model, a video as one body', () => {
     ['an STL that is cut short', 'model/stl', stl(2).subarray(0, 150)],
     ['an MP4', 'video/mp4', Buffer.from('<html> and some more of it')],
     ['an MP4 that is cut short', 'video/mp4', mp4File({ headerLast: true }).subarray(0, 200)],
+    ['an MP4 whose frames are cut short', 'video/mp4', mp4File().subarray(0, -9)],
+    ['a JPEG that is cut short', 'image/jpeg', 'cut jpeg'],
     ['an MP4 of a higher level', 'video/mp4', mp4File({ level: 51 })],
     ['an MP4 that is to be turned', 'video/mp4', mp4File({ isTurned: true })],
   ] as const)('refuses what is not %s', async (_, type, body) => {
     await using setup = await startSetup()
-    const sent = body === 'cut' ? (await picture.clone().png().toBuffer()).subarray(0, 120) : body
+    const file = await (type === 'image/jpeg' ? picture.clone().jpeg() : picture.clone().png()).toBuffer()
+    const sent = typeof body === 'string' ? file.subarray(0, -30) : body
     const answer = await send(setup, type, sent)
     expect([answer.status, answer.json.code]).toEqual([400, 'UNUSABLE_MEDIA'])
     expect(setup.archive.catalog.size).toBe(0)

@@ -64,6 +64,57 @@ describe('what a codestream is by itself', () => {
   })
 })
 
+const headerOf = (file: Buffer) => mp4Header(file, file.length)
+
+describe('a JP2 file around a codestream', () => {
+  const box = (type: string, content: Buffer): Buffer => {
+    const header = Buffer.alloc(8)
+    header.writeUInt32BE(8 + content.length)
+    header.write(type, 4, 'latin1')
+    return Buffer.concat([header, content])
+  }
+  const signature = Buffer.from('0000000c6a5020200d0a870a', 'hex')
+  const colour = (space: number): Buffer => box('colr', Buffer.of(1, 0, 0, 0, 0, 0, space))
+  const codestream = async (samples: 1 | 3): Promise<Buffer> => {
+    const described = image(samples, 8)
+    return Buffer.from(await encodeFrame(frame(described), described, `${PREFIX}.90`))
+  }
+
+  it('is left behind, with what follows it', async () => {
+    const bare = await codestream(1)
+    const file = Buffer.concat([
+      signature,
+      box('jp2h', colour(17)),
+      box('jp2c', bare),
+      box('xml ', Buffer.from('<name/>')),
+    ])
+    const kind = codestreamKind(file)
+    expect([Buffer.from(kind!.bytes), kind!.isWhole]).toEqual([bare, true])
+  })
+
+  it('with a palette is no image by itself', async () => {
+    const file = Buffer.concat([
+      signature,
+      box('jp2h', Buffer.concat([colour(16), box('pclr', Buffer.alloc(9))])),
+      box('jp2c', await codestream(1)),
+    ])
+    expect(codestreamKind(file)).toBeUndefined()
+  })
+})
+
+describe('a JPEG without a word of its colours', () => {
+  it.each([
+    ['RGB', 'RGB'],
+    ['\u0001\u0002\u0003', 'YBR_FULL'],
+  ])('with the components %j is %s', async (ids, photometric) => {
+    const jpeg = await picture.clone().jpeg({ chromaSubsampling: '4:4:4' }).toBuffer()
+    const bare = Buffer.concat([jpeg.subarray(0, 2), jpeg.subarray(2 + 2 + jpeg.readUInt16BE(4))])
+    const at = bare.indexOf(Buffer.from('ffc0', 'hex'))
+    for (let n = 0; n < 3; n++) bare[at + 10 + 3 * n] = ids.charCodeAt(n)
+    expect(codestreamKind(bare)?.photometricInterpretation).toBe(photometric)
+  })
+})
+
 describe('the header of an MP4 file', () => {
   it.each([
     [{}, `${PREFIX}.102`, 8],
@@ -72,7 +123,7 @@ describe('the header of an MP4 file', () => {
     [{ hevc: { profile: 1, level: 120 } }, `${PREFIX}.107`, 8],
     [{ hevc: { profile: 2, level: 153 } }, `${PREFIX}.108`, 10],
   ])('of %o says %s', (shape, syntax, bitsStored) => {
-    expect(mp4Header(mp4File(shape))).toEqual({
+    expect(headerOf(mp4File(shape))).toEqual({
       syntax,
       bitsStored,
       rows: 480,
@@ -89,18 +140,26 @@ describe('the header of an MP4 file', () => {
     ['H.265 of a level above', { hevc: { profile: 1, level: 156 } }],
     ['a turn', { isTurned: true }],
   ])('is refused for %s', (_, shape) => {
-    expect(() => mp4Header(mp4File(shape))).toThrow(expect.objectContaining({ code: 'UNUSABLE_VIDEO' }))
+    expect(() => headerOf(mp4File(shape))).toThrow(expect.objectContaining({ code: 'UNUSABLE_VIDEO' }))
+  })
+
+  it.each(['stts', 'tkhd', 'mdhd', 'hdlr', 'stsd', 'avc1', 'avcC'])('is refused where its %s is empty', (type) => {
+    const file = mp4File()
+    const at = file.indexOf(type)
+    // As short as a box can be; what was in it is another box then, or none.
+    file.writeUInt32BE(8, at - 4)
+    expect(() => headerOf(file)).toThrow(expect.objectContaining({ code: 'UNUSABLE_VIDEO' }))
   })
 
   it('never fails otherwise, wherever the file is cut or broken', () => {
     const file = mp4File()
     for (let length = 0; length < file.length - 5_100; length++)
-      expect(mp4Header(file.subarray(0, length))).toBeUndefined()
+      expect(mp4Header(file.subarray(0, length), file.length)).toBeUndefined()
     for (let at = 0; at < 700; at++) {
       const broken = Buffer.from(file)
       broken[at]! ^= 0xff
       try {
-        mp4Header(broken)
+        headerOf(broken)
       } catch (error) {
         expect(error).toMatchObject({ code: 'UNUSABLE_VIDEO' })
       }
