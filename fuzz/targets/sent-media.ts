@@ -1,32 +1,7 @@
 import { codestreamKind } from '../../src/imaging/codecs/codestream-kind.ts'
 import { mp4Header, UnusableVideoError } from '../../src/imaging/codecs/mp4-header.ts'
+import { mp4File } from '../../test/support/mp4.ts'
 import { BrokenPropertyError, tokens, type Target } from '../target.ts'
-
-function box(type: string, ...parts: readonly Uint8Array[]): Buffer {
-  const content = Buffer.concat(parts)
-  const header = Buffer.alloc(8)
-  header.writeUInt32BE(8 + content.length)
-  header.write(type, 4, 'latin1')
-  return Buffer.concat([header, content])
-}
-
-/** One video track of 50 frames, as far as a header says. */
-function video(): Buffer {
-  const entry = Buffer.alloc(78)
-  entry.writeUInt32BE(0x028001e0, 24)
-  const description = box('stsd', Buffer.alloc(8), box('avc1', entry, box('avcC', Buffer.of(1, 100, 0, 41))))
-  const times = box('stts', Buffer.from('00000000000000010000003200000028', 'hex'))
-  const matrix = Buffer.alloc(84)
-  matrix.writeUInt32BE(0x10000, 40)
-  matrix.writeUInt32BE(0x10000, 56)
-  const media = box(
-    'mdia',
-    box('mdhd', Buffer.from('000000000000000000000000000003e800000000', 'hex')),
-    box('hdlr', Buffer.alloc(8), Buffer.from('vide'), Buffer.alloc(12)),
-    box('minf', box('stbl', description, times)),
-  )
-  return Buffer.concat([box('ftyp', Buffer.from('isom')), box('moov', box('trak', box('tkhd', matrix), media))])
-}
 
 const codestreams = [
   'ffd8ffee000e41646f626500640000000001ffc0001108001000180301220002110103110' + '1ffda000c03010002110311003f00aaffd9',
@@ -45,7 +20,11 @@ export const sentMedia: Target = {
   ),
   maxLength: 8_192,
   seeds() {
-    return Promise.resolve([video(), ...codestreams.map((hex) => Buffer.from(hex, 'hex'))])
+    return Promise.resolve([
+      mp4File(),
+      mp4File({ headerLast: true }),
+      ...codestreams.map((hex) => Buffer.from(hex, 'hex')),
+    ])
   },
   run(input) {
     const kind = codestreamKind(input)
