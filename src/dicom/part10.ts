@@ -1,6 +1,6 @@
 import { asGiven } from './as-given.ts'
 import { Attribute } from './attributes.ts'
-import { concat, type Bytes, type ByteStream } from './bytes.ts'
+import { concat, once, type Bytes, type ByteStream } from './bytes.ts'
 import { Dataset } from './dataset.ts'
 import { encodeDataset, parseDataset } from './dataset-codec.ts'
 import { ElementReader } from './element-reader.ts'
@@ -176,8 +176,4 @@ export async function parsePart10(bytes: Bytes): Promise<{ meta: Dataset; syntax
   const chunks: Bytes[] = []
   for await (const chunk of body) chunks.push(chunk)
   return { meta, syntax, data: concat(chunks) }
-}
-
-async function* once(bytes: Bytes): AsyncGenerator<Bytes> {
-  yield bytes
 }

@@ -1,3 +1,4 @@
+import { once } from '../../dicom/bytes.ts'
 import { composedFile, type Streamed } from '../../dicom/composed-file.ts'
 import { EXPLICIT_VR_LITTLE_ENDIAN, type TransferSyntax } from '../../dicom/transfer-syntax.ts'
 import { decodeInstance } from '../../dicomweb/decode/instance-model.ts'
@@ -261,10 +262,6 @@ function unmade({ sopClass, sopInstance }: DescribedInstance): UnmadePart {
 
 function essence({ headers }: ReceivedPart): string {
   return (headers.get('content-type') ?? '').split(';')[0]!.trim().toLowerCase()
-}
-
-async function* once(bytes: Uint8Array): AsyncGenerator<Uint8Array> {
-  yield bytes
 }
 
 /** A value that has been read. */

@@ -1,5 +1,5 @@
 import { Attribute } from '../../dicom/attributes.ts'
-import type { Bytes, ByteStream } from '../../dicom/bytes.ts'
+import { once, type Bytes, type ByteStream } from '../../dicom/bytes.ts'
 import { MAX_VALUE_BYTES, type Streamed } from '../../dicom/composed-file.ts'
 import type { Dataset } from '../../dicom/dataset.ts'
 import type { Tag } from '../../dicom/tag.ts'
@@ -147,10 +147,6 @@ async function videoPixels(value: BulkValue, { dataset, tag, held, next }: Pixel
   describeByVideo(dataset, header)
   dropOffsets(dataset)
   return { syntax: transferSyntax(header.syntax), streamed: { tag, fragment: { length, body: only(body, next) } } }
-}
-
-async function* once(bytes: Bytes): AsyncGenerator<Bytes> {
-  yield bytes
 }
 
 /** What is cut short looks whole to who counts frames. @throws UnfitPixelDataError */

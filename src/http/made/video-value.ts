@@ -1,4 +1,4 @@
-import type { Bytes, ByteStream } from '../../dicom/bytes.ts'
+import { once, type Bytes, type ByteStream } from '../../dicom/bytes.ts'
 import { MAX_VALUE_BYTES } from '../../dicom/composed-file.ts'
 import { replay } from '../../dicom/part10.ts'
 import { MAX_HEADER_BYTES, mp4Header, UnusableVideoError, type VideoHeader } from '../../imaging/codecs/mp4-header.ts'
@@ -47,8 +47,4 @@ export async function videoValue(value: Pick<BulkValue, 'length' | 'body' | 'who
 function found(header: VideoHeader | undefined): VideoHeader {
   if (header) return header
   throw new UnusableVideoError(`it has no header, or one of more than ${MAX_HEADER_BYTES} bytes, or is cut short`)
-}
-
-async function* once(bytes: Bytes): AsyncGenerator<Bytes> {
-  yield bytes
 }

@@ -1,5 +1,5 @@
 import { Attribute } from '../../dicom/attributes.ts'
-import type { Bytes, ByteStream } from '../../dicom/bytes.ts'
+import { once, type Bytes, type ByteStream } from '../../dicom/bytes.ts'
 import { composedFile, MAX_VALUE_BYTES, type Streamed } from '../../dicom/composed-file.ts'
 import { Dataset } from '../../dicom/dataset.ts'
 import { tagOf } from '../../dicom/dictionary.ts'
@@ -245,8 +245,4 @@ function now(): { readonly date: string; readonly time: string } {
     date: `${digits(at.getFullYear(), 4)}${digits(at.getMonth() + 1)}${digits(at.getDate())}`,
     time: `${digits(at.getHours())}${digits(at.getMinutes())}${digits(at.getSeconds())}`,
   }
-}
-
-async function* once(bytes: Bytes): AsyncGenerator<Bytes> {
-  yield bytes
 }

@@ -1,4 +1,5 @@
 import { setTimeout as delay } from 'node:timers/promises'
+import { Attribute } from '../../dicom/attributes.ts'
 import { SopClass, type Uid } from '../../dicom/uids.ts'
 import type { CommandOf } from '../../dimse/command.ts'
 import type { RetrieveEnd } from '../../dimse/retrieve-end.ts'
@@ -13,7 +14,6 @@ import { streamedOnFresh } from '../pool/on-fresh.ts'
 import type { AssociationPool } from '../pool/pool.ts'
 import { perValue } from '../search/per-value.ts'
 import { identifier, uniqueKeys, UIDS_ONLY, type Query } from '../search/query.ts'
-import { Attribute } from '../../dicom/attributes.ts'
 import { EndedSends } from './ended-sends.ts'
 import { Send, type SendRequest } from './send.ts'
 import { Turns } from './turns.ts'
@@ -77,6 +77,8 @@ export class Sends {
   readonly #ended: EndedSends
   readonly #turns = new Turns()
   readonly #ofClient = new Map<string, number>()
+  /** What those are of that have yet to end: kept no longer. */
+  readonly #queries = new Map<Send, Query>()
   #running = 0
 
   constructor(target: SendTarget) {
@@ -111,9 +113,6 @@ export class Sends {
     return send
   }
 
-  /** What those are of that have yet to end: kept no longer. */
-  readonly #queries = new Map<Send, Query>()
-
   /** A send of somebody that is under way, or was not long ago. */
   find(owner: string, uid: Uid): Send | undefined {
     const key = keyOf(owner, uid)
@@ -141,7 +140,8 @@ export class Sends {
   #leave(send: Send): void {
     const { owner, uid, client } = send.request
     const key = keyOf(owner, uid)
-    if (!this.#underWay.delete(key)) return
+    if (this.#underWay.get(key) !== send) return
+    this.#underWay.delete(key)
     this.#queries.delete(send)
     const left = (this.#ofClient.get(client) ?? 1) - 1
     if (left === 0) this.#ofClient.delete(client)
