@@ -1,4 +1,5 @@
 import { Dataset } from '../dicom/dataset.ts'
+import { dateAndTime } from '../dicom/date-time.ts'
 import { tagOf } from '../dicom/dictionary.ts'
 import { newUid } from '../dicom/new-uid.ts'
 
@@ -10,10 +11,7 @@ const ORDERS = [
 
 /** Scheduled procedure steps of today (PS3.4 Table K.6-1), made up. */
 export function scheduledToday(): Dataset[] {
-  const now = new Date()
-  const date = [now.getFullYear(), now.getMonth() + 1, now.getDate()]
-    .map((part) => String(part).padStart(2, '0'))
-    .join('')
+  const { date } = dateAndTime(new Date())
   return ORDERS.map(({ accession, patient, id, sex, modality, what }) => {
     const step = keyed({
       Modality: modality,

@@ -20,8 +20,8 @@ import { TransactionsInMemory, type CommitmentResult, type Reference } from './c
 import { contextOf, findProposal } from './contexts.ts'
 import { Habits, habitSentences } from './habits.ts'
 import type { Instance } from './instance.ts'
-import type { Lease } from './pool/lease.ts'
 import { AssociationPool } from './pool/pool.ts'
+import { echo, trial } from './trial.ts'
 import { withDefaultCharset } from './search/default-charset.ts'
 import { asFarAsAnswered, isCapped } from './search/capped.ts'
 import { MAX_QUERIES, perValue } from './search/per-value.ts'
@@ -87,7 +87,7 @@ export class Archive implements AsyncDisposable {
           return currentTls()
         },
       },
-      trial: (signal) => this.#trial(signal),
+      trial: (signal) => trial(this.#pool, this.#find, config, signal),
     })
     this.#find = queryProposal(config, false)
     this.#fuzzyFind = queryProposal(config, true)
@@ -183,21 +183,7 @@ export class Archive implements AsyncDisposable {
 
   /** C-ECHO. @throws StatusError, and what opening or losing an association throws */
   async echo(call: Call): Promise<void> {
-    await onFresh(this.#taking(this.#find, call), (lease) => this.#echo(lease, call.signal))
-  }
-
-  /** C-ECHO over a new association, whether or not it counts as down. @throws as `echo` */
-  async #trial(stop: AbortSignal): Promise<void> {
-    const { connect, associate } = this.config.timeouts
-    const signal = AbortSignal.any([stop, AbortSignal.timeout(connect + associate)])
-    const call = { signal, deadline: performance.now() + connect }
-    const take: Take = () => this.#pool.lease(this.#find, call, { fresh: true, anyway: true })
-    await onFresh(take, (lease) => this.#echo(lease, signal))
-  }
-
-  async #echo({ association }: Lease, signal: AbortSignal): Promise<void> {
-    const context = contextOf(association, SopClass.verification, this.config.name, 'C-ECHO')
-    await new Scu(association).echo(context, { timeout: this.config.timeouts.response, signal })
+    await onFresh(this.#taking(this.#find, call), (lease) => echo(lease, this.config, call.signal))
   }
 
   /** What the archive agrees to; asks it when no association tells. */

@@ -1,11 +1,9 @@
 import type { ArchiveConfig } from '../config/config.ts'
-import { SopClass } from '../dicom/uids.ts'
-import { Scu } from '../dimse/scu.ts'
 import type { TlsOptions } from '../network/transport.ts'
-import { contextOf, departmentProposal } from './contexts.ts'
-import { onFresh } from './pool/on-fresh.ts'
+import { departmentProposal } from './contexts.ts'
 import { AssociationPool } from './pool/pool.ts'
 import { requestOptions } from './request-options.ts'
+import { trial } from './trial.ts'
 
 /** A system beside an archive, for one of its services. */
 export interface System extends NonNullable<ArchiveConfig['worklist']> {
@@ -27,19 +25,6 @@ export function besideConfig(config: ArchiveConfig, { aeTitle, host, port }: Omi
 /** A pool of its own; like that of the archive it finds out, and says, where the system is down. */
 export function openBeside(config: ArchiveConfig, system: System, tls: () => TlsOptions | undefined): Beside {
   const name = `${config.name}/${system.service}`
-  const { connect, associate, response: timeout } = config.timeouts
-  const trial = async (stop: AbortSignal): Promise<void> => {
-    const signal = AbortSignal.any([stop, AbortSignal.timeout(connect + associate)])
-    const call = { signal, deadline: performance.now() + connect }
-    const proposal = departmentProposal([])
-    await onFresh(
-      () => pool.lease(proposal, call, { fresh: true, anyway: true }),
-      async ({ association }) => {
-        const context = contextOf(association, SopClass.verification, name, 'C-ECHO')
-        await new Scu(association).echo(context, { timeout, signal })
-      },
-    )
-  }
   const pool: AssociationPool = new AssociationPool({
     archive: name,
     maxAssociations: config.maxAssociations,
@@ -51,7 +36,7 @@ export function openBeside(config: ArchiveConfig, system: System, tls: () => Tls
         return tls()
       },
     },
-    trial,
+    trial: (signal) => trial(pool, departmentProposal([]), { name, timeouts: config.timeouts }, signal),
   })
   return { name, pool }
 }

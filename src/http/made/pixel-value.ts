@@ -2,6 +2,7 @@ import { Attribute } from '../../dicom/attributes.ts'
 import { once, type Bytes, type ByteStream } from '../../dicom/bytes.ts'
 import { MAX_VALUE_BYTES, type Streamed } from '../../dicom/composed-file.ts'
 import type { Dataset } from '../../dicom/dataset.ts'
+import type { ElementHeader } from '../../dicom/element-reader.ts'
 import type { Tag } from '../../dicom/tag.ts'
 import {
   EXPLICIT_VR_LITTLE_ENDIAN,
@@ -83,7 +84,7 @@ export async function madePixels(value: BulkValue, source: PixelSource): Promise
   if (!kind && media !== 'image/png') throw new UnfitPixelDataError(`is no codestream of ${media}`)
   const chosen = kind?.syntax === undefined ? undefined : agreed(kind.syntax, syntax)
   if (!kind || chosen === undefined) return decodedPixels(frame, source)
-  return codedPixels({ ...value, whole: kind.bytes }, transferSyntax(chosen), source)
+  return codedPixels({ ...value, whole: kind.bytes }, kind, transferSyntax(chosen), source)
 }
 
 function isRaw(media: string, syntax: string | undefined): boolean {
@@ -107,16 +108,11 @@ async function* only(body: ByteStream, next: PixelSource['next']): AsyncGenerato
 }
 
 /** As many bytes as the attributes say, which have to be there. */
-function rawPixels({ syntax, length: told, body }: BulkValue, { dataset, tag, vr, next }: PixelSource): MadePixels {
-  if (syntax !== undefined && transferSyntax(syntax).bigEndian) {
-    throw new UnfitPixelDataError('is Big Endian; raw values are Little Endian')
-  }
-  const { frameBits, frames } = pixelLayout(dataset, { tag, vr, length: told }, 0)
-  if (frameBits === 0) throw new UnfitPixelDataError('is raw, and its Rows and Columns are not told')
-  const length = Math.ceil((frameBits * frames) / 8)
+function rawPixels({ length: told, body }: BulkValue, { dataset, tag, vr, next }: PixelSource): MadePixels {
+  const length = nativeLength(dataset, { tag, vr, length: told })
+  if (length === 0) throw new UnfitPixelDataError('is raw, and its Rows and Columns are not told')
   if (length > MAX_VALUE_BYTES) throw new UnfitPixelDataError('is longer than an element can be')
-  const padded = length + (length & 1)
-  if (told !== undefined && told !== length && told !== padded) {
+  if (told !== undefined && !isLength(told, length)) {
     throw new UnfitPixelDataError(`has ${told} bytes, where its attributes say ${length}`)
   }
   const isOther = tag === Attribute.PixelData && vr !== 'OB' && vr !== 'OW'
@@ -168,9 +164,13 @@ function rlePixels(frame: FirstFrame, source: PixelSource): MadePixels {
 }
 
 /** A codestream that goes into the instance as it is. */
-function codedPixels(frame: FirstFrame, syntax: TransferSyntax, source: PixelSource): MadePixels {
+function codedPixels(
+  frame: FirstFrame,
+  first: CodestreamKind,
+  syntax: TransferSyntax,
+  source: PixelSource,
+): MadePixels {
   const { dataset } = source
-  const first = codestreamKind(frame.whole)!
   checkWhole(first)
   const image = describeByCodestream(dataset, first)
   if (frameCount(dataset) === 1) tellLossyCompression(dataset, syntax.uid, image, frame.whole.length)
@@ -286,7 +286,16 @@ export function hasWholePixels(dataset: Dataset): boolean {
   const element = dataset.get(Attribute.PixelData)
   if (!element || !(element.value instanceof Uint8Array) || element.value.length === 0) return true
   const { length } = element.value
-  const { frameBits, frames } = pixelLayout(dataset, { tag: Attribute.PixelData, vr: element.vr, length }, 0)
-  const expected = Math.ceil((frameBits * frames) / 8)
-  return length === expected || length === expected + (expected & 1)
+  return isLength(length, nativeLength(dataset, { tag: Attribute.PixelData, vr: element.vr, length }))
+}
+
+/** Bytes of native pixel data by its attributes, without padding; 0 where they do not say. */
+function nativeLength(dataset: Dataset, header: ElementHeader): number {
+  const { frameBits, frames } = pixelLayout(dataset, header, 0)
+  return Math.ceil((frameBits * frames) / 8)
+}
+
+/** With one byte or without that makes an odd length even (PS3.5 7.1.1). */
+function isLength(told: number, length: number): boolean {
+  return told === length || told === length + (length & 1)
 }

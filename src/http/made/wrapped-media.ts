@@ -2,6 +2,7 @@ import { Attribute } from '../../dicom/attributes.ts'
 import { once, type Bytes, type ByteStream } from '../../dicom/bytes.ts'
 import { composedFile, MAX_VALUE_BYTES, type Streamed } from '../../dicom/composed-file.ts'
 import { Dataset } from '../../dicom/dataset.ts'
+import { dateAndTime } from '../../dicom/date-time.ts'
 import { tagOf } from '../../dicom/dictionary.ts'
 import { replay } from '../../dicom/part10.ts'
 import type { Tag } from '../../dicom/tag.ts'
@@ -212,7 +213,7 @@ async function video({ dataset, held, ...sent }: Media): Promise<Wrapped> {
 
 /** What all instances have, and nobody has told. */
 function fillCommon(dataset: Dataset): void {
-  const { date, time } = now()
+  const { date, time } = dateAndTime(new Date())
   setMissing(dataset, { StudyDate: date, StudyTime: time, ContentDate: date, ContentTime: time })
   setMissing(dataset, { SeriesNumber: '1', InstanceNumber: '1' })
   for (const tag of OF_TYPE_2) if (!dataset.has(tag)) dataset.setEmpty(tag)
@@ -234,15 +235,5 @@ function setMissing(dataset: Dataset, values: Readonly<Record<string, string>>):
     if (dataset.has(tag)) continue
     if (value === '') dataset.setEmpty(tag)
     else dataset.set(tag, value.split('\\'))
-  }
-}
-
-/** By the clock of this machine (PS3.5 6.2). */
-function now(): { readonly date: string; readonly time: string } {
-  const at = new Date()
-  const digits = (value: number, length = 2): string => String(value).padStart(length, '0')
-  return {
-    date: `${digits(at.getFullYear(), 4)}${digits(at.getMonth() + 1)}${digits(at.getDate())}`,
-    time: `${digits(at.getHours())}${digits(at.getMinutes())}${digits(at.getSeconds())}`,
   }
 }

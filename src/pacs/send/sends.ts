@@ -8,7 +8,7 @@ import { statusClass } from '../../dimse/status.ts'
 import { settlesWithin } from '../../network/settles-within.ts'
 import type { Call } from '../call.ts'
 import { contextOf, moveProposal } from '../contexts.ts'
-import { PoolBusyError, PoolFullError, TransactionInUseError } from '../errors.ts'
+import { PoolBusyError, PoolClosedError, PoolFullError, TransactionInUseError } from '../errors.ts'
 import type { Lease } from '../pool/lease.ts'
 import { streamedOnFresh } from '../pool/on-fresh.ts'
 import type { AssociationPool } from '../pool/pool.ts'
@@ -33,15 +33,6 @@ export class TooManySendsError extends Error {
   constructor() {
     super('Too many sends of this archive, or of one client, are under way or wait for their turn')
     this.name = 'TooManySendsError'
-  }
-}
-
-/** The service is stopping, and with it what it has the archive send. */
-class StoppingError extends Error {
-  readonly code = 'POOL_CLOSED'
-  constructor() {
-    super('The service is stopping')
-    this.name = 'StoppingError'
   }
 }
 
@@ -126,7 +117,7 @@ export class Sends {
 
   /** Has all of them end. */
   close(): void {
-    for (const send of [...this.#underWay.values()]) this.#stop(send, new StoppingError())
+    for (const send of [...this.#underWay.values()]) this.#stop(send, new PoolClosedError())
   }
 
   #stop(send: Send, reason: Error): void {

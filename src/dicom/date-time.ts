@@ -1,0 +1,8 @@
+/** A moment as DA and TM have it (PS3.5 6.2), by the clock of this machine, to the second. */
+export function dateAndTime(at: Date): { readonly date: string; readonly time: string } {
+  const digits = (value: number, length = 2): string => String(value).padStart(length, '0')
+  return {
+    date: `${digits(at.getFullYear(), 4)}${digits(at.getMonth() + 1)}${digits(at.getDate())}`,
+    time: `${digits(at.getHours())}${digits(at.getMinutes())}${digits(at.getSeconds())}`,
+  }
+}
