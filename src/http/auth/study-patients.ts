@@ -4,6 +4,7 @@ import type { Dataset } from '../../dicom/dataset.ts'
 import type { Uid } from '../../dicom/uids.ts'
 import type { Archive } from '../../pacs/archive.ts'
 import { PeerTimeoutError } from '../../network/errors.ts'
+import { AskedOnce } from '../../pacs/asked-once.ts'
 import type { Call } from '../../pacs/call.ts'
 
 /** How long whose study it is is kept, in ms. */
@@ -39,17 +40,10 @@ export function isSamePatient(one: StudyPatient, other: StudyPatient): boolean {
   return one.id === other.id && isOfOne && one.name === other.name
 }
 
-/** Stops when the last of those who want to know has left. */
-interface Asking {
-  readonly patient: Promise<StudyPatient | undefined>
-  readonly stop: AbortController
-  waiting: number
-}
-
 /** Whose the studies of archives are, as they say by C-FIND. */
 export class StudyPatients {
   readonly #known = new LRUCache<string, StudyPatient>({ max: MAX_STUDIES, ttl: PATIENT_MS })
-  readonly #asking = new Map<string, Asking>()
+  readonly #asking = new AskedOnce<StudyPatient | undefined>()
 
   /** The patient of a study; undefined where the archive has no such study. @throws what a search throws */
   async of(archive: Archive, study: Uid, signal: AbortSignal): Promise<StudyPatient | undefined> {
@@ -60,23 +54,19 @@ export class StudyPatients {
   }
 
   /** The same as the archive says now; asked for once for all who want to know at a time. @throws what a search throws */
-  async afresh(archive: Archive, study: Uid, signal: AbortSignal): Promise<StudyPatient | undefined> {
+  afresh(archive: Archive, study: Uid, signal: AbortSignal): Promise<StudyPatient | undefined> {
     const key = keyOf(archive, study)
-    signal.throwIfAborted()
-    const asking = this.#asking.get(key) ?? this.#ask(key, archive, study)
-    asking.waiting++
-    const leave = (): void => {
-      if (--asking.waiting > 0) return
-      // Who comes now is to ask anew.
-      this.#asking.delete(key)
-      asking.stop.abort(signal.reason)
-    }
-    signal.addEventListener('abort', leave, { once: true })
-    try {
-      return await asking.patient
-    } finally {
-      signal.removeEventListener('abort', leave)
-    }
+    return this.#asking.of(key, signal, async (stop) => {
+      const late = setTimeout(() => stop.abort(new PeerTimeoutError('response', LOOKUP_MS)), LOOKUP_MS)
+      try {
+        const told = await ask(archive, study, { signal: stop.signal })
+        if (told) this.#known.set(key, told)
+        else this.#known.delete(key)
+        return told
+      } finally {
+        clearTimeout(late)
+      }
+    })
   }
 
   /** Whether the archive need not be asked. */
@@ -86,25 +76,6 @@ export class StudyPatients {
 
   forget(archive: Archive, study: Uid): void {
     this.#known.delete(keyOf(archive, study))
-  }
-
-  #ask(key: string, archive: Archive, study: Uid): Asking {
-    const stop = new AbortController()
-    const late = setTimeout(() => stop.abort(new PeerTimeoutError('response', LOOKUP_MS)), LOOKUP_MS)
-    const { signal } = stop
-    const patient = ask(archive, study, { signal }).then((told) => {
-      if (told) this.#known.set(key, told)
-      else this.#known.delete(key)
-      return told
-    })
-    const asking = { patient, stop, waiting: 0 }
-    this.#asking.set(key, asking)
-    const over = (): void => {
-      clearTimeout(late)
-      if (this.#asking.get(key) === asking) this.#asking.delete(key)
-    }
-    patient.then(over, over)
-    return asking
   }
 }
 
