@@ -11,6 +11,7 @@ import { startServer, type HttpServer, type ServerOptions } from './http/server.
 import { Archive } from './pacs/archive.ts'
 import { ImagingPool } from './imaging/pool/imaging-pool.ts'
 import type { Call } from './pacs/call.ts'
+import { Federation } from './pacs/federation/federation.ts'
 import { MoveDestination } from './pacs/delivery/move-destination.ts'
 import { subscribe, unsubscribe } from 'node:diagnostics_channel'
 import type { Audit } from './audit/audit.ts'
@@ -51,6 +52,7 @@ export async function startGateway(config: Config, { pages }: Pick<ServerOptions
   const audit = await auditOf(config)
   const destination = await MoveDestination.open(config.dimse)
   const archives = await Promise.all(config.archives.map((archive) => Archive.open(archive, destination)))
+  const federation = config.federation ? new Federation(config.federation, archives) : undefined
   const cache = new InstanceCache(config.cache, await diskOf(config.cache))
   const imaging = new ImagingPool(config.imaging)
   const telemetry = startTelemetry(config.log, { archives: () => archives, cache, imaging, audit })
@@ -72,6 +74,7 @@ export async function startGateway(config: Config, { pages }: Pick<ServerOptions
     server = await startServer({
       config,
       archives,
+      federation,
       cache,
       imaging,
       audit,

@@ -137,6 +137,7 @@ async function serve(file: string | undefined): Promise<void> {
   for (const { name, aeTitle, host, port } of config.archives) {
     log.info({ name, aeTitle, host, port }, 'archive')
   }
+  if (config.federation) log.info({ name: config.federation.name }, 'federation')
   // As daemons do it; what is wrong with a file is logged.
   process.on('SIGHUP', () => void gateway.renewTls().catch(() => undefined))
   log.info({ url: gateway.url, version: await version() }, 'listening')

@@ -8,9 +8,10 @@ export type Path = (string | number)[]
 
 /** Checks of several keys against each other. Where `value` has other faults it may have any shape. */
 export function reportConflicts(value: unknown, say: Say): void {
-  const { archives, dimse, http, auth, audit, cache } = fields(value)
+  const { archives, dimse, http, auth, audit, cache, federation } = fields(value)
   reportTrust(fields(http), auth, archives, say)
   reportNowhere(audit, say)
+  reportFederation(federation, archives, say)
   reportPrefetch(cache, say)
   reportPair(fields(audit).syslog, ['audit', 'syslog'], say)
   const titles = new Map<unknown, number>()
@@ -45,6 +46,44 @@ function reportDestinations(destinations: unknown, path: Path, say: Say): void {
     if (names.has(name)) say([...path, index, 'name'], 'is that of another destination; expected a name of its own')
     names.add(name)
   }
+}
+
+/** Archives that are none, or of which nobody can tell whose patients they hold. */
+function reportFederation(federation: unknown, archives: unknown, say: Say): void {
+  if (typeof federation !== 'object' || federation === null || !Array.isArray(archives)) return
+  const { archives: named, store, pixm } = fields(federation)
+  const all = archives.map((one, index) => ({ index, name: nameOf(one), patients: fields(fields(one).patients) }))
+  const names = Array.isArray(named) ? (named as unknown[]) : all.map(({ name }) => name)
+  const expected = all.map(({ name }) => String(name)).join(', ')
+  for (const [at, one] of names.entries()) {
+    const path = Array.isArray(named) ? ['federation', 'archives', at] : ['federation']
+    const archive = all.find(({ name }) => name === one)
+    if (names.indexOf(one) < at) say(path, `names ${String(one)} twice; expected each archive once`)
+    else if (!archive) say(path, `names ${String(one)}, which is none; expected: ${expected}`)
+    else if (typeof archive.patients.issuer !== 'string') {
+      const text = 'is missing; expected who issues its Patient IDs: in a federation the same ID may be of two people'
+      say(['archives', archive.index, 'patients', 'issuer'], text)
+    }
+  }
+  if (names.length < 2) say(['federation', 'archives'], 'names less than two; expected the archives to search together')
+  if (typeof store === 'string' && !names.includes(store)) {
+    say(['federation', 'store'], `is ${store}, which is not among them; expected: ${names.map(String).join(', ')}`)
+  }
+  const systems = fields(pixm).systems
+  for (const key of ['issuer', 'system']) {
+    const seen = new Set<unknown>()
+    for (const [index, one] of Array.isArray(systems) ? systems.entries() : []) {
+      const value = fields(one)[key]
+      if (seen.has(value)) say(['federation', 'pixm', 'systems', index, key], 'is there already; expected each once')
+      seen.add(value)
+    }
+  }
+}
+
+/** As the schema fills it in. */
+function nameOf(archive: unknown): unknown {
+  const { name, aeTitle } = fields(archive)
+  return name ?? (typeof aeTitle === 'string' ? aeTitle.toLowerCase() : undefined)
 }
 
 /** What is fetched ahead, and not kept. */

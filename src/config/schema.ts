@@ -1,6 +1,7 @@
 import { z } from 'zod'
 import { audit } from './audit-schema.ts'
 import { authOrOpen } from './auth-schema.ts'
+import { federation, patients } from './federation-schema.ts'
 import { conflict, reportConflicts } from './conflicts.ts'
 import {
   addressBlock,
@@ -289,6 +290,7 @@ const archive = z
       .describe('User identity negotiation; null for none'),
     search: search.prefault({}).describe('Searching (QIDO-RS)'),
     store: store.prefault({}).describe('Storing (STOW-RS)'),
+    patients: patients.prefault({}).describe('Whose patients it holds'),
     quirks: quirks.prefault({}).describe('What this archive does differently'),
   })
   .transform((value) => ({ ...value, name: value.name ?? value.aeTitle.toLowerCase() }))
@@ -306,6 +308,7 @@ export const configSchema = z
       .array(archive, { error: 'a list of archives' })
       .min(1, { error: 'at least one archive' })
       .describe('The archives (PACS); the first is the default'),
+    federation,
     cache: group({
       maxBytes: byteSize('512MiB', 0).describe('Most bytes of instances kept; 0 keeps none'),
       ttl: duration('10m').describe('How long an instance is kept'),

@@ -5,6 +5,13 @@ import { isUid } from '../dicom/uids.ts'
 import { isLoopback } from '../network/loopback.ts'
 import { byteSizePattern, durationPattern, parseBytes, parseDuration } from './units.ts'
 
+/** What stands below basePath, or below the root where that is empty. */
+const RESERVED_SEGMENTS = [
+  ...['studies', 'series', 'instances', 'wado', 'aets', 'commitment-requests'],
+  ...['modality-scheduled-procedure-steps', 'modality-performed-procedure-steps'],
+  ...['openapi.json', 'errors', 'livez', 'readyz', 'metrics', 'share'],
+]
+
 // The kinds of value there are. An `error` text says what is expected, and is read after that word:
 // "http.port: is 0.5; expected a whole number from 0 to 65535".
 
@@ -66,6 +73,25 @@ export const name = text('a name of 1 to 64 printable characters', (value) =>
   /^[^\p{C}]{1,64}$/u.test(value.trim()),
 ).transform((value) => value.trim())
 
+/** PS3.5 6.2: LO, of characters that any character set has. */
+export const issuer = text('an issuer: 1 to 64 ASCII characters, none of them a backslash', isPlainText).transform(
+  (value) => value.trim(),
+)
+
+export const patientIdPrefix = text('1 to 63 ASCII characters, none of them a backslash, * or ?', (value) =>
+  /^(?! )[ -)+->@-[\]-~]{1,63}$/.test(value),
+)
+
+/** What is below basePath already is not to be hidden. */
+export const pathSegment = text(
+  `one part of a path, other than ${RESERVED_SEGMENTS.join(', ')}`,
+  (value) => /^(?!\.{1,2}$)[\w.~-]{1,64}$/.test(value) && !RESERVED_SEGMENTS.includes(value),
+)
+
+export const systemUri = text('a URI such as urn:oid:1.2.3', (value) =>
+  /^[a-z][a-z0-9+.-]*:[!-{}~]{1,200}$/i.test(value),
+)
+
 export const scope = text('a scope: text without spaces', (value) => /^[!#-[\]-~]+$/.test(value))
 
 export const origin = text('an origin such as https://viewer.example, without path or trailing slash', isOrigin)
@@ -104,6 +130,11 @@ export const identityField = (what: string) =>
 /** A group of keys that may be left out: each key then has its default. */
 export function group<const T extends z.ZodRawShape>(shape: T) {
   return z.strictObject(shape).prefault({} as never)
+}
+
+/** PS3.5 6.2, of an LO. */
+function isPlainText(value: string): boolean {
+  return /^[ -[\]-~]{1,64}$/.test(value) && value.trim() !== ''
 }
 
 function text(error: string, fits: (value: string) => boolean) {

@@ -51,6 +51,7 @@ export const Attribute = {
   IssuerOfPatientID: 0x00100021,
   PatientBirthDate: 0x00100030,
   PatientSex: 0x00100040,
+  OtherPatientIDsSequence: 0x00101002,
   CineRate: 0x00180040,
   SliceThickness: 0x00180050,
   FrameTime: 0x00181063,

@@ -3,6 +3,7 @@ import type { Context } from 'hono'
 import type { Config } from '../config/config.ts'
 import type { Imaging } from '../imaging/pool/imaging.ts'
 import type { Archive } from '../pacs/archive.ts'
+import type { Federation } from '../pacs/federation/federation.ts'
 import type { Instances } from './instances.ts'
 import type { Trail } from './audit/trail.ts'
 import type { Principal } from './auth/principal.ts'
@@ -11,6 +12,7 @@ import type { Given } from './validators/given.ts'
 import type { FetchAhead } from '../cache/fetch-ahead.ts'
 import type { Holding } from './made/holding.ts'
 import type { Shortfalls } from './retrieve/shortfalls.ts'
+import type { Federated } from './federated.ts'
 
 /** What every request handler can reach. */
 export interface HttpEnv {
@@ -25,6 +27,10 @@ export interface HttpEnv {
     /** What stores hold in memory. */
     readonly holding: Holding
     readonly given: Given
+    /** Several archives as one, where that is configured. */
+    readonly federation: Federation | undefined
+    /** The same, where the path names that; `archive` is the one that stands for them. */
+    readonly federated: Federated | undefined
     /** The archive that the path names. */
     readonly archive: Archive
     /** Absolute URL of the DICOMweb root of that archive, without a trailing slash. */

@@ -1,3 +1,4 @@
+import type { ArchiveConfig, Config } from '../config/config.ts'
 import type { InstanceUids, Selection } from '../instance/uids.ts'
 import { isNameable, isUid, type Uid } from '../dicom/uids.ts'
 import { resourceUrl } from '../dicomweb/resource.ts'
@@ -51,4 +52,9 @@ export function pathInstance(c: HttpContext): InstanceUids {
 /** Where an instance is found. */
 export function instanceUrl(c: HttpContext, { study, series, sopInstance }: InstanceUids): string {
   return resourceUrl(c.var.base, { study, series, instance: sopInstance })
+}
+
+/** Path of the DICOMweb root of one archive. */
+export function archiveRoot({ basePath }: Config['http'], { aeTitle }: Pick<ArchiveConfig, 'aeTitle'>): string {
+  return `${basePath}/aets/${encodeURIComponent(aeTitle)}`
 }

@@ -2,10 +2,8 @@ import type { Audit } from '../../audit/audit.ts'
 import type { Verb } from '../auth/principal.ts'
 import { addressOf, networkOf } from '../client.ts'
 import type { HttpContext, HttpEnv } from '../context.ts'
-import type { Instances } from '../instances.ts'
 import { RequestError } from '../problem.ts'
 import { blanked } from './blanked.ts'
-import { noting } from './noting-cache.ts'
 import { Trail } from './trail.ts'
 
 /** Refusals that somebody may want to know of. */
@@ -16,11 +14,6 @@ const ALERTS: readonly string[] = [
 /** Those of somebody who was let in, before it is known what he asks for. */
 const EARLY: readonly string[] = ['NO_SUCH_ARCHIVE', 'INVALID_UID']
 
-export interface Tracing {
-  readonly audit: Audit
-  readonly cache: Instances
-}
-
 export interface Traced {
   readonly verb: Exclude<Verb, 'send'>
   /** The study that the path names. */
@@ -28,7 +21,7 @@ export interface Traced {
 }
 
 /** Begins what a request leaves in the audit trail. @throws RequestError 503 where that cannot be written */
-export function trace(c: HttpContext, { audit, cache }: Tracing, { verb, study }: Traced): void {
+export function trace(c: HttpContext, audit: Audit, { verb, study }: Traced): void {
   if (audit.isOff) return
   if (audit.isBlocked) {
     const detail = 'What is done here is written down, and that cannot be done at present. Try again later.'
@@ -43,7 +36,6 @@ export function trace(c: HttpContext, { audit, cache }: Tracing, { verb, study }
     query: blanked(search.slice(1)),
   })
   c.set('trail', trail)
-  c.set('cache', noting(cache, trail))
 }
 
 /** Tells of a refusal, if it is one that somebody may want to know of. */

@@ -45,6 +45,7 @@ interface Group {
   readonly study: string
   readonly patient: AuditPatient | undefined
   readonly instances: Map<string, number>
+  readonly archive: ArchiveConfig
   /** Why they were refused. */
   readonly refusal: string | undefined
 }
@@ -55,13 +56,22 @@ interface Added {
   readonly sopClass: string
   readonly count: number
   readonly patient: () => AuditPatient | undefined
+}
+
+/** What became of it. */
+interface Fate {
+  /** Why it was refused. */
   readonly refusal?: string | undefined
+  /** Where it is from, where that is not the one that was asked. */
+  readonly archive?: ArchiveConfig | undefined
 }
 
 /** What one request leaves in the audit trail. */
 export class Trail {
   readonly #audit: Audit
   readonly #asked: Asked
+  /** Who was asked. */
+  #archives: readonly ArchiveConfig[]
   readonly #groups = new Map<string, Group>()
   /** Some is told already. */
   #isInParts = false
@@ -69,6 +79,12 @@ export class Trail {
   constructor(audit: Audit, asked: Asked) {
     this.#audit = audit
     this.#asked = asked
+    this.#archives = [asked.archive]
+  }
+
+  /** It is asked of other archives than was thought at first. */
+  concerns(archives: readonly [ArchiveConfig, ...ArchiveConfig[]]): void {
+    this.#archives = archives
   }
 
   /** A set of instances is about to be transferred (PS3.15 A.5.3.3). */
@@ -79,14 +95,14 @@ export class Trail {
   }
 
   /** An instance was given or stored, or was refused for a reason. */
-  note({ study, sopClass, index }: Noted, refusal?: string): void {
-    this.#add({ study, sopClass, count: 1, patient: () => auditPatientOf(index.attributes), refusal })
+  note({ study, sopClass, index }: Noted, fate: Fate = {}): void {
+    this.#add({ study, sopClass, count: 1, patient: () => auditPatientOf(index.attributes) }, fate)
   }
 
-  #add({ count, patient, refusal, ...of }: Added): void {
+  #add({ count, patient, ...of }: Added, { refusal, archive = this.#archives[0]! }: Fate = {}): void {
     const study = cut(of.study, MAX_UID)
     const sopClass = cut(of.sopClass, MAX_UID)
-    const key = `${study} ${refusal ?? ''}`
+    const key = `${study} ${refusal ?? ''} ${archive.name}`
     let group = this.#groups.get(key)
     if (group && group.instances.size >= MAX_SOP_CLASSES && !group.instances.has(sopClass)) {
       this.#tellSoFar([key])
@@ -94,7 +110,7 @@ export class Trail {
     }
     if (!group) {
       if (this.#groups.size >= MAX_STUDIES) this.#tellSoFar([...this.#groups.keys()])
-      group = { study, patient: patient(), instances: new Map(), refusal }
+      group = { study, patient: patient(), instances: new Map(), archive, refusal }
       this.#groups.set(key, group)
     }
     group.instances.set(sopClass, (group.instances.get(sopClass) ?? 0) + count)
@@ -113,14 +129,10 @@ export class Trail {
       const { binding } = principal
       const patient =
         binding?.patient === undefined ? undefined : { id: binding.patient, issuer: binding.patientIssuer }
-      this.#write({
-        kind: 'query',
-        outcome,
-        reason,
-        query,
-        patient,
-        study: study === undefined ? undefined : only(study),
-      })
+      const of = study === undefined ? undefined : only(study)
+      for (const archive of this.#archives) {
+        this.#write({ kind: 'query', outcome, reason, query, patient, study: of }, archive)
+      }
       return
     }
     const { bytes } = ended
@@ -141,16 +153,19 @@ export class Trail {
   }
 
   #tell(
-    { study: uid, patient, instances, refusal }: Group,
+    { study: uid, patient, instances, archive, refusal }: Group,
     end: Pick<AuditEvent, 'outcome' | 'reason' | 'bytes'>,
   ): void {
     const study = { uid, instances: Object.fromEntries(instances) }
     const refused = refusal !== undefined && { outcome: 'serious-failure' as const, reason: refusal }
-    this.#write({ kind: 'instances-transferred', patient, study, ...end, ...refused })
+    this.#write({ kind: 'instances-transferred', patient, study, ...end, ...refused }, archive)
   }
 
-  #write(event: Omit<AuditEvent, 'at' | 'user' | 'address' | 'verb' | 'archive' | 'resource'>): void {
-    const { principal, address, verb, archive, resource } = this.#asked
+  #write(
+    event: Omit<AuditEvent, 'at' | 'user' | 'address' | 'verb' | 'archive' | 'resource'>,
+    archive = this.#archives[0]!,
+  ): void {
+    const { principal, address, verb, resource } = this.#asked
     const { kind, name, authority } = principal
     const { name: archiveName, aeTitle, host } = archive
     const user = { kind, name, ...(authority !== undefined && { authority }) }

@@ -20,10 +20,10 @@ export async function mayStore(c: HttpContext, instance: Instance, pause: () => 
   if (!index.hasOneIdentity || ![study, series, sopInstance].every(isNameable)) return false
   if (binding.study !== undefined && binding.study !== study) return false
   if (binding.patient === undefined) return true
-  if (!isOf(patientOf(index.attributes), binding)) return false
+  if (!isOf(c, archive, patientOf(index.attributes), binding)) return false
   if (!patients.isKnown(archive, study)) pause()
   const known = await patients.of(archive, study, signal)
-  return known === undefined || isOf(known, binding)
+  return known === undefined || isOf(c, archive, known, binding)
 }
 
 /** An instance that says nothing twice: which of the two another reader takes, nobody can tell. Fails where it does. */

@@ -24,11 +24,15 @@ class HttpStatusError extends Error {
   }
 }
 
-/** A JSON object from an issuer. @throws IssuerUnavailableError */
-export async function fetchJson(url: string, init: RequestInit = {}): Promise<Readonly<Record<string, unknown>>> {
+/** A JSON object from an issuer, of tokens or of IDs, that has so many ms. @throws IssuerUnavailableError */
+export async function fetchJson(
+  url: string,
+  init: RequestInit = {},
+  timeout = ISSUER_TIMEOUT_MS,
+): Promise<Readonly<Record<string, unknown>>> {
   let text: string
   try {
-    const signal = AbortSignal.timeout(ISSUER_TIMEOUT_MS)
+    const signal = AbortSignal.timeout(timeout)
     // What redirects may be led anywhere, with the secret it was sent.
     const response = await fetch(url, { ...init, redirect: 'error', signal })
     text = await bounded(response)

@@ -22,7 +22,8 @@ const deeds: Readonly<Record<Verb, string>> = {
   admin: 'see this: the admin scope is for that, or ops.listen',
 }
 
-function inArchive(archive: Archive | undefined): string {
+function inArchive([archive, ...others]: readonly Archive[]): string {
+  if (others.length > 0) return ' in any of these archives: its scopes, or its archives, leave them out'
   return archive ? ` in the archive ${archive.config.name}: its scopes, or its archives, leave that out` : ''
 }
 
@@ -37,11 +38,15 @@ export class Gate {
     this.#authenticator = signIn && new Authenticator(signIn)
   }
 
-  /** @throws RequestError 401 for who is nobody we know, 403 for who may not do that, 503 where it cannot be found out */
-  async admit(c: HttpContext, verb: Verb, archive?: Archive): Promise<Principal> {
+  /**
+   * `among`: the archives that it concerns, of which one is enough.
+   * @throws RequestError 401 for who is nobody we know, 403 for who may not do that, 503 where it cannot be found out
+   */
+  async admit(c: HttpContext, verb: Verb, among: readonly Archive[] = []): Promise<Principal> {
     const principal = this.#authenticator ? await this.#authenticator.whoAsks(c) : this.#anonymous(c)
     c.set('principal', principal)
-    if (!principal.may(verb, archive?.config)) throw notPermitted(deeds[verb] + inArchive(archive))
+    const mayAny = among.length > 0 ? among.some(({ config }) => principal.may(verb, config)) : principal.may(verb)
+    if (!mayAny) throw notPermitted(deeds[verb] + inArchive(among))
     // What concerns all patients is not for who may see one.
     if (verb === 'admin' && principal.binding) throw notPermitted(deeds.admin)
     return principal

@@ -3,6 +3,7 @@ import type { Hono } from 'hono'
 import type { Archive } from '../../pacs/archive.ts'
 import { publicOrigin } from '../base-url.ts'
 import type { HttpContext, HttpEnv } from '../context.ts'
+import { archiveRoot } from '../path.ts'
 import { RequestError } from '../problem.ts'
 import type { RequestsAhead } from '../requests-ahead.ts'
 import type { LinksConfig } from './auth-config.ts'
@@ -105,7 +106,7 @@ export function sharePage(app: Hono<HttpEnv>, links: LinksConfig, { archives, ah
     if (!archive) throw new RequestError(404, 'NO_SUCH_ARCHIVE', 'The archive of the link is no longer configured.')
     const origin = publicOrigin(c, c.var.config.http)
     giveLinkCookie(c, token)
-    const root = `${c.var.config.http.basePath}/aets/${encodeURIComponent(archive.config.aeTitle)}`
+    const root = archiveRoot(c.var.config.http, archive.config)
     const viewer = links.viewer && `${links.viewer}?StudyInstanceUIDs=${encodeURIComponent(link.study)}`
     // As a path where it can be, so that it is of the page's own origin.
     const prefix = new URL(origin).pathname.replace(/\/$/, '')

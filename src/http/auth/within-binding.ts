@@ -1,6 +1,8 @@
 import { Attribute } from '../../dicom/attributes.ts'
 import type { Dataset } from '../../dicom/dataset.ts'
 import type { Uid } from '../../dicom/uids.ts'
+import type { Archive } from '../../pacs/archive.ts'
+import { patientIdOf, type PatientId } from '../../pacs/federation/patient-id.ts'
 import type { Key } from '../../pacs/search/query.ts'
 import type { SearchRequest } from '../../pacs/search/search.ts'
 import type { HttpContext } from '../context.ts'
@@ -12,20 +14,26 @@ import { patientOf, type StudyPatient } from './study-patients.ts'
  * Whether somebody may see, and store, what is of a study: its patient is the one that he is bound to, as the archive says.
  * @throws what a search throws
  */
-export async function isWithin(c: HttpContext, study: Uid, binding: Binding | undefined): Promise<boolean> {
+export async function isWithin(
+  c: HttpContext,
+  study: Uid,
+  binding: Binding | undefined,
+  archive = c.var.archive,
+): Promise<boolean> {
   if (!binding) return true
   if (binding.study !== undefined && binding.study !== study) return false
   if (binding.patient === undefined) return true
-  const patient = await c.var.patients.of(c.var.archive, study, c.var.signal)
-  const isHis = patient !== undefined && isOf(patient, binding)
+  const patient = await c.var.patients.of(archive, study, c.var.signal)
+  const isHis = patient !== undefined && isOf(c, archive, patient, binding)
   // Asked each time, as one that is not there is: how long it takes does not tell of the study then.
-  if (!isHis) c.var.patients.forget(c.var.archive, study)
+  if (!isHis) c.var.patients.forget(archive, study)
   return isHis
 }
 
 /** @throws RequestError 404, whether there is such a study or not; what a search throws */
 export async function checkStudy(c: HttpContext, study: Uid): Promise<void> {
-  if (await isWithin(c, study, c.var.principal.binding)) return
+  // Of several archives as one, copies of other patients were left out when they were found.
+  if (c.var.federated || (await isWithin(c, study, c.var.principal.binding))) return
   throw new RequestError(404, 'NO_SUCH_STUDY', 'There is no such study, or this sign-in is not for it.')
 }
 
@@ -52,6 +60,10 @@ function asksFor({ tag, values }: Key, forced: readonly Key[]): boolean {
   return values.length === 0 || values.some((value) => value === wanted || /^\*+$/.test(String(value)))
 }
 
+function isExactly({ id, issuer }: PatientId, { patient, patientIssuer }: Binding): boolean {
+  return issuer !== '' && id === patient && issuer === patientIssuer
+}
+
 /** They tell of other studies. */
 const OF_ALL_STUDIES = [
   Attribute.NumberOfPatientRelatedStudies,
@@ -66,10 +78,11 @@ export async function* visible(
   c: HttpContext,
   results: AsyncIterable<Dataset>,
   level: SearchRequest['level'],
+  archive = c.var.archive,
 ): AsyncGenerator<Dataset> {
   const { binding } = c.var.principal
   for await (const result of results) {
-    if (binding && !(await isVisible(c, result, level, binding))) continue
+    if (binding && !(await isVisible(c, result, level, { binding, archive }))) continue
     if (binding?.study !== undefined) for (const tag of OF_ALL_STUDIES) result.delete(tag)
     yield result
   }
@@ -79,17 +92,29 @@ async function isVisible(
   c: HttpContext,
   result: Dataset,
   level: SearchRequest['level'],
-  binding: Binding,
+  { binding, archive }: { readonly binding: Binding; readonly archive: Archive },
 ): Promise<boolean> {
   const study = result.string(Attribute.StudyInstanceUID)
   if (study === undefined || (binding.study !== undefined && study !== binding.study)) return false
   if (binding.patient === undefined) return true
   // Below studies an archive need not say whose it is, and some repeat what they were asked.
-  if (level !== 'STUDY') return isWithin(c, study, binding)
-  return isOf(patientOf(result), binding)
+  if (level !== 'STUDY') return isWithin(c, study, binding, archive)
+  // Of several archives as one, whose it is has been found out.
+  return c.var.federated ? isExactly(patientOf(result), binding) : isOf(c, archive, patientOf(result), binding)
 }
 
-/** An archive that does not say who issued its ids has one issuer. */
-export function isOf({ id, issuer }: StudyPatient, { patient, patientIssuer }: Binding): boolean {
-  return id === patient && (patientIssuer === undefined || issuer === '' || issuer === patientIssuer)
+/**
+ * Whether somebody is bound to the patient that an archive, or an instance for it, names. An archive that does not say who
+ * issued its ids has one issuer; where several archives are one, whose patient it is has to be known.
+ */
+export function isOf(
+  c: HttpContext,
+  archive: Archive,
+  { id, issuer }: Pick<StudyPatient, 'id' | 'issuer'>,
+  binding: Binding,
+): boolean {
+  if (c.var.federated) return isExactly(patientIdOf({ id, issuer }, archive.config), binding)
+  const { patient, patientIssuer } = binding
+  const told = issuer === '' ? (archive.config.patients.issuer ?? '') : issuer
+  return id === patient && (patientIssuer === undefined || told === '' || told === patientIssuer)
 }

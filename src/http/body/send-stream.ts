@@ -33,8 +33,14 @@ export async function sendStream(
     try {
       // What middleware has set (CORS) would be on the Response that is not used here.
       for (const [name, value] of c.res.headers) outgoing.setHeader(name, value)
+      // One that warns of itself does not warn of less.
+      const { Warning: own = [] } = headers
+      const warnings = [c.res.headers.get('Warning') ?? [], own].flat()
       if (coding) outgoing.setHeader('Content-Encoding', coding)
-      outgoing.writeHead(status, headers as Record<string, string>)
+      outgoing.writeHead(status, { ...headers, ...(warnings.length > 0 && { Warning: warnings }) } as Record<
+        string,
+        string
+      >)
     } catch (error) {
       await giveUp(body)
       throw error

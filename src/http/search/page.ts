@@ -1,28 +1,27 @@
-import type { Dataset } from '../../dicom/dataset.ts'
-
 /** One page of results, and how much there is behind it. */
 export class Page {
   given = 0
   #beyond = 0
   readonly offset: number
   readonly limit: number
-  readonly #countWindow: number
+  /** How far behind it is read on, to count. */
+  readonly countWindow: number
 
   constructor(offset: number, limit: number, countWindow: number) {
     this.offset = offset
     this.limit = limit
-    this.#countWindow = countWindow
+    this.countWindow = Math.max(1, countWindow)
   }
 
   /** The results of the page; reads on behind it to count, then ends the search, which sends a C-CANCEL. */
-  async *of(results: AsyncIterable<Dataset>): AsyncGenerator<Dataset> {
+  async *of<T>(results: AsyncIterable<T>): AsyncGenerator<T> {
     let skipped = 0
     for await (const result of results) {
       if (skipped < this.offset) skipped++
       else if (this.given < this.limit) {
         this.given++
         yield result
-      } else if (++this.#beyond >= Math.max(1, this.#countWindow)) return
+      } else if (++this.#beyond >= this.countWindow) return
     }
   }
 

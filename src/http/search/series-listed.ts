@@ -1,18 +1,20 @@
 import { Attribute } from '../../dicom/attributes.ts'
 import type { Dataset } from '../../dicom/dataset.ts'
+import type { Archive } from '../../pacs/archive.ts'
 import type { SearchRequest } from '../../pacs/search/search.ts'
 import { clientOf } from '../client.ts'
 import type { HttpContext } from '../context.ts'
 import { imageSeries, isFarAway } from '../image-series.ts'
 
 /**
- * Passes on the series of a study. When all are told, what is held of series with as many instances is true for longer; and
+ * Passes on the series of a study, by default those of the archive that is asked. When all are told, what is held of series with as many instances is true for longer; and
  * who lists them is likely to open one of them, so that may be fetched (`cache.prefetch`).
  */
 export async function* seriesListed(
   c: HttpContext,
   { level, study, match }: SearchRequest,
   results: AsyncIterable<Dataset>,
+  archiveOf: (result: Dataset) => Archive = () => c.var.archive,
 ): AsyncGenerator<Dataset> {
   if (level !== 'SERIES' || study === undefined || match.length > 0) {
     yield* results
@@ -24,11 +26,12 @@ export async function* seriesListed(
   const near: Dataset[] = []
   for await (const result of results) {
     if (isAhead && !isFarAway(result)) near.push(result)
+    const told = archiveOf(result)
     yield result
     const series = result.string(Attribute.SeriesInstanceUID)
     const instances = result.number(Attribute.NumberOfSeriesRelatedInstances)
-    if (series === undefined || instances === undefined || archive.config.quirks.wrongCounts === true) continue
-    cache.confirm(archive, { study, series }, instances)
+    if (series === undefined || instances === undefined || told.config.quirks.wrongCounts === true) continue
+    cache.confirm(told, { study, series }, instances)
   }
   if (!isAhead) return
   const series = imageSeries(near)

@@ -120,7 +120,7 @@ async function storePart(part: StorePart, { c, study, batch, growth }: Storing, 
   }
   // No association is waited for while another is held.
   if (!(await mayStore(c, instance, () => batch.pause()))) {
-    c.var.trail?.note(instance, 'NOT_PERMITTED')
+    c.var.trail?.note(instance, { refusal: 'NOT_PERMITTED' })
     await skip(instance.body)
     response.addFailed({ sopClass, sopInstance, reason: FailureReason.notAuthorized })
     return
@@ -171,9 +171,10 @@ async function storePart(part: StorePart, { c, study, batch, growth }: Storing, 
 }
 
 /** What was given of it, and is held, is not what there is any more. */
-function outdate({ var: { archive, cache, given } }: HttpContext, instance: InstanceUids): void {
+function outdate({ var: { archive, cache, given, federation } }: HttpContext, instance: InstanceUids): void {
   cache.forget(archive, instance)
   given.stored(archive.config.name, instance.study)
+  federation?.copies.forget(instance.study)
 }
 
 /** The rest of a part that is not wanted, so that the next can be read; its own faults no longer matter. */

@@ -59,7 +59,7 @@ describe('a request of many studies', () => {
   it('tells what was refused from what was stored', () => {
     const { trail, written } = trailOf()
     trail.note(instance('1'))
-    trail.note(instance('1'), 'NOT_PERMITTED')
+    trail.note(instance('1'), { refusal: 'NOT_PERMITTED' })
     trail.end(whole)
     expect(written).toMatchObject([
       { outcome: 'success', study: { uid: '1' } },

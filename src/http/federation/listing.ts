@@ -1,0 +1,35 @@
+import type { InstanceUids, Selection } from '../../instance/uids.ts'
+import { Attribute } from '../../dicom/attributes.ts'
+import type { Archive } from '../../pacs/archive.ts'
+import { gather } from '../../pacs/federation/gather.ts'
+
+/** Instances of one selection that are compared between archives; with more their numbers are. */
+export const MAX_LISTED = 50_000
+
+/**
+ * The instances that an archive lists of a study or series; undefined where it does not say all, or not in `timeout` ms.
+ * @throws the signal's reason
+ */
+export async function listingOf(
+  archive: Archive,
+  { study, series }: Selection,
+  { timeout, signal }: { readonly timeout: number; readonly signal: AbortSignal },
+): Promise<readonly InstanceUids[] | undefined> {
+  const request = { level: 'IMAGE', study, ...(series !== undefined && { series }), match: [], include: [] } as const
+  const [answer] = await gather(
+    [archive],
+    async function* (_, call, capped) {
+      const options = await archive.queryOptions(false, call)
+      yield* archive.search({ ...request, withParents: false }, options, call, capped)
+    },
+    { limit: MAX_LISTED, timeout },
+    { signal },
+  )
+  const { rows, failure, hasMore, isCapped } = answer!
+  if (failure !== undefined || hasMore || isCapped) return undefined
+  return rows.map((row) => ({
+    study,
+    series: row.string(Attribute.SeriesInstanceUID) ?? series ?? '',
+    sopInstance: row.string(Attribute.SOPInstanceUID) ?? '',
+  }))
+}

@@ -1,0 +1,95 @@
+import type { ArchiveConfig } from '../../config/config.ts'
+import { Attribute } from '../../dicom/attributes.ts'
+import type { Dataset } from '../../dicom/dataset.ts'
+
+/** What tells patients apart: the same id of two issuers is two people. */
+export interface PatientId {
+  readonly id: string
+  /** Empty where nobody knows it: then it is the patient of one archive, and of no other. */
+  readonly issuer: string
+}
+
+/** What of an archive says whose patients it holds. */
+export type Owner = Pick<ArchiveConfig, 'name' | 'patients'>
+
+/**
+ * A Patient ID as its issuer has it: without what the archive puts in front of it, and with the issuer that the archive leaves
+ * out. One that lacks what the archive puts in front of those of its issuer is of nobody knows whom.
+ */
+export function patientIdOf({ id, issuer }: PatientId, { patients }: Owner): PatientId {
+  const { issuer: own, stripPrefix } = patients
+  if (issuer !== '' && issuer !== own) return { id, issuer }
+  if (stripPrefix === null) return { id, issuer: own ?? '' }
+  return id.startsWith(stripPrefix) && id.length > stripPrefix.length
+    ? { id: id.slice(stripPrefix.length), issuer: own ?? '' }
+    : { id, issuer }
+}
+
+/** What an archive may call a Patient ID, which may have wildcards: as its issuer's own, or as another's. */
+export function archivesOwn(id: string, { patients: { stripPrefix } }: Owner): string[] {
+  return stripPrefix === null || id.startsWith(stripPrefix) ? [id] : [stripPrefix + id, id]
+}
+
+/** A result of an archive that says whose it is as all of a federation do. Its other attributes stay as they are. */
+export function withPatientId(row: Dataset, owner: Owner): Dataset {
+  const told = toldId(row)
+  if (!told || told.id === '') return row
+  const { id, issuer } = patientIdOf(told, owner)
+  if (id !== told.id) row.set(Attribute.PatientID, id)
+  if (issuer !== told.issuer) row.set(Attribute.IssuerOfPatientID, issuer)
+  return row
+}
+
+/** Whose a result is; of one that names nobody, or several, that cannot be told. */
+export class Identity {
+  /** Each is enough. */
+  readonly #keys: ReadonlySet<string>
+  /** It names nobody. */
+  readonly isOfNobody: boolean
+
+  private constructor(keys: ReadonlySet<string>, isOfNobody: boolean) {
+    this.#keys = keys
+    this.isOfNobody = isOfNobody
+  }
+
+  /** Of a result that withPatientId has been at. */
+  static of(row: Dataset, owner: Owner): Identity {
+    const told = toldId(row)
+    if (!told) return new Identity(new Set(), false)
+    const others = owner.patients.otherIds ? row.items(Attribute.OtherPatientIDsSequence) : []
+    const linked = others.flatMap((item) => {
+      const other = toldId(item)
+      return other && other.id !== '' && other.issuer !== '' ? [other] : []
+    })
+    if (told.id === '') return new Identity(new Set(), true)
+    return new Identity(new Set([told, ...linked].map((one) => keyOf(one, owner))), false)
+  }
+
+  /** Without an id on either side there is nothing that could be against it. */
+  isSame(other: Identity): boolean {
+    if (this.isOfNobody && other.isOfNobody) return true
+    return [...this.#keys].some((key) => other.#keys.has(key))
+  }
+
+  /** The same with all IDs of a patient, where it has one of them. */
+  linkedBy(ids: readonly PatientId[]): Identity {
+    if (!ids.some((one) => this.has(one))) return this
+    return new Identity(new Set([...this.#keys, ...ids.map((one) => keyOf(one))]), false)
+  }
+
+  has(patient: PatientId): boolean {
+    return patient.issuer !== '' && this.#keys.has(keyOf(patient))
+  }
+}
+
+/** Undefined where it names several, of whom others may take any. */
+function toldId(row: Dataset): PatientId | undefined {
+  const [ids, issuers] = [Attribute.PatientID, Attribute.IssuerOfPatientID].map((tag) => row.strings(tag))
+  if (ids!.length > 1 || issuers!.length > 1) return undefined
+  return { id: ids![0] ?? '', issuer: issuers![0] ?? '' }
+}
+
+/** Values have no backslash. */
+function keyOf({ id, issuer }: PatientId, owner?: Owner): string {
+  return issuer === '' ? `\\${owner?.name ?? ''}\\${id}` : `${issuer}\\${id}`
+}

@@ -1,0 +1,207 @@
+import { describe, expect, it } from 'vitest'
+import { startFederation, studyFiles } from '../../support/federation.ts'
+import { related } from '../../support/related.ts'
+
+const DICOM = { accept: 'multipart/related; type="application/dicom"; transfer-syntax=*' }
+
+interface Given {
+  readonly status: number
+  readonly warning: string | null
+  /** SOP Instance UIDs, in order; undefined where the body was cut. */
+  readonly instances: readonly string[] | undefined
+}
+
+/** What metadata of a study, series or instance give. */
+async function metadata(url: string): Promise<Given> {
+  const response = await fetch(`${url}/metadata`)
+  const warning = response.headers.get('warning')
+  const text = await response.text().catch(() => undefined)
+  if (text === undefined) return { status: response.status, warning, instances: undefined }
+  const all = text.startsWith('[') ? (JSON.parse(text) as Record<string, { Value: [string] }>[]) : []
+  return { status: response.status, warning, instances: all.map((one) => one['00080018']!.Value[0]) }
+}
+
+const sorted = ({ instances }: Given): string[] => [...(instances ?? [])].sort()
+const uids = (study: string, series: Readonly<Record<string, readonly number[]>>): string[] =>
+  Object.entries(series).flatMap(([name, numbers]) => numbers.map((number) => `${study}.${name}.${number}`))
+
+describe('a retrieve from several archives as one', () => {
+  it('reads the fuller copy, by one retrieval of one archive', async () => {
+    await using setup = await startFederation({
+      near: { files: studyFiles('1.1', { 1: [1, 2] }) },
+      far: { files: studyFiles('1.1', { 1: [1, 2, 3] }) },
+    })
+    const given = await metadata(`${setup.all}/studies/1.1`)
+    expect(given).toMatchObject({ status: 200, warning: null })
+    expect(sorted(given)).toEqual(uids('1.1', { 1: [1, 2, 3] }))
+    expect([setup.archives.near.retrievals, setup.archives.far.retrievals]).toEqual([0, 1])
+    // Nothing more for what is asked for next, at whatever root.
+    const response = await fetch(`${setup.all}/studies/1.1/series/1.1.1/instances/1.1.1.3/frames/1`)
+    expect(response.status).toBe(200)
+    await response.arrayBuffer()
+    expect(sorted(await metadata(`${setup.of('far')}/studies/1.1/series/1.1.1`))).toHaveLength(3)
+    expect([setup.archives.near.retrievals, setup.archives.far.retrievals]).toEqual([0, 1])
+  })
+
+  it('reads the nearer copy of two that are as full', async () => {
+    await using setup = await startFederation({
+      tape: { files: studyFiles('1.1', { 1: [1, 2] }), archive: { faults: { availability: 'NEARLINE' } } },
+      disk: { files: studyFiles('1.1', { 1: [1, 2] }), archive: { faults: { availability: 'ONLINE' } } },
+    })
+    expect((await metadata(`${setup.all}/studies/1.1`)).status).toBe(200)
+    expect([setup.archives.tape.retrievals, setup.archives.disk.retrievals]).toEqual([0, 1])
+  })
+
+  it('gives what copies have together, each instance once: series of another as such, single ones alone', async () => {
+    await using setup = await startFederation({
+      near: { files: studyFiles('1.1', { 1: [1, 2, 3], 2: [1] }) },
+      far: { files: studyFiles('1.1', { 1: [3, 4], 3: [1, 2] }) },
+    })
+    const given = await metadata(`${setup.all}/studies/1.1`)
+    expect(given).toMatchObject({ status: 200, warning: null })
+    expect(given.instances).toHaveLength(7)
+    expect(sorted(given)).toEqual(uids('1.1', { 1: [1, 2, 3, 4], 2: [1], 3: [1, 2] }))
+    expect([setup.archives.near.retrievals, setup.archives.far.retrievals]).toEqual([1, 2])
+    const series = await metadata(`${setup.all}/studies/1.1/series/1.1.3`)
+    expect(sorted(series)).toEqual(uids('1.1', { 3: [1, 2] }))
+    const file = await fetch(`${setup.all}/studies/1.1/series/1.1.1/instances/1.1.1.4`, { headers: DICOM })
+    expect(file.status).toBe(200)
+    expect(Buffer.from(await file.arrayBuffer()).includes('1.1.1.4')).toBe(true)
+  })
+
+  it('reads another copy where the best cannot be read', async () => {
+    await using setup = await startFederation({
+      near: { files: studyFiles('1.1', { 1: [1, 2, 3] }), archive: { faults: { abortAfter: 0 } } },
+      far: { files: studyFiles('1.1', { 1: [1, 2, 3] }) },
+    })
+    const given = await metadata(`${setup.all}/studies/1.1`)
+    expect(given.status).toBe(200)
+    expect(sorted(given)).toEqual(uids('1.1', { 1: [1, 2, 3] }))
+    expect(setup.archives.far.retrievals).toBe(1)
+    const frame = await fetch(`${setup.all}/studies/1.1/series/1.1.1/instances/1.1.1.2/frames/1`)
+    expect(frame.status).toBe(200)
+    await frame.arrayBuffer()
+  })
+
+  it('takes from another copy what an archive cannot send', async () => {
+    const fails = (uid: string): boolean => uid.endsWith('.2')
+    await using setup = await startFederation({
+      near: { files: studyFiles('1.1', { 1: [1, 2, 3] }), archive: { faults: { getFails: fails } } },
+      far: { files: studyFiles('1.1', { 1: [1, 2] }) },
+    })
+    const given = await metadata(`${setup.all}/studies/1.1`)
+    expect(given).toMatchObject({ status: 200, warning: null })
+    expect(sorted(given)).toEqual(uids('1.1', { 1: [1, 2, 3] }))
+  })
+
+  it('says that it is not whole where no copy has what is missing', async () => {
+    const fails = (uid: string): boolean => uid.endsWith('.2')
+    await using setup = await startFederation({
+      near: { files: studyFiles('1.1', { 1: [1, 2, 3] }), archive: { faults: { getFails: fails } } },
+      far: { files: studyFiles('1.1', { 1: [1] }) },
+    })
+    const given = await metadata(`${setup.all}/studies/1.1`)
+    expect(given.status).toBe(206)
+    expect(sorted(given)).toEqual(uids('1.1', { 1: [1, 3] }))
+  })
+
+  it('goes on with another copy where an archive dies in the middle', async () => {
+    await using setup = await startFederation({
+      near: { files: studyFiles('1.1', { 1: [1, 2, 3, 4] }), archive: { faults: { abortAfter: 2 } } },
+      far: { files: studyFiles('1.1', { 1: [1, 2, 3, 4] }) },
+    })
+    const response = await fetch(`${setup.all}/studies/1.1`, { headers: DICOM })
+    expect(response.status).toBe(200)
+    const body = Buffer.from(await response.arrayBuffer()).toString('latin1')
+    expect(body.match(/Content-Type: application\/dicom/g)).toHaveLength(4)
+  })
+
+  it('warns where an archive does not say whether it has a copy', async () => {
+    await using setup = await startFederation(
+      {
+        near: { files: studyFiles('1.1', { 1: [1, 2] }) },
+        far: { files: studyFiles('1.2', { 1: [1] }) },
+      },
+      { cache: { maxBytes: 0 } },
+    )
+    await setup.archives.far[Symbol.asyncDispose]()
+    const given = await metadata(`${setup.all}/studies/1.1`)
+    expect(given).toMatchObject({ status: 200 })
+    expect(given.warning).toContain('The archive far has failed, or is late')
+    expect((await fetch(`${setup.all}/studies/1.1/metadata?strict=true`)).status).toBe(502)
+    // It may have what nobody else has.
+    expect((await metadata(`${setup.all}/studies/1.2`)).status).toBe(502)
+    expect((await metadata(`${setup.of('near')}/studies/9.9`)).status).toBe(404)
+  })
+
+  it.each([
+    ['is whole where a mirror of it has come', [1, 2, 3], 200],
+    ['is not whole where another copy has as many or less, and others perhaps', [1, 2], 206],
+  ] as const)('%s, when the archive of a copy dies', async (_, held, status) => {
+    await using setup = await startFederation(
+      {
+        near: { files: studyFiles('1.1', { 1: [1, 2, 3] }) },
+        far: { files: studyFiles('1.1', { 1: held }) },
+      },
+      { cache: { maxBytes: 0 } },
+    )
+    expect(sorted(await metadata(`${setup.all}/studies/1.1`))).toHaveLength(3)
+    await setup.archives.near[Symbol.asyncDispose]()
+    for (const path of ['/studies/1.1', '/studies/1.1/series/1.1.1']) {
+      const given = await metadata(setup.all + path)
+      expect([path, given.status]).toEqual([path, status])
+      expect(sorted(given)).toEqual(uids('1.1', { 1: held }))
+    }
+  })
+
+  it('is not whole where an archive that is silent now had a fuller copy', async () => {
+    await using setup = await startFederation(
+      {
+        near: { files: studyFiles('1.1', { 1: [1, 2] }) },
+        far: { files: studyFiles('1.1', { 1: [1, 2, 3, 4] }) },
+      },
+      { cache: { maxBytes: 0 } },
+    )
+    expect(sorted(await metadata(`${setup.all}/studies/1.1`))).toHaveLength(4)
+    await setup.archives.far[Symbol.asyncDispose]()
+    // Something was stored: where the study is is looked for anew.
+    const { type, body } = related(studyFiles('1.1', { 1: [1] }))
+    const init = { method: 'POST', body: new Uint8Array(body), headers: { 'Content-Type': type } }
+    const stored = await fetch(`${setup.all}/studies`, init)
+    expect(stored.status).toBe(200)
+    const given = await metadata(`${setup.all}/studies/1.1`)
+    expect(given.status).toBe(206)
+    expect(sorted(given)).toEqual(uids('1.1', { 1: [1, 2] }))
+  })
+
+  it('is 404 where all archives say that they have nothing', async () => {
+    await using setup = await startFederation({
+      near: { files: studyFiles('1.1', { 1: [1] }) },
+      far: { files: [] },
+    })
+    expect((await metadata(`${setup.all}/studies/1.2`)).status).toBe(404)
+    expect((await metadata(`${setup.all}/studies/1.1/series/9.9`)).status).toBe(404)
+    expect((await fetch(`${setup.all}/studies/1.1/series/1.1.1/instances/9.9/frames/1`)).status).toBe(404)
+  })
+
+  it('is given by WADO-URI, rendered and as a thumbnail', async () => {
+    await using setup = await startFederation({
+      near: { files: studyFiles('1.1', { 1: [1] }) },
+      far: { files: studyFiles('1.2', { 1: [1] }) },
+    })
+    const uri = `${setup.all}/wado?requestType=WADO&studyUID=1.2&seriesUID=1.2.1&objectUID=1.2.1.1&contentType=application/dicom`
+    const file = await fetch(uri)
+    expect(file.status).toBe(200)
+    expect(Buffer.from(await file.arrayBuffer()).toString('latin1', 128, 132)).toBe('DICM')
+  })
+
+  it('does not give the worklist, nor have anything sent: which archive is meant has to be said', async () => {
+    await using setup = await startFederation({ near: { files: [] }, far: { files: [] } })
+    const response = await fetch(`${setup.all}/modality-scheduled-procedure-steps`)
+    expect(response.status).toBe(404)
+    expect(await response.json()).toMatchObject({
+      code: 'NOT_OF_A_FEDERATION',
+      detail: 'This is asked of one archive: below /dicomweb/aets/NEAR or /dicomweb/aets/FAR.',
+    })
+  })
+})
