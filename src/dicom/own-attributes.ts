@@ -10,6 +10,10 @@ const CREATOR_TAG = 0x00090010
 const own = {
   /** PROBABLE: by name, birth date and sex it may be of the patient that was searched for. */
   PatientMatch: { tag: 0x00091001, vr: 'CS' },
+  /** Of an earlier study: what it is worth beside the current one, from 0 to 100. */
+  PriorScore: { tag: 0x00091002, vr: 'DS' },
+  /** Why, a reason a value. */
+  PriorReasons: { tag: 0x00091003, vr: 'LO' },
 } as const satisfies Readonly<Record<string, { tag: number; vr: Vr }>>
 
 /** Adds a private attribute to a result. */

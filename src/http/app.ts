@@ -7,6 +7,7 @@ import type { Federation } from '../pacs/federation/federation.ts'
 import type { Config } from '../config/config.ts'
 import type { ImagingPool } from '../imaging/pool/imaging-pool.ts'
 import type { Archive } from '../pacs/archive.ts'
+import { PriorFinder } from '../pacs/priors/find-priors.ts'
 import { publicOrigin } from './base-url.ts'
 import { crossOrigin } from './cors.ts'
 import { AllowedHosts, ownNameOnly, ownPagesOnly } from './allowed-hosts.ts'
@@ -125,6 +126,7 @@ function preparing(options: AppOptions): MiddlewareHandler<HttpEnv> {
     holding: new Holding(),
     given: new Given(),
     patients: new StudyPatients(),
+    priors: new PriorFinder(),
     ahead: new FetchAhead(cache, config.cache.maxBytes),
   }
   const secure = securityHeaders(options.config.http)
@@ -137,7 +139,7 @@ function preparing(options: AppOptions): MiddlewareHandler<HttpEnv> {
 /** What all requests share. */
 type Shared = Pick<
   HttpEnv['Variables'],
-  'config' | 'federation' | 'cache' | 'shortfalls' | 'holding' | 'given' | 'patients' | 'ahead'
+  'config' | 'federation' | 'cache' | 'shortfalls' | 'holding' | 'given' | 'patients' | 'priors' | 'ahead'
 >
 
 async function prepare(c: HttpContext, next: () => Promise<void>, shared: Shared, stop: AbortSignal): Promise<void> {

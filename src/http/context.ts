@@ -4,6 +4,7 @@ import type { Config } from '../config/config.ts'
 import type { Imaging } from '../imaging/pool/imaging.ts'
 import type { Archive } from '../pacs/archive.ts'
 import type { Federation } from '../pacs/federation/federation.ts'
+import type { PriorFinder } from '../pacs/priors/find-priors.ts'
 import type { Instances } from './instances.ts'
 import type { Trail } from './audit/trail.ts'
 import type { Principal } from './auth/principal.ts'
@@ -40,6 +41,7 @@ export interface HttpEnv {
     /** Who asks. */
     readonly principal: Principal
     readonly patients: StudyPatients
+    readonly priors: PriorFinder
     /** What the request leaves in the audit trail; undefined where there is none. */
     readonly trail: Trail | undefined
   }

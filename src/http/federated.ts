@@ -1,3 +1,4 @@
+import type { Uid } from '../dicom/uids.ts'
 import type { Archive } from '../pacs/archive.ts'
 import type { Whereabouts } from '../pacs/federation/copies.ts'
 import type { LinkedIds } from './federation/linked-ids.ts'
@@ -10,6 +11,8 @@ export interface Federated {
   readonly members: readonly Archive[]
   /** Who links the IDs of a patient, where there is one. */
   readonly links: LinkedIds | undefined
+  /** The study that is asked for, where one is named. */
+  readonly uid: Uid | undefined
   /** Of the study that is asked for, at those: of one patient. Undefined where none is named. */
   readonly study: Whereabouts | undefined
 }

@@ -121,7 +121,7 @@ function select(c: HttpContext, root: Root, verb: Verb): void {
   const { federation, links } = root
   const members = reachable(c, federation, verb)
   setBase(c, root, members[0])
-  c.set('federated', { federation, members, links, study: undefined })
+  c.set('federated', { federation, members, links, uid: undefined, study: undefined })
 }
 
 /** @throws RequestError 404 where there is none */
@@ -143,16 +143,17 @@ async function located(
   const [first, ...others] = members.map(({ config }) => config)
   if (verb === 'search') c.var.trail?.concerns([first!, ...others])
   // WADO-URI names it in the query.
-  const named = study ?? (verb === 'retrieve' ? c.req.query('studyUID') : undefined)
+  const inQuery = verb === 'retrieve' ? new URL(c.req.url).searchParams.get('studyUID') : null
+  const named = study ?? inQuery ?? undefined
   if (verb === 'store' || named === undefined || !isNameable(named)) return cache
   const whereabouts = await locate(c, federated, { study: named, verb })
   const { copies } = whereabouts
-  c.set('federated', { ...federated, study: whereabouts })
+  c.set('federated', { ...federated, uid: named, study: whereabouts })
   if (copies[0]) {
     c.set('archive', copies[0].archive)
     if (verb === 'retrieve') c.var.trail?.concerns([copies[0].archive.config])
   }
-  return federatedInstances({ cache, copies, timeout: federation.config.timeout })
+  return federatedInstances({ cache, copies, listings: federation.listings, timeout: federation.config.timeout })
 }
 
 /** What the client has, where it is still what it would get. */

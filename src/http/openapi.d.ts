@@ -79,6 +79,31 @@ export interface paths {
     patch?: never
     trace?: never
   }
+  '/studies/{study}/priors': {
+    parameters: {
+      query?: never
+      header?: never
+      path: {
+        /** @description Study Instance UID (0020,000D). */
+        study: components['parameters']['study']
+      }
+      cookie?: never
+    }
+    /**
+     * Search for what to look at beside a study
+     * @description Earlier studies of the same patient that a reader of the study might want to see, the best first; no transaction of the
+     *     standard. As a search gives studies, with private attributes of `DIMSEGATE`: (0009,1002) DS, a score from 0 to 100, and
+     *     (0009,1003) LO, its reasons. The archive is asked by C-FIND.
+     */
+    get: operations['searchPriors']
+    put?: never
+    post?: never
+    delete?: never
+    options?: never
+    head?: never
+    patch?: never
+    trace?: never
+  }
   '/studies/{study}/series': {
     parameters: {
       query?: never
@@ -3897,6 +3922,47 @@ export interface operations {
       502: components['responses']['StoreBadGateway']
       503: components['responses']['StoreUnavailable']
       504: components['responses']['StoreTimeout']
+    }
+  }
+  searchPriors: {
+    parameters: {
+      query?: {
+        /** @description The most to return, at most 100. */
+        limit?: number
+        /**
+         * @description Media types separated by commas, with the grammar of the Accept header and before it (PS3.18 8.3.3.1).
+         *
+         *     - `application/dicom+json` is the default.
+         *     - `application/json` is the same under its common name.
+         *     - `multipart/related; type="application/dicom+xml"` is a part for each data set. `application/dicom+xml` alone
+         *       is answered with the same, for PS3.18 has XML in parts only.
+         * @example application/dicom+json
+         */
+        accept?: components['parameters']['acceptModel']
+      }
+      header?: never
+      path: {
+        /** @description Study Instance UID (0020,000D). */
+        study: components['parameters']['study']
+      }
+      cookie?: never
+    }
+    requestBody?: never
+    responses: {
+      200: components['responses']['Studies']
+      204: components['responses']['NoResults']
+      304: components['responses']['NotModified']
+      400: components['responses']['SearchBadRequest']
+      401: components['responses']['Unauthenticated']
+      403: components['responses']['Forbidden']
+      404: components['responses']['RetrieveNotFound']
+      406: components['responses']['ModelNotAcceptable']
+      413: components['responses']['SearchTooBroad']
+      421: components['responses']['Misdirected']
+      501: components['responses']['SearchNotSupported']
+      502: components['responses']['BadGateway']
+      503: components['responses']['ServiceUnavailable']
+      504: components['responses']['GatewayTimeout']
     }
   }
   searchStudySeries: {

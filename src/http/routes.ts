@@ -9,6 +9,7 @@ import { retrieveBulkData, retrieveBulkDataElement, retrievePixelData } from './
 import { retrieveFrames } from './retrieve/frames.ts'
 import { retrieveMetadata } from './retrieve/metadata.ts'
 import { retrieveInstances } from './retrieve/retrieve.ts'
+import { searchPriors } from './search/priors.ts'
 import { searchResource } from './search/search.ts'
 import { searchWorklist } from './search/worklist.ts'
 import type { Members } from './send/asked-for.ts'
@@ -41,6 +42,7 @@ export const routes: Readonly<Record<Operation, Route>> = {
   ),
   searchAllSeries: get('/series', (c) => searchResource(c, { level: 'SERIES', withParents: true })),
   searchAllInstances: get('/instances', (c) => searchResource(c, { level: 'IMAGE', withParents: true })),
+  searchPriors: get('/studies/:study/priors', searchPriors),
   retrieveStudy: get('/studies/:study', retrieveInstances),
   retrieveSeries: get('/studies/:study/series/:series', retrieveInstances),
   retrieveInstance: get(INSTANCE, retrieveInstances),

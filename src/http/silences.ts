@@ -1,3 +1,4 @@
+import type { ArchiveConfig } from '../config/config.ts'
 import type { Gathered } from '../pacs/federation/gather.ts'
 import type { HttpContext } from './context.ts'
 import { RequestError } from './problem.ts'
@@ -6,8 +7,15 @@ type Silence = Pick<Gathered, 'archive' | 'failure'>
 
 /** A sentence for each archive of several that has not told what it holds. */
 export function silences(failures: readonly Silence[]): string[] {
-  const names = new Set(failures.map(({ archive }) => archive.config.name))
-  return [...names].map((name) => `The archive ${name} has failed, or is late: what it holds may be missing`)
+  const names = new Set(failures.map(({ archive: { config } }) => asciiName(config)))
+  return [...names].map(
+    (name) => `The archive ${name} has failed, is late, or has not told all: what it holds may be missing`,
+  )
+}
+
+/** Headers have ASCII. */
+function asciiName({ name, aeTitle }: Pick<ArchiveConfig, 'name' | 'aeTitle'>): string {
+  return /^[ -~]*$/.test(name) ? name : aeTitle
 }
 
 /** Whether a client wants the answer of all archives, or none. @throws RequestError 400 */

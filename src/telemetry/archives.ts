@@ -1,12 +1,14 @@
 import type { Logger } from 'pino'
 import { Counter, Gauge, type Registry } from 'prom-client'
 import type { Archive } from '../pacs/archive.ts'
+import type { SilentArchiveEvent } from '../pacs/federation/gather.ts'
 import { habitSentences, type HabitEvent } from '../pacs/habits.ts'
 import type { AssociationEvent } from '../pacs/pool/association-event.ts'
 import type { PoolStats } from '../pacs/pool/pool-stats.ts'
 import type { BreakerEvent, BreakerState } from '../pacs/pool/breaker.ts'
 import { errorFields } from './error-fields.ts'
 import { listen } from './listen.ts'
+import { SparedLines } from './spared-lines.ts'
 
 export function logAssociations(log: Logger, registry: Registry): () => void {
   const events = new Counter({
@@ -29,6 +31,16 @@ export function logBreakers(log: Logger): () => void {
     const { archive, state, previous, failures, error } = message as BreakerEvent
     const level = state === 'closed' ? 'info' : state === 'open' && previous === 'closed' ? 'warn' : 'debug'
     log[level]({ archive, state, failures, ...errorFields(error) }, 'breaker of an archive')
+  })
+}
+
+/** Each request may tell it. */
+export function logSilentArchives(log: Logger): () => void {
+  const spared = new SparedLines()
+  return listen('dimsegate:silent-archive', (message) => {
+    const { archive, error } = message as SilentArchiveEvent
+    const line = spared.next(archive)
+    if (line) log.warn({ archive, ...errorFields(error), ...line }, 'archive of several has not told all')
   })
 }
 

@@ -5,7 +5,14 @@ import type { InstanceCache } from '../cache/instance-cache.ts'
 import type { Config } from '../config/config.ts'
 import type { ImagingPool } from '../imaging/pool/imaging-pool.ts'
 import type { Archive } from '../pacs/archive.ts'
-import { logAssociations, logBreakers, logHabits, measureBreakers, measurePools } from './archives.ts'
+import {
+  logAssociations,
+  logBreakers,
+  logHabits,
+  logSilentArchives,
+  measureBreakers,
+  measurePools,
+} from './archives.ts'
 import { logAudit, measureAudit } from './audit.ts'
 import { logConnections, logListener, logRefusals } from './callers.ts'
 import { logCertificates, logRenewals } from './certificates.ts'
@@ -42,6 +49,7 @@ export function startTelemetry(config: Config['log'], { archives, cache, imaging
     logAssociations(log, registry),
     logBreakers(log),
     logHabits(log),
+    logSilentArchives(log),
     logRefusals(log, registry),
     logConnections(log, registry),
     logListener(log),

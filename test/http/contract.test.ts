@@ -597,6 +597,11 @@ async function stopped({ port }: Gateway, sent: Buffer | string): Promise<Respon
 
 const probes: Record<string, Record<number, Probe>> = {
   searchStudies: searchProbes('/studies', '', undefined),
+  searchPriors: {
+    ...searchProbes(`/studies/${S}/priors`, '', undefined),
+    204: (service) => service.get(`/aets/NONE/studies/${S}/priors`),
+    503: (service) => service.get(`/studies/${S}/priors`, { faults: { findStatus: 0xa700 } }),
+  },
   searchStudySeries: searchProbes(`/studies/${S}/series`, '', undefined),
   searchSeriesInstances: searchProbes(`/studies/${S}/series/${E}/instances`, '', undefined),
   searchStudyInstances: searchProbes(`/studies/${S}/instances`, '', `/studies/${S}/instances?PatientID=123`),

@@ -72,6 +72,7 @@ export class Trail {
   readonly #asked: Asked
   /** Who was asked. */
   #archives: readonly ArchiveConfig[]
+  readonly #silent = new Set<string>()
   readonly #groups = new Map<string, Group>()
   /** Some is told already. */
   #isInParts = false
@@ -85,6 +86,11 @@ export class Trail {
   /** It is asked of other archives than was thought at first. */
   concerns(archives: readonly [ArchiveConfig, ...ArchiveConfig[]]): void {
     this.#archives = archives
+  }
+
+  /** An archive that was asked has not told all. */
+  isSilent({ name }: Pick<ArchiveConfig, 'name'>): void {
+    this.#silent.add(name)
   }
 
   /** A set of instances is about to be transferred (PS3.15 A.5.3.3). */
@@ -131,7 +137,11 @@ export class Trail {
         binding?.patient === undefined ? undefined : { id: binding.patient, issuer: binding.patientIssuer }
       const of = study === undefined ? undefined : only(study)
       for (const archive of this.#archives) {
-        this.#write({ kind: 'query', outcome, reason, query, patient, study: of }, archive)
+        const own = this.#silent.has(archive.name) && {
+          outcome: 'serious-failure' as const,
+          reason: reason ?? 'FEDERATION_INCOMPLETE',
+        }
+        this.#write({ kind: 'query', outcome, reason, query, patient, study: of, ...own }, archive)
       }
       return
     }

@@ -4,7 +4,7 @@ import { isNameable } from '../../dicom/uids.ts'
 import type { Instance } from '../../pacs/instance.ts'
 import type { HttpContext } from '../context.ts'
 import { patientOf } from './study-patients.ts'
-import { isOf } from './within-binding.ts'
+import { isExactly, isOf } from './within-binding.ts'
 
 /**
  * Whether who is bound to a patient or a study may store an instance: it is of that, by its own attributes and, where its
@@ -21,6 +21,11 @@ export async function mayStore(c: HttpContext, instance: Instance, pause: () => 
   if (binding.study !== undefined && binding.study !== study) return false
   if (binding.patient === undefined) return true
   if (!isOf(c, archive, patientOf(index.attributes), binding)) return false
+  if (c.var.federated) {
+    pause()
+    const { copies, failures } = await c.var.federated.federation.copies.of(study, signal)
+    return failures.length === 0 && copies.every(({ row }) => isExactly(patientOf(row), binding))
+  }
   if (!patients.isKnown(archive, study)) pause()
   const known = await patients.of(archive, study, signal)
   return known === undefined || isOf(c, archive, known, binding)

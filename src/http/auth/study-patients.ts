@@ -85,7 +85,7 @@ function keyOf(archive: Archive, study: Uid): string {
 
 async function ask(archive: Archive, study: Uid, call: Call): Promise<StudyPatient | undefined> {
   const include = [Attribute.PatientID, Attribute.IssuerOfPatientID]
-  const request = { level: 'STUDY', study, withParents: false, match: [], include } as const
+  const request = { level: 'STUDY', study, withParents: false, match: [], include, doubles: true } as const
   const options = await archive.queryOptions(false, call)
   let found: StudyPatient | undefined
   for await (const match of archive.search(request, options, call)) {

@@ -33,7 +33,8 @@ export async function isWithin(
 /** @throws RequestError 404, whether there is such a study or not; what a search throws */
 export async function checkStudy(c: HttpContext, study: Uid): Promise<void> {
   // Of several archives as one, copies of other patients were left out when they were found.
-  if (c.var.federated || (await isWithin(c, study, c.var.principal.binding))) return
+  const { federated } = c.var
+  if (federated ? federated.uid === study : await isWithin(c, study, c.var.principal.binding)) return
   throw new RequestError(404, 'NO_SUCH_STUDY', 'There is no such study, or this sign-in is not for it.')
 }
 
@@ -60,7 +61,8 @@ function asksFor({ tag, values }: Key, forced: readonly Key[]): boolean {
   return values.length === 0 || values.some((value) => value === wanted || /^\*+$/.test(String(value)))
 }
 
-function isExactly({ id, issuer }: PatientId, { patient, patientIssuer }: Binding): boolean {
+/** Whether an ID with its issuer, as all of a federation tell it, is what somebody is bound to. */
+export function isExactly({ id, issuer }: PatientId, { patient, patientIssuer }: Binding): boolean {
   return issuer !== '' && id === patient && issuer === patientIssuer
 }
 

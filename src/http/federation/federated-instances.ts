@@ -1,8 +1,10 @@
 import type { CachedInstance } from '../../cache/cached-instance.ts'
+import type { KeptInstance } from '../../cache/kept-instance.ts'
 import type { InstanceUids, Selection } from '../../instance/uids.ts'
 import type { Archive } from '../../pacs/archive.ts'
 import type { Call } from '../../pacs/call.ts'
 import type { Copy } from '../../pacs/federation/copies.ts'
+import type { KnownListings } from '../../pacs/federation/known-listings.ts'
 import { IncompleteRetrieveError, NoSuchInstanceError } from '../../pacs/retrieve/errors.ts'
 import { passedOn, type Instances } from '../instances.ts'
 import { listingOf } from './listing.ts'
@@ -11,6 +13,7 @@ export interface FederatedOptions {
   readonly cache: Instances
   /** Of one patient, the best first. */
   readonly copies: readonly Copy[]
+  readonly listings: KnownListings
   /** Milliseconds that an archive has to list what it holds. */
   readonly timeout: number
 }
@@ -23,9 +26,9 @@ type Options = Parameters<Instances['retrieve']>[2]
  * read, another where that fails, and what the others hold besides comes from them. An instance is what its UID names,
  * wherever it is.
  */
-export function federatedInstances({ cache, copies, timeout }: FederatedOptions): Instances {
+export function federatedInstances({ cache, copies, ...rest }: FederatedOptions): Instances {
   const sources = new WeakMap<CachedInstance, Archive>()
-  const archives = copies.map(({ archive }) => archive)
+  const archives = [...new Set(copies.map(({ archive }) => archive))]
   const found = (instance: CachedInstance, archive: Archive): CachedInstance => {
     sources.set(instance, archive)
     return instance
@@ -40,20 +43,29 @@ export function federatedInstances({ cache, copies, timeout }: FederatedOptions)
         ? first(archives, (archive) => cache.held(archive, selection))
         : undefined,
     async instance(_, uids, options, call) {
-      const holding = archives.find((archive) => cache.arrivalOf(archive, uids) !== undefined)
       const failures: unknown[] = []
-      for (const archive of inOrder(archives, holding)) {
+      let damaged: CachedInstance | undefined
+      for (const archive of preferred(cache, archives, uids)) {
         try {
-          return found(await cache.instance(archive, uids, options, call), archive)
+          const instance = await cache.instance(archive, uids, options, call)
+          found(instance, archive)
+          if (!instance.isDamaged) {
+            damaged?.[Symbol.dispose]()
+            return instance
+          }
+          // Another may have it whole.
+          if (damaged) instance[Symbol.dispose]()
+          else damaged = instance
         } catch (error) {
           call.signal.throwIfAborted()
           failures.push(error)
         }
       }
+      if (damaged) return damaged
       throw worst(failures)
     },
     async *retrieve(_, selection, options, call) {
-      const one = { cache, selection, options, call, timeout }
+      const one = { cache, selection, options, call, ...rest }
       const given = archives.length === 1 ? ofOne(archives[0]!, one) : ofSeveral(copies, one)
       for await (const { instance, archive } of given) yield found(instance, archive)
     },
@@ -66,100 +78,133 @@ interface Retrieval {
   readonly selection: Selection
   readonly options: Options
   readonly call: Call
+  readonly listings: KnownListings
   readonly timeout: number
 }
 
-/** An instance, and who has sent it. */
-interface Given {
+/** An instance, and who sends it. */
+interface Coming {
   readonly instance: CachedInstance
   readonly archive: Archive
 }
 
-async function* ofOne(archive: Archive, { cache, selection, options, call }: Retrieval): AsyncGenerator<Given> {
+async function* ofOne(archive: Archive, { cache, selection, options, call }: Retrieval): AsyncGenerator<Coming> {
   for await (const instance of cache.retrieve(archive, selection, options, call)) yield { instance, archive }
 }
 
 /** @throws IncompleteRetrieveError, or what failed, where some of what any archive holds has come from none */
-async function* ofSeveral(copies: readonly Copy[], retrieval: Retrieval): AsyncGenerator<Given> {
-  const { selection, call, timeout } = retrieval
-  const given = new Set<string>()
-  const failures: unknown[] = []
+async function* ofSeveral(copies: readonly Copy[], retrieval: Retrieval): AsyncGenerator<Coming> {
+  const { selection, call, listings } = retrieval
+  const given = new Given()
+  const failures = new Map<Copy, unknown>()
   const stop = new AbortController()
   const signal = AbortSignal.any([call.signal, stop.signal])
-  const isSet = selection.instance === undefined
-  const listings = new Map<Copy, Promise<readonly InstanceUids[] | undefined>>()
-  const listing = (copy: Copy): Promise<readonly InstanceUids[] | undefined> => {
-    const known = listings.get(copy)
-    if (known) return known
-    const asked = listingOf(copy.archive, selection, { timeout, signal })
-    asked.catch(() => undefined)
-    listings.set(copy, asked)
-    return asked
-  }
+  const lists = new Lists(retrieval, signal)
   /** Copies all of which has come. */
   const whole = new Set<Copy>()
+  async function* from(copy: Copy, part: Selection): AsyncGenerator<Coming, boolean> {
+    try {
+      yield* fresh(ofOne(copy.archive, { ...retrieval, selection: part }), given)
+      return true
+    } catch (error) {
+      call.signal.throwIfAborted()
+      failures.set(copy, error)
+      return false
+    }
+  }
   try {
     // While the best copy comes, the others say what they hold.
-    if (isSet) for (const copy of copies.slice(1)) void listing(copy)
+    if (selection.instance === undefined) for (const copy of copies.slice(1)) void lists.of(copy)
     for (const copy of copies) {
-      try {
-        yield* fresh(ofOne(copy.archive, retrieval), given)
+      if (yield* from(copy, selection)) {
         whole.add(copy)
-        if (given.size > 0) break
-      } catch (error) {
-        call.signal.throwIfAborted()
-        failures.push(error)
-        if (given.size > 0) break
+        listings.remember(copy.archive, selection, given.all)
       }
+      if (given.size > 0) break
     }
-    if (given.size === 0 && failures.length > 0) throw worst(failures)
-    if (!isSet || given.size === 0) return
+    if (given.size === 0 && failures.size > 0) throw worst([...failures.values()])
+    if (selection.instance !== undefined || given.size === 0) return
+    // Who has failed is asked for what nobody else has.
+    for (const copy of [...copies].sort((one, other) => Number(failures.has(one)) - Number(failures.has(other)))) {
+      if (whole.has(copy)) continue
+      const listed = await lists.of(copy)
+      // One that does not list what it holds may give it all the same.
+      const parts = listed ? lacking(listed, given) : [selection]
+      for (const part of parts) if (!(yield* from(copy, part)) && isGone(failures.get(copy))) break
+      if (!listed && !failures.has(copy)) whole.add(copy)
+    }
     for (const copy of copies) {
       if (whole.has(copy)) continue
-      for (const part of lacking((await listing(copy)) ?? [], given)) {
-        try {
-          yield* fresh(ofOne(copy.archive, { ...retrieval, selection: part }), given)
-        } catch (error) {
-          call.signal.throwIfAborted()
-          failures.push(error)
-        }
-      }
-    }
-    const silent: Copy[] = []
-    for (const copy of copies.filter((one) => !whole.has(one))) {
-      const listed = await listing(copy)
-      const missing = listed?.filter((uids) => !given.has(keyOf(uids))).length
-      if (missing === undefined) silent.push(copy)
-      else if (missing > 0) throw shortfall(failures, given.size, missing)
-      else whole.add(copy)
-    }
-    for (const { instances = 0 } of silent) {
-      // What of it is missing nobody knows, unless it is as another that came whole: a mirror.
-      const isMirrored = instances > 0 && [...whole].some((other) => other.instances === instances)
-      if (!isMirrored) throw shortfall(failures, given.size, Math.max(1, instances - given.size))
+      const listed = (await lists.of(copy)) ?? listings.of(copy.archive, selection)
+      const missing = listed ? listed.filter((uids) => !given.has(uids)).length : unlisted(copy, selection, whole)
+      if (missing > 0) throw shortfall([...failures.values()], given.size, missing)
+      whole.add(copy)
     }
   } finally {
     stop.abort()
   }
 }
 
-/** Those that had not come before; one that is damaged may come whole from elsewhere. */
-async function* fresh(coming: AsyncIterable<Given>, given: Set<string>): AsyncGenerator<Given> {
-  for await (const one of coming) {
-    const { instance } = one
-    if (given.has(keyOf(instance))) continue
-    yield one
-    if (instance.isServed || !instance.isDamaged) given.add(keyOf(instance))
+/** What archives list of a selection, each asked once. */
+class Lists {
+  readonly #asked = new Map<Copy, Promise<readonly InstanceUids[] | undefined>>()
+  readonly #retrieval: Retrieval
+  readonly #signal: AbortSignal
+
+  constructor(retrieval: Retrieval, signal: AbortSignal) {
+    this.#retrieval = retrieval
+    this.#signal = signal
+  }
+
+  /** Undefined where it does not list all. @throws the signal's reason */
+  of(copy: Copy): Promise<readonly InstanceUids[] | undefined> {
+    const known = this.#asked.get(copy)
+    if (known) return known
+    const { selection, listings, timeout } = this.#retrieval
+    const asked = listingOf(copy.archive, selection, { timeout, signal: this.#signal }).then((listed) => {
+      if (listed) listings.remember(copy.archive, selection, listed)
+      return listed
+    })
+    asked.catch(() => undefined)
+    this.#asked.set(copy, asked)
+    return asked
   }
 }
 
+/** Of a copy that nobody can list any more it is not known what is missing, unless it is as another that came whole: a mirror. */
+function unlisted({ instances = 0 }: Copy, { series }: Selection, whole: ReadonlySet<Copy>): number {
+  // Of a series nobody has said how many there are.
+  const isMirrored = series === undefined && [...whole].some((other) => other.instances === instances)
+  return instances > 0 && isMirrored ? 0 : 1
+}
+
+/** Whether there is no sense in asking an archive for more. */
+function isGone(error: unknown): boolean {
+  return !(error instanceof NoSuchInstanceError || error instanceof IncompleteRetrieveError)
+}
+
+/** Those that had not come before; one that is damaged may come whole from elsewhere. */
+async function* fresh(coming: AsyncIterable<Coming>, given: Given): AsyncGenerator<Coming> {
+  for await (const one of coming) {
+    const { instance } = one
+    if (given.has(instance)) continue
+    yield one
+    if (instance.isServed || !instance.isDamaged) given.add(instance)
+  }
+}
+
+/** Instances of a series that are retrieved one by one, at most. */
+const MOST_SINGLE = 10
+
 /** Of what is listed what has not come: a series of which nothing has, as such; else one instance after the other. */
-function lacking(listed: readonly InstanceUids[], given: ReadonlySet<string>): Selection[] {
+function lacking(listed: readonly InstanceUids[], given: Given): Selection[] {
   const bySeries = Map.groupBy(listed, ({ series }) => series)
   return [...bySeries].flatMap(([series, instances]): Selection[] => {
-    const missing = instances.filter((uids) => !given.has(keyOf(uids)))
+    const missing = instances.filter((uids) => !given.has(uids))
     const { study } = instances[0]!
-    if (missing.length > 1 && missing.length === instances.length) return [{ study, series }]
+    // What comes twice is passed over; many single retrievals cost more.
+    if (missing.length > MOST_SINGLE || (missing.length > 1 && missing.length === instances.length))
+      return [{ study, series }]
     return missing.map(({ sopInstance }) => ({ study, series, instance: sopInstance }))
   })
 }
@@ -175,8 +220,15 @@ function worst(failures: readonly unknown[]): unknown {
   return failures.find((error) => !(error instanceof NoSuchInstanceError)) ?? failures[0]
 }
 
-function inOrder(archives: readonly Archive[], before: Archive | undefined): Archive[] {
-  return before ? [before, ...archives.filter((one) => one !== before)] : [...archives]
+/** First one that has it here, and whole, as the best copy has been read; then in their order. */
+function preferred(cache: Instances, archives: readonly Archive[], uids: InstanceUids): Archive[] {
+  const { study, series, sopInstance } = uids
+  const held = (archive: Archive): KeptInstance | undefined =>
+    cache.held(archive, { study, series, instance: sopInstance })?.[0]
+  const holding = archives.find((archive) => held(archive)?.isDamaged === false)
+  const damaged = archives.filter((archive) => held(archive)?.isDamaged === true)
+  const others = archives.filter((archive) => archive !== holding && !damaged.includes(archive))
+  return [...(holding ? [holding] : []), ...others, ...damaged]
 }
 
 function first<T>(archives: readonly Archive[], find: (archive: Archive) => T | undefined): T | undefined {
@@ -187,6 +239,23 @@ function first<T>(archives: readonly Archive[], find: (archive: Archive) => T | 
   return undefined
 }
 
-function keyOf({ series, sopInstance }: Pick<InstanceUids, 'series' | 'sopInstance'>): string {
-  return `${series} ${sopInstance}`
+/** Instances that were given, each once. */
+class Given {
+  readonly #all = new Map<string, InstanceUids>()
+
+  get size(): number {
+    return this.#all.size
+  }
+
+  get all(): readonly InstanceUids[] {
+    return [...this.#all.values()]
+  }
+
+  has({ series, sopInstance }: InstanceUids): boolean {
+    return this.#all.has(`${series} ${sopInstance}`)
+  }
+
+  add({ study, series, sopInstance }: InstanceUids): void {
+    this.#all.set(`${series} ${sopInstance}`, { study, series, sopInstance })
+  }
 }

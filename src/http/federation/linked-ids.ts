@@ -26,12 +26,14 @@ export class LinkedIds {
     const system = this.#config.systems.find((one) => one.issuer === issuer)?.system
     if (system === undefined) return [patient]
     const key = `${issuer}\\${id}`
-    const asked = this.#known.get(key) ?? this.#ask(`${system}|${id}`)
-    this.#known.set(key, asked)
+    const known = this.#known.get(key)
+    const asked = known ?? this.#ask(`${system}|${id}`)
+    // What is kept is believed for so long from when it was told.
+    if (!known) this.#known.set(key, asked)
     try {
       return [patient, ...(await asked)]
     } catch {
-      this.#known.delete(key)
+      if (this.#known.get(key) === asked) this.#known.delete(key)
       return undefined
     }
   }

@@ -1,10 +1,13 @@
 import type { InstanceUids, Selection } from '../../instance/uids.ts'
 import { Attribute } from '../../dicom/attributes.ts'
+import { Dataset } from '../../dicom/dataset.ts'
 import type { Archive } from '../../pacs/archive.ts'
 import { gather } from '../../pacs/federation/gather.ts'
 
 /** Instances of one selection that are compared between archives; with more their numbers are. */
 export const MAX_LISTED = 50_000
+
+const EMPTY = { vr: 'UI', value: new Uint8Array(0) } as const
 
 /**
  * The instances that an archive lists of a study or series; undefined where it does not say all, or not in `timeout` ms.
@@ -20,7 +23,11 @@ export async function listingOf(
     [archive],
     async function* (_, call, capped) {
       const options = await archive.queryOptions(false, call)
-      yield* archive.search({ ...request, withParents: false }, options, call, capped)
+      for await (const row of archive.search({ ...request, withParents: false }, options, call, capped)) {
+        yield new Dataset()
+          .put(Attribute.SOPInstanceUID, row.get(Attribute.SOPInstanceUID)!)
+          .put(Attribute.SeriesInstanceUID, row.get(Attribute.SeriesInstanceUID) ?? EMPTY)
+      }
     },
     { limit: MAX_LISTED, timeout },
     { signal },

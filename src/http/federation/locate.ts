@@ -4,11 +4,13 @@ import { patientOf } from '../auth/study-patients.ts'
 import type { Federated } from '../federated.ts'
 import type { LinkedIds } from './linked-ids.ts'
 import type { Copy, Whereabouts } from '../../pacs/federation/copies.ts'
+import type { Identity } from '../../pacs/federation/patient-id.ts'
 import type { Federation } from '../../pacs/federation/federation.ts'
-import type { Gathered } from '../../pacs/federation/gather.ts'
+import { LateArchiveError, type Gathered } from '../../pacs/federation/gather.ts'
 import { NoSuchInstanceError } from '../../pacs/retrieve/errors.ts'
 import { publicOrigin } from '../base-url.ts'
 import { notPermitted } from '../auth/errors.ts'
+import { isExactly } from '../auth/within-binding.ts'
 import type { Binding, Verb } from '../auth/principal.ts'
 import type { HttpContext } from '../context.ts'
 import { RequestError } from '../problem.ts'
@@ -38,14 +40,19 @@ export function reachable(c: HttpContext, federation: Federation, verb: Verb): r
  */
 export async function locate(
   c: HttpContext,
-  { federation, members, links }: Omit<Federated, 'study'>,
+  { federation, members, links }: Omit<Federated, 'study' | 'uid'>,
   { study, verb }: { readonly study: Uid; readonly verb: Verb },
 ): Promise<Whereabouts> {
   const { binding } = c.var.principal
-  const all = await federation.copies.of(study, c.var.signal)
+  const soon = await federation.copies.of(study, c.var.signal)
+  // One that is busy may have it; who asked it alone would wait.
+  const isLate = soon.copies.length === 0 && soon.failures.some(({ failure }) => failure instanceof LateArchiveError)
+  const all = isLate && verb === 'retrieve' ? await federation.copies.patiently(study, c.var.signal) : soon
   const isReached = ({ archive }: Pick<Gathered, 'archive'>): boolean => members.includes(archive)
   const failures = all.failures.filter(isReached)
-  const copies = all.copies.filter((copy) => isReached(copy) && isHis(copy, binding, study))
+  const reached = all.copies.filter(isReached)
+  const others = new Set(reached.filter((copy) => !isHis(copy, binding, study)).map(({ archive }) => archive))
+  const copies = reached.filter(({ archive }) => !others.has(archive))
   const [first] = copies
   if (first && !(await isOfOnePatient(copies, links))) throw ofSeveralPatients(c, copies)
   if (failures.length > 0 && isStrict(c)) throw notComplete(failures)
@@ -60,18 +67,27 @@ export async function locate(
 
 /** By their own IDs, or by those that they have at other issuers. */
 async function isOfOnePatient([first, ...others]: readonly Copy[], links: LinkedIds | undefined): Promise<boolean> {
-  const isSame = (identity = first?.identity): boolean =>
-    others.every((copy) => identity === undefined || copy.identity.isSame(identity))
-  const patient = first && patientOf(first.row)
-  if (isSame() || !links || !patient) return isSame()
-  return isSame(first.identity.linkedBy((await links.of(patient)) ?? []))
+  if (!first || isSameAs(first.identity, others)) return true
+  const patient = links && patientOf(first.row)
+  return patient !== undefined && isSameAs(first.identity.linkedBy((await links!.of(patient)) ?? []), others)
 }
 
-function isHis({ identity }: Copy, binding: Binding | undefined, study: Uid): boolean {
+/** Whether all are of one patient: each is of the same as one of those that are. */
+function isSameAs(identity: Identity, copies: readonly Copy[]): boolean {
+  const left = copies.filter((copy) => !copy.identity.isSame(identity))
+  if (left.length === 0 || left.length === copies.length) return left.length === 0
+  const same = copies.filter((copy) => !left.includes(copy))
+  return isSameAs(
+    same.reduce((all, copy) => all.joinedWith(copy.identity), identity),
+    left,
+  )
+}
+
+/** Of who is bound to a patient: an archive that has the study of another, too, may send that. */
+function isHis({ row }: Copy, binding: Binding | undefined, study: Uid): boolean {
   if (!binding) return true
   if (binding.study !== undefined && binding.study !== study) return false
-  const { patient: id, patientIssuer: issuer } = binding
-  return id === undefined || (issuer !== undefined && identity.has({ id, issuer }))
+  return binding.patient === undefined || isExactly(patientOf(row), binding)
 }
 
 function ofSeveralPatients(c: HttpContext, copies: readonly Copy[]): RequestError {

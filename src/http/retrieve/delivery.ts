@@ -149,9 +149,11 @@ export class Delivery {
 
   async *#partsOf<T>(instance: T, partsOf: (instance: T) => AsyncIterable<Part>): AsyncGenerator<Part> {
     const key = instance instanceof CachedInstance ? `${instance.series} ${instance.sopInstance}` : ''
+    // Another archive may have it whole.
+    const ofArchive = instance instanceof CachedInstance ? `${this.#archiveOf(instance)} ${key}` : ''
     // It has come once more, and may be whole now.
     this.#damaged.delete(key)
-    if (this.#foreseen && (this.#foreseen.damaged.get(key) ?? 0) > performance.now()) {
+    if (this.#foreseen && (this.#foreseen.damaged.get(ofArchive) ?? 0) > performance.now()) {
       this.#damaged.set(key, this.#foreseen.reason)
       return
     }
@@ -160,7 +162,7 @@ export class Delivery {
       for await (const { headers, body, name } of partsOf(instance)) {
         const { stream, done } = await primed(body, PART_HOLD_BYTES)
         try {
-          yield { headers, body: done ? stream : this.#watched(stream, key), ...(name !== undefined && { name }) }
+          yield { headers, body: done ? stream : this.#watched(stream, ofArchive), ...(name !== undefined && { name }) }
         } finally {
           // The client may have gone before anything of it was taken.
           await stream[Symbol.asyncIterator]().return?.()
@@ -186,6 +188,11 @@ export class Delivery {
         this.#c.var.shortfalls.note(this.#key, error as Error, key)
       throw error
     }
+  }
+
+  #archiveOf(instance: CachedInstance): string {
+    const { cache, archive } = this.#c.var
+    return (cache.archiveOf?.(instance) ?? archive.config).name
   }
 
   get #damage(): Error | undefined {

@@ -3,7 +3,7 @@ import { Attribute } from '../../dicom/attributes.ts'
 import type { Dataset } from '../../dicom/dataset.ts'
 import { asFarAsAnswered } from '../../pacs/search/capped.ts'
 import { Held } from '../../pacs/search/held.ts'
-import { returnKey, selectionKeys, type Key, type QueryLevel } from '../../pacs/search/query.ts'
+import { returnKey, selectionKeys, uniqueKeys, type Key, type QueryLevel } from '../../pacs/search/query.ts'
 import type { HttpContext } from '../context.ts'
 import { WITHOUT_IMAGES } from '../image-series.ts'
 
@@ -20,23 +20,37 @@ export function listedSeries(c: HttpContext, { study, series }: Selection): Prom
   ])
 }
 
-/** What a C-FIND gives, up to so many. @throws ResultsTooLargeError, and as Archive.find */
+/**
+ * What a C-FIND gives, up to so many; of several archives as one what any of them tells, each once.
+ * @throws ResultsTooLargeError, and as Archive.find, where none of them tells anything
+ */
 export async function listed(
-  { var: { archive, signal } }: HttpContext,
+  { var: { archive, federated, signal } }: HttpContext,
   level: QueryLevel,
   keys: readonly Key[],
 ): Promise<Dataset[]> {
-  const found: Dataset[] = []
+  const found = new Map<string, Dataset>()
   const held = new Held()
   const ordered = [...keys].sort((a, b) => a.tag - b.tag)
-  // As far as it goes: one of some will do.
-  const matches = asFarAsAnswered(archive.find({ level, keys: ordered }, { signal }), () => undefined)
-  for await (const match of matches) {
-    held.row(match)
-    found.push(match)
-    if (found.length >= MAX_CANDIDATES) break
+  let failure: unknown
+  const copies = federated?.study?.copies.map((copy) => copy.archive)
+  for (const one of new Set(copies ?? [archive])) {
+    try {
+      // As far as it goes: one of some will do.
+      for await (const match of asFarAsAnswered(one.find({ level, keys: ordered }, { signal }), () => undefined)) {
+        const uid = match.string(uniqueKeys[level]) ?? String(found.size)
+        if (found.has(uid)) continue
+        held.row(match)
+        found.set(uid, match)
+        if (found.size >= MAX_CANDIDATES) break
+      }
+    } catch (error) {
+      signal.throwIfAborted()
+      failure ??= error
+    }
   }
-  return found
+  if (found.size === 0 && failure !== undefined) throw failure as Error
+  return [...found.values()]
 }
 
 /**

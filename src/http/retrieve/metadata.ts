@@ -23,7 +23,9 @@ export async function retrieveMetadata(c: HttpContext): Promise<Response> {
   const selection = pathSelection(c)
   const { archive, cache, signal, base } = c.var
   const isXml = type === 'application/dicom+xml'
-  const found = archive.config.metadata === 'find'
+  // Of several copies each may have what the others lack.
+  const isOfOne = (c.var.federated?.study?.copies.length ?? 1) === 1
+  const found = archive.config.metadata === 'find' && isOfOne
   const delivery = new Delivery(c, found ? NOT_KEPT : undefined)
   const retrieved = (): AsyncIterable<CachedInstance> => {
     const instances = cache.retrieve(archive, selection, { compressed: true, lingers: true }, { signal })

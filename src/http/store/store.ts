@@ -174,6 +174,8 @@ async function storePart(part: StorePart, { c, study, batch, growth }: Storing, 
 function outdate({ var: { archive, cache, given, federation } }: HttpContext, instance: InstanceUids): void {
   cache.forget(archive, instance)
   given.stored(archive.config.name, instance.study)
+  // Nor what others hold of it is to be given in its place.
+  for (const one of federation?.archives ?? []) cache.forget(one, instance)
   federation?.copies.forget(instance.study)
 }
 

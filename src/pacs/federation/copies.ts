@@ -14,6 +14,10 @@ import { Identity } from './patient-id.ts'
 export const COPIES_MS = 60_000
 /** The same where an archive has not told. */
 export const PARTLY_KNOWN_MS = 10_000
+/** The same where there is none: it may be on its way. */
+export const NOWHERE_MS = 2_000
+/** Tellings of one archive that are looked at: there is one, unless it has the study of several patients. */
+const MAX_TELLINGS = 10
 /** Studies of which it is known. */
 const MAX_STUDIES = 10_000
 /** Archives as fast as each other: within this factor. */
@@ -34,12 +38,16 @@ export interface Whereabouts {
   readonly failures: readonly Pick<Gathered, 'archive' | 'failure'>[]
 }
 
+const OF_STUDY = { level: 'STUDY', withParents: false, match: [], include: [], doubles: true } as const
+
 /** Where the studies of a federation are, as its archives say. */
 export class Copies {
   readonly #archives: readonly Archive[]
   readonly #timeout: number
   readonly #known = new LRUCache<Uid, Whereabouts>({ max: MAX_STUDIES })
   readonly #asking = new AskedOnce<Whereabouts>()
+  /** Counts what was stored to studies: what was asked before may not know of it. */
+  readonly #stored = new LRUCache<Uid, number>({ max: MAX_STUDIES })
   /** What was found the last time: what was fetched of the best is held, and who does not answer now may hold it still. */
   readonly #before = new LRUCache<Uid, readonly Copy[]>({ max: MAX_STUDIES })
   /** Milliseconds that archives took to say it of late. */
@@ -50,39 +58,53 @@ export class Copies {
     this.#timeout = timeout
   }
 
-  /** @throws ResultsTooLargeError; the signal's reason */
+  /** @throws the signal's reason */
   async of(study: Uid, signal: AbortSignal): Promise<Whereabouts> {
-    return this.#known.get(study) ?? this.#asking.of(study, signal, (stop) => this.#ask(study, stop.signal))
+    const known = this.#known.get(study)
+    if (known) return known
+    return this.#asking.of(`${study} ${this.#stored.get(study) ?? 0}`, signal, (stop) => this.#ask(study, stop.signal))
+  }
+
+  /** The same where it is in none that has answered in time: archives are waited for as long as each is by itself. */
+  patiently(study: Uid, signal: AbortSignal): Promise<Whereabouts> {
+    const patience = Math.max(...this.#archives.map(({ config: { timeouts } }) => timeouts.queue + timeouts.response))
+    return this.#asking.of(`${study} patiently`, signal, (stop) => this.#ask(study, stop.signal, patience))
   }
 
   /** It has changed: something was stored. */
   forget(study: Uid): void {
     this.#known.delete(study)
+    this.#stored.set(study, (this.#stored.get(study) ?? 0) + 1)
   }
 
-  async #ask(study: Uid, signal: AbortSignal): Promise<Whereabouts> {
-    const request: SearchRequest = { level: 'STUDY', study, withParents: false, match: [], include: [] }
+  async #ask(study: Uid, signal: AbortSignal, timeout = this.#timeout): Promise<Whereabouts> {
+    const request: SearchRequest = { ...OF_STUDY, study }
     const began = performance.now()
+    const stored = this.#stored.get(study)
     const learn = (archive: Archive): void => this.#learn(archive, performance.now() - began)
     const ask: Ask = async function* (archive, call, capped) {
       yield* deriveCounts(archive, memberRows(archive, { request, linked: [] }, call, capped), request, call)
       learn(archive)
     }
-    const gathered = await gather(this.#archives, ask, { limit: 2, timeout: this.#timeout }, { signal })
-    const copies = gathered.flatMap(({ archive, rows }): Copy[] =>
-      rows
+    const gathered = await gather(this.#archives, ask, { limit: MAX_TELLINGS, timeout }, { signal })
+    const copies = gathered.flatMap(({ archive, rows }): Copy[] => {
+      const all = rows
         // Some archives pass over keys.
         .filter((row) => row.string(Attribute.StudyInstanceUID) === study)
         .map((row) => {
           const told = { archive, row }
           return { ...told, instances: countOf(told, 'STUDY'), identity: Identity.of(row, archive.config) }
-        }),
-    )
+        })
+      // Of several tellings those of another patient.
+      return all.filter((one, at) => !all.slice(0, at).some((before) => before.identity.isSame(one.identity)))
+    })
     const failures = gathered.filter(({ failure }) => failure !== undefined)
     const before = this.#before.get(study) ?? []
     const hidden = before.filter(({ archive }) => failures.some((one) => one.archive === archive))
     const found = { copies: [...this.#ordered(copies, before), ...hidden], failures }
-    this.#known.set(study, found, { ttl: failures.length > 0 ? PARTLY_KNOWN_MS : COPIES_MS })
+    if (stored !== this.#stored.get(study)) return found
+    const ttl = found.copies.length === 0 ? NOWHERE_MS : failures.length > 0 ? PARTLY_KNOWN_MS : COPIES_MS
+    this.#known.set(study, found, { ttl })
     this.#before.set(study, found.copies)
     return found
   }

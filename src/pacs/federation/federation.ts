@@ -1,6 +1,7 @@
 import type { Config } from '../../config/config.ts'
 import type { Archive } from '../archive.ts'
 import { Copies } from './copies.ts'
+import { KnownListings } from './known-listings.ts'
 
 type FederationConfig = NonNullable<Config['federation']>
 
@@ -10,6 +11,7 @@ export class Federation {
   /** The nearest first. */
   readonly archives: readonly Archive[]
   readonly copies: Copies
+  readonly listings = new KnownListings()
   /** Where it stores. */
   readonly storeTo: Archive
 

@@ -1,8 +1,9 @@
-import type { Dataset } from '../../dicom/dataset.ts'
+import { channel } from 'node:diagnostics_channel'
+import { Attribute } from '../../dicom/attributes.ts'
+import { Dataset } from '../../dicom/dataset.ts'
 import type { Archive } from '../archive.ts'
 import type { Call } from '../call.ts'
-import { ResultsTooLargeError } from '../search/errors.ts'
-import { Held } from '../search/held.ts'
+import { Held, MAX_HELD_BYTES } from '../search/held.ts'
 
 /** An archive of a federation has not answered in the time that it has. */
 export class LateArchiveError extends Error {
@@ -14,6 +15,14 @@ export class LateArchiveError extends Error {
     this.archive = archive
   }
 }
+
+/** Published when an archive of several has failed, or is late, and the others are given without it. */
+export interface SilentArchiveEvent {
+  readonly archive: string
+  readonly error: Error
+}
+
+const silent = channel('dimsegate:silent-archive')
 
 /** What one archive of several has told. */
 export interface Gathered {
@@ -34,6 +43,8 @@ export type Ask = (archive: Archive, call: Call, capped: () => void) => AsyncIte
 export interface GatherOptions {
   /** Rows that are wanted of each. */
   readonly limit: number
+  /** Of so many of each, the first, only what tells them apart is kept: they are in front of what is given. */
+  readonly passed?: number
   /** Milliseconds that all have. */
   readonly timeout: number
 }
@@ -41,19 +52,19 @@ export interface GatherOptions {
 /**
  * Asks several archives at the same time, and waits for all that answer in time. One that fails or is late costs what it has
  * not told.
- * @throws ResultsTooLargeError; the signal's reason
+ * @throws the signal's reason
  */
 export async function gather(
   archives: readonly Archive[],
   ask: Ask,
-  { limit, timeout }: GatherOptions,
+  { limit, passed = 0, timeout }: GatherOptions,
   call: Call,
 ): Promise<Gathered[]> {
-  const held = new Held()
   const stop = new AbortController()
   const signal = AbortSignal.any([call.signal, stop.signal])
   const one = async (archive: Archive): Promise<Gathered> => {
     const rows: Dataset[] = []
+    const held = new Held(MAX_HELD_BYTES / archives.length)
     const own = new AbortController()
     const answer = { hasMore: false, isCapped: false }
     const read = async (): Promise<void> => {
@@ -68,8 +79,9 @@ export async function gather(
           answer.hasMore = true
           return
         }
-        held.row(row)
-        rows.push(row)
+        const kept = rows.length < passed ? withKeysOnly(row) : row
+        held.row(kept)
+        rows.push(kept)
       }
     }
     const failure = await withinTime(read(), timeout, () => {
@@ -77,7 +89,12 @@ export async function gather(
       own.abort(late)
       return late
     })
-    if (failure instanceof ResultsTooLargeError) throw failure
+    call.signal.throwIfAborted()
+    // A fault of our own is none of an archive.
+    if (failure !== undefined && !('code' in failure)) throw failure
+    if (failure !== undefined && silent.hasSubscribers) {
+      silent.publish({ archive: archive.config.name, error: failure } satisfies SilentArchiveEvent)
+    }
     return { archive, rows: [...rows], ...answer, failure }
   }
   try {
@@ -87,6 +104,21 @@ export async function gather(
   } finally {
     stop.abort()
   }
+}
+
+/** What tells apart studies, series and instances, and whose they are. */
+const KEYS = [
+  ...[Attribute.SpecificCharacterSet, Attribute.SOPInstanceUID, Attribute.PatientID, Attribute.IssuerOfPatientID],
+  ...[Attribute.OtherPatientIDsSequence, Attribute.StudyInstanceUID, Attribute.SeriesInstanceUID],
+]
+
+function withKeysOnly(row: Dataset): Dataset {
+  const keys = new Dataset(row.characterSet)
+  for (const tag of KEYS) {
+    const element = row.get(tag)
+    if (element) keys.put(tag, element)
+  }
+  return keys
 }
 
 /** Why something has not come to its end in time; undefined where it has. */

@@ -3,7 +3,7 @@ import type { Dataset } from '../../dicom/dataset.ts'
 import { matchesWildcard } from '../../dicom/wildcard.ts'
 import type { Key } from '../search/query.ts'
 import type { SearchRequest } from '../search/search.ts'
-import { archivesOwn, Identity, type Owner, type PatientId } from './patient-id.ts'
+import { archivesOwn, Identity, toldId, type Owner, type PatientId } from './patient-id.ts'
 
 /** What one archive of a federation is asked, of a search that is asked of all. */
 export interface MemberRequest {
@@ -23,9 +23,10 @@ export function memberRequest(request: SearchRequest, owner: Owner, linked: read
   const ids = valuesOf(match, Attribute.PatientID)
   const own = owner.patients.issuer ?? ''
   // It need not match by an issuer that it does not store.
-  const isIssuerAsked = ids.length === 0 && !issuers.some((one) => matchesWildcard(one, own))
+  const isIssuerAsked = ids.length === 0 && !issuers.some((one) => isMatch(one, own))
   const linkedHere = linked.filter(({ issuer }) => issuer === own).map(({ id }) => id)
-  const wanted = [...new Set(linkedHere.length > 0 ? linkedHere : ids)]
+  const wanted = [...new Set([...linkedHere, ...ids])]
+  const named = namedPatient(request)
   const keys = match.flatMap((key): Key[] => {
     if (key.tag === Attribute.PatientID && wanted.length > 0) {
       return [{ ...key, values: wanted.flatMap((id) => archivesOwn(id, owner)) }]
@@ -42,11 +43,22 @@ export function memberRequest(request: SearchRequest, owner: Owner, linked: read
         const identity = Identity.of(row, owner)
         return linked.some((one) => identity.has(one))
       }
-      if (issuers.length === 0) return true
-      const issuer = row.string(Attribute.IssuerOfPatientID)
-      return issuer !== undefined && issuers.some((one) => matchesWildcard(one, issuer))
+      const told = toldId(row)
+      if (named) return told?.id === named.id && told.issuer === named.issuer
+      if (issuers.length > 0 && !issuers.some((one) => told && told.issuer !== '' && isMatch(one, told.issuer)))
+        return false
+      // By what it is called here, which is not what the archive was asked for.
+      if (ids.length === 0 || !isWhose || owner.quirks.looseMatching === true) return true
+      return told !== undefined && ids.some((one) => isMatch(one.toLowerCase(), told.id.toLowerCase()))
     },
   }
+}
+
+/** Values of an LO have so many characters (PS3.5 6.2), those of archives perhaps twice as many. */
+const MAX_COMPARED = 128
+
+function isMatch(pattern: string, value: string): boolean {
+  return pattern.length <= MAX_COMPARED && value.length <= MAX_COMPARED && matchesWildcard(pattern, value)
 }
 
 /** The one patient that a search names, by id and issuer; undefined where it does not, or might mean several. */

@@ -18,55 +18,93 @@ export interface Entry {
   isAmbiguous: boolean
 }
 
+/** How entries are told apart. */
+export interface MergeOptions {
+  readonly level: QueryLevel
+  /** It has been found out that all are of one patient. */
+  readonly isOfOne?: boolean
+  /** IDs of patients, all that each has. */
+  readonly linked?: readonly (readonly PatientId[])[]
+}
+
+/** An entry, and whose it is. */
+interface Owned extends Entry {
+  identity: Identity
+}
+
 /**
  * What several archives have told, each study, series or instance once. Those of one UID are the same unless they are of two
  * patients: then they are two. They are in the order of their ranks in the answers, and of the archives where those are the
- * same: it does not depend on who answers first, and the first n need not more than n of each. `linked`: all IDs of one patient.
+ * same: it does not depend on who answers first, and the first n need not more than n of each.
  */
-export function merge(gathered: readonly Gathered[], level: QueryLevel, linked: readonly PatientId[] = []): Entry[] {
-  const entries: Entry[] = []
-  const places = new Map<string, { readonly entry: Entry; readonly identity: Identity }[]>()
+export function merge(gathered: readonly Gathered[], options: MergeOptions): Entry[] {
+  const entries: Owned[] = []
+  const places = new Map<string, Owned[]>()
   const most = Math.max(0, ...gathered.map(({ rows }) => rows.length))
   for (let rank = 0; rank < most; rank++) {
     for (const { archive, rows } of gathered) {
       const row = rows[rank]
       if (!row) continue
-      const place = placeOf(row, level)
-      const identity = Identity.of(row, archive.config).linkedBy(linked)
+      const place = placeOf(row, options.level)
       const others = places.get(place) ?? []
-      const same = others.find((one) => !isOfOne(row, level) || one.identity.isSame(identity))
-      if (same) {
-        same.entry.told.push({ archive, row })
-        continue
-      }
-      const entry = { told: [{ archive, row }], isAmbiguous: others.length > 0 }
-      for (const other of others) other.entry.isAmbiguous = true
-      places.set(place, [...others, { entry, identity }])
-      entries.push(entry)
+      if (others.length === 0) places.set(place, others)
+      const entry = joined(others, { archive, row }, options)
+      if (entry) entries.push(entry)
     }
   }
-  return entries
+  const all = entries.filter(({ told }) => told.length > 0)
+  for (const of of [...places.values(), ...(options.isOfOne === true ? [] : byStudy(all, options))]) {
+    const distinct = of.filter(({ told }) => told.length > 0)
+    if (distinct.length > 1) for (const entry of distinct) entry.isAmbiguous = true
+  }
+  return all
+}
+
+/** Puts it to those of its UID that are of the same patient, of which there may be several until now; a new one where there is none. */
+function joined(others: Owned[], one: Told, options: MergeOptions): Owned | undefined {
+  const own = identityOf(one, options)
+  const [first, ...more] = others.filter(({ identity, told }) => told.length > 0 && (!own || identity.isSame(own)))
+  if (!first) {
+    const entry = { told: [one], isAmbiguous: false, identity: own ?? NOBODY }
+    others.push(entry)
+    return entry
+  }
+  first.told.push(one)
+  if (own) first.identity = first.identity.joinedWith(own)
+  for (const other of more) {
+    first.told.push(...other.told.splice(0))
+    first.identity = first.identity.joinedWith(other.identity)
+  }
+  return undefined
+}
+
+const NOBODY = Identity.nobody
+
+/** Undefined where it does not matter whose it is, or has been looked at and is not told. */
+function identityOf({ archive, row }: Told, { level, isOfOne, linked = [] }: MergeOptions): Identity | undefined {
+  if (isOfOne === true || (level !== 'STUDY' && !row.has(Attribute.PatientID))) return undefined
+  return linked.reduce((identity, ids) => identity.linkedBy(ids), Identity.of(row, archive.config))
+}
+
+/** Of series and instances, those of one study: one for each patient of whom there is one. */
+function byStudy(entries: readonly Owned[], { level }: MergeOptions): Owned[][] {
+  if (level === 'STUDY') return []
+  const studies = Map.groupBy(entries, ({ told }) => told[0]!.row.string(Attribute.StudyInstanceUID) ?? '')
+  return [...studies.values()].filter((all) => all.some(({ identity }) => !identity.isSame(all[0]!.identity)))
 }
 
 /** Another archive has the same: unless it is of another patient, it is a copy of it. */
-export function addTold(entry: Entry, other: Told, level: QueryLevel, linked: readonly PatientId[] = []): void {
-  const { archive, row } = entry.told[0]!
-  const isSame =
-    !isOfOne(row, level) ||
-    Identity.of(row, archive.config).linkedBy(linked).isSame(Identity.of(other.row, other.archive.config))
-  if (isSame) entry.told.push(other)
-  else entry.isAmbiguous = true
+export function addTold(entries: readonly Entry[], other: Told, options: MergeOptions): void {
+  const own = identityOf(other, options)
+  const entry = entries.find(({ told }) => !own || told.some((one) => identityOf(one, options)?.isSame(own) ?? true))
+  if (entry) entry.told.push(other)
+  else for (const one of entries) one.isAmbiguous = true
 }
 
 /** The UIDs that tell it apart: some archives hold one instance in several series. */
 export function placeOf(row: Dataset, level: QueryLevel): string {
   const uid = row.string(uniqueKeys[level]) ?? ''
   return level === 'IMAGE' ? `${row.string(Attribute.SeriesInstanceUID) ?? ''} ${uid}` : uid
-}
-
-/** Below a study whose it is has been looked at, and is not told. */
-function isOfOne(row: Dataset, level: QueryLevel): boolean {
-  return level === 'STUDY' || row.has(Attribute.PatientID)
 }
 
 const counts: Readonly<Record<QueryLevel, number | undefined>> = {

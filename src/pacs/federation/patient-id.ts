@@ -10,7 +10,7 @@ export interface PatientId {
 }
 
 /** What of an archive says whose patients it holds. */
-export type Owner = Pick<ArchiveConfig, 'name' | 'patients'>
+export type Owner = Pick<ArchiveConfig, 'name' | 'patients' | 'quirks'>
 
 /**
  * A Patient ID as its issuer has it: without what the archive puts in front of it, and with the issuer that the archive leaves
@@ -27,7 +27,7 @@ export function patientIdOf({ id, issuer }: PatientId, { patients }: Owner): Pat
 
 /** What an archive may call a Patient ID, which may have wildcards: as its issuer's own, or as another's. */
 export function archivesOwn(id: string, { patients: { stripPrefix } }: Owner): string[] {
-  return stripPrefix === null || id.startsWith(stripPrefix) ? [id] : [stripPrefix + id, id]
+  return stripPrefix === null ? [id] : [stripPrefix + id, id]
 }
 
 /** A result of an archive that says whose it is as all of a federation do. Its other attributes stay as they are. */
@@ -46,6 +46,8 @@ export class Identity {
   readonly #keys: ReadonlySet<string>
   /** It names nobody. */
   readonly isOfNobody: boolean
+
+  static readonly nobody = new Identity(new Set(), true)
 
   private constructor(keys: ReadonlySet<string>, isOfNobody: boolean) {
     this.#keys = keys
@@ -77,13 +79,18 @@ export class Identity {
     return new Identity(new Set([...this.#keys, ...ids.map((one) => keyOf(one))]), false)
   }
 
+  /** The same with the keys of another, where the two are of one patient. */
+  joinedWith(other: Identity): Identity {
+    return new Identity(new Set([...this.#keys, ...other.#keys]), this.isOfNobody)
+  }
+
   has(patient: PatientId): boolean {
     return patient.issuer !== '' && this.#keys.has(keyOf(patient))
   }
 }
 
 /** Undefined where it names several, of whom others may take any. */
-function toldId(row: Dataset): PatientId | undefined {
+export function toldId(row: Dataset): PatientId | undefined {
   const [ids, issuers] = [Attribute.PatientID, Attribute.IssuerOfPatientID].map((tag) => row.strings(tag))
   if (ids!.length > 1 || issuers!.length > 1) return undefined
   return { id: ids![0] ?? '', issuer: issuers![0] ?? '' }

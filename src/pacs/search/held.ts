@@ -8,7 +8,12 @@ export const OVERHEAD_BYTES = 128
 
 /** Counts what is held of the matches of a search: an archive may answer megabytes for each. */
 export class Held {
+  readonly #most: number
   #bytes = 0
+
+  constructor(most = MAX_HELD_BYTES) {
+    this.#most = most
+  }
 
   /** @throws ResultsTooLargeError */
   row(row: Dataset): void {
@@ -22,7 +27,7 @@ export class Held {
 
   #add(bytes: number): void {
     this.#bytes += bytes
-    if (this.#bytes > MAX_HELD_BYTES) throw new ResultsTooLargeError(MAX_HELD_BYTES)
+    if (this.#bytes > this.#most) throw new ResultsTooLargeError(this.#most)
   }
 }
 

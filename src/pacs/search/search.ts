@@ -20,6 +20,8 @@ export interface SearchRequest {
   readonly match: readonly Key[]
   readonly include: readonly Tag[]
   readonly fuzzy?: boolean
+  /** Also what has come before: whose it is may be told otherwise. */
+  readonly doubles?: boolean
 }
 
 /** What a search needs of an archive. */
@@ -58,9 +60,11 @@ export async function* search(request: SearchRequest, finder: Finder, call: Call
     if (uid === undefined) continue
     // Some archives hold one instance in several series.
     const place = request.level === 'IMAGE' ? `${match.string(Attribute.SeriesInstanceUID) ?? ''} ${uid}` : uid
-    if (seen.has(place)) continue
-    seen.add(place)
-    held.text(place)
+    if (request.doubles !== true) {
+      if (seen.has(place)) continue
+      seen.add(place)
+      held.text(place)
+    }
     if (fits(match, request.match, leniency)) yield match
   }
 }

@@ -1,4 +1,5 @@
-import { describe, expect, it } from 'vitest'
+import { setTimeout as delay } from 'node:timers/promises'
+import { describe, expect, it, vi } from 'vitest'
 import { startFederation, studyFiles } from '../../support/federation.ts'
 import { related } from '../../support/related.ts'
 
@@ -127,7 +128,7 @@ describe('a retrieve from several archives as one', () => {
     await setup.archives.far[Symbol.asyncDispose]()
     const given = await metadata(`${setup.all}/studies/1.1`)
     expect(given).toMatchObject({ status: 200 })
-    expect(given.warning).toContain('The archive far has failed, or is late')
+    expect(given.warning).toContain('The archive far has failed, is late')
     expect((await fetch(`${setup.all}/studies/1.1/metadata?strict=true`)).status).toBe(502)
     // It may have what nobody else has.
     expect((await metadata(`${setup.all}/studies/1.2`)).status).toBe(502)
@@ -203,5 +204,88 @@ describe('a retrieve from several archives as one', () => {
       code: 'NOT_OF_A_FEDERATION',
       detail: 'This is asked of one archive: below /dicomweb/aets/NEAR or /dicomweb/aets/FAR.',
     })
+  })
+})
+
+describe('copies that contradict each other', () => {
+  it('are read where their archives do not list them: as many instances need not be the same ones', async () => {
+    await using setup = await startFederation({
+      near: { files: studyFiles('1.1', { 1: [1, 2, 3] }) },
+      far: { files: studyFiles('1.1', { 1: [4, 5, 6] }), archive: { faults: { findAbortAfter: 2 } } },
+    })
+    const given = await metadata(`${setup.all}/studies/1.1`)
+    expect(given.status).toBe(200)
+    expect(sorted(given)).toEqual(uids('1.1', { 1: [1, 2, 3, 4, 5, 6] }))
+  })
+
+  it('are given together though one archive tells metadata by C-FIND', async () => {
+    await using setup = await startFederation({
+      near: { files: studyFiles('1.1', { 1: [1, 2, 3] }), config: { metadata: 'find' } as object },
+      far: { files: studyFiles('1.1', { 2: [1, 2] }) },
+    })
+    expect(sorted(await metadata(`${setup.all}/studies/1.1`))).toEqual(uids('1.1', { 1: [1, 2, 3], 2: [1, 2] }))
+    expect(sorted(await metadata(`${setup.all}/studies/1.1/series/1.1.2`))).toEqual(uids('1.1', { 2: [1, 2] }))
+  })
+
+  it('are gone on with at another archive when one breaks off, not instance by instance at the one that did', async () => {
+    const numbers = Array.from({ length: 30 }, (_, n) => n + 1)
+    await using setup = await startFederation({
+      near: { files: studyFiles('1.1', { 1: numbers }), archive: { faults: { abortAfter: 1 } } },
+      far: { files: studyFiles('1.1', { 1: numbers }) },
+    })
+    const given = await metadata(`${setup.all}/studies/1.1`)
+    expect([given.status, given.instances?.length]).toEqual([200, 30])
+    expect(setup.archives.far.retrievals).toBe(1)
+    expect(setup.archives.near.retrievals).toBeLessThan(6)
+  })
+
+  it('are whole where another has whole what came damaged, as single instances too', async () => {
+    const files = studyFiles('1.1', { 1: [1, 2] })
+    await using setup = await startFederation({
+      near: { files, archive: { faults: { endAfterBytes: files[0]!.length - 400 } } },
+      far: { files },
+    })
+    const whole = await fetch(`${setup.all}/studies/1.1`, { headers: DICOM })
+    expect(whole.status).toBe(200)
+    expect(
+      Buffer.from(await whole.arrayBuffer())
+        .toString('latin1')
+        .match(/Content-Type: application\/dicom/g),
+    ).toHaveLength(2)
+    for (const path of ['frames/1', 'bulkdata/7FE00010']) {
+      const response = await fetch(`${setup.all}/studies/1.1/series/1.1.1/instances/1.1.1.1/${path}`)
+      expect([path, response.status, (await response.arrayBuffer()).byteLength > 0]).toEqual([path, 200, true])
+    }
+  })
+
+  it('have thumbnails of what only one of them holds, and when one is gone', async () => {
+    await using setup = await startFederation({
+      near: { files: studyFiles('1.1', { 1: [1, 2] }) },
+      far: { files: studyFiles('1.1', { 2: [1] }) },
+    })
+    const image = { headers: { accept: 'image/jpeg' } }
+    const status = async (path: string): Promise<number> => (await fetch(setup.all + path, image)).status
+    expect(await status('/studies/1.1/series/1.1.2/thumbnail')).toBe(200)
+    await setup.archives.near[Symbol.asyncDispose]()
+    expect(await status('/studies/1.1/thumbnail')).toBe(200)
+  })
+})
+
+describe('where a study is', () => {
+  it('is asked anew when it was stored meanwhile, or was nowhere a moment ago', async () => {
+    await using setup = await startFederation({
+      near: { files: [] },
+      far: { files: studyFiles('1.9', { 1: [1] }), archive: { faults: { findDelay: 400 } } },
+    })
+    const first = metadata(`${setup.all}/studies/1.9`)
+    await delay(150)
+    const { type, body } = related(studyFiles('1.9', { 2: [1] }))
+    const init = { method: 'POST', body: new Uint8Array(body), headers: { 'Content-Type': type } }
+    expect((await fetch(`${setup.all}/studies`, init)).status).toBe(200)
+    await first
+    expect(sorted(await metadata(`${setup.all}/studies/1.9`))).toEqual(uids('1.9', { 1: [1], 2: [1] }))
+    expect((await metadata(`${setup.all}/studies/1.8`)).status).toBe(404)
+    for (const file of studyFiles('1.8', { 1: [1] })) await setup.archives.near.put(file)
+    await vi.waitFor(async () => expect((await metadata(`${setup.all}/studies/1.8`)).status).toBe(200), 8000)
   })
 })

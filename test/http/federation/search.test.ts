@@ -1,5 +1,6 @@
 import { describe, expect, it } from 'vitest'
 import { Attribute } from '../../../src/dicom/attributes.ts'
+import { Dataset } from '../../../src/dicom/dataset.ts'
 import { fileOf, startFederation, studyFiles } from '../../support/federation.ts'
 
 type Result = Record<string, { vr: string; Value?: unknown[] }>
@@ -108,7 +109,8 @@ describe('a search of several archives as one', () => {
     const all = await search(`${setup.all}/studies?PatientID=7`)
     expect(values(all.results, Tag.study).sort()).toEqual(['1.1', '1.2', '1.3'])
     expect(all.results.find((one) => one[Tag.study]!.Value![0] === '1.3')![Tag.issuer]!.Value).toBeUndefined()
-    expect(values((await search(`${setup.all}/studies?PatientID=F-*`)).results, Tag.study)).toEqual(['1.1', '1.2'])
+    expect((await search(`${setup.all}/studies?PatientID=F-*`)).results).toEqual([])
+    expect((await search(`${setup.all}/studies?PatientID=F-7&IssuerOfPatientID=GENERAL`)).results).toEqual([])
     // At its own root it is as it is.
     expect(values((await search(`${setup.of('far')}/studies?StudyInstanceUID=1.2`)).results, Tag.patient)).toEqual([
       'F-7',
@@ -257,5 +259,80 @@ describe('studies that are probably of a patient', () => {
     expect((await search(`${setup.all}/studies?PatientID=7&probable=true`)).results).toHaveLength(1)
     expect((await search(`${setup.all}/studies?${query}&probable=true&limit=1`)).results).toHaveLength(1)
     expect((await search(`${setup.all}/studies?${query}&probable=perhaps`)).status).toBe(400)
+  })
+})
+
+describe('whose results are', () => {
+  it('does not depend on what an archive puts in front of IDs: one that begins so may be of another', async () => {
+    await using setup = await startFederation({
+      near: { files: studyFiles('1.1', { 1: [1] }, { patient: 'F-7' }) },
+      far: {
+        files: [
+          ...studyFiles('1.2', { 1: [1] }, { patient: 'F-7' }),
+          ...studyFiles('1.3', { 1: [1] }, { patient: 'F-F-7' }),
+        ],
+        config: { patients: { stripPrefix: 'F-' } },
+      },
+    })
+    const { results } = await search(`${setup.all}/studies?PatientID=F-7&IssuerOfPatientID=GENERAL`)
+    expect(values(results, Tag.study)).toEqual(['1.1', '1.3'])
+    const all = await search(`${setup.all}/studies?PatientID=F*&IssuerOfPatientID=GENERAL`)
+    expect(values(all.results, Tag.study)).toEqual(['1.1', '1.3'])
+  })
+
+  it('is one patient where a third archive knows both IDs, in whatever order they are asked', async () => {
+    const otherId = (id: string, issuer: string) => (dataset: Dataset) =>
+      dataset.setItems(Attribute.OtherPatientIDsSequence, [
+        new Dataset().set(Attribute.PatientID, id).set(Attribute.IssuerOfPatientID, issuer),
+      ])
+    const a = { files: studyFiles('1.1', { 1: [1] }, { patient: '7' }) }
+    const b = {
+      files: studyFiles('1.1', { 1: [1, 2] }, { patient: '8', change: otherId('7', 'GENERAL') }),
+      config: { patients: { issuer: 'CITY', otherIds: true } },
+    }
+    const c = { files: studyFiles('1.1', { 1: [1, 2, 3] }, { patient: '8' }), config: { patients: { issuer: 'CITY' } } }
+    for (const members of [
+      { a, b, c },
+      { c, a, b },
+    ]) {
+      await using setup = await startFederation(members)
+      const { results } = await search(`${setup.all}/studies`)
+      expect(values(results, Tag.instances)).toEqual([3])
+      expect(results[0]!['00101002']).toBeUndefined()
+      expect((await fetch(`${setup.all}/studies/1.1/metadata`)).status).toBe(200)
+    }
+  })
+
+  it('marks series and instances of a study of two patients too', async () => {
+    await using setup = await startFederation({
+      near: { files: studyFiles('1.1', { 1: [1] }, { patient: '7' }) },
+      far: { files: studyFiles('1.1', { 2: [1] }, { patient: '8' }) },
+    })
+    const { results } = await search(`${setup.all}/series`)
+    expect(values(results, Tag.retrieveUrl).map((url) => String(url).split('/aets/')[1]?.split('/')[0])).toEqual([
+      'NEAR',
+      'FAR',
+    ])
+  })
+
+  it('names an archive that ended its answer early, and is none that wants all to answer', async () => {
+    await using setup = await startFederation({
+      süd: {
+        files: [...studyFiles('1.1', { 1: [1] }), ...studyFiles('1.2', { 1: [1] })],
+        archive: { aeTitle: 'SUED' },
+        config: { search: { maxParents: 1, relational: 'off' } } as object,
+      },
+      far: { files: studyFiles('1.3', { 1: [1] }) },
+    })
+    const { status, warning, results } = await search(`${setup.all}/series`)
+    expect([status, results.length]).toEqual([200, 2])
+    expect(warning).toContain('The archive sued has failed, is late, or has not told all')
+    expect((await search(`${setup.all}/series?strict=true`)).status).toBe(502)
+  })
+
+  it('is not given for a fault of the request by an archive that is down', async () => {
+    await using setup = await startFederation({ near: { files: [] }, far: { files: [] } })
+    await setup.archives.near[Symbol.asyncDispose]()
+    expect((await search(`${setup.all}/studies?Modality=CT`)).status).toBe(400)
   })
 })

@@ -66,7 +66,7 @@ describe('what several archives tell of studies', () => {
   it('becomes rows none of which has attributes of two archives, or of two people', () => {
     fc.assert(
       fc.property(federations, (members) => {
-        const entries = merge(gathered(members), 'STUDY')
+        const entries = merge(gathered(members), { level: 'STUDY' })
         for (const entry of entries) {
           expect(personsOf(entry).size).toBe(1)
           const before = new Map(entry.told.map(({ archive, row }) => [archive, new Map(row.entries())]))
@@ -85,7 +85,7 @@ describe('what several archives tell of studies', () => {
     fc.assert(
       fc.property(federations, (members) => {
         const all = gathered(members)
-        const entries = merge(all, 'STUDY')
+        const entries = merge(all, { level: 'STUDY' })
         const wanted = new Set(all.flatMap((one) => one.rows.map(personOf)))
         const given = entries.map((entry) => personOf(entry.told[0]!.row))
         expect([...given].sort()).toEqual([...wanted].sort())
@@ -109,7 +109,9 @@ describe('what several archives tell of studies', () => {
       fc.property(federations, fc.integer({ min: 1, max: 8 }), (members, limit) => {
         const first = (entries: readonly Entry[]): string[] =>
           entries.slice(0, limit).map((entry) => personOf(entry.told[0]!.row))
-        expect(first(merge(gathered(members, limit), 'STUDY'))).toEqual(first(merge(gathered(members), 'STUDY')))
+        expect(first(merge(gathered(members, limit), { level: 'STUDY' }))).toEqual(
+          first(merge(gathered(members), { level: 'STUDY' })),
+        )
       }),
     )
   })
