@@ -11,6 +11,11 @@ import { startServer, type HttpServer, type ServerOptions } from './http/server.
 import { Archive } from './pacs/archive.ts'
 import { ImagingPool } from './imaging/pool/imaging-pool.ts'
 import type { Call } from './pacs/call.ts'
+import { Prefetcher } from './cache/prefetch/prefetcher.ts'
+import { watchWorklists } from './cache/prefetch/worklist-watch.ts'
+import { LinkedIds } from './http/federation/linked-ids.ts'
+import { ofArchive, ofFederation } from './http/surroundings.ts'
+import { PriorFinder, type Surroundings } from './pacs/priors/find-priors.ts'
 import { Federation } from './pacs/federation/federation.ts'
 import { MoveDestination } from './pacs/delivery/move-destination.ts'
 import { subscribe, unsubscribe } from 'node:diagnostics_channel'
@@ -54,10 +59,16 @@ export async function startGateway(config: Config, { pages }: Pick<ServerOptions
   const archives = await Promise.all(config.archives.map((archive) => Archive.open(archive, destination)))
   const federation = config.federation ? new Federation(config.federation, archives) : undefined
   const cache = new InstanceCache(config.cache, await diskOf(config.cache))
+  const priors = new PriorFinder()
+  const links = config.federation?.pixm ? new LinkedIds(config.federation.pixm) : undefined
+  const prefetcher = config.prefetch ? new Prefetcher(cache, { ...config.prefetch, ttl: config.cache.ttl }) : undefined
   const imaging = new ImagingPool(config.imaging)
-  const telemetry = startTelemetry(config.log, { archives: () => archives, cache, imaging, audit })
+  const telemetry = startTelemetry(config.log, { archives: () => archives, cache, imaging, audit, prefetcher })
   const endRefusals = auditRefusals(audit)
+  const endWatch = watched({ config, archives, federation, links, priors, prefetcher })
   const release = async (): Promise<void> => {
+    endWatch()
+    await prefetcher?.[Symbol.asyncDispose]()
     await cache[Symbol.asyncDispose]()
     await imaging[Symbol.asyncDispose]()
     await Promise.all(archives.map((archive) => archive[Symbol.asyncDispose]()))
@@ -75,6 +86,9 @@ export async function startGateway(config: Config, { pages }: Pick<ServerOptions
       config,
       archives,
       federation,
+      links,
+      priors,
+      prefetcher,
       cache,
       imaging,
       audit,
@@ -117,6 +131,25 @@ export async function startGateway(config: Config, { pages }: Pick<ServerOptions
     stop: () => stop(config.http.shutdownGrace),
     [Symbol.asyncDispose]: () => stop(0),
   }
+}
+
+/** Whose worklists are looked at, and where. */
+interface Watched {
+  readonly config: Config
+  readonly archives: readonly Archive[]
+  readonly federation: Federation | undefined
+  readonly links: LinkedIds | undefined
+  readonly priors: PriorFinder
+  readonly prefetcher: Prefetcher | undefined
+}
+
+/** Looks at the worklists, where that is configured. What is returned ends it. */
+function watched({ config, archives, federation, links, priors: finder, prefetcher }: Watched): () => void {
+  const { worklist } = config.prefetch ?? {}
+  if (!prefetcher || !worklist) return () => undefined
+  const around = (archive: Archive): Surroundings =>
+    federation?.archives.includes(archive) ? ofFederation(federation, links) : ofArchive(archive)
+  return watchWorklists({ archives, finder, prefetcher, around, ...worklist })
 }
 
 /** @throws ConfigError where its file cannot be written, TlsFileError */

@@ -8,11 +8,12 @@ export type Path = (string | number)[]
 
 /** Checks of several keys against each other. Where `value` has other faults it may have any shape. */
 export function reportConflicts(value: unknown, say: Say): void {
-  const { archives, dimse, http, auth, audit, cache, federation } = fields(value)
+  const { archives, dimse, http, auth, audit, cache, federation, prefetch } = fields(value)
   reportTrust(fields(http), auth, archives, say)
   reportNowhere(audit, say)
   reportFederation(federation, archives, say)
   reportPrefetch(cache, say)
+  reportPriors(prefetch, cache, say)
   reportPair(fields(audit).syslog, ['audit', 'syslog'], say)
   const titles = new Map<unknown, number>()
   const names = new Map<unknown, number>()
@@ -91,6 +92,14 @@ function reportPrefetch(cache: unknown, say: Say): void {
   const { prefetch, maxBytes } = fields(cache)
   if (maxBytes === 0 && typeof prefetch === 'string' && prefetch !== 'off') {
     say(['cache', 'prefetch'], 'fetches for a cache that keeps nothing; expected off, or a cache.maxBytes')
+  }
+}
+
+/** Priors that are fetched, and not kept. */
+function reportPriors(prefetch: unknown, cache: unknown, say: Say): void {
+  if (typeof prefetch !== 'object' || prefetch === null || fields(prefetch).destination !== null) return
+  if (fields(cache).maxBytes === 0) {
+    say(['prefetch'], 'fetches for a cache that keeps nothing; expected a cache.maxBytes, or a destination')
   }
 }
 

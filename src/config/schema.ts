@@ -2,6 +2,7 @@ import { z } from 'zod'
 import { audit } from './audit-schema.ts'
 import { authOrOpen } from './auth-schema.ts'
 import { federation, patients } from './federation-schema.ts'
+import { prefetch } from './prefetch-schema.ts'
 import { conflict, reportConflicts } from './conflicts.ts'
 import {
   addressBlock,
@@ -309,6 +310,7 @@ export const configSchema = z
       .min(1, { error: 'at least one archive' })
       .describe('The archives (PACS); the first is the default'),
     federation,
+    prefetch,
     cache: group({
       maxBytes: byteSize('512MiB', 0).describe('Most bytes of instances kept; 0 keeps none'),
       ttl: duration('10m').describe('How long an instance is kept'),

@@ -7,7 +7,7 @@ import { byteSizePattern, durationPattern, parseBytes, parseDuration } from './u
 
 /** What stands below basePath, or below the root where that is empty. */
 const RESERVED_SEGMENTS = [
-  ...['studies', 'series', 'instances', 'wado', 'aets', 'commitment-requests'],
+  ...['studies', 'series', 'instances', 'wado', 'aets', 'prefetch', 'commitment-requests'],
   ...['modality-scheduled-procedure-steps', 'modality-performed-procedure-steps'],
   ...['openapi.json', 'errors', 'livez', 'readyz', 'metrics', 'share'],
 ]

@@ -7,7 +7,8 @@ import type { Federation } from '../pacs/federation/federation.ts'
 import type { Config } from '../config/config.ts'
 import type { ImagingPool } from '../imaging/pool/imaging-pool.ts'
 import type { Archive } from '../pacs/archive.ts'
-import { PriorFinder } from '../pacs/priors/find-priors.ts'
+import type { Prefetcher } from '../cache/prefetch/prefetcher.ts'
+import type { PriorFinder } from '../pacs/priors/find-priors.ts'
 import { publicOrigin } from './base-url.ts'
 import { crossOrigin } from './cors.ts'
 import { AllowedHosts, ownNameOnly, ownPagesOnly } from './allowed-hosts.ts'
@@ -19,7 +20,7 @@ import type { Audit } from '../audit/audit.ts'
 import { traceRefusal } from './audit/trace.ts'
 import { ClientGoneError, type HttpContext, type HttpEnv } from './context.ts'
 import { ERROR_PAGE, MAX_PATH, problemOf, RequestError } from './problem.ts'
-import { LinkedIds } from './federation/linked-ids.ts'
+import type { LinkedIds } from './federation/linked-ids.ts'
 import { mount } from './mount.ts'
 import { operatorRoutes, probes, type Metrics } from './ops/ops-routes.ts'
 import type { ReadinessCheck } from './ops/readiness.ts'
@@ -33,6 +34,9 @@ export interface AppOptions {
   readonly config: Config
   readonly archives: readonly Archive[]
   readonly federation: Federation | undefined
+  readonly links: LinkedIds | undefined
+  readonly priors: PriorFinder
+  readonly prefetcher: Prefetcher | undefined
   readonly cache: InstanceCache
   readonly imaging: ImagingPool
   readonly readiness: ReadinessCheck
@@ -94,8 +98,7 @@ export function createApp(options: AppOptions): Hono<HttpEnv> {
     find: (c) => archives.find((archive) => archive.config.aeTitle === c.req.param('aeTitle')),
   })
   if (federation) {
-    const { name, pixm } = federation.config
-    mount(place, { path: `${basePath}/${name}`, federation, links: pixm ? new LinkedIds(pixm) : undefined })
+    mount(place, { path: `${basePath}/${federation.config.name}`, federation, links: options.links })
   }
   const links = linksOf(config.auth)
   if (links) sharePage(app, links, { archives, ahead })
@@ -126,7 +129,8 @@ function preparing(options: AppOptions): MiddlewareHandler<HttpEnv> {
     holding: new Holding(),
     given: new Given(),
     patients: new StudyPatients(),
-    priors: new PriorFinder(),
+    priors: options.priors,
+    prefetcher: options.prefetcher,
     ahead: new FetchAhead(cache, config.cache.maxBytes),
   }
   const secure = securityHeaders(options.config.http)
@@ -139,7 +143,16 @@ function preparing(options: AppOptions): MiddlewareHandler<HttpEnv> {
 /** What all requests share. */
 type Shared = Pick<
   HttpEnv['Variables'],
-  'config' | 'federation' | 'cache' | 'shortfalls' | 'holding' | 'given' | 'patients' | 'priors' | 'ahead'
+  | 'config'
+  | 'federation'
+  | 'cache'
+  | 'shortfalls'
+  | 'holding'
+  | 'given'
+  | 'patients'
+  | 'priors'
+  | 'prefetcher'
+  | 'ahead'
 >
 
 async function prepare(c: HttpContext, next: () => Promise<void>, shared: Shared, stop: AbortSignal): Promise<void> {

@@ -5,6 +5,7 @@ import type { Imaging } from '../imaging/pool/imaging.ts'
 import type { Archive } from '../pacs/archive.ts'
 import type { Federation } from '../pacs/federation/federation.ts'
 import type { PriorFinder } from '../pacs/priors/find-priors.ts'
+import type { Prefetcher } from '../cache/prefetch/prefetcher.ts'
 import type { Instances } from './instances.ts'
 import type { Trail } from './audit/trail.ts'
 import type { Principal } from './auth/principal.ts'
@@ -42,6 +43,8 @@ export interface HttpEnv {
     readonly principal: Principal
     readonly patients: StudyPatients
     readonly priors: PriorFinder
+    /** Undefined where priors are not fetched ahead. */
+    readonly prefetcher: Prefetcher | undefined
     /** What the request leaves in the audit trail; undefined where there is none. */
     readonly trail: Trail | undefined
   }

@@ -3,7 +3,10 @@ import type { InstanceCache } from '../cache/instance-cache.ts'
 import type { Source } from '../cache/route.ts'
 
 /** What handlers do with the cache. */
-export type Instances = Pick<InstanceCache, 'retrieve' | 'instance' | 'forget' | 'arrivalOf' | 'held' | 'confirm'> & {
+export type Instances = Pick<
+  InstanceCache,
+  'retrieve' | 'instance' | 'forget' | 'arrivalOf' | 'held' | 'confirm' | 'renew'
+> & {
   /** The archive that an instance is from, where it need not be the one that was asked. */
   readonly archiveOf?: ((instance: CachedInstance) => Source['config'] | undefined) | undefined
 }
@@ -15,6 +18,7 @@ export function passedOn(cache: Instances): Omit<Instances, 'retrieve' | 'instan
     arrivalOf: (...args) => cache.arrivalOf(...args),
     held: (...args) => cache.held(...args),
     confirm: (...args) => cache.confirm(...args),
+    renew: (...args) => cache.renew(...args),
     archiveOf: cache.archiveOf,
   }
 }

@@ -20,6 +20,7 @@ import { locate, reachable } from './federation/locate.ts'
 import type { Instances } from './instances.ts'
 import { archiveRoot, pathSelection, pathUid } from './path.ts'
 import { RequestError } from './problem.ts'
+import { noteUse, opened, OPENING } from './prefetch/opened.ts'
 import type { RequestsAhead } from './requests-ahead.ts'
 import { ComingLater, comingLater, patienceOf } from './retrieve/coming-later.ts'
 import { isOfFederation, routes, SETS, toldAs, verbOf } from './routes.ts'
@@ -69,10 +70,14 @@ export function mount(place: Place, root: Root): void {
       const cache = waits ? later.for(c.var.archive, source, waits) : source
       c.set('cache', noting(cache, c.var.trail))
       if (study !== undefined && verb !== 'store') await checkStudy(c, study)
+      if (verb === 'retrieve' && study !== undefined) await noteUse(c, pathSelection(c))
       const kept = verb === 'retrieve' && study !== undefined ? await unchangedSince(c, patience) : undefined
       if (kept) return kept
       if (SETS.includes(operation)) c.var.trail?.begin()
-      return patience === undefined ? handle(c) : handle(c).catch((error: unknown) => comingLater(c, error))
+      const answered = patience === undefined ? handle(c) : handle(c).catch((error: unknown) => comingLater(c, error))
+      if (study !== undefined && OPENING.includes(operation))
+        return answered.then((response) => seen(c, study, response))
+      return answered
     })
   }
   for (const path of [root.path, `${root.path}/`]) {
@@ -162,6 +167,12 @@ async function unchangedSince(c: HttpContext, patience: number | undefined): Pro
   // Whether one of several archives has more by now, nobody knows.
   const isOfSeveral = (c.var.federated?.study?.copies.length ?? 0) > 1
   return isOfSeveral && selection.instance === undefined ? undefined : notModified(c, selection, patience)
+}
+
+/** A study was opened; where it was not found there are no priors. */
+function seen(c: HttpContext, study: string, response: Response): Response {
+  if (response.status < 400) opened(c, study)
+  return response
 }
 
 function ofOneArchive(c: HttpContext): RequestError {

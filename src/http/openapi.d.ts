@@ -877,6 +877,28 @@ export interface paths {
     patch?: never
     trace?: never
   }
+  '/prefetch': {
+    parameters: {
+      query?: never
+      header?: never
+      path?: never
+      cookie?: never
+    }
+    get?: never
+    put?: never
+    /**
+     * Have priors fetched
+     * @description Has earlier studies of a patient fetched before anybody asks for them, where the configuration has `prefetch`; no
+     *     transaction of the standard. Of a study, or of a patient of whom one of a modality and body part will come: at the root of
+     *     several archives with the issuer. The answer tells which were chosen; fetching them goes on behind it.
+     */
+    post: operations['requestPrefetch']
+    delete?: never
+    options?: never
+    head?: never
+    patch?: never
+    trace?: never
+  }
   '/commitment-requests/{transaction}': {
     parameters: {
       query?: never
@@ -1263,6 +1285,22 @@ export interface components {
       Alphabetic?: string
       Ideographic?: string
       Phonetic?: string
+    }
+    PrefetchAnswer: {
+      /** @description In the order in which they are fetched. */
+      studies: {
+        /** @description Study Instance UID. */
+        study: string
+        /** @description Name of the archive. */
+        archive: string
+        /**
+         * @description Will be fetched, is here, or has to be made available at its archive first.
+         * @enum {string}
+         */
+        state: 'queued' | 'here' | 'offline'
+        score: number
+        reasons: string[]
+      }[]
     }
     /** @description A study, with the attributes that always are in a result (PS3.18 Table 10.6.3-3). Unknown ones have no value. */
     StudyResult: components['schemas']['DicomJsonDataset'] & {
@@ -5798,6 +5836,47 @@ export interface operations {
       415: components['responses']['DataSetUnsupported']
       421: components['responses']['Misdirected']
       501: components['responses']['StepsNotSupported']
+      502: components['responses']['BadGateway']
+      503: components['responses']['ServiceUnavailable']
+      504: components['responses']['GatewayTimeout']
+    }
+  }
+  requestPrefetch: {
+    parameters: {
+      query?: {
+        /** @description The study that is to be read. */
+        StudyInstanceUID?: string
+        /** @description Its patient */
+        PatientID?: string
+        /** @description Who issued the ID. */
+        IssuerOfPatientID?: string
+        /** @description Of the study to come. */
+        Modality?: string
+        /** @description Of the study to come. */
+        BodyPartExamined?: string
+      }
+      header?: never
+      path?: never
+      cookie?: never
+    }
+    requestBody?: never
+    responses: {
+      /** @description The priors that were chosen. */
+      202: {
+        headers: {
+          [name: string]: unknown
+        }
+        content: {
+          'application/json': components['schemas']['PrefetchAnswer']
+        }
+      }
+      400: components['responses']['SearchBadRequest']
+      401: components['responses']['Unauthenticated']
+      403: components['responses']['Forbidden']
+      404: components['responses']['RetrieveNotFound']
+      413: components['responses']['SearchTooBroad']
+      421: components['responses']['Misdirected']
+      501: components['responses']['SearchNotSupported']
       502: components['responses']['BadGateway']
       503: components['responses']['ServiceUnavailable']
       504: components['responses']['GatewayTimeout']

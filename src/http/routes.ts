@@ -3,6 +3,7 @@ import { commitmentResult, requestCommitment } from './commitment/commitment.ts'
 import type { HttpContext } from './context.ts'
 import type { operations } from './openapi.d.ts'
 import { retrievePerformedStep, writePerformedStep } from './performed/performed-steps.ts'
+import { requestPrefetch } from './prefetch/request-prefetch.ts'
 import { renderFrames, renderOneInstance, renderSelection } from './rendered/rendered-resources.ts'
 import { thumbnail } from './rendered/thumbnail.ts'
 import { retrieveBulkData, retrieveBulkDataElement, retrievePixelData } from './retrieve/bulk-data.ts'
@@ -75,6 +76,7 @@ export const routes: Readonly<Record<Operation, Route>> = {
   ...sends('/studies/:study/series', 'Series', 'series'),
   ...sends('/studies/:study/instances', 'StudyInstances', 'instances of a study'),
   ...sends('/studies/:study/series/:series/instances', 'SeriesInstances', 'instances of a series'),
+  requestPrefetch: post('/prefetch', requestPrefetch),
   requestCommitment: post('/commitment-requests/:transaction', requestCommitment),
   commitmentResult: get('/commitment-requests/:transaction', commitmentResult),
 }
@@ -111,6 +113,7 @@ export function verbOf(operation: string): Verb {
 
 /** What those need that say something else by their names. */
 const verbs: Readonly<Record<string, Verb>> = {
+  requestPrefetch: 'retrieve',
   requestCommitment: 'store',
   commitmentResult: 'store',
   writePerformedStep: 'store',

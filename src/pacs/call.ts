@@ -1,3 +1,5 @@
+import { Priority as DimsePriority } from '../dimse/command.ts'
+
 /**
  * What a call is for. `interactive`: queries, C-ECHO, small retrievals, what somebody looks at. `bulk`: downloads of
  * studies and series, and stores. `background`: what nobody has asked for yet.
@@ -18,6 +20,11 @@ export interface Call {
    * better.
    */
   readonly wanted?: () => void
+}
+
+/** Priority (0000,0700) of what is asked of an archive on its behalf (PS3.7 9.1): low for what nobody has asked for yet. */
+export function dimsePriority(call: Pick<Call, 'priority' | 'promoted'>): number {
+  return priorityOf(call) === 'background' ? DimsePriority.low : DimsePriority.medium
 }
 
 /** What a call is for at present. */

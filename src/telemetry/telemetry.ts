@@ -1,6 +1,7 @@
 import { pino, type Logger } from 'pino'
 import { collectDefaultMetrics, Registry } from 'prom-client'
 import type { Audit } from '../audit/audit.ts'
+import type { Prefetcher } from '../cache/prefetch/prefetcher.ts'
 import type { InstanceCache } from '../cache/instance-cache.ts'
 import type { Config } from '../config/config.ts'
 import type { ImagingPool } from '../imaging/pool/imaging-pool.ts'
@@ -17,6 +18,7 @@ import { logAudit, measureAudit } from './audit.ts'
 import { logConnections, logListener, logRefusals } from './callers.ts'
 import { logCertificates, logRenewals } from './certificates.ts'
 import { measureCache, measureDisk, measureImaging } from './instances.ts'
+import { logOfflinePriors, measurePrefetch } from './prefetch.ts'
 import { logLines } from './log-lines.ts'
 import { logRequests } from './requests.ts'
 
@@ -33,6 +35,7 @@ export interface Measured {
   readonly cache: InstanceCache
   readonly imaging: Pick<ImagingPool, 'stats'>
   readonly audit?: Pick<Audit, 'stats'>
+  readonly prefetcher?: Pick<Prefetcher, 'stats'> | undefined
 }
 
 /**
@@ -40,7 +43,8 @@ export interface Measured {
  * wrote into an Error Comment: of an error only its code and kind are told, and the status of a DIMSE response;
  * what is wrong with a file of the configuration is a sentence.
  */
-export function startTelemetry(config: Config['log'], { archives, cache, imaging, audit }: Measured): Telemetry {
+export function startTelemetry(config: Config['log'], measured: Measured): Telemetry {
+  const { archives, cache, imaging, audit, prefetcher } = measured
   const log = pino({ level: config.level, base: null }, logLines(config.format))
   const registry = new Registry()
   collectDefaultMetrics({ register: registry })
@@ -50,6 +54,7 @@ export function startTelemetry(config: Config['log'], { archives, cache, imaging
     logBreakers(log),
     logHabits(log),
     logSilentArchives(log),
+    logOfflinePriors(log),
     logRefusals(log, registry),
     logConnections(log, registry),
     logListener(log),
@@ -62,6 +67,7 @@ export function startTelemetry(config: Config['log'], { archives, cache, imaging
   measureCache(registry, cache)
   measureDisk(registry, cache)
   measureImaging(registry, imaging)
+  if (prefetcher) measurePrefetch(registry, prefetcher)
   if (audit && audit.stats.length > 0) measureAudit(registry, audit)
   return {
     log,

@@ -171,14 +171,19 @@ class Service implements AsyncDisposable {
       { maxBodyBytes: 100_000 },
       // Each probe has an archive that fails in its own way.
       { maxBytes: 0 },
+      { prefetch: { destination: 'PARTNER' } },
     )
     return new Service({ gateway, guarded }, archive, [gateway, guarded, archive, partner, bare, silent, refusing])
   }
 
-  async get(path: string, options: { accept?: string; range?: string; faults?: Faults } = {}): Promise<Response> {
-    const { faults = {}, ...headers } = options
+  async get(
+    path: string,
+    options: { accept?: string; range?: string; faults?: Faults; method?: string } = {},
+  ): Promise<Response> {
+    const { faults = {}, method = 'GET', ...headers } = options
     this.archive.faults = faults
     return fetch(this.gateway.url + path, {
+      method,
       headers: { ...headers, ...this.#more },
     })
   }
@@ -599,8 +604,21 @@ const probes: Record<string, Record<number, Probe>> = {
   searchStudies: searchProbes('/studies', '', undefined),
   searchPriors: {
     ...searchProbes(`/studies/${S}/priors`, '', undefined),
-    204: (service) => service.get(`/aets/NONE/studies/${S}/priors`),
+    204: (service) => service.get(`/aets/EMPTY/studies/${S}/priors?limit=0`),
     503: (service) => service.get(`/studies/${S}/priors`, { faults: { findStatus: 0xa700 } }),
+  },
+  requestPrefetch: {
+    202: (service) => service.get(`/prefetch?StudyInstanceUID=${S}`, { method: 'POST' }),
+    400: (service) => service.get('/prefetch', { method: 'POST' }),
+    403: (service) =>
+      service.get(`/prefetch?StudyInstanceUID=${S}`, { method: 'POST', faults: { findStatus: 0x0124 } }),
+    404: (service) => service.get('/prefetch?StudyInstanceUID=9.9.9', { method: 'POST' }),
+    413: { unprovoked: endless },
+    501: (service) => service.get(`/aets/BARE/prefetch?StudyInstanceUID=${S}`, { method: 'POST' }),
+    502: (service) => service.get(`/aets/REFUSING/prefetch?StudyInstanceUID=${S}`, { method: 'POST' }),
+    503: (service) =>
+      service.get(`/prefetch?StudyInstanceUID=${S}`, { method: 'POST', faults: { findStatus: 0xa700 } }),
+    504: (service) => service.get(`/aets/SILENT/prefetch?StudyInstanceUID=${S}`, { method: 'POST' }),
   },
   searchStudySeries: searchProbes(`/studies/${S}/series`, '', undefined),
   searchSeriesInstances: searchProbes(`/studies/${S}/series/${E}/instances`, '', undefined),

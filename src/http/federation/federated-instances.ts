@@ -7,7 +7,7 @@ import type { Copy } from '../../pacs/federation/copies.ts'
 import type { KnownListings } from '../../pacs/federation/known-listings.ts'
 import { IncompleteRetrieveError, NoSuchInstanceError } from '../../pacs/retrieve/errors.ts'
 import { passedOn, type Instances } from '../instances.ts'
-import { listingOf } from './listing.ts'
+import { listingOf } from '../../pacs/federation/listing.ts'
 
 export interface FederatedOptions {
   readonly cache: Instances

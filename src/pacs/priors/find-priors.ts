@@ -9,7 +9,7 @@ import type { Call } from '../call.ts'
 import { gather, type Ask, type Gathered } from '../federation/gather.ts'
 import { memberRows } from '../federation/member-rows.ts'
 import { fullest, merge, type Told } from '../federation/merge.ts'
-import { Identity, type PatientId } from '../federation/patient-id.ts'
+import { Identity, toldId, type PatientId } from '../federation/patient-id.ts'
 import { deriveCounts } from '../search/derive-counts.ts'
 import { Held } from '../search/held.ts'
 import { isAskable, returnKey, selectionKeys, type Key } from '../search/query.ts'
@@ -65,6 +65,16 @@ const INCLUDED = [
   Attribute.IssuerOfPatientID,
 ]
 
+const OF_STUDIES = { level: 'STUDY', withParents: false, match: [], include: INCLUDED } as const
+
+/** What priors are found for. */
+interface Beside {
+  readonly summary: StudySummary
+  /** Of the study itself, where it is there, and the archive that tells it. */
+  readonly row?: Dataset
+  readonly archive?: Archive
+}
+
 /** Finds what a reader of a study might want to see beside it. */
 export class PriorFinder {
   readonly #summaries = new LRUCache<string, StudySummary>({ max: MAX_SUMMARIES, ttl: SUMMARY_MS })
@@ -74,8 +84,7 @@ export class PriorFinder {
    * @throws what an archive fails with where none has answered; ResultsTooLargeError; the signal's reason
    */
   async find(study: Uid, around: Surroundings, call: Call): Promise<Priors | undefined> {
-    const request = { level: 'STUDY', withParents: false, match: [], include: INCLUDED } as const
-    const own = await this.#gather({ ...request, study }, [], around, call)
+    const own = await this.#gather({ ...OF_STUDIES, study }, [], around, call)
     const isIt = ({ row }: Told): boolean => row.string(Attribute.StudyInstanceUID) === study
     const current = tellings(own, []).find(isIt)
     if (!current) {
@@ -84,22 +93,45 @@ export class PriorFinder {
       return undefined
     }
     const patient = patientIdIn(current.row)
-    if (!patient || /[*?]/.test(patient.id)) return { current, found: [], failures: [], isCut: false }
+    const summary = await this.#summary(current, call)
+    const others = await this.#ofPatient(patient, { summary, row: current.row, archive: current.archive }, around, call)
+    return { current, ...others }
+  }
+
+  /** The same for somebody of whom nothing has come yet. @throws as find */
+  findFor(
+    patient: PatientId,
+    summary: StudySummary,
+    around: Surroundings,
+    call: Call,
+  ): Promise<Omit<Priors, 'current'>> {
+    return this.#ofPatient(patient, { summary }, around, call)
+  }
+
+  async #ofPatient(
+    patient: PatientId | undefined,
+    { summary, row, archive }: Beside,
+    around: Surroundings,
+    call: Call,
+  ): Promise<Omit<Priors, 'current'>> {
+    if (!patient || /[*?]/.test(patient.id)) return { found: [], failures: [], isCut: false }
     const linked = patient.issuer === '' ? [patient] : await around.linked(patient)
     const match: Key[] = [{ tag: Attribute.PatientID, vr: 'LO', values: [patient.id] }]
     if (around.isFederation && patient.issuer !== '') {
       match.push({ tag: Attribute.IssuerOfPatientID, vr: 'LO', values: [patient.issuer] })
     }
     // Of an issuer that nobody knows, it is a patient of that archive only.
-    const archives = around.isFederation && patient.issuer === '' ? [current.archive] : around.archives
-    const gathered = await this.#gather({ ...request, match }, linked, { ...around, archives }, call)
-    const isHis = whose(current, linked, around)
+    const archives = around.isFederation && patient.issuer === '' && archive ? [archive] : around.archives
+    const request = { ...OF_STUDIES, match }
+    const gathered = await this.#gather(request, linked, { ...around, archives }, call)
+    const isHis = whose(patient, linked, around)
+    const own = row?.string(Attribute.StudyInstanceUID)
     const candidates = tellings(gathered, linked).filter(
-      (one) => !isIt(one) && isHis(one) && isEarlier(one.row, current.row),
+      (one) => one.row.string(Attribute.StudyInstanceUID) !== own && isHis(one) && (!row || isEarlier(one.row, row)),
     )
-    const found = await this.#ranked(current, candidates, call)
+    const found = await this.#ranked(summary, candidates, call)
     const failures = gathered.filter(({ failure }) => failure !== undefined)
-    return { current, found, failures, isCut: gathered.some(({ hasMore, isCapped }) => hasMore || isCapped) }
+    return { found, failures, isCut: gathered.some(({ hasMore, isCapped }) => hasMore || isCapped) }
   }
 
   #gather(
@@ -118,8 +150,7 @@ export class PriorFinder {
     return gather(archives, ask, { limit: MAX_CANDIDATES, timeout }, call)
   }
 
-  async #ranked(current: Told, candidates: readonly Told[], call: Call): Promise<Prior[]> {
-    const own = await this.#summary(current, call)
+  async #ranked(own: StudySummary, candidates: readonly Told[], call: Call): Promise<Prior[]> {
     const first = inOrder(
       candidates.map((told) => ({ told, score: score(own, this.#known(told) ?? summaryOf(told.row, [])) })),
     )
@@ -159,26 +190,31 @@ function tellings(gathered: readonly Gathered[], linked: readonly PatientId[]): 
   return merge(gathered, { level: 'STUDY', linked: [linked] }).map((entry) => fullest(entry, 'STUDY'))
 }
 
-/** Whether another study is of the same patient: archives may answer anything. */
-function whose(current: Told, linked: readonly PatientId[], { isFederation }: Surroundings): (other: Told) => boolean {
+/** Whether a study is of a patient: archives may answer anything. */
+function whose(
+  patient: PatientId,
+  linked: readonly PatientId[],
+  { isFederation }: Surroundings,
+): (told: Told) => boolean {
   if (isFederation) {
-    const own = Identity.of(current.row, current.archive.config).linkedBy(linked)
-    return ({ archive, row }) => own.isSame(Identity.of(row, archive.config))
+    return ({ archive, row }) => {
+      const identity = Identity.of(row, archive.config)
+      const isOwn = patient.issuer === '' && toldId(row)?.id === patient.id && toldId(row)?.issuer === ''
+      return isOwn || [patient, ...linked].some((one) => identity.has(one))
+    }
   }
-  const own = patientIdIn(current.row)
   return ({ row }) => {
     const other = patientIdIn(row)
     // An archive that does not say who issued its ids has one issuer.
-    const isOfOne = own?.issuer === other?.issuer || own?.issuer === '' || other?.issuer === ''
-    return own !== undefined && own.id === other?.id && isOfOne
+    const isOfOne = patient.issuer === other?.issuer || patient.issuer === '' || other?.issuer === ''
+    return patient.id === other?.id && isOfOne
   }
 }
 
 /** Undefined where it names nobody, or several. */
 function patientIdIn(row: Dataset): PatientId | undefined {
-  const [ids, issuers] = [Attribute.PatientID, Attribute.IssuerOfPatientID].map((tag) => row.strings(tag))
-  const [id] = ids!
-  return ids!.length === 1 && id !== undefined && issuers!.length < 2 ? { id, issuer: issuers![0] ?? '' } : undefined
+  const told = toldId(row)
+  return told && told.id !== '' ? told : undefined
 }
 
 /** By its date, and its time on the same day; what has none may be. */

@@ -1,3 +1,4 @@
+import { dimsePriority } from '../call.ts'
 import { NotSupportedByArchiveError } from '../errors.ts'
 import type { Lease } from '../pool/lease.ts'
 import type { Proposal } from '../pool/proposal.ts'
@@ -63,7 +64,7 @@ async function* getOver(
 ): AsyncGenerator<Instance, GetEnd> {
   const { association } = lease
   const context = contextOf(association, SopClass.studyRootGet, source.archive, 'C-GET')
-  const operation = { timeout: source.timeout, signal: call.signal }
+  const operation = { timeout: source.timeout, signal: call.signal, priority: dimsePriority(call) }
   const count = { arrived: 0, foreign: 0, malformed: 0 }
   let useless = 0
   for await (const event of new Scu(association).get(context, askIdentifier(ask), operation)) {

@@ -1,3 +1,4 @@
+import { dimsePriority } from '../call.ts'
 import type { Lease } from '../pool/lease.ts'
 import { SopClass } from '../../dicom/uids.ts'
 import { Scu, type RetrieveEnd } from '../../dimse/scu.ts'
@@ -190,7 +191,8 @@ class MoveAttempt {
     // Some archives send no Pending response: that they deliver is a sign of life, and waiting for us is no silence.
     const isWaitedFor = (): boolean => this.#phase.kind === 'reading' || this.#inbox.isWaiting
     const alive = (): number => (isWaitedFor() ? performance.now() : this.#seen)
-    return scu.move(context, askIdentifier(this.#ask), target, { timeout, signal, alive })
+    const priority = dimsePriority(this.#retrieval.call)
+    return scu.move(context, askIdentifier(this.#ask), target, { timeout, signal, alive, priority })
   }
 
   #hasFailed(): boolean {

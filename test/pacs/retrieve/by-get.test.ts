@@ -1,3 +1,4 @@
+import type { Priority } from '../../../src/pacs/call.ts'
 import type { Selection } from '../../../src/instance/uids.ts'
 import { NotSupportedByArchiveError } from '../../../src/pacs/errors.ts'
 import { setTimeout as delay } from 'node:timers/promises'
@@ -40,13 +41,13 @@ interface Got {
 async function retrieve(
   archive: Archive,
   selection: Selection,
-  options: { compressed?: boolean; signal?: AbortSignal } = {},
+  options: { compressed?: boolean; signal?: AbortSignal; priority?: Priority } = {},
 ): Promise<Got> {
-  const { compressed = true, signal = never.signal } = options
+  const { compressed = true, signal = never.signal, priority = 'interactive' } = options
   const uids: string[] = []
   const bodies: Buffer[] = []
   try {
-    for await (const instance of archive.retrieve(selection, compressed, { signal })) {
+    for await (const instance of archive.retrieve(selection, compressed, { signal, priority })) {
       bodies.push(await collect(instance.body))
       uids.push(instance.sopInstance)
     }
@@ -101,6 +102,14 @@ function giving(
 const all = (count: number): string[] => slices(count).map(({ number }) => sliceUid(number!))
 
 describe('a retrieve', () => {
+  test('has low priority where nobody has asked for it yet (PS3.7 9.1.3)', async () => {
+    await using fixture = await start(giving(slices(2)))
+    const { scripted, archive } = fixture
+    for (const priority of ['background', 'interactive', 'bulk'] as const) await retrieve(archive, study, { priority })
+    const told = scripted.received(C_GET_RQ).map(({ command }) => command.get('0700')?.readUInt16LE(0))
+    expect(told).toEqual([2, 0, 0])
+  })
+
   test('asks at the level of the selection by unique keys alone', async () => {
     await using fixture = await start(giving(slices(2)))
     const { scripted, archive } = fixture

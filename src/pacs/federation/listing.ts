@@ -1,8 +1,8 @@
 import type { InstanceUids, Selection } from '../../instance/uids.ts'
 import { Attribute } from '../../dicom/attributes.ts'
 import { Dataset } from '../../dicom/dataset.ts'
-import type { Archive } from '../../pacs/archive.ts'
-import { gather } from '../../pacs/federation/gather.ts'
+import type { Archive } from '../archive.ts'
+import { gather } from './gather.ts'
 
 /** Instances of one selection that are compared between archives; with more their numbers are. */
 export const MAX_LISTED = 50_000

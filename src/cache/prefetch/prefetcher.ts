@@ -1,0 +1,262 @@
+import { channel } from 'node:diagnostics_channel'
+import { setTimeout as delay } from 'node:timers/promises'
+import { LRUCache } from 'lru-cache'
+import { Attribute } from '../../dicom/attributes.ts'
+import { newUid } from '../../dicom/new-uid.ts'
+import type { Uid } from '../../dicom/uids.ts'
+import type { Archive } from '../../pacs/archive.ts'
+import type { Call } from '../../pacs/call.ts'
+import { PoolClosedError } from '../../pacs/errors.ts'
+import type { Prior, Priors } from '../../pacs/priors/find-priors.ts'
+import { selectionKeys } from '../../pacs/search/query.ts'
+import type { InstanceCache } from '../instance-cache.ts'
+import { Lanes } from './lanes.ts'
+
+/** As configured. */
+export interface PrefetchOptions {
+  /** Most priors of one study. */
+  readonly maxStudies: number
+  /** Most bytes that are fetched for one study. */
+  readonly maxBytes: number
+  /** What a prior has to be worth. */
+  readonly minScore: number
+  /** Most priors that are fetched of an archive at once. */
+  readonly maxAssociations: number
+  /** Milliseconds in which a study is not fetched once more. */
+  readonly again: number
+  /** AE title that archives send to, in place of here. */
+  readonly destination: string | null
+  /** Milliseconds that what was fetched is kept, as the cache has it. */
+  readonly ttl: number
+}
+
+/** What has become of priors so far, in studies. */
+export interface PrefetchStats {
+  /** Came here. */
+  readonly fetched: number
+  /** Were then looked at. */
+  readonly used: number
+  /** Were let go without. */
+  readonly wasted: number
+  /** Were sent elsewhere. */
+  readonly moved: number
+  /** Could not be had. */
+  readonly failed: number
+  /** Are not at hand at their archive, which says so. */
+  readonly offline: number
+  readonly bytes: number
+  /** Opened studies that have priors. */
+  readonly opened: number
+  /** Those of them whose priors were here by then. */
+  readonly ready: number
+}
+
+/** Published when priors of a study are offline: somebody has to fetch them. */
+export interface OfflinePriorsEvent {
+  readonly archive: string
+  readonly studies: number
+}
+
+const offline = channel('dimsegate:offline-priors')
+
+/** What becomes of a prior. */
+export type PriorState = 'queued' | 'here' | 'offline'
+
+/** A prior that was chosen. */
+export interface Chosen {
+  readonly prior: Prior
+  readonly state: PriorState
+}
+
+/** How priors are found. */
+export type Find = (call: Call) => Promise<Pick<Priors, 'found'> | undefined>
+
+/** Studies whose priors are looked for at once, and that wait for it. */
+const MAX_FINDING = 2
+const MAX_WAITING = 200
+/** Studies that wait to be fetched of one archive. */
+const MAX_WAITING_OF_ARCHIVE = 500
+const MAX_KNOWN = 10_000
+/** How often one is tried that had to give way to people, and how long it waits before, in ms. */
+const TRIES = 5
+const GIVEN_WAY_MS = 2_000
+
+/** Fetches priors in the background: nobody has asked for them, so everybody goes before. */
+export class Prefetcher implements AsyncDisposable {
+  readonly #options: PrefetchOptions
+  readonly #cache: InstanceCache
+  readonly #finding = new Lanes<'find'>(MAX_FINDING, MAX_WAITING)
+  readonly #fetching: Lanes<Archive>
+  /** Studies whose priors were looked for, and studies that were fetched. */
+  readonly #asked: LRUCache<string, true>
+  readonly #taken: LRUCache<string, true>
+  /** What was fetched, and nobody has looked at. */
+  readonly #unused: LRUCache<string, true>
+  readonly #here: LRUCache<string, true>
+  readonly #counts = { fetched: 0, used: 0, wasted: 0, moved: 0, failed: 0, offline: 0, bytes: 0, opened: 0, ready: 0 }
+  readonly #stop = new AbortController()
+  readonly #underWay = new Set<Promise<unknown>>()
+  readonly #purging: NodeJS.Timeout
+
+  constructor(cache: InstanceCache, options: PrefetchOptions) {
+    this.#cache = cache
+    this.#options = options
+    this.#fetching = new Lanes(options.maxAssociations, MAX_WAITING_OF_ARCHIVE)
+    const { again: ttl } = options
+    this.#asked = new LRUCache({ max: MAX_KNOWN, ttl })
+    this.#taken = new LRUCache({ max: MAX_KNOWN, ttl })
+    this.#here = new LRUCache({ max: MAX_KNOWN, ttl: options.ttl })
+    this.#unused = new LRUCache({
+      max: MAX_KNOWN,
+      ttl: options.ttl,
+      dispose: (_, __, reason) => {
+        if (reason === 'expire' || reason === 'evict') this.#counts.wasted++
+      },
+    })
+    this.#purging = setInterval(() => this.#unused.purgeStale(), Math.min(options.ttl, PURGE_MS))
+    this.#purging.unref()
+  }
+
+  get stats(): PrefetchStats {
+    return { ...this.#counts }
+  }
+
+  /** Somebody has opened a study; `key` names it. What he opens next may be of its priors. */
+  opened(key: string, find: Find): void {
+    this.#once(key, find, (chosen) => {
+      if (chosen.length === 0) return
+      this.#counts.opened++
+      if (chosen.every(({ state }) => state === 'here')) this.#counts.ready++
+    })
+  }
+
+  /** A study will be made, `key` names it: who reads it will want priors. */
+  expected(key: string, find: Find): void {
+    this.#once(key, find, () => undefined)
+  }
+
+  #once(key: string, find: Find, note: (chosen: readonly Chosen[]) => void): void {
+    if (this.#asked.has(key) || this.#stop.signal.aborted) return
+    this.#asked.set(key, true)
+    const look = async (): Promise<void> => {
+      const chosen = await this.#chosen(find)
+      note(chosen)
+      this.#take(chosen)
+    }
+    this.#follow(
+      this.#finding.run('find', look).catch((error: unknown) => {
+        // It may be found the next time.
+        this.#asked.delete(key)
+        throw error
+      }),
+    )
+  }
+
+  /** Somebody will want priors, of a study that may not be there yet: which will be fetched. @throws what finding throws */
+  async wanted(find: Find): Promise<readonly Chosen[]> {
+    const chosen = await this.#finding.run('find', () => this.#chosen(find))
+    this.#take(chosen ?? [])
+    return chosen ?? []
+  }
+
+  /** A study is read: if it was fetched ahead, that was of use. */
+  used(archive: Archive, study: Uid): void {
+    if (this.#unused.delete(keyOf(archive, study))) this.#counts.used++
+  }
+
+  /** Whether a study was fetched ahead, and may be here still. */
+  isHere(archive: Archive, study: Uid): boolean {
+    return this.#here.has(keyOf(archive, study))
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    clearInterval(this.#purging)
+    this.#stop.abort(new PoolClosedError())
+    await Promise.all(this.#underWay)
+  }
+
+  /** The best that are worth it; those that an archive has to fetch first come first, so that it begins. */
+  async #chosen(find: Find): Promise<Chosen[]> {
+    const priors = await find({ signal: this.#stop.signal, priority: 'background' })
+    const worth = (priors?.found ?? []).filter(({ score }) => score.value >= this.#options.minScore)
+    const chosen = worth.slice(0, this.#options.maxStudies).map((prior) => ({ prior, state: this.#stateOf(prior) }))
+    const far = chosen.filter(({ prior }) => availabilityOf(prior) === 'NEARLINE')
+    return [...far, ...chosen.filter((one) => !far.includes(one))]
+  }
+
+  #stateOf(prior: Prior): PriorState {
+    const { archive, row } = prior.told
+    if (this.isHere(archive, row.string(Attribute.StudyInstanceUID) ?? '')) return 'here'
+    return ['OFFLINE', 'UNAVAILABLE'].includes(availabilityOf(prior)) ? 'offline' : 'queued'
+  }
+
+  #take(chosen: readonly Chosen[]): void {
+    const budget = { left: this.#options.maxBytes }
+    for (const { prior, state } of chosen) {
+      const { archive, row } = prior.told
+      const study = row.string(Attribute.StudyInstanceUID)
+      if (study === undefined || state === 'here') continue
+      if (state === 'offline') {
+        this.#counts.offline++
+        offline.publish({ archive: archive.config.name, studies: 1 } satisfies OfflinePriorsEvent)
+        continue
+      }
+      const key = keyOf(archive, study)
+      if (this.#taken.has(key)) continue
+      this.#taken.set(key, true)
+      const { destination } = this.#options
+      const work = (): Promise<void> =>
+        destination === null ? this.#fetch(archive, study, budget) : this.#move(archive, study, destination)
+      this.#follow(this.#fetching.run(archive, work))
+    }
+  }
+
+  async #fetch(archive: Archive, study: Uid, budget: { left: number }): Promise<void> {
+    const { signal } = this.#stop
+    const key = keyOf(archive, study)
+    for (let tries = 0; tries < TRIES; tries++) {
+      if (signal.aborted || budget.left <= 0 || archive.breaker !== 'closed') break
+      if (tries > 0) await delay(GIVEN_WAY_MS * tries, undefined, { signal, ref: false })
+      // Somebody waits for it.
+      if (archive.stats.waiting > 0) continue
+      const bytes = await this.#cache.fetchAhead(archive, { study }, signal, budget.left)
+      if (bytes === 'dropped') continue
+      budget.left -= bytes
+      this.#counts.bytes += bytes
+      this.#counts.fetched++
+      this.#here.set(key, true)
+      this.#unused.set(key, true)
+      return
+    }
+    this.#counts.failed++
+    this.#taken.delete(key)
+  }
+
+  async #move(archive: Archive, study: Uid, aeTitle: string): Promise<void> {
+    const query = { level: 'STUDY', keys: selectionKeys(study, undefined) } as const
+    const who = { owner: 'prefetch', client: 'prefetch' }
+    try {
+      await archive.sends.request({ uid: newUid(), ...who, destination: { name: aeTitle, aeTitle }, query })
+      this.#counts.moved++
+    } catch {
+      this.#counts.failed++
+      this.#taken.delete(keyOf(archive, study))
+    }
+  }
+
+  /** What fails in the background is counted, and told by who has failed. */
+  #follow(work: Promise<unknown>): void {
+    const over = work.catch(() => undefined).finally(() => this.#underWay.delete(over))
+    this.#underWay.add(over)
+  }
+}
+
+const PURGE_MS = 60_000
+
+function availabilityOf({ told: { row } }: Prior): string {
+  return row.string(Attribute.InstanceAvailability) ?? ''
+}
+
+function keyOf({ config }: Archive, study: Uid): string {
+  return `${config.name} ${study}`
+}

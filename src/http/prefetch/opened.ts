@@ -1,0 +1,34 @@
+import type { Selection } from '../../instance/uids.ts'
+import { listingOf } from '../../pacs/federation/listing.ts'
+import type { HttpContext } from '../context.ts'
+import { surroundingsOf } from '../surroundings.ts'
+
+/** By these a viewer shows that it opens a study. */
+export const OPENING: readonly string[] = ['searchStudySeries', 'retrieveStudyMetadata', 'retrieveSeriesMetadata']
+
+/** How long an archive has to list a study that is here, before it is retrieved anew, in ms. */
+const LISTING_MS = 10_000
+
+/** Somebody has opened a study: what he may want to see beside it is fetched. */
+export function opened(c: HttpContext, study: string): void {
+  const { prefetcher, config, archive, principal, priors, base } = c.var
+  // Who is bound to a study, or may retrieve nothing, sees none of its priors.
+  if (!prefetcher || config.prefetch?.viewer !== true || principal.binding) return
+  if (!principal.may('retrieve', archive.config) || prefetcher.isHere(archive, study)) return
+  const around = surroundingsOf(c)
+  prefetcher.opened(`${base} ${study}`, (call) => priors.find(study, around, call))
+}
+
+/**
+ * What was fetched ahead of somebody who comes now is given without a further retrieval, where the archive says that it has
+ * nothing else.
+ */
+export async function noteUse(c: HttpContext, selection: Selection): Promise<void> {
+  const { prefetcher, archive, cache, signal } = c.var
+  const { study, instance } = selection
+  if (!prefetcher?.isHere(archive, study)) return
+  prefetcher.used(archive, study)
+  if (instance !== undefined || cache.held(archive, selection)) return
+  const listed = await listingOf(archive, selection, { timeout: LISTING_MS, signal })
+  if (listed) cache.renew(archive, selection, listed)
+}
