@@ -3,7 +3,15 @@ import { mkdir, readdir, readFile, rm, stat, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { pipeline } from 'node:stream/promises'
 import type { Uid } from '../src/dicom/uids.ts'
-import { CT_IMAGE, ENHANCED_CT_IMAGE, imageFile, type ImageOptions, MR_IMAGE, studyUid } from './dicom-files.ts'
+import {
+  CT_IMAGE,
+  ENHANCED_CT_IMAGE,
+  imageFile,
+  type ImageOptions,
+  MR_IMAGE,
+  patientId,
+  studyUid,
+} from './dicom-files.ts'
 
 /** Git-ignored; delete it to have everything made anew. */
 export const DATA_FOLDER = join(import.meta.dirname, 'data')
@@ -28,6 +36,7 @@ export interface BenchStudy {
 
 export type StudyName = 'ct' | 'small' | 'multiframe'
 /** Studies that are asked for at once, and the instances of each. */
+const FIRST_TOGETHER = 10
 const TOGETHER = { studies: 8, each: 60 }
 /** A UUID, as dicomweb-client makes one for each request: the longer it is, the faster it is searched for. */
 export const BOUNDARY = '0b6f3c9e-52a7-4d81-9f0e-7c1d2a846b35'
@@ -35,7 +44,13 @@ export const BOUNDARY = '0b6f3c9e-52a7-4d81-9f0e-7c1d2a846b35'
 export interface BenchData {
   readonly studies: Readonly<Record<StudyName, BenchStudy>>
   /** Several studies, to be asked for at once: as one, and each by its UID. */
-  readonly together: BenchStudy & { readonly uids: readonly Uid[] }
+  readonly together: BenchStudy & {
+    readonly uids: readonly Uid[]
+    /** Patient IDs of each. */
+    readonly patients: readonly string[]
+    /** Instances of each. */
+    readonly each: number
+  }
   /** A study of 20 series, to be opened. */
   readonly open: BenchStudy
   /** Of the studies to be searched. */
@@ -64,11 +79,20 @@ export async function prepareData(): Promise<BenchData> {
   const [ct, small, multiframe] = [await named('ct'), await named('small'), await named('multiframe')]
   const several = await Promise.all(
     Array.from({ length: TOGETHER.studies }, (_, n) =>
-      study(`together-${n}`, { ...plans.ct, study: 10 + n, each: TOGETHER.each }),
+      study(`together-${n}`, { ...plans.ct, study: FIRST_TOGETHER + n, each: TOGETHER.each }),
     ),
   )
   const uids = several.map((one) => one.study)
-  const together = { ...several[0]!, name: 'together', files: several.flatMap(({ files }) => files), uids }
+  const patients = several.map((_, n) => patientId(FIRST_TOGETHER + n))
+  const { each } = TOGETHER
+  const together = {
+    ...several[0]!,
+    name: 'together',
+    files: several.flatMap(({ files }) => files),
+    uids,
+    patients,
+    each,
+  }
   const folder = await once('headers', async (into) => {
     for (let n = 0; n < SEARCH_STUDIES; n++) {
       const options = { sopClass: CT_IMAGE, modality: 'CT', series: 1, instance: 1, rows: 0, columns: 0, frames: 0 }

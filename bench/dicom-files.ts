@@ -28,6 +28,10 @@ export interface ImageOptions {
   readonly frames: number
 }
 
+export function patientId(study: number): string {
+  return `BENCH${study}`
+}
+
 export function studyUid(study: number): Uid {
   return `${UID_ROOT}.${study}`
 }
@@ -72,7 +76,7 @@ function header({ sopClass, modality, study, series, instance }: ImageOptions, s
     .set(Attribute.AccessionNumber, `A${study}`)
     .set(Attribute.Modality, modality)
     .set(Attribute.PatientName, `Bench^Number${study}`)
-    .set(Attribute.PatientID, `BENCH${study}`)
+    .set(Attribute.PatientID, patientId(study))
     .set(Attribute.StudyInstanceUID, studyUid(study))
     .set(Attribute.SeriesInstanceUID, `${studyUid(study)}.${series}`)
     .set(Attribute.StudyID, String(study))

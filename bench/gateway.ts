@@ -28,6 +28,7 @@ export interface GatewayTarget {
   readonly dimse?: object
   readonly retrieve?: 'auto' | 'move'
   readonly maxAssociations?: number
+  readonly prefetch?: object
 }
 
 const NO_CACHE = { maxBytes: 0 }
@@ -86,11 +87,13 @@ function configuration(target: GatewayTarget, httpPort: number): object {
     dimse = { enabled: false },
     retrieve = 'auto',
     maxAssociations = 4,
+    prefetch = null,
   } = target
   return {
     http: { port: httpPort },
     dimse,
     cache,
+    prefetch,
     archives: [
       { aeTitle, host, port, retrieve, maxAssociations, search: { maxResults: 10_000, deriveCounts: 'never' } },
     ],

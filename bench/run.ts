@@ -10,6 +10,7 @@ import { moveScenarios } from './move.ts'
 import { heldFramesScenario } from './held-frames.ts'
 import { relayScenarios } from './relay.ts'
 import { socatScenarios } from './socat.ts'
+import { besidePrefetchScenario } from './beside-prefetch.ts'
 import { togetherScenario } from './together.ts'
 import { table } from './report.ts'
 import { retrieveScenarios } from './retrieve.ts'
@@ -26,6 +27,7 @@ const scenarios: readonly Scenario[] = [
   ...viewerScenarios,
   ...openScenarios,
   togetherScenario,
+  besidePrefetchScenario,
   heldFramesScenario,
   ...imagingScenarios,
   ...relayScenarios,

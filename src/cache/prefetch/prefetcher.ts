@@ -10,6 +10,7 @@ import { PoolClosedError } from '../../pacs/errors.ts'
 import type { Prior, Priors } from '../../pacs/priors/find-priors.ts'
 import { selectionKeys } from '../../pacs/search/query.ts'
 import type { InstanceCache } from '../instance-cache.ts'
+import { givingWay, servesPeople } from './giving-way.ts'
 import { Lanes } from './lanes.ts'
 
 /** As configured. */
@@ -78,7 +79,7 @@ const MAX_WAITING = 200
 const MAX_WAITING_OF_ARCHIVE = 500
 const MAX_KNOWN = 10_000
 /** How often one is tried that had to give way to people, and how long it waits before, in ms. */
-const TRIES = 5
+const TRIES = 10
 const GIVEN_WAY_MS = 2_000
 
 /** Fetches priors in the background: nobody has asked for them, so everybody goes before. */
@@ -217,9 +218,8 @@ export class Prefetcher implements AsyncDisposable {
     for (let tries = 0; tries < TRIES; tries++) {
       if (signal.aborted || budget.left <= 0 || archive.breaker !== 'closed') break
       if (tries > 0) await delay(GIVEN_WAY_MS * tries, undefined, { signal, ref: false })
-      // Somebody waits for it.
-      if (archive.stats.waiting > 0) continue
-      const bytes = await this.#cache.fetchAhead(archive, { study }, signal, budget.left)
+      if (servesPeople(archive)) continue
+      const bytes = await this.#cache.fetchAhead(givingWay(archive), { study }, signal, budget.left)
       if (bytes === 'dropped') continue
       budget.left -= bytes
       this.#counts.bytes += bytes

@@ -6,6 +6,8 @@ export interface PoolStats {
   readonly leased: number
   /** Of those: being opened. */
   readonly opening: number
+  /** Of those that are leased: for what somebody has asked for. */
+  readonly foreground: number
   /** Of those that are open: in use by nobody. */
   readonly idle: number
   /** Calls that wait for one. */

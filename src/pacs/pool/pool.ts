@@ -74,11 +74,11 @@ export class AssociationPool {
   }
 
   get stats(): PoolStats {
-    const opening = this.#slots.count('opening')
     return {
       open: this.#slots.size,
-      leased: this.#slots.count('leased') + opening,
-      opening,
+      leased: this.#slots.count('leased') + this.#slots.count('opening'),
+      opening: this.#slots.count('opening'),
+      foreground: this.#slots.foreground,
       idle: this.#slots.count('idle'),
       waiting: this.#queue.size + this.#blocked.size,
       limit: this.#limit,

@@ -16,6 +16,11 @@ export class Holder {
     return priorityOf(this.call) !== 'interactive'
   }
 
+  /** Somebody has asked for what it does. */
+  get isForeground(): boolean {
+    return priorityOf(this.call) !== 'background'
+  }
+
   /** Tells it once that others wait. Not from within the pool: it may give back what it has at once. */
   hurry(): void {
     if (this.#isTold || !this.call.wanted) return
@@ -79,6 +84,11 @@ export class Slots {
 
   get size(): number {
     return Object.values(this.#in).reduce((sum, { size }) => sum + size, 0)
+  }
+
+  /** Places of those who do what somebody has asked for. */
+  get foreground(): number {
+    return [...this.of('leased'), ...this.of('opening')].filter(({ state }) => state.holder.isForeground).length
   }
 
   count(kind: Kind): number {

@@ -124,7 +124,7 @@ function start({ wait = 2, ...options }: Options = {}) {
     }
   }
   const { limit = 4, waiting = 0, wrongCounts = false, isMoving = false } = options
-  const stats = { open: 0, leased: 0, opening: 0, idle: 0, waiting, limit }
+  const stats = { open: 0, leased: 0, opening: 0, foreground: 0, idle: 0, waiting, limit }
   const habits = new Habits('main')
   const splitter = new Splitter({ find, habits, wrongCounts, pool: { stats } }, { retrieve, isMoving })
   return { splitter, asked, finds, state, habits }

@@ -1,0 +1,48 @@
+import { setTimeout as delay } from 'node:timers/promises'
+import type { Archive } from '../../pacs/archive.ts'
+import type { Call } from '../../pacs/call.ts'
+import type { Instance } from '../../pacs/instance.ts'
+import type { Source } from '../route.ts'
+
+/** How often it is looked whether an archive serves people, in ms. */
+const WATCH_MS = 50
+/** How long one instance after the other waits for them; then the retrieval is given up, since archives do not wait for ever. */
+export const MOST_WAITING_MS = 20_000
+
+/** People have waited for the archive all the time. */
+class ArchiveBusyError extends Error {
+  readonly code = 'ARCHIVE_BUSY'
+  constructor() {
+    super('The archive serves people all the time')
+    this.name = 'ArchiveBusyError'
+  }
+}
+
+/** Whether an archive does something that somebody has asked for; who waits has it ended anyway. */
+export function servesPeople({ stats }: Pick<Archive, 'stats'>): boolean {
+  return stats.foreground > 0
+}
+
+/** An archive whose retrievals, as long as nobody has asked for what they bring, stand still while it serves people. */
+export function givingWay(archive: Archive): Source {
+  return {
+    config: archive.config,
+    retrieve: (selection, compressed, call) => pausing(archive, archive.retrieve(selection, compressed, call), call),
+  }
+}
+
+async function* pausing(
+  archive: Archive,
+  instances: AsyncIterable<Instance>,
+  { signal, promoted }: Call,
+): AsyncGenerator<Instance> {
+  for await (const instance of instances) {
+    yield instance
+    const since = performance.now()
+    while (servesPeople(archive) && promoted?.aborted !== true) {
+      signal.throwIfAborted()
+      if (performance.now() - since > MOST_WAITING_MS) throw new ArchiveBusyError()
+      await delay(WATCH_MS)
+    }
+  }
+}
