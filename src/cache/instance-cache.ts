@@ -52,8 +52,6 @@ export const PARTS_SHARE = 1
 /** The same for a download, which is seldom wanted twice. */
 export const DOWNLOAD_SHARE = 1 / 32
 const PURGE_MS = 60_000
-/** How often it is looked whether what is fetched ahead has become too large. */
-const SIZE_WATCH_MS = 100
 /** How long one is kept that came damaged: for the frames that are whole, which are asked for one by one. */
 export const DAMAGED_TTL_MS = 60_000
 
@@ -187,15 +185,10 @@ export class InstanceCache implements AsyncDisposable {
 
   /**
    * Fetches a series that nobody has asked for yet, at the lowest priority; who asks for it joins, and it is dropped where an
-   * association is wanted, by the signal, or where it is larger than `maxBytes`, before anybody does. Resolves when it is over, with the bytes that came; 0 where
+   * association is wanted, or by the signal, before anybody does. Resolves when it is over, with the bytes that came; 0 where
    * it is here or on its way already.
    */
-  async fetchAhead(
-    source: Source,
-    selection: Selection,
-    signal: AbortSignal,
-    maxBytes = Infinity,
-  ): Promise<number | 'dropped'> {
+  async fetchAhead(source: Source, selection: Selection, signal: AbortSignal): Promise<number | 'dropped'> {
     const route: Route = { source, mode: 'stored' }
     if (!this.#held || signal.aborted || this.#experience.isTooLarge(route, selection)) return 'dropped'
     if (this.#known(route, selection) || this.#flights.under(route, selection)) return 0
@@ -203,11 +196,7 @@ export class InstanceCache implements AsyncDisposable {
     const flight = this.#start(route, selection, { lingers: true, shared: true, isAhead: true, call })
     const drop = (): void => flight.dropAhead()
     signal.addEventListener('abort', drop, { once: true })
-    const watching = setInterval(() => {
-      if (flight.total > maxBytes) drop()
-    }, SIZE_WATCH_MS)
     await flight.over
-    clearInterval(watching)
     signal.removeEventListener('abort', drop)
     // So much of it was left that nobody has asked for.
     if (flight.failure && flight.total >= this.#options.maxBytes * VIEWER_SHARE) {

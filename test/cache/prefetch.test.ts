@@ -182,3 +182,51 @@ describe('priors', () => {
     await vi.waitFor(async () => expect(await metric('studies_total{result="fetched"}')).toBe(2), 15_000)
   })
 })
+
+describe('what was found to be wrong with prefetch', () => {
+  it('does not exceed its bytes, whatever is tried again, nor over several studies at once', async () => {
+    const { setup, metric } = await prefetching({ maxBytes: '2kB', maxAssociations: 3 })
+    await read(`${setup.url}/studies/1.1/metadata`)
+    await vi.waitFor(async () => expect(await metric('studies_total{result="failed"}')).toBeGreaterThan(0), 8000)
+    await delay(300)
+    expect(setup.gateway.cache.stats.instances).toBeLessThanOrEqual(4 + 6)
+    expect(setup.archive.retrievals).toBeLessThanOrEqual(3)
+  })
+
+  it('does not tell who may not search which studies there are', async () => {
+    const { key, hash } = newApiKey()
+    const keys = [{ name: 'reader', hash, scopes: ['retrieve'] }]
+    const { setup } = await prefetching({}, { others: { auth: { keys } } })
+    const headers = { Authorization: `Bearer ${key}` }
+    expect(await read(`${setup.url}/prefetch?StudyInstanceUID=1.1`, { method: 'POST', headers })).toBe(403)
+  })
+
+  it('does not say that is here what the cache has let go, and fetches it anew for who asks', async () => {
+    const { setup, metric } = await prefetching({ viewer: false }, { cache: { ttl: '1s' } })
+    const ask = async (): Promise<unknown> => {
+      const response = await fetch(`${setup.url}/prefetch?StudyInstanceUID=1.1`, { method: 'POST' })
+      const { studies } = (await response.json()) as { studies: { state: string }[] }
+      return studies.map(({ state }) => state)
+    }
+    expect(await ask()).toEqual(['queued', 'queued'])
+    await vi.waitFor(async () => expect(await metric('studies_total{result="fetched"}')).toBe(2), 8000)
+    expect(await ask()).toEqual(['here', 'here'])
+    await delay(1500)
+    expect(await ask()).toEqual(['queued', 'queued'])
+    await vi.waitFor(async () => expect(await metric('studies_total{result="fetched"}')).toBe(4), 8000)
+    expect(await metric('studies_total{result="wasted"}')).toBe(2)
+  })
+
+  it('retrieves a study anew of which the archive lists less than is here', async () => {
+    const { setup } = await prefetching({ viewer: false })
+    const [archive] = setup.gateway.archives
+    expect(await read(`${setup.url}/prefetch?StudyInstanceUID=1.1`, { method: 'POST' })).toBe(202)
+    await vi.waitFor(() => expect(setup.archive.retrievals).toBe(2), 8000)
+    const listed = [{ study: '1.2', series: '1.2.1', sopInstance: '1.2.1.1' }]
+    const brought = setup.gateway.cache.held(archive!, { study: '1.2' })
+    expect(brought).toHaveLength(4)
+    expect(
+      setup.gateway.cache.renew(archive!, { study: '1.2' }, [...listed, { ...listed[0]!, sopInstance: '9.9' }]),
+    ).toBe(false)
+  })
+})

@@ -1,4 +1,5 @@
 import { setTimeout as delay } from 'node:timers/promises'
+import type { Bytes } from '../../dicom/bytes.ts'
 import type { Archive } from '../../pacs/archive.ts'
 import type { Call } from '../../pacs/call.ts'
 import type { Instance } from '../../pacs/instance.ts'
@@ -23,12 +24,59 @@ export function servesPeople({ stats }: Pick<Archive, 'stats'>): boolean {
   return stats.foreground > 0
 }
 
-/** An archive whose retrievals, as long as nobody has asked for what they bring, stand still while it serves people. */
-export function givingWay(archive: Archive): Source {
+/** Bytes that may come of what nobody has asked for, of one or several retrievals. */
+export class Budget {
+  /** Bytes that came. */
+  used = 0
+  readonly #most: number
+
+  constructor(most: number) {
+    this.#most = most
+  }
+
+  get isSpent(): boolean {
+    return this.used > this.#most
+  }
+
+  take(bytes: number): void {
+    this.used += bytes
+  }
+}
+
+/** More came than may. */
+class BudgetSpentError extends Error {
+  readonly code = 'PREFETCH_BUDGET_SPENT'
+  constructor() {
+    super('More than may be fetched ahead')
+    this.name = 'BudgetSpentError'
+  }
+}
+
+/**
+ * An archive whose retrievals, as long as nobody has asked for what they bring, stand still while it serves people, and end
+ * where the budget does.
+ */
+export function givingWay(archive: Archive, budget: Budget): Source {
   return {
     config: archive.config,
-    retrieve: (selection, compressed, call) => pausing(archive, archive.retrieve(selection, compressed, call), call),
+    retrieve: (selection, compressed, call) =>
+      pausing(archive, counted(archive.retrieve(selection, compressed, call), budget, call), call),
   }
+}
+
+async function* counted(
+  instances: AsyncIterable<Instance>,
+  budget: Budget,
+  { promoted }: Call,
+): AsyncGenerator<Instance> {
+  async function* body(of: Instance['body']): AsyncGenerator<Bytes> {
+    for await (const chunk of of) {
+      budget.take(chunk.length)
+      if (budget.isSpent && promoted?.aborted !== true) throw new BudgetSpentError()
+      yield chunk
+    }
+  }
+  for await (const instance of instances) yield { ...instance, body: body(instance.body) }
 }
 
 async function* pausing(

@@ -9,8 +9,9 @@ import { summaryOf } from '../../pacs/priors/study-summary.ts'
 import { STEP } from '../../pacs/worklist/worklist-keys.ts'
 import type { Prefetcher } from './prefetcher.ts'
 
-/** Steps of one worklist that are looked at. */
+/** Steps of one worklist that are due, and that are looked at. */
 const MAX_STEPS = 1_000
+const MAX_LOOKED_AT = 20_000
 
 export interface WatchOptions {
   readonly archives: readonly Archive[]
@@ -55,11 +56,12 @@ async function lookAt(archive: Archive, options: WatchOptions, signal: AbortSign
       if (!told || told.id === '') continue
       const around = options.around(archive)
       const patient = around.isFederation ? patientIdOf(told, archive.config) : told
-      const [item] = step.items(STEP)
-      const summary = summaryOf(asStudy(step, item), item ? [item] : [])
-      options.prefetcher.expected(keyOf(archive, step, item), (call) =>
-        options.finder.findFor(patient, summary, around, call),
-      )
+      for (const item of step.items(STEP)) {
+        const summary = summaryOf(asStudy(step, item), [item])
+        options.prefetcher.expected(keyOf(archive, step, item), (call) =>
+          options.finder.findFor(patient, { summary, archive }, around, call),
+        )
+      }
     }
   } catch {
     // It is told by what the association tells.
@@ -83,29 +85,37 @@ async function dueSteps(archive: Archive, ahead: number, signal: AbortSignal): P
   let looked = 0
   const call = { signal, priority: 'background' } as const
   for await (const step of archive.worklist.find({ match, include: [], fuzzy: false }, call, () => undefined)) {
-    const [one] = step.items(STEP)
-    const date = one?.string(START_DATE) ?? ''
-    const time = (one?.string(START_TIME) ?? '').slice(0, 4).padEnd(4, '0')
-    const at = `${date}${time}`
-    if (at >= `${from!.date}${from!.time.slice(0, 4)}` && at <= `${to!.date}${to!.time.slice(0, 4)}`) due.push(step)
-    if (++looked >= MAX_STEPS) break
+    if (step.items(STEP).some((one) => isDue(one, from!, to!))) due.push(step)
+    if (++looked >= MAX_LOOKED_AT || due.length >= MAX_STEPS) break
   }
   return due
 }
 
+type Moment = ReturnType<typeof dateAndTime>
+
+/** One without a time may be due all day. */
+function isDue(step: Dataset, from: Moment, to: Moment): boolean {
+  const date = (step.string(START_DATE) ?? '').replaceAll('.', '')
+  const time = (step.string(START_TIME) ?? '').replaceAll(':', '').slice(0, 4)
+  if (time === '') return date >= from.date && date <= to.date
+  const at = date + time.padEnd(4, '0')
+  return at >= from.date + from.time.slice(0, 4) && at <= to.date + to.time.slice(0, 4)
+}
+
 /** What a study of it will tell of itself. */
-function asStudy(step: Dataset, item: Dataset | undefined): Dataset {
-  const text = [step.string(REQUESTED), item?.string(STEP_DESCRIPTION)].filter((one) => one !== undefined).join(' ')
+function asStudy(step: Dataset, item: Dataset): Dataset {
+  const text = [step.string(REQUESTED), item.string(STEP_DESCRIPTION)].filter((one) => one !== undefined).join(' ')
   return new Dataset()
     .set(Attribute.SpecificCharacterSet, 'ISO_IR 192')
-    .set(Attribute.StudyDate, item?.string(START_DATE) ?? [])
-    .set(Attribute.ModalitiesInStudy, item?.string(Attribute.Modality) ?? [])
+    .set(Attribute.StudyDate, item.string(START_DATE) ?? [])
+    .set(Attribute.ModalitiesInStudy, item.string(Attribute.Modality) ?? [])
     .setItems(Attribute.ProcedureCodeSequence, step.items(REQUESTED_CODES))
     .put(Attribute.StudyDescription, { vr: 'LO', value: Buffer.from(text) })
 }
 
 /** A patient and what is done to him, so that it is looked for once. */
-function keyOf(archive: Archive, step: Dataset, item: Dataset | undefined): string {
-  const parts = [step.string(Attribute.PatientID), item?.string(Attribute.Modality), item?.string(STEP_DESCRIPTION)]
+function keyOf(archive: Archive, step: Dataset, item: Dataset): string {
+  const who = [Attribute.PatientID, Attribute.IssuerOfPatientID, REQUESTED].map((tag) => step.string(tag))
+  const parts = [...who, item.string(Attribute.Modality), item.string(STEP_DESCRIPTION)]
   return ['worklist', archive.config.name, ...parts.map((part) => part ?? '')].join('\\')
 }

@@ -18,13 +18,18 @@ const MAX_VALUE = 128
  * @throws RequestError 400, 403, 404; what a search throws
  */
 export async function requestPrefetch(c: HttpContext): Promise<Response> {
-  const { prefetcher, principal } = c.var
+  const { prefetcher, principal, archive } = c.var
   if (!prefetcher) {
     const detail = 'Priors are not fetched ahead here: prefetch in the configuration is for that.'
     throw new RequestError(404, 'NO_PREFETCH', detail)
   }
   if (principal.binding) throw notPermitted('have priors fetched: its sign-in is for one patient or study')
+  if (!principal.may('search', archive.config)) throw notPermitted('search, and so be told which studies there are')
   const chosen = await prefetcher.wanted(findOf(c))
+  if (!chosen) {
+    const detail = 'Priors of too many studies are looked for. Try again later.'
+    throw new RequestError(503, 'TOO_MANY_PREFETCHES', detail, { 'Retry-After': '10' })
+  }
   return c.json({ studies: chosen.map(told) }, 202)
 }
 
@@ -37,7 +42,7 @@ function told({ prior, state }: Chosen): object {
 /** What is asked for. @throws RequestError 400 */
 function findOf(c: HttpContext): Find {
   const { priors } = c.var
-  const around = surroundingsOf(c)
+  const around = surroundingsOf(c, ['search', 'retrieve'])
   const asked = parametersOf(c)
   const { StudyInstanceUID: study, PatientID: id, IssuerOfPatientID: issuer = '' } = asked
   if (study !== undefined) {
@@ -60,7 +65,7 @@ function findOf(c: HttpContext): Find {
   const { Modality: modality = '', BodyPartExamined: part = '' } = asked
   if (modality !== '') like.put(Attribute.ModalitiesInStudy, { vr: 'CS', value: Buffer.from(modality) })
   if (part !== '') like.put(Attribute.BodyPartExamined, { vr: 'CS', value: Buffer.from(part) })
-  return (call) => priors.findFor({ id, issuer }, summaryOf(like, []), around, call)
+  return (call) => priors.findFor({ id, issuer }, { summary: summaryOf(like, []) }, around, call)
 }
 
 /** @throws RequestError 400 for one that is given twice, is too long, or has several values */

@@ -171,12 +171,16 @@ async function storePart(part: StorePart, { c, study, batch, growth }: Storing, 
 }
 
 /** What was given of it, and is held, is not what there is any more. */
-function outdate({ var: { archive, cache, given, federation } }: HttpContext, instance: InstanceUids): void {
+function outdate(
+  { var: { archive, cache, given, federation, prefetcher } }: HttpContext,
+  instance: InstanceUids,
+): void {
   cache.forget(archive, instance)
   given.stored(archive.config.name, instance.study)
   // Nor what others hold of it is to be given in its place.
   for (const one of federation?.archives ?? []) cache.forget(one, instance)
   federation?.copies.forget(instance.study)
+  prefetcher?.forget(archive, instance.study)
 }
 
 /** The rest of a part that is not wanted, so that the next can be read; its own faults no longer matter. */

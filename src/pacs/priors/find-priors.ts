@@ -101,11 +101,11 @@ export class PriorFinder {
   /** The same for somebody of whom nothing has come yet. @throws as find */
   findFor(
     patient: PatientId,
-    summary: StudySummary,
+    { summary, archive }: Pick<Beside, 'summary' | 'archive'>,
     around: Surroundings,
     call: Call,
   ): Promise<Omit<Priors, 'current'>> {
-    return this.#ofPatient(patient, { summary }, around, call)
+    return this.#ofPatient(patient, { summary, ...(archive && { archive }) }, around, call)
   }
 
   async #ofPatient(
@@ -114,7 +114,8 @@ export class PriorFinder {
     around: Surroundings,
     call: Call,
   ): Promise<Omit<Priors, 'current'>> {
-    if (!patient || /[*?]/.test(patient.id)) return { found: [], failures: [], isCut: false }
+    const isOfNobody = around.isFederation && patient?.issuer === '' && !archive
+    if (!patient || isOfNobody || /[*?]/.test(patient.id)) return { found: [], failures: [], isCut: false }
     const linked = patient.issuer === '' ? [patient] : await around.linked(patient)
     const match: Key[] = [{ tag: Attribute.PatientID, vr: 'LO', values: [patient.id] }]
     if (around.isFederation && patient.issuer !== '') {
@@ -124,7 +125,7 @@ export class PriorFinder {
     const archives = around.isFederation && patient.issuer === '' && archive ? [archive] : around.archives
     const request = { ...OF_STUDIES, match }
     const gathered = await this.#gather(request, linked, { ...around, archives }, call)
-    const isHis = whose(patient, linked, around)
+    const isHis = whose(patient, linked, { ...around, archives })
     const own = row?.string(Attribute.StudyInstanceUID)
     const candidates = tellings(gathered, linked).filter(
       (one) => one.row.string(Attribute.StudyInstanceUID) !== own && isHis(one) && (!row || isEarlier(one.row, row)),
@@ -169,8 +170,9 @@ export class PriorFinder {
   async #summary(told: Told, call: Call): Promise<StudySummary> {
     const known = this.#known(told)
     if (known) return known
-    const summary = summaryOf(told.row, await seriesOf(told, call))
-    this.#summaries.set(keyOf(told), summary)
+    const series = await seriesOf(told, call)
+    const summary = summaryOf(told.row, series ?? [])
+    if (series) this.#summaries.set(keyOf(told), summary)
     return summary
   }
 }
@@ -194,20 +196,23 @@ function tellings(gathered: readonly Gathered[], linked: readonly PatientId[]): 
 function whose(
   patient: PatientId,
   linked: readonly PatientId[],
-  { isFederation }: Surroundings,
+  { isFederation, archives }: Surroundings,
 ): (told: Told) => boolean {
   if (isFederation) {
     return ({ archive, row }) => {
       const identity = Identity.of(row, archive.config)
-      const isOwn = patient.issuer === '' && toldId(row)?.id === patient.id && toldId(row)?.issuer === ''
+      const told = toldId(row)
+      const isOfIt = archives.length === 1 && archives[0] === archive
+      const isOwn = patient.issuer === '' && isOfIt && told?.id === patient.id && told.issuer === ''
       return isOwn || [patient, ...linked].some((one) => identity.has(one))
     }
   }
-  return ({ row }) => {
+  return ({ archive, row }) => {
     const other = patientIdIn(row)
     // An archive that does not say who issued its ids has one issuer.
-    const isOfOne = patient.issuer === other?.issuer || patient.issuer === '' || other?.issuer === ''
-    return patient.id === other?.id && isOfOne
+    const own = archive.config.patients.issuer ?? ''
+    const [issuer, otherIssuer] = [patient.issuer || own, (other?.issuer ?? '') || own]
+    return patient.id === other?.id && issuer === otherIssuer
   }
 }
 
@@ -241,8 +246,8 @@ function inOrder(priors: readonly Prior[]): Prior[] {
   })
 }
 
-/** What an archive tells of the series of a study; nothing where it does not. @throws the signal's reason */
-async function seriesOf({ archive, row }: Told, call: Call): Promise<Dataset[]> {
+/** What an archive tells of the series of a study; undefined where it does not. @throws the signal's reason */
+async function seriesOf({ archive, row }: Told, call: Call): Promise<Dataset[] | undefined> {
   const study = row.string(Attribute.StudyInstanceUID)
   if (study === undefined || !isAskable(study)) return []
   const keys = [
@@ -263,6 +268,7 @@ async function seriesOf({ archive, row }: Told, call: Call): Promise<Dataset[]> 
   } catch (error) {
     call.signal.throwIfAborted()
     if (!(error instanceof StatusError || error instanceof MalformedDataSetError)) throw error
+    return undefined
   }
   return found
 }

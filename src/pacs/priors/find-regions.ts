@@ -1,7 +1,8 @@
 import { bodyParts, otherParts, regionCodes } from './body-parts.ts'
 import { regionWords, type Region } from './region-words.ts'
 
-/** Words of one description that are looked at. */
+/** Characters, and words, of one description that are looked at. */
+const MAX_CHARACTERS = 1_024
 const MAX_WORDS = 100
 /** Words that belong together. */
 const MOST_TOGETHER = 4
@@ -11,14 +12,18 @@ interface Words {
   readonly exact: ReadonlyMap<string, Region[]>
   /** By which words begin. */
   readonly stems: ReadonlyMap<string, Region[]>
+  /** In characters. */
+  readonly longestStem: number
 }
 
 const words = wordsOf(regionWords)
+/** They begin like words of a region. */
+const NO_REGION: ReadonlySet<string> = new Set(['bauchlage', 'kopflage'])
 const parts = partsOf()
 
 /** What Body Part Examined (0018,0015) means; nothing where that is not known. */
 export function regionsOfPart(part: string): readonly Region[] {
-  const term = plain(part)
+  const term = plain(part.slice(0, MAX_CHARACTERS))
     .toUpperCase()
     .replace(/[^A-Z]/g, '')
   return parts.get(term) ?? regionsOfText(part)
@@ -26,8 +31,8 @@ export function regionsOfPart(part: string): readonly Region[] {
 
 /** What a procedure code means; nothing where that is not known. */
 export function regionsOfCode(code: string): readonly Region[] {
-  const region = regionCodes[code.trim()]
-  return region === undefined ? [] : [region]
+  const known = code.trim()
+  return Object.hasOwn(regionCodes, known) ? [regionCodes[known]!] : []
 }
 
 /** The regions that a description names, in its order. Words that belong together go before each of them. */
@@ -44,7 +49,7 @@ export function regionsOfText(text: string): readonly Region[] {
 
 /** In lower case, without accents. */
 export function wordsIn(text: string): string[] {
-  return plain(text)
+  return plain(text.slice(0, MAX_CHARACTERS))
     .split(/[^a-z0-9]+/)
     .filter((word) => word !== '')
     .slice(0, MAX_WORDS)
@@ -57,14 +62,21 @@ function plain(text: string): string {
 function longest(all: readonly string[], at: number): [number, readonly Region[]] {
   for (let length = Math.min(MOST_TOGETHER, all.length - at); length > 0; length--) {
     const phrase = all.slice(at, at + length).join('_')
-    const named = words.exact.get(phrase) ?? (length === 1 ? byStem(phrase) : undefined)
+    if (NO_REGION.has(phrase)) return [length, []]
+    const named = words.exact.get(phrase) ?? (length === 1 ? (byStem(phrase) ?? withoutModality(phrase)) : undefined)
     if (named) return [length, named]
   }
   return [1, []]
 }
 
+/** `CTTHORAX`: the modality is written in front of it. */
+function withoutModality(word: string): readonly Region[] | undefined {
+  const rest = /^(?:mrt|irm|tdm|tac|ct|mr|rm|tc|xr|rx|us)(.{3,})$/.exec(word)?.[1]
+  return rest === undefined ? undefined : (words.exact.get(rest) ?? byStem(rest))
+}
+
 function byStem(word: string): readonly Region[] | undefined {
-  for (let length = word.length; length >= SHORTEST_STEM; length--) {
+  for (let length = Math.min(word.length, words.longestStem); length >= SHORTEST_STEM; length--) {
     const named = words.stems.get(word.slice(0, length))
     if (named) return named
   }
@@ -80,7 +92,7 @@ function wordsOf(table: typeof regionWords): Words {
       map.set(key, [...(map.get(key) ?? []), region])
     }
   }
-  return { exact, stems }
+  return { exact, stems, longestStem: Math.max(...[...stems.keys()].map(({ length }) => length)) }
 }
 
 function partsOf(): ReadonlyMap<string, readonly Region[]> {

@@ -20,6 +20,7 @@ export const regionWords: Readonly<Record<Region, readonly string[]>> = {
     'cabeza craneo cerebro craneal encefalo* silla_turca ictus hipofis*',
     'testa cranio encefalo* cervello cerebrale ipofis* stroke cranica',
     'hoofd schedel hersen* cerebrum hypofyse',
+    'willis tof_angio kleinhirnbruckenwinkel neurokran* intracranic* brughoek schedelbasis',
   ],
   face: [
     'facial ct_face face_bones mri_face maxillofacial sinus sinuses paranasal orbit orbits orbital mandible maxilla* jaw dental teeth tmj temporal_bone temporal_bones petrous iac mastoid* nasal ear ears orthopantomogram opg',
@@ -28,6 +29,7 @@ export const regionWords: Readonly<Record<Region, readonly string[]>> = {
     'spn senos senos_paranasales macizo_facial orbitas orbita cara mandibula penascos oido* ortopantomografia nariz nasales',
     'seni_paranasali massiccio_facciale orbite orbita mandibola rocche_petrose mastoidi ortopanoramica naso nasali',
     'aangezicht sinussen neusbijholte* neusbijholten orbita kaak onderkaak rotsbeen* gebit neus',
+    'internal_auditory panorex jochbein innenohr gehorgang cone_beam conduits_auditifs blondeau waters cavum binnenoor neusbeen kaakgewricht tanden orthopantomogra*',
   ],
   neck: [
     'neck thyroid larynx laryn* pharyn* parotid* salivary submandibular cervical_lymph soft_tissue_neck',
@@ -36,6 +38,7 @@ export const regionWords: Readonly<Record<Region, readonly string[]>> = {
     'cuello tiroide* tiroid* laringe parotida*',
     'collo tiroide* tiroid* laringe parotid*',
     'hals schildklier larynx speekselklier* halsklieren',
+    'nasopharyn* parathyroid brachial_plexus tongue nebenschilddruse* zunge scanner_cervical tdm_cervicale paratiroid* schildklier*',
   ],
   'cervical-spine': [
     'c_spine cspine cervical_spine cervical spine_cervical cerv_spine',
@@ -52,6 +55,7 @@ export const regionWords: Readonly<Record<Region, readonly string[]>> = {
     'columna_dorsal columna_toracica raquis_dorsal dorsal',
     'rachide_dorsale colonna_dorsale rachide_toracico dorsale',
     'twk bwk thoracale_wervelkolom thoracale_wk',
+    'brustwirbel* borstwervel*',
   ],
   'lumbar-spine': [
     'l_spine lspine lumbar* lumbosacral ls_spine lumbar_spine sacrum spine_lumbar',
@@ -60,6 +64,7 @@ export const regionWords: Readonly<Record<Region, readonly string[]>> = {
     'columna_lumbar columna_lumbosacra lumbar* lumbosacr* raquis_lumbar',
     'rachide_lombare colonna_lombare lombare lombosacrale ls_rachide rachide_ls',
     'lwk lumbale lendenwervel* lumbale_wervelkolom lwz lumbosacraal',
+    'steissbein lumbal* coccyx coxis sacro coccige staartbeen rachis_lombosacre lumbosacral_spine rachide_lombosacrale lumbosacral',
   ],
   spine: [
     'spine whole_spine total_spine scoliosis spinal vertebral',
@@ -68,30 +73,34 @@ export const regionWords: Readonly<Record<Region, readonly string[]>> = {
     'columna raquis escoliosis columna_completa',
     'rachide colonna scoliosi rachide_in_toto',
     'wervelkolom scoliose',
+    'myelo* ruckenmark moelle medullaire',
   ],
   chest: [
-    'chest thorax thoracic lung lungs pulmonary cxr ctpa pe rib ribs hrct mediastin* bronch* pleura* sternum lungs',
+    'chest thorax thoracic lung lungs pulmonary cxr ctpa rib ribs hrct mediastin* bronch* pleura* sternum lungs',
     'thorax rothorax brustkorb lunge* lungen* pulmonal* rippen* hemithorax rontgenthorax brustbein lae',
     'thorax thoracique poumon* pulmonaire* cotes thoraco embolie_pulmonaire tap',
     'torax torac* toracic* pulmon* costillas parrilla_costal tap',
     'torace torac* polmon* coste emitorace embolia_polmonare',
-    'thorax thoracaal x_thorax long longen longembolie ribben thoraxfoto',
+    'thorax thoracaal x_thorax longen longembolie ribben thoraxfoto',
+    'pe_protocol ct_pe pe_study ct_long x_long thx chst esophag* oesophag* barium_swallow vq_scan v_q ventilation_perfusion main_pulmonary osophag* speiserohre breischluck thorakal* rp gril_costal esternon esofag* emicostato sterno slikfoto tc_tep angiotc_tep cap ct_cap th_abd',
   ],
   heart: [
-    'heart cardiac coronary cor coronaries cardio* myocard* ccta echocardiogra* calcium_score tavi',
-    'herz* kardio* koronar* cardio* coro koronarangio*',
-    'coeur cardiaque* coronair* coro coronarograph* myocard* coroscanner',
+    'heart cardiac coronary coronaries cardio* myocard* ccta echocardiogra* calcium_score tavi',
+    'herz* kardio* koronar* cardio* koronarangio*',
+    'coeur cardiaque* coronair* coronarograph* myocard* coroscanner',
     'corazon cardiac* cardio* coronari* miocard*',
     'cuore cardiac* cardio* coronar* coronarograf* miocard*',
     'hart cardiaal cor_angio coronair* coronaria* hartecho cardio*',
+    'coro_tc coro_ct coro_scanner echo_cor tte tee muga echokardio* myokard* herzecho ecocardio*',
   ],
   breast: [
-    'breast breasts mammo* mammary tomosynthesis mg mamma',
+    'breast breasts mammo* mammary tomosynthesis mamma',
     'mamma mammae brust brustdruse* mammo* mammosonographie',
     'sein seins mammo* mammaire*',
     'mama mamas mamo* mamari*',
     'mammella mammelle mammo* mammari* seno senologic*',
     'borst borsten mamma* mammo*',
+    'galakto*',
   ],
   abdomen: [
     'abdomen abdominal abd abdo belly bowel pancrea* mrcp spleen stomach gastro* enterogra* colon* colonograph* kub appendix ap_ct small_bowel',
@@ -100,6 +109,7 @@ export const regionWords: Readonly<Record<Region, readonly string[]>> = {
     'abdomen abdominal* abdominopelvic* pancrea* colangio* entero* abdomin* tap',
     'addome addomin* pancrea* colangio* entero* diretta_addome',
     'abdomen buik* buikoverzicht pancreas bovenbuik abdominaal darm* mrcp',
+    'cap ct_cap th_abd upper_gi ugi ercp abdomenleeraufnahme abdomensono* togd coloscanner bazo transito_intestinal enema_opaco milza tubo_digerente clisma_opaco maag* milt boz x_boz',
   ],
   liver: [
     'liver hepatic hepat* gallbladder biliary',
@@ -108,6 +118,7 @@ export const regionWords: Readonly<Record<Region, readonly string[]>> = {
     'higado hepatic* hepato* vesicula_biliar',
     'fegato epatic* epato* colecisti',
     'lever galblaas hepat*',
+    'ruq hida gallenweg*',
   ],
   kidney: [
     'kidney kidneys renal urinary urogram urography ureter* ivp ivu urolith* stone stones kub adrenal* nephr* uro_ct',
@@ -116,6 +127,7 @@ export const regionWords: Readonly<Record<Region, readonly string[]>> = {
     'rinon rinones renal* uro urotac urografia urinari* ureter* litiasis suprarrenal* vias_urinarias',
     'rene reni renale renali uro uro_tc urografia urinari* apparato_urinario vie_urinarie ureter* surren*',
     'nier nieren urinewegen urineweg* ureter* niersteen* nierstenen ivp bijnier*',
+    'ausscheidungsurogramm uiv urotc renogra* mag3 dmsa',
   ],
   pelvis: [
     'pelvis pelvic pel prostat* uterus ovar* ovary bladder rectum rectal gyn gynae* endometri* obstetric* transvaginal scrotum scrotal testic* testis sacroiliac si_joints',
@@ -124,6 +136,7 @@ export const regionWords: Readonly<Record<Region, readonly string[]>> = {
     'pelvis pelvic* pelvi* prostata prostatic* utero ovari* vejiga recto rectal transvaginal ginecolog* sacroiliacas testic* escrotal tap',
     'pelvi pelvic* bacino prostat* utero ovai* vescica retto rettale transvaginale ginecolog* sacroiliache testicol* scrot*',
     'bekken prostaat* uterus ovari* blaas rectum transvaginaal gynaecolog* si_gewrichten scrotum',
+    'cap ct_cap fetal nuchal_translucency hsg hysterosalping* vcug groin inguinal* cervix leiste* hysterograph* cystograph* ingle cistograf* inguin* zwangerschap* testes lies',
   ],
   shoulder: [
     'shoulder shoulders rotator_cuff clavicle scapula acromio* ac_joint',
@@ -132,6 +145,7 @@ export const regionWords: Readonly<Record<Region, readonly string[]>> = {
     'hombro* clavicula escapula manguito_rotador',
     'spalla spalle clavicola scapola cuffia_rotatori',
     'schouder* clavicula sleutelbeen scapula',
+    'schlusselbein clavicula* ac_gelenk',
   ],
   'upper-arm': [
     'humerus upper_arm',
@@ -140,14 +154,15 @@ export const regionWords: Readonly<Record<Region, readonly string[]>> = {
     'humero brazo',
     'omero braccio',
     'bovenarm humerus',
+    'arm',
   ],
   elbow: ['elbow elbows', 'ellenbogen* ellbogen*', 'coude coudes', 'codo codos', 'gomito gomiti', 'elleboog ellebogen'],
   forearm: [
     'forearm radius ulna',
     'unterarm* radius ulna',
     'avant_bras radius cubitus',
-    'antebrazo radio cubito',
-    'avambraccio radio ulna',
+    'antebrazo cubito',
+    'avambraccio ulna',
     'onderarm radius ulna',
   ],
   wrist: [
@@ -165,6 +180,7 @@ export const regionWords: Readonly<Record<Region, readonly string[]>> = {
     'mano manos dedo dedos_mano pulgar metacarp*',
     'mano mani dito dita pollice metacarp*',
     'hand handen vinger* duim',
+    'bone_age age_osseux edad_osea eta_ossea skeletleeftijd middenhand*',
   ],
   hip: [
     'hip hips acetabul* thr tha',
@@ -173,6 +189,7 @@ export const regionWords: Readonly<Record<Region, readonly string[]>> = {
     'cadera* acetabul*',
     'anca anche coxo* acetabol*',
     'heup heupen acetabul*',
+    'femoral_neck neck_of_femur',
   ],
   thigh: [
     'femur thigh',
@@ -197,6 +214,7 @@ export const regionWords: Readonly<Record<Region, readonly string[]>> = {
     'tibia perone pierna pierna_inferior',
     'gamba tibia perone',
     'onderbeen tibia fibula kuit',
+    'leg bein',
   ],
   ankle: [
     'ankle ankles achilles talus',
@@ -213,6 +231,7 @@ export const regionWords: Readonly<Record<Region, readonly string[]>> = {
     'pie pies dedos_pie calcaneo metatars* talon antepie',
     'piede piedi calcagno metatars* avampiede alluce',
     'voet voeten teen tenen calcaneus hiel voorvoet metatars*',
+    'tallone middenvoet* dedo_pie dedo_del_pie',
   ],
   aorta: [
     'aorta aortic aneurysm evar aaa taa dissection cta_aorta',
@@ -229,6 +248,7 @@ export const regionWords: Readonly<Record<Region, readonly string[]>> = {
     'carotid* troncos_supraaorticos tsa',
     'carotid* tsa tronchi_sovraaortici',
     'carotis* carotiden halsvaten',
+    'karotiden',
   ],
   'leg-vessels': [
     'runoff run_off lower_extremity peripheral_angio leg_veins dvt leg_arteries lower_extremities',
@@ -237,6 +257,7 @@ export const regionWords: Readonly<Record<Region, readonly string[]>> = {
     'miembros_inferiores mmii venas_piernas extremidades_inferiores',
     'arti_inferiori aaii arterie_arti vene_arti',
     'onderste_extremiteit* beenvaten beenvenen benen perifere_vaten',
+    'lower_ext venous_duplex long_leg long_legs doppler_mi diep_veneuze',
   ],
   'whole-body': [
     'whole_body wholebody total_body polytrauma trauma_scan skeletal_survey pan_scan panscan pet_ct wb trauma_series bone_scan bone_scintigraphy skull_base_to_mid_thigh fdg',
@@ -245,5 +266,6 @@ export const regionWords: Readonly<Record<Region, readonly string[]>> = {
     'cuerpo_entero body_tac bodytc politrauma* pet_tac gammagrafia_osea rastreo_oseo cuerpo_completo',
     'total_body politrauma* pet_tc scintigrafia_ossea corpo_intero',
     'gehele_lichaam total_body traumascan botscan skeletscintigrafie pet_ct wholebody lichaam',
+    'psma babygram tep_scan body_tc',
   ],
 }
