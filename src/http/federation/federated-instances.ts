@@ -7,7 +7,7 @@ import type { Copy } from '../../pacs/federation/copies.ts'
 import type { KnownListings } from '../../pacs/federation/known-listings.ts'
 import { IncompleteRetrieveError, NoSuchInstanceError } from '../../pacs/retrieve/errors.ts'
 import { passedOn, type Instances } from '../instances.ts'
-import { listingOf } from '../../pacs/federation/listing.ts'
+import { listingOf, type Listing } from '../../pacs/federation/listing.ts'
 
 export interface FederatedOptions {
   readonly cache: Instances
@@ -116,10 +116,11 @@ async function* ofSeveral(copies: readonly Copy[], retrieval: Retrieval): AsyncG
     // While the best copy comes, the others say what they hold.
     if (selection.instance === undefined) for (const copy of copies.slice(1)) void lists.of(copy)
     for (const copy of copies) {
-      if (yield* from(copy, selection)) {
-        whole.add(copy)
-        listings.remember(copy.archive, selection, given.all)
-      }
+      const isAll = yield* from(copy, selection)
+      if (isAll) listings.remember(copy.archive, selection, given.sent)
+      // Of a study it is told how many there are: where fewer came, they are listed.
+      const isFewer = selection.series === undefined && given.sent.length < (copy.instances ?? 0)
+      if (isAll && !isFewer) whole.add(copy)
       if (given.size > 0) break
     }
     if (given.size === 0 && failures.size > 0) throw worst([...failures.values()])
@@ -127,15 +128,21 @@ async function* ofSeveral(copies: readonly Copy[], retrieval: Retrieval): AsyncG
     // Who has failed is asked for what nobody else has.
     for (const copy of [...copies].sort((one, other) => Number(failures.has(one)) - Number(failures.has(other)))) {
       if (whole.has(copy)) continue
-      const listed = await lists.of(copy)
+      const listing = await lists.of(copy)
+      if (listing === 'silent') continue
       // One that does not list what it holds may give it all the same.
-      const parts = listed ? lacking(listed, given) : [selection]
-      for (const part of parts) if (!(yield* from(copy, part)) && isGone(failures.get(copy))) break
-      if (!listed && !failures.has(copy)) whole.add(copy)
+      const parts = listing === 'in part' ? [selection] : lacking(listing, given)
+      let isAll = true
+      for (const part of parts) {
+        isAll = yield* from(copy, part)
+        if (!isAll && isGone(failures.get(copy))) break
+      }
+      if (listing === 'in part' && isAll) whole.add(copy)
     }
     for (const copy of copies) {
       if (whole.has(copy)) continue
-      const listed = (await lists.of(copy)) ?? listings.of(copy.archive, selection)
+      const listing = await lists.of(copy)
+      const listed = typeof listing === 'string' ? listings.of(copy.archive, selection) : listing
       const missing = listed ? listed.filter((uids) => !given.has(uids)).length : unlisted(copy, selection, whole)
       if (missing > 0) throw shortfall([...failures.values()], given.size, missing)
       whole.add(copy)
@@ -147,7 +154,7 @@ async function* ofSeveral(copies: readonly Copy[], retrieval: Retrieval): AsyncG
 
 /** What archives list of a selection, each asked once. */
 class Lists {
-  readonly #asked = new Map<Copy, Promise<readonly InstanceUids[] | undefined>>()
+  readonly #asked = new Map<Copy, Promise<Listing>>()
   readonly #retrieval: Retrieval
   readonly #signal: AbortSignal
 
@@ -156,13 +163,13 @@ class Lists {
     this.#signal = signal
   }
 
-  /** Undefined where it does not list all. @throws the signal's reason */
-  of(copy: Copy): Promise<readonly InstanceUids[] | undefined> {
+  /** @throws the signal's reason */
+  of(copy: Copy): Promise<Listing> {
     const known = this.#asked.get(copy)
     if (known) return known
     const { selection, listings, timeout } = this.#retrieval
     const asked = listingOf(copy.archive, selection, { timeout, signal: this.#signal }).then((listed) => {
-      if (listed) listings.remember(copy.archive, selection, listed)
+      if (typeof listed !== 'string') listings.remember(copy.archive, selection, listed)
       return listed
     })
     asked.catch(() => undefined)
@@ -187,6 +194,7 @@ function isGone(error: unknown): boolean {
 async function* fresh(coming: AsyncIterable<Coming>, given: Given): AsyncGenerator<Coming> {
   for await (const one of coming) {
     const { instance } = one
+    given.note(instance)
     if (given.has(instance)) continue
     yield one
     if (instance.isServed || !instance.isDamaged) given.add(instance)
@@ -241,21 +249,28 @@ function first<T>(archives: readonly Archive[], find: (archive: Archive) => T | 
 
 /** Instances that were given, each once. */
 class Given {
-  readonly #all = new Map<string, InstanceUids>()
+  readonly #all = new Set<string>()
+  readonly #sent = new Map<string, InstanceUids>()
 
   get size(): number {
     return this.#all.size
   }
 
-  get all(): readonly InstanceUids[] {
-    return [...this.#all.values()]
+  /** Also what came damaged. */
+  get sent(): readonly InstanceUids[] {
+    return [...this.#sent.values()]
   }
 
   has({ series, sopInstance }: InstanceUids): boolean {
     return this.#all.has(`${series} ${sopInstance}`)
   }
 
-  add({ study, series, sopInstance }: InstanceUids): void {
-    this.#all.set(`${series} ${sopInstance}`, { study, series, sopInstance })
+  add({ series, sopInstance }: InstanceUids): void {
+    this.#all.add(`${series} ${sopInstance}`)
+  }
+
+  /** It came, for the first time or again. */
+  note({ study, series, sopInstance }: InstanceUids): void {
+    this.#sent.set(`${series} ${sopInstance}`, { study, series, sopInstance })
   }
 }

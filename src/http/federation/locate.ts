@@ -4,7 +4,7 @@ import { patientOf } from '../auth/study-patients.ts'
 import type { Federated } from '../federated.ts'
 import type { LinkedIds } from './linked-ids.ts'
 import type { Copy, Whereabouts } from '../../pacs/federation/copies.ts'
-import type { Identity } from '../../pacs/federation/patient-id.ts'
+import { areOfOne } from '../../pacs/federation/patient-id.ts'
 import type { Federation } from '../../pacs/federation/federation.ts'
 import { LateArchiveError, type Gathered } from '../../pacs/federation/gather.ts'
 import { NoSuchInstanceError } from '../../pacs/retrieve/errors.ts'
@@ -44,11 +44,13 @@ export async function locate(
   { study, verb }: { readonly study: Uid; readonly verb: Verb },
 ): Promise<Whereabouts> {
   const { binding } = c.var.principal
+  const isReached = ({ archive }: Pick<Gathered, 'archive'>): boolean => members.includes(archive)
   const soon = await federation.copies.of(study, c.var.signal)
   // One that is busy may have it; who asked it alone would wait.
-  const isLate = soon.copies.length === 0 && soon.failures.some(({ failure }) => failure instanceof LateArchiveError)
+  const isLate =
+    !soon.copies.some(isReached) &&
+    soon.failures.some((one) => isReached(one) && one.failure instanceof LateArchiveError)
   const all = isLate && verb === 'retrieve' ? await federation.copies.patiently(study, c.var.signal) : soon
-  const isReached = ({ archive }: Pick<Gathered, 'archive'>): boolean => members.includes(archive)
   const failures = all.failures.filter(isReached)
   const reached = all.copies.filter(isReached)
   const others = new Set(reached.filter((copy) => !isHis(copy, binding, study)).map(({ archive }) => archive))
@@ -66,21 +68,12 @@ export async function locate(
 }
 
 /** By their own IDs, or by those that they have at other issuers. */
-async function isOfOnePatient([first, ...others]: readonly Copy[], links: LinkedIds | undefined): Promise<boolean> {
-  if (!first || isSameAs(first.identity, others)) return true
-  const patient = links && patientOf(first.row)
-  return patient !== undefined && isSameAs(first.identity.linkedBy((await links!.of(patient)) ?? []), others)
-}
-
-/** Whether all are of one patient: each is of the same as one of those that are. */
-function isSameAs(identity: Identity, copies: readonly Copy[]): boolean {
-  const left = copies.filter((copy) => !copy.identity.isSame(identity))
-  if (left.length === 0 || left.length === copies.length) return left.length === 0
-  const same = copies.filter((copy) => !left.includes(copy))
-  return isSameAs(
-    same.reduce((all, copy) => all.joinedWith(copy.identity), identity),
-    left,
-  )
+async function isOfOnePatient(copies: readonly Copy[], links: LinkedIds | undefined): Promise<boolean> {
+  const identities = copies.map(({ identity }) => identity)
+  const [first, ...others] = identities
+  if (!first || areOfOne(identities)) return true
+  const known = links && (await links.of(patientOf(copies[0]!.row)))
+  return known !== undefined && areOfOne([first.linkedBy(known), ...others])
 }
 
 /** Of who is bound to a patient: an archive that has the study of another, too, may send that. */

@@ -38,6 +38,7 @@ export async function noteUse(c: HttpContext, selection: Selection): Promise<voi
   const known = brought.filter((uids) => series === undefined || uids.series === series)
   const listed = await listingOf(archive, selection, { timeout: LISTING_MS, signal })
   // Something may have been stored meanwhile; and a list that lacks what is here is none.
-  if (!listed || prefetcher!.brought(archive, study) !== brought || !includesAll(listed, known)) return
+  if (typeof listed === 'string' || prefetcher!.brought(archive, study) !== brought || !includesAll(listed, known))
+    return
   cache.renew(archive, selection, listed)
 }

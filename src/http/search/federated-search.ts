@@ -83,7 +83,7 @@ export class FederatedSearch {
     const unlinked = (...asked: Parameters<Ask>): AsyncGenerator<Dataset> => this.#rows(request, [], ...asked)
     const limit = page.offset + page.limit + found.length
     const gathered = await this.#gather(this.#federated.members, unlinked, { limit })
-    const entries = probableOnly(merge(gathered, { level: 'STUDY' }), patient, ids).slice(0, room)
+    const entries = probableOnly(await merge(gathered, { level: 'STUDY' }), patient, ids).slice(0, room)
     await this.#count(entries)
     return entries
   }
@@ -153,7 +153,7 @@ export class FederatedSearch {
 
   /** With the IDs of those who have one UID and two IDs, where somebody links them. */
   async #merged(gathered: readonly Gathered[]): Promise<Entry[]> {
-    const entries = merge(gathered, this.#merging)
+    const entries = await merge(gathered, this.#merging)
     const { links } = this.#federated
     const patients = entries.filter(({ isAmbiguous }) => isAmbiguous).map(({ told }) => toldId(told[0]!.row))
     if (!links || patients.length === 0) return entries

@@ -6,6 +6,7 @@ import { AskedOnce } from '../asked-once.ts'
 import { deriveCounts } from '../search/derive-counts.ts'
 import type { SearchRequest } from '../search/search.ts'
 import { gather, type Ask, type Gathered } from './gather.ts'
+import { KEYS, keptAttributes } from './kept-attributes.ts'
 import { memberRows } from './member-rows.ts'
 import { countOf, distanceOf, type Told } from './merge.ts'
 import { Identity } from './patient-id.ts'
@@ -18,6 +19,10 @@ export const PARTLY_KNOWN_MS = 10_000
 export const NOWHERE_MS = 2_000
 /** Tellings of one archive that are looked at: there is one, unless it has the study of several patients. */
 const MAX_TELLINGS = 10
+/** How long it is remembered where one was, in ms. */
+const BEFORE_MS = 24 * 60 * 60_000
+/** What is kept of what archives tell of it. */
+const KEPT = [...KEYS, Attribute.InstanceAvailability, Attribute.NumberOfStudyRelatedInstances]
 /** Studies of which it is known. */
 const MAX_STUDIES = 10_000
 /** Archives as fast as each other: within this factor. */
@@ -49,7 +54,7 @@ export class Copies {
   /** Counts what was stored to studies: what was asked before may not know of it. */
   readonly #stored = new LRUCache<Uid, number>({ max: MAX_STUDIES })
   /** What was found the last time: what was fetched of the best is held, and who does not answer now may hold it still. */
-  readonly #before = new LRUCache<Uid, readonly Copy[]>({ max: MAX_STUDIES })
+  readonly #before = new LRUCache<Uid, readonly Copy[]>({ max: MAX_STUDIES, ttl: BEFORE_MS })
   /** Milliseconds that archives took to say it of late. */
   readonly #pace = new Map<Archive, number>()
 
@@ -92,7 +97,7 @@ export class Copies {
         // Some archives pass over keys.
         .filter((row) => row.string(Attribute.StudyInstanceUID) === study)
         .map((row) => {
-          const told = { archive, row }
+          const told = { archive, row: keptAttributes(row, KEPT) }
           return { ...told, instances: countOf(told, 'STUDY'), identity: Identity.of(row, archive.config) }
         })
       // Of several tellings those of another patient.
@@ -100,7 +105,9 @@ export class Copies {
     })
     const failures = gathered.filter(({ failure }) => failure !== undefined)
     const before = this.#before.get(study) ?? []
-    const hidden = before.filter(({ archive }) => failures.some((one) => one.archive === archive))
+    const isSilent = ({ archive }: Copy): boolean =>
+      failures.some((one) => one.archive === archive) && !copies.some((one) => one.archive === archive)
+    const hidden = before.filter(isSilent)
     const found = { copies: [...this.#ordered(copies, before), ...hidden], failures }
     if (stored !== this.#stored.get(study)) return found
     const ttl = found.copies.length === 0 ? NOWHERE_MS : failures.length > 0 ? PARTLY_KNOWN_MS : COPIES_MS

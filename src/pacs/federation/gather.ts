@@ -1,8 +1,8 @@
 import { channel } from 'node:diagnostics_channel'
-import { Attribute } from '../../dicom/attributes.ts'
-import { Dataset } from '../../dicom/dataset.ts'
+import type { Dataset } from '../../dicom/dataset.ts'
 import type { Archive } from '../archive.ts'
 import type { Call } from '../call.ts'
+import { KEYS, keptAttributes } from './kept-attributes.ts'
 import { Held, MAX_HELD_BYTES } from '../search/held.ts'
 
 /** An archive of a federation has not answered in the time that it has. */
@@ -79,7 +79,7 @@ export async function gather(
           answer.hasMore = true
           return
         }
-        const kept = rows.length < passed ? withKeysOnly(row) : row
+        const kept = rows.length < passed ? keptAttributes(row, KEYS) : row
         held.row(kept)
         rows.push(kept)
       }
@@ -104,21 +104,6 @@ export async function gather(
   } finally {
     stop.abort()
   }
-}
-
-/** What tells apart studies, series and instances, and whose they are. */
-const KEYS = [
-  ...[Attribute.SpecificCharacterSet, Attribute.SOPInstanceUID, Attribute.PatientID, Attribute.IssuerOfPatientID],
-  ...[Attribute.OtherPatientIDsSequence, Attribute.StudyInstanceUID, Attribute.SeriesInstanceUID],
-]
-
-function withKeysOnly(row: Dataset): Dataset {
-  const keys = new Dataset(row.characterSet)
-  for (const tag of KEYS) {
-    const element = row.get(tag)
-    if (element) keys.put(tag, element)
-  }
-  return keys
 }
 
 /** Why something has not come to its end in time; undefined where it has. */

@@ -39,6 +39,8 @@ export function memberRequest(request: SearchRequest, owner: Owner, linked: read
   return {
     request: { ...request, match: keys, include },
     isWanted: (row) => {
+      // Below a study whose it is has been found out, and is not told.
+      if (!isWhose && !row.has(Attribute.PatientID)) return true
       if (linked.length > 0) {
         const identity = Identity.of(row, owner)
         return linked.some((one) => identity.has(one))

@@ -1,9 +1,10 @@
 import { Attribute } from '../../dicom/attributes.ts'
+import { Breather } from '../../dicom/breather.ts'
 import type { Dataset } from '../../dicom/dataset.ts'
 import type { Archive } from '../archive.ts'
 import { uniqueKeys, type QueryLevel } from '../search/query.ts'
 import type { Gathered } from './gather.ts'
-import { Identity, type PatientId } from './patient-id.ts'
+import { areOfOne, Identity, linksOf, type Links, type PatientId } from './patient-id.ts'
 
 /** What one archive tells of a study, series or instance. */
 export interface Told {
@@ -37,35 +38,44 @@ interface Owned extends Entry {
  * patients: then they are two. They are in the order of their ranks in the answers, and of the archives where those are the
  * same: it does not depend on who answers first, and the first n need not more than n of each.
  */
-export function merge(gathered: readonly Gathered[], options: MergeOptions): Entry[] {
+export async function merge(gathered: readonly Gathered[], options: MergeOptions): Promise<Entry[]> {
   const entries: Owned[] = []
   const places = new Map<string, Owned[]>()
+  const breather = new Breather()
+  const links = linksOf(options.linked ?? [])
   const most = Math.max(0, ...gathered.map(({ rows }) => rows.length))
   for (let rank = 0; rank < most; rank++) {
+    if (breather.isDue) await breather.breathe()
     for (const { archive, rows } of gathered) {
       const row = rows[rank]
       if (!row) continue
       const place = placeOf(row, options.level)
       const others = places.get(place) ?? []
       if (others.length === 0) places.set(place, others)
-      const entry = joined(others, { archive, row }, options)
+      const told = { archive, row }
+      const entry = joined(others, told, identityOf(told, options, links))
       if (entry) entries.push(entry)
     }
   }
   const all = entries.filter(({ told }) => told.length > 0)
-  for (const of of [...places.values(), ...(options.isOfOne === true ? [] : byStudy(all, options))]) {
-    const distinct = of.filter(({ told }) => told.length > 0)
+  await breather.breathe()
+  const ofStudies = options.isOfOne === true ? [] : ofSeveralPatients(all, options)
+  for (const one of [...places.values(), ...ofStudies]) {
+    if (breather.isDue) await breather.breathe()
+    const distinct = one.filter(({ told }) => told.length > 0)
     if (distinct.length > 1) for (const entry of distinct) entry.isAmbiguous = true
   }
   return all
 }
 
 /** Puts it to those of its UID that are of the same patient, of which there may be several until now; a new one where there is none. */
-function joined(others: Owned[], one: Told, options: MergeOptions): Owned | undefined {
-  const own = identityOf(one, options)
-  const [first, ...more] = others.filter(({ identity, told }) => told.length > 0 && (!own || identity.isSame(own)))
+function joined(others: Owned[], one: Told, own: Identity | undefined): Owned | undefined {
+  const there = others.filter(({ told }) => told.length > 0)
+  // One that does not say whose it is is of the only one there is.
+  const same = own ? there.filter(({ identity }) => identity.isSame(own)) : there.length === 1 ? there : []
+  const [first, ...more] = same
   if (!first) {
-    const entry = { told: [one], isAmbiguous: false, identity: own ?? NOBODY }
+    const entry = { told: [one], isAmbiguous: false, identity: own ?? Identity.nobody }
     others.push(entry)
     return entry
   }
@@ -78,25 +88,29 @@ function joined(others: Owned[], one: Told, options: MergeOptions): Owned | unde
   return undefined
 }
 
-const NOBODY = Identity.nobody
-
 /** Undefined where it does not matter whose it is, or has been looked at and is not told. */
-function identityOf({ archive, row }: Told, { level, isOfOne, linked = [] }: MergeOptions): Identity | undefined {
+function identityOf({ archive, row }: Told, { level, isOfOne }: MergeOptions, links: Links): Identity | undefined {
   if (isOfOne === true || (level !== 'STUDY' && !row.has(Attribute.PatientID))) return undefined
-  return linked.reduce((identity, ids) => identity.linkedBy(ids), Identity.of(row, archive.config))
+  return Identity.of(row, archive.config).linkedIn(links)
 }
 
-/** Of series and instances, those of one study: one for each patient of whom there is one. */
-function byStudy(entries: readonly Owned[], { level }: MergeOptions): Owned[][] {
+/** Series and instances of studies that are of several patients. */
+function ofSeveralPatients(entries: readonly Owned[], { level }: MergeOptions): Owned[][] {
   if (level === 'STUDY') return []
   const studies = Map.groupBy(entries, ({ told }) => told[0]!.row.string(Attribute.StudyInstanceUID) ?? '')
-  return [...studies.values()].filter((all) => all.some(({ identity }) => !identity.isSame(all[0]!.identity)))
+  return [...studies.values()].filter((all) => {
+    // Most are of one archive, by one ID.
+    const others = all.filter(({ identity }) => !identity.isOfNobody && !identity.isSame(all[0]!.identity))
+    return others.length > 0 && !areOfOne(all.filter(({ identity }) => !identity.isOfNobody).map((one) => one.identity))
+  })
 }
 
 /** Another archive has the same: unless it is of another patient, it is a copy of it. */
 export function addTold(entries: readonly Entry[], other: Told, options: MergeOptions): void {
-  const own = identityOf(other, options)
-  const entry = entries.find(({ told }) => !own || told.some((one) => identityOf(one, options)?.isSame(own) ?? true))
+  const links = linksOf(options.linked ?? [])
+  const own = identityOf(other, options, links)
+  const isSame = (one: Told): boolean => own === undefined || (identityOf(one, options, links)?.isSame(own) ?? true)
+  const entry = own || entries.length === 1 ? entries.find(({ told }) => told.some(isSame)) : undefined
   if (entry) entry.told.push(other)
   else for (const one of entries) one.isAmbiguous = true
 }

@@ -75,8 +75,13 @@ export class Identity {
 
   /** The same with all IDs of a patient, where it has one of them. */
   linkedBy(ids: readonly PatientId[]): Identity {
-    if (!ids.some((one) => this.has(one))) return this
-    return new Identity(new Set([...this.#keys, ...ids.map((one) => keyOf(one))]), false)
+    return this.linkedIn(linksOf([ids]))
+  }
+
+  /** The same for several patients. */
+  linkedIn(links: Links): Identity {
+    const found = links.size === 0 ? [] : [...this.#keys].flatMap((key) => links.get(key) ?? [])
+    return found.length === 0 ? this : new Identity(new Set([...this.#keys, ...found]), false)
   }
 
   /** The same with the keys of another, where the two are of one patient. */
@@ -89,11 +94,38 @@ export class Identity {
   }
 }
 
+/** Whether all are of one patient: each is of the same as one of those that are. */
+export function areOfOne([first, ...others]: readonly Identity[]): boolean {
+  let known = first
+  let left = others
+  while (known && left.length > 0) {
+    const all: Identity = known
+    const same = left.filter((one) => one.isSame(all))
+    if (same.length === 0) return false
+    left = left.filter((one) => !same.includes(one))
+    known = same.reduce((joined, one) => joined.joinedWith(one), all)
+  }
+  return true
+}
+
 /** Undefined where it names several, of whom others may take any. */
 export function toldId(row: Dataset): PatientId | undefined {
   const [ids, issuers] = [Attribute.PatientID, Attribute.IssuerOfPatientID].map((tag) => row.strings(tag))
   if (ids!.length > 1 || issuers!.length > 1) return undefined
   return { id: ids![0] ?? '', issuer: issuers![0] ?? '' }
+}
+
+/** By each ID of a patient all that he has. */
+export type Links = ReadonlyMap<string, readonly string[]>
+
+/** @param patients all IDs of each */
+export function linksOf(patients: readonly (readonly PatientId[])[]): Links {
+  const links = new Map<string, readonly string[]>()
+  for (const ids of patients) {
+    const keys = ids.filter(({ issuer }) => issuer !== '').map((one) => keyOf(one))
+    for (const key of keys) links.set(key, [...(links.get(key) ?? []), ...keys])
+  }
+  return links
 }
 
 /** Values have no backslash. */

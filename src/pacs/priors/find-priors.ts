@@ -86,7 +86,7 @@ export class PriorFinder {
   async find(study: Uid, around: Surroundings, call: Call): Promise<Priors | undefined> {
     const own = await this.#gather({ ...OF_STUDIES, study }, [], around, call)
     const isIt = ({ row }: Told): boolean => row.string(Attribute.StudyInstanceUID) === study
-    const current = tellings(own, []).find(isIt)
+    const current = (await tellings(own, [])).find(isIt)
     if (!current) {
       const failure = own.find((one) => one.failure)?.failure
       if (failure) throw failure
@@ -127,7 +127,7 @@ export class PriorFinder {
     const gathered = await this.#gather(request, linked, { ...around, archives }, call)
     const isHis = whose(patient, linked, { ...around, archives })
     const own = row?.string(Attribute.StudyInstanceUID)
-    const candidates = tellings(gathered, linked).filter(
+    const candidates = (await tellings(gathered, linked)).filter(
       (one) => one.row.string(Attribute.StudyInstanceUID) !== own && isHis(one) && (!row || isEarlier(one.row, row)),
     )
     const found = await this.#ranked(summary, candidates, call)
@@ -188,8 +188,8 @@ async function* plainRows(
 }
 
 /** One telling of each study: that of the fullest copy. */
-function tellings(gathered: readonly Gathered[], linked: readonly PatientId[]): Told[] {
-  return merge(gathered, { level: 'STUDY', linked: [linked] }).map((entry) => fullest(entry, 'STUDY'))
+async function tellings(gathered: readonly Gathered[], linked: readonly PatientId[]): Promise<Told[]> {
+  return (await merge(gathered, { level: 'STUDY', linked: [linked] })).map((entry) => fullest(entry, 'STUDY'))
 }
 
 /** Whether a study is of a patient: archives may answer anything. */

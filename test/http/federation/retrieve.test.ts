@@ -1,6 +1,9 @@
 import { setTimeout as delay } from 'node:timers/promises'
 import { describe, expect, it, vi } from 'vitest'
+import { DemoArchive } from '../../../src/demo/demo-archive.ts'
 import { startFederation, studyFiles } from '../../support/federation.ts'
+import { startGatewayFor } from '../../support/gateway.ts'
+import { ScriptedArchive } from '../../support/scripted-archive.ts'
 import { related } from '../../support/related.ts'
 
 const DICOM = { accept: 'multipart/related; type="application/dicom"; transfer-syntax=*' }
@@ -287,5 +290,55 @@ describe('where a study is', () => {
     expect((await metadata(`${setup.all}/studies/1.8`)).status).toBe(404)
     for (const file of studyFiles('1.8', { 1: [1] })) await setup.archives.near.put(file)
     await vi.waitFor(async () => expect((await metadata(`${setup.all}/studies/1.8`)).status).toBe(200), 8000)
+  })
+})
+
+describe('what is known of a copy whose archive is gone', () => {
+  it('is what it listed last, of a study and of its series', async () => {
+    await using setup = await startFederation(
+      {
+        near: { files: studyFiles('1.1', { 1: [1, 2, 3, 4] }) },
+        far: { files: studyFiles('1.1', { 1: [1, 2] }) },
+      },
+      { cache: { maxBytes: 0 } },
+    )
+    const series = `${setup.all}/studies/1.1/series/1.1.1`
+    expect((await metadata(series)).status).toBe(200)
+    for (const file of studyFiles('1.1', { 1: [5] })) await setup.archives.far.put(file)
+    expect((await metadata(`${setup.all}/studies/1.1`)).instances).toHaveLength(5)
+    await setup.archives.far[Symbol.asyncDispose]()
+    expect((await metadata(series)).status).toBe(206)
+    expect((await metadata(`${setup.all}/studies/1.1`)).status).toBe(206)
+  })
+
+  it('costs no more than its time to list, where it accepts connections and says nothing', async () => {
+    await using silent = await ScriptedArchive.start({ associate: () => 'silent' })
+    await using near = await DemoArchive.start({ aeTitle: 'NEAR' })
+    for (const file of studyFiles('1.1', { 1: [1, 2] })) await near.put(file)
+    const patients = { issuer: 'GENERAL' }
+    await using gateway = await startGatewayFor(
+      [
+        { aeTitle: 'NEAR', host: '127.0.0.1', port: near.port, patients },
+        { aeTitle: 'SILENT', ...silent.address, patients },
+      ],
+      {},
+      { maxBytes: 0 },
+      { federation: { timeout: '500ms' } },
+    )
+    const began = performance.now()
+    expect((await metadata(`${gateway.url}/all/studies/1.1`)).status).toBe(200)
+    // A guard against the 30 s of an association.
+    expect(performance.now() - began).toBeLessThan(10_000)
+  })
+
+  it('is asked for, where the best copy gave less than its archive says that there is', async () => {
+    await using setup = await startFederation({
+      near: { files: studyFiles('1.1', { 1: [1, 2] }) },
+      far: { files: studyFiles('1.1', { 1: [1] }) },
+    })
+    expect((await metadata(`${setup.of('near')}/studies/1.1`)).instances).toHaveLength(2)
+    for (const file of studyFiles('1.1', { 1: [3], 2: [1] })) await setup.archives.near.put(file)
+    const given = await metadata(`${setup.all}/studies/1.1`)
+    expect([given.status, given.instances?.length]).toEqual([200, 4])
   })
 })

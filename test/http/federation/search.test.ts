@@ -335,4 +335,10 @@ describe('whose results are', () => {
     await setup.archives.near[Symbol.asyncDispose]()
     expect((await search(`${setup.all}/studies?Modality=CT`)).status).toBe(400)
   })
+
+  it('finds series of a study by an issuer that its rows do not tell', async () => {
+    await using setup = await startFederation({ near: { files: studyFiles('1.1', { 1: [1] }) }, far: { files: [] } })
+    expect((await search(`${setup.all}/studies/1.1/series?IssuerOfPatientID=GENERAL`)).results).toHaveLength(1)
+    expect((await search(`${setup.all}/studies/1.1/instances?IssuerOfPatientID=CITY`)).results).toHaveLength(0)
+  })
 })

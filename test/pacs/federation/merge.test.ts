@@ -63,10 +63,10 @@ const personOf = (row: Dataset): string =>
 const personsOf = ({ told }: Entry): Set<string> => new Set(told.map(({ row }) => personOf(row)))
 
 describe('what several archives tell of studies', () => {
-  it('becomes rows none of which has attributes of two archives, or of two people', () => {
-    fc.assert(
-      fc.property(federations, (members) => {
-        const entries = merge(gathered(members), { level: 'STUDY' })
+  it('becomes rows none of which has attributes of two archives, or of two people', async () => {
+    await fc.assert(
+      fc.asyncProperty(federations, async (members) => {
+        const entries = await merge(gathered(members), { level: 'STUDY' })
         for (const entry of entries) {
           expect(personsOf(entry).size).toBe(1)
           const before = new Map(entry.told.map(({ archive, row }) => [archive, new Map(row.entries())]))
@@ -81,11 +81,11 @@ describe('what several archives tell of studies', () => {
     )
   })
 
-  it('becomes each study of each patient once, of the fullest copy, and two of one UID are ambiguous', () => {
-    fc.assert(
-      fc.property(federations, (members) => {
+  it('becomes each study of each patient once, of the fullest copy, and two of one UID are ambiguous', async () => {
+    await fc.assert(
+      fc.asyncProperty(federations, async (members) => {
         const all = gathered(members)
-        const entries = merge(all, { level: 'STUDY' })
+        const entries = await merge(all, { level: 'STUDY' })
         const wanted = new Set(all.flatMap((one) => one.rows.map(personOf)))
         const given = entries.map((entry) => personOf(entry.told[0]!.row))
         expect([...given].sort()).toEqual([...wanted].sort())
@@ -104,13 +104,13 @@ describe('what several archives tell of studies', () => {
     )
   })
 
-  it('is in the same order when no more of each is read than is wanted of all', () => {
-    fc.assert(
-      fc.property(federations, fc.integer({ min: 1, max: 8 }), (members, limit) => {
+  it('is in the same order when no more of each is read than is wanted of all', async () => {
+    await fc.assert(
+      fc.asyncProperty(federations, fc.integer({ min: 1, max: 8 }), async (members, limit) => {
         const first = (entries: readonly Entry[]): string[] =>
           entries.slice(0, limit).map((entry) => personOf(entry.told[0]!.row))
-        expect(first(merge(gathered(members, limit), { level: 'STUDY' }))).toEqual(
-          first(merge(gathered(members), { level: 'STUDY' })),
+        expect(first(await merge(gathered(members, limit), { level: 'STUDY' }))).toEqual(
+          first(await merge(gathered(members), { level: 'STUDY' })),
         )
       }),
     )
