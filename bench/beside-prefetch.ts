@@ -44,8 +44,7 @@ export const besidePrefetchScenario: Scenario = {
         const query = `PatientID=${together.patients[index + 1]!}&Modality=CT&BodyPartExamined=CHEST`
         const response = await fetch(`${gateway.url}/prefetch?${query}`, { method: 'POST' })
         const { studies } = (await response.json()) as { studies: readonly { state: string }[] }
-        if (studies[0]?.state !== 'queued')
-          throw new Error(`The prefetch was answered with ${response.status}, and nothing`)
+        if (studies[0]?.state !== 'queued') throw new Error(`Nothing is fetched: ${JSON.stringify(studies)}`)
       }
     }
     /** So that what is fetched ahead of one turn is not under way in the next. */
@@ -63,4 +62,4 @@ export const besidePrefetchScenario: Scenario = {
   },
 }
 
-const SETTLED_MS = 3_000
+const SETTLED_MS = 4_000
