@@ -1,5 +1,5 @@
 import type { Browser } from 'playwright-core'
-import { afterAll, beforeAll, describe, expect, it } from 'vitest'
+import { afterAll, beforeAll, describe, expect, it, vi } from 'vitest'
 import { parseConfig } from '../../src/config/config.ts'
 import { Attribute } from '../../src/dicom/attributes.ts'
 import { DemoArchive } from '../../src/demo/demo-archive.ts'
@@ -149,6 +149,40 @@ describe.skipIf(!needed)('OHIF', { timeout: VIEWER_TIMEOUT_MS }, () => {
     expect(ohif.answered.filter((path) => path.split('?')[0]!.endsWith(`/${thumbnails}`))).not.toEqual([])
   })
 
+  it('opens the prior of a CT without a further retrieval, since that was fetched when the CT was opened', async () => {
+    await using pacs = await DemoArchive.start({ aeTitle: 'PRIORS' })
+    const current = [...syntheticFiles()].slice(0, 12)
+    for (const file of current) {
+      await pacs.put(renamed(file, { 'Synthetic CT': 'Thorax CT   ' }))
+      const older = { 'Synthetic CT': 'Chest CT    ', '20260102': '20250102', '.10.1561.1': '.10.1561.7' }
+      await pacs.put(renamed(file, older))
+    }
+    const config = parseConfig({
+      http: { port: 0 },
+      dimse: { enabled: false },
+      archives: [{ aeTitle: pacs.aeTitle, host: '127.0.0.1', port: pacs.port }],
+      prefetch: {},
+      log: { level: 'silent' },
+    })
+    await using ahead = await startGateway(config, { pages: needed!.viewer.pages(config.http.basePath) })
+    {
+      await using ohif = await open('1.2.826.0.1.3680043.10.1561.1', ahead)
+      await ohif.scroll(12)
+      await ohif.idle()
+    }
+    const fetched = 'dimsegate_prefetch_studies_total{result="fetched"} 1\n'
+    await vi.waitFor(async () => expect((await ahead.telemetry.metrics()).text).toContain(fetched), 10_000)
+    expect(pacs.retrievals).toBe(2)
+    await using ohif = await open('1.2.826.0.1.3680043.10.1561.7', ahead)
+    const pictures = await ohif.scroll(12)
+    await ohif.screenshot('prior')
+    await ohif.idle()
+    expect(ohif.faults).toEqual([])
+    // The ball is the same from both sides.
+    expect(new Set(pictures.map(({ digest }) => digest)).size).toBe(6)
+    expect(pacs.retrievals).toBe(2)
+  })
+
   it('stores a file', async () => {
     const [file] = syntheticFiles()
     const studies = archive.catalog.studies
@@ -162,3 +196,10 @@ describe.skipIf(!needed)('OHIF', { timeout: VIEWER_TIMEOUT_MS }, () => {
     expect(ohif.faults).toEqual([])
   })
 })
+
+/** A file with other texts, each as long as the one that it takes the place of. */
+function renamed(file: Uint8Array, texts: Readonly<Record<string, string>>): Buffer {
+  let text = Buffer.from(file).toString('latin1')
+  for (const [from, to] of Object.entries(texts)) text = text.replaceAll(from, to)
+  return Buffer.from(text, 'latin1')
+}
