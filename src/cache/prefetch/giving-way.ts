@@ -29,17 +29,26 @@ export class Budget {
   /** Bytes that came. */
   used = 0
   readonly #most: number
+  readonly #whole: Budget | undefined
 
-  constructor(most: number) {
+  /** `whole`: of which it is a part. */
+  constructor(most: number, whole?: Budget) {
     this.#most = most
+    this.#whole = whole
+  }
+
+  /** What one of several retrievals takes. */
+  part(): Budget {
+    return new Budget(this.#most, this)
   }
 
   get isSpent(): boolean {
-    return this.used > this.#most
+    return this.used > this.#most || this.#whole?.isSpent === true
   }
 
   take(bytes: number): void {
     this.used += bytes
+    this.#whole?.take(bytes)
   }
 }
 

@@ -84,6 +84,8 @@ const MAX_KNOWN = 10_000
 /** How often one is tried that had to give way to people, and how long it waits before, in ms. */
 const TRIES = 10
 const GIVEN_WAY_MS = 2_000
+/** After what has failed it is looked anew, not at once, in ms. */
+const AGAIN_SOON_MS = 60_000
 
 /** Somebody wants the association by which priors are looked for. */
 class GivenWayError extends Error {
@@ -154,7 +156,7 @@ export class Prefetcher implements AsyncDisposable {
     if (this.#asked.has(key) || this.#stop.signal.aborted) return
     this.#asked.set(key, true)
     // It may go better the next time.
-    const again = (): void => void this.#asked.delete(key)
+    const again = (): void => void this.#asked.set(key, true, { ttl: Math.min(AGAIN_SOON_MS, this.#options.again) })
     const look = async (): Promise<true> => {
       const { chosen, isWhole } = await this.#patiently(find)
       if (!isWhole) again()
@@ -256,13 +258,15 @@ export class Prefetcher implements AsyncDisposable {
       if (this.#taken.has(key) && !isAnew) continue
       this.#taken.set(key, true)
       const { destination } = this.#options
-      const work = (): Promise<boolean> =>
+      const work = (): Promise<boolean | 'too-large'> =>
         destination === null ? this.#fetch(archive, study, budget) : this.#move(archive, study, destination)
       const over = this.#fetching.run(archive, work).catch(() => false)
       this.#follow(
         over.then((isDone) => {
           if (isDone === true) return
           this.#counts.failed++
+          // It will be as large the next time.
+          if (isDone === 'too-large') return
           this.#taken.delete(key)
           failed()
         }),
@@ -270,16 +274,17 @@ export class Prefetcher implements AsyncDisposable {
     }
   }
 
-  async #fetch(archive: Archive, study: Uid, budget: Budget): Promise<boolean> {
+  async #fetch(archive: Archive, study: Uid, budget: Budget): Promise<boolean | 'too-large'> {
     const { signal } = this.#stop
     const key = keyOf(archive, study)
     for (let tries = 0; tries < TRIES; tries++) {
       if (tries > 0) await delay(GIVEN_WAY_MS * tries, undefined, { signal, ref: false })
-      if (signal.aborted || budget.isSpent || archive.breaker !== 'closed') return false
+      if (budget.isSpent) return 'too-large'
+      if (signal.aborted || archive.breaker !== 'closed') return false
       if (servesPeople(archive)) continue
-      const before = budget.used
-      const came = await this.#cache.fetchAhead(givingWay(archive, budget), { study }, signal)
-      const bytes = budget.used - before
+      const own = budget.part()
+      const came = await this.#cache.fetchAhead(givingWay(archive, own), { study }, signal)
+      const bytes = own.used
       this.#counts.bytes += bytes
       const held = came === 'dropped' ? undefined : this.#cache.held(archive, { study })
       // Somebody else fetches it, or it had to give way.

@@ -117,7 +117,8 @@ async function* ofSeveral(copies: readonly Copy[], retrieval: Retrieval): AsyncG
     if (selection.instance === undefined) for (const copy of copies.slice(1)) void lists.of(copy)
     for (const copy of copies) {
       const isAll = yield* from(copy, selection)
-      if (isAll) listings.remember(copy.archive, selection, given.sent)
+      // One instance says nothing of its series.
+      if (isAll && selection.instance === undefined) listings.remember(copy.archive, selection, given.sent)
       // Of a study it is told how many there are: where fewer came, they are listed.
       const isFewer = selection.series === undefined && given.sent.length < (copy.instances ?? 0)
       if (isAll && !isFewer) whole.add(copy)

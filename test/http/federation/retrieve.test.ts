@@ -311,6 +311,22 @@ describe('what is known of a copy whose archive is gone', () => {
     expect((await metadata(`${setup.all}/studies/1.1`)).status).toBe(206)
   })
 
+  it('is not one instance that was asked for alone', async () => {
+    await using setup = await startFederation(
+      {
+        near: { files: studyFiles('1.1', { 1: [1, 2, 3] }) },
+        far: { files: studyFiles('1.1', { 1: [1] }) },
+      },
+      { cache: { maxBytes: 0 } },
+    )
+    const series = `${setup.all}/studies/1.1/series/1.1.1`
+    const file = await fetch(`${series}/instances/1.1.1.1`, { headers: DICOM })
+    expect([file.status, (await file.arrayBuffer()).byteLength > 0]).toEqual([200, true])
+    await setup.archives.near[Symbol.asyncDispose]()
+    const given = await metadata(series)
+    expect([given.status, given.instances]).toEqual([206, ['1.1.1.1']])
+  })
+
   it('costs no more than its time to list, where it accepts connections and says nothing', async () => {
     await using silent = await ScriptedArchive.start({ associate: () => 'silent' })
     await using near = await DemoArchive.start({ aeTitle: 'NEAR' })
