@@ -16,6 +16,7 @@ const OTHER_THAN_WEB = /^(config|doctor|demo)\//
 
 /** Errors that become no problem document, each for a reason of its own. */
 const CAUGHT: Readonly<Record<string, string>> = {
+  ARCHIVE_BUSY: 'has a prior fetched later',
   AUDIT_EVENT_REFUSED: 'has an audit event written again, or given up',
   AUDIT_FILE_UNUSABLE: 'ends the start',
   AUDIT_REPOSITORY_FAILED: 'has the audit events written again',
@@ -27,6 +28,7 @@ const CAUGHT: Readonly<Record<string, string>> = {
   DISK_FAULT: 'has the instance fetched anew',
   DISK_FOLDER: 'ends the start',
   ISSUER_UNAVAILABLE: 'becomes SIGN_IN_UNAVAILABLE',
+  GIVEN_WAY: 'has priors looked for later',
   INVALID_COMMAND: 'becomes a ProtocolError',
   INVALID_PDU: 'becomes a ProtocolError',
   KEY_FILE_UNUSABLE: 'ends the start, or becomes SIGN_IN_UNAVAILABLE',
@@ -36,6 +38,7 @@ const CAUGHT: Readonly<Record<string, string>> = {
   SYSLOG_ENDED: 'has the audit events written again',
   SYSLOG_TIMEOUT: 'has the audit events written again',
   TLS_FILE_UNUSABLE: 'ends the start',
+  PREFETCH_BUDGET_SPENT: 'ends the fetching of priors',
   STREAMED_LENGTH: 'fails one instance of a store',
   UNFIT_PIXEL_DATA: 'fails one instance of a store, or becomes UNUSABLE_MEDIA',
   UNUSABLE_VIDEO: 'becomes UNUSABLE_MEDIA',

@@ -1,16 +1,16 @@
 import { channel } from 'node:diagnostics_channel'
 import type { Dataset } from '../../dicom/dataset.ts'
+import { PeerTimeoutError } from '../../network/errors.ts'
 import type { Archive } from '../archive.ts'
 import type { Call } from '../call.ts'
 import { KEYS, keptAttributes } from './kept-attributes.ts'
 import { Held, MAX_HELD_BYTES } from '../search/held.ts'
 
 /** An archive of a federation has not answered in the time that it has. */
-export class LateArchiveError extends Error {
-  readonly code = 'PEER_TIMEOUT'
+export class LateArchiveError extends PeerTimeoutError {
   readonly archive: string
   constructor(archive: string, milliseconds: number) {
-    super(`Archive ${archive} had not answered after ${milliseconds} ms`)
+    super('response', milliseconds)
     this.name = 'LateArchiveError'
     this.archive = archive
   }
