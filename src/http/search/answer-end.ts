@@ -1,9 +1,5 @@
 import type { Dataset } from '../../dicom/dataset.ts'
 
-/** Told where an archive has ended its answer early. */
-export const MAY_BE_MORE =
-  'There may be more results: the archive ended its answer early, or has too many studies to ask each. Narrow the search'
-
 /** The archive ended its answer early, and the status line that would have said so is out. */
 export class CutAnswerError extends Error {
   readonly code = 'ANSWER_CUT_SHORT'
@@ -40,6 +36,8 @@ export class AnswerEnd {
   /** What is known to be behind the page is told by itself. */
   warnings(page: { readonly hasMore: boolean }): string[] {
     if (!this.#isCapped || page.hasMore) return []
-    return [MAY_BE_MORE]
+    return [
+      'There may be more results: the archive ended its answer early, or has too many studies to ask each. Narrow the search',
+    ]
   }
 }
