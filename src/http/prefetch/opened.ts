@@ -31,14 +31,21 @@ export function opened(c: HttpContext, study: string): void {
 export async function noteUse(c: HttpContext, selection: Selection): Promise<void> {
   const { prefetcher, archive, cache, signal } = c.var
   const { study, series, instance } = selection
-  const brought = prefetcher?.brought(archive, study)
+  if (!prefetcher) return
+  if (series !== undefined && instance !== undefined) {
+    // Asked for each frame: it does not look for the others of the study.
+    if (cache.arrivalOf(archive, { study, series, sopInstance: instance }) !== undefined)
+      prefetcher.used(archive, study)
+    return
+  }
+  const brought = prefetcher.brought(archive, study)
   if (!brought) return
-  prefetcher!.used(archive, study)
-  if (instance !== undefined || cache.held(archive, selection)) return
+  prefetcher.used(archive, study)
+  if (cache.held(archive, selection)) return
   const known = brought.filter((uids) => series === undefined || uids.series === series)
   const listed = await listingOf(archive, selection, { timeout: LISTING_MS, signal })
   // Something may have been stored meanwhile; and a list that lacks what is here is none.
-  if (typeof listed === 'string' || prefetcher!.brought(archive, study) !== brought || !includesAll(listed, known))
+  if (typeof listed === 'string' || prefetcher.brought(archive, study) !== brought || !includesAll(listed, known))
     return
   cache.renew(archive, selection, listed)
 }

@@ -1,6 +1,7 @@
 import { setTimeout as delay } from 'node:timers/promises'
 import { describe, expect, it, vi } from 'vitest'
 import { DemoArchive } from '../../../src/demo/demo-archive.ts'
+import { eventually } from '../../support/eventually.ts'
 import { startFederation, studyFiles } from '../../support/federation.ts'
 import { startGatewayFor } from '../../support/gateway.ts'
 import { ScriptedArchive } from '../../support/scripted-archive.ts'
@@ -356,5 +357,31 @@ describe('what is known of a copy whose archive is gone', () => {
     for (const file of studyFiles('1.1', { 1: [3], 2: [1] })) await setup.archives.near.put(file)
     const given = await metadata(`${setup.all}/studies/1.1`)
     expect([given.status, given.instances?.length]).toEqual([200, 4])
+  })
+
+  it('gives every association back when the client leaves in the middle, whatever the archives still have to send', async () => {
+    let sent = 0
+    const held = Promise.withResolvers<undefined>()
+    const onGet = async (): Promise<void> => {
+      if (++sent > 1) await held.promise
+    }
+    const pixelBytes = 100_000
+    await using setup = await startFederation(
+      {
+        near: { files: studyFiles('1.1', { 1: [1, 2, 3], 2: [1] }, { pixelBytes }), archive: { faults: { onGet } } },
+        far: { files: studyFiles('1.1', { 1: [3], 3: [1, 2] }, { pixelBytes }), archive: { faults: { onGet } } },
+      },
+      { cache: { maxBytes: 0 } },
+    )
+    const leased = (): number => setup.gateway.archives.reduce((sum, { stats }) => sum + stats.leased, 0)
+    const own = new AbortController()
+    const { status, body } = await fetch(`${setup.all}/studies/1.1`, { headers: DICOM, signal: own.signal })
+    expect(status).toBe(200)
+    await body!.getReader().read()
+    expect(leased()).toBeGreaterThan(0)
+    own.abort()
+    held.resolve(undefined)
+    await eventually(() => expect(leased()).toBe(0))
+    for (const { stats } of setup.gateway.archives) expect(stats.waiting).toBe(0)
   })
 })
