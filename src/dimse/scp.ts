@@ -13,7 +13,7 @@ import { answerReport, MAX_REPORT_ELEMENTS, type EventReport } from './event-rep
 import { MessageReader, syntaxOf, type DataStream, type Message } from './message.ts'
 import { Scu } from './scu.ts'
 import { sendMessage } from './send-message.ts'
-import { Status } from './status.ts'
+import { Status, StatusError } from './status.ts'
 import { sendInstance, subOperations, type OutgoingInstance, type Respond } from './sub-operations.ts'
 
 export type { OutgoingInstance } from './sub-operations.ts'
@@ -220,11 +220,20 @@ class Server {
       (await this.#handlers.find?.(identifier, command.affectedSopClassUid, this.#association)) ??
       Status.unrecognizedOperation
     if (typeof matches === 'number') return this.#respond(message, { ...answer, status: matches })
-    for await (const match of matches) {
-      if (await this.#cancelled(command.messageId)) return this.#respond(message, { ...answer, status: Status.cancel })
-      await this.#respond(message, { ...answer, status: Status.pending, hasDataSet: true }, match)
+    const iterator: AsyncIterator<Dataset, unknown> = matches[Symbol.asyncIterator]()
+    try {
+      for (;;) {
+        const match = await iterator.next().catch(failureOf)
+        if (typeof match === 'number') return await this.#respond(message, { ...answer, status: match })
+        if (match.done) return await this.#respond(message, { ...answer, status: Status.success })
+        if (await this.#cancelled(command.messageId)) {
+          return await this.#respond(message, { ...answer, status: Status.cancel })
+        }
+        await this.#respond(message, { ...answer, status: Status.pending, hasDataSet: true }, match.value)
+      }
+    } finally {
+      await iterator.return?.()
     }
-    return this.#respond(message, { ...answer, status: Status.success })
   }
 
   /** A C-CANCEL for this operation has arrived; looks only at what is here already. */
@@ -283,6 +292,11 @@ class Server {
       await association.release(RELEASE_TIMEOUT_MS)
     }
   }
+}
+
+/** The status of a query that could not be answered (PS3.4 C.4.1.1.4). */
+function failureOf(error: unknown): number {
+  return error instanceof StatusError ? error.status : Status.outOfResources
 }
 
 /** Which instance a response is of, of what class. */

@@ -10,6 +10,7 @@ export const Status = {
   duplicateSopInstance: 0x0111,
   noSuchSopInstance: 0x0112,
   sopClassNotSupported: 0x0122,
+  noSuchAction: 0x0123,
   notAuthorized: 0x0124,
   unrecognizedOperation: 0x0211,
   outOfResources: 0xa700,
