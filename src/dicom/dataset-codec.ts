@@ -72,6 +72,9 @@ export class DatasetReader {
   #stopped = false
   /** The element that ended the reading, by `until`, and where its value begins in the data set. */
   stoppedAt: { readonly header: ElementHeader; readonly offset: number } | undefined
+  /** The element of the data set itself that is being read, or was read last; and where it begins in the data set. */
+  openedTag: Tag | undefined
+  openedAt = 0
   /** Bytes of values that are kept. */
   keptBytes = 0
   /** Elements and items that are kept. */
@@ -112,7 +115,11 @@ export class DatasetReader {
   }
 
   #drain(): void {
-    for (let token = this.#reader.next(); token !== undefined; token = this.#reader.next()) {
+    for (;;) {
+      const at = this.#reader.offset
+      const token = this.#reader.next()
+      if (token === undefined) return
+      if ('header' in token && this.#levels.length === 1) this.#opened(token.header, at)
       if (this.#only && this.#passes(token, this.#only)) {
         if (this.#stopped) return
         continue
@@ -184,6 +191,11 @@ export class DatasetReader {
       if (this.#passing && this.#past(token.header)) return true
     }
     return this.#passing
+  }
+
+  #opened({ tag: t }: ElementHeader, at: number): void {
+    this.openedTag = t
+    this.openedAt = at
   }
 
   #count(elements: number): void {

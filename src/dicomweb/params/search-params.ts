@@ -1,6 +1,7 @@
 import { Attribute } from '../../dicom/attributes.ts'
 import { groupOf, isGroupLength, isPrivate, type Tag } from '../../dicom/tag.ts'
-import { dictionaryVr, tagOf } from '../../dicom/dictionary.ts'
+import { attributePath } from '../../dicom/attribute-path.ts'
+import { dictionaryVr } from '../../dicom/dictionary.ts'
 import { vrFor } from '../../dicom/dataset.ts'
 import { MAX_NESTING } from '../../dicom/element-reader.ts'
 import { isNameable } from '../../dicom/uids.ts'
@@ -67,7 +68,7 @@ export function parseSearchParams(params: URLSearchParams): SearchParams {
   const emptyValueMatching = flag(params, 'emptyvaluematching')
   for (const [name, value] of params) {
     if (reserved.has(name)) continue
-    const path = attributePath(name)
+    const path = keyPath(name)
     if (!path) {
       unknown.add(name)
       continue
@@ -83,7 +84,7 @@ export function parseSearchParams(params: URLSearchParams): SearchParams {
   const include = params.getAll('includefield').flatMap((list) => list.split(','))
   const fields = include.map((field) => field.trim()).filter((field) => field !== '')
   const includePaths = fields
-    .flatMap((field) => [attributePath(field, 'includefield') ?? []])
+    .flatMap((field) => [keyPath(field, 'includefield') ?? []])
     .filter((path) => path.length > 0 && !path.some(isNoKey))
   return {
     match,
@@ -110,15 +111,12 @@ interface MutableKey extends MatchKey {
   item?: MutableKey[]
 }
 
-/**
- * `PatientID`, `00100020`, `RequestAttributesSequence.00400009`; undefined when it is no attribute.
- * @throws SearchParamError that names `parameter`
- */
-function attributePath(name: string, parameter = name): Tag[] | undefined {
-  const tags = name.split('.').map(tagOf)
-  if (!tags.every((t) => t !== undefined)) return undefined
+/** Undefined when it is no attribute. @throws SearchParamError that names `parameter` */
+function keyPath(name: string, parameter = name): Tag[] | undefined {
+  const tags = attributePath(name)
   // The last one is the attribute itself; an identifier that is deeper nobody would read.
-  if (tags.length > MAX_NESTING + 1) throw new SearchParamError(parameter, `goes deeper than ${MAX_NESTING} sequences`)
+  if (tags && tags.length > MAX_NESTING + 1)
+    throw new SearchParamError(parameter, `goes deeper than ${MAX_NESTING} sequences`)
   return tags
 }
 
