@@ -18,7 +18,7 @@ import type { Proposal } from './pool/proposal.ts'
 export type StoreOutcome =
   | { readonly kind: 'stored'; readonly status: number }
   /** The archive refused it, or has no context for it: `status` is a failure of PS3.4 B.2.3. */
-  | { readonly kind: 'refused'; readonly status: number }
+  | { readonly kind: 'refused'; readonly status: number; readonly error?: unknown }
   /** The archive went away or fell silent. */
   | { readonly kind: 'failed'; readonly error: unknown }
   /** The data set itself could not be read to its end. */
@@ -52,10 +52,23 @@ export class RecentPairs {
   }
 }
 
+/** It is over, and an association was still waited for. */
+class BatchOverError extends Error {
+  readonly code = 'BATCH_OVER'
+  constructor() {
+    super('Nothing more is stored')
+    this.name = 'BatchOverError'
+  }
+}
+
 /** Stores the instances of one request one after another, over one association as long as its contexts serve. */
 export class StoreBatch implements AsyncDisposable {
   readonly #target: StoreTarget
   readonly #call: Call
+  /** Aborted when it is over: nothing that comes then is held. */
+  readonly #over = new AbortController()
+  /** That an association is had for an instance. */
+  #reaching: Promise<unknown> | undefined
   #lease: Lease | undefined
   #scu: Scu | undefined
   /** Why no association could be had: what is left of the batch does not try again. */
@@ -63,13 +76,25 @@ export class StoreBatch implements AsyncDisposable {
 
   constructor(target: StoreTarget, call: Call) {
     this.#target = target
-    this.#call = call
+    this.#call = { ...call, signal: AbortSignal.any([call.signal, this.#over.signal]) }
+  }
+
+  /**
+   * Has an association for an instance, so that nobody waits for one once its bytes are on their way; `store` tells where
+   * there is none. @throws the signal's reason
+   */
+  async reach(instance: Pick<Instance, 'sopClass' | 'syntax'>): Promise<void> {
+    this.#reaching ??= this.#contextFor(instance)
+    await this.#reaching.catch(() => this.#call.signal.throwIfAborted())
   }
 
   /** Sends one instance, whose body fails where it is not whole. Never throws but the signal's reason: every fault is an outcome. */
   async store(instance: Instance): Promise<StoreOutcome> {
     const source = new WatchedBody(instance.body)
     try {
+      // It would compete with itself.
+      await this.#reaching?.catch(() => undefined)
+      this.#reaching = undefined
       const context = await this.#contextFor(instance)
       if (typeof context === 'number') return { kind: 'refused', status: context }
       const target = transferSyntax(context.transferSyntax)
@@ -102,6 +127,8 @@ export class StoreBatch implements AsyncDisposable {
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
+    if (this.#reaching) this.#over.abort(new BatchOverError())
+    await this.#reaching?.catch(() => undefined)
     this.pause()
   }
 
@@ -111,7 +138,7 @@ export class StoreBatch implements AsyncDisposable {
   }
 
   /** The context to send an instance over, or the status that says why there is none (PS3.4 B.2.3). */
-  async #contextFor({ sopClass, syntax }: Instance): Promise<AcceptedContext | number> {
+  async #contextFor({ sopClass, syntax }: Pick<Instance, 'sopClass' | 'syntax'>): Promise<AcceptedContext | number> {
     const pair = { sopClass, syntax: syntax.uid }
     if (!this.#offered(pair)) this.pause()
     this.#lease ??= await this.#open(pair)

@@ -124,7 +124,7 @@ async function convertedFile(
   const plan = planTranscoding(layout, instance.syntax, target)
   if (!plan || !isStreamable(plan)) return undefined
   checkWhole(plan, layout.length)
-  const body = await converted(c, instance.bytes(), plan)
+  const body = await converted(c.var, instance.bytes(), plan)
   return { syntax, body: recode(body, target, syntax) }
 }
 
