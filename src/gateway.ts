@@ -25,6 +25,12 @@ import { openAudit } from './audit/open.ts'
 import type { RefusedStoreEvent } from './pacs/delivery/events.ts'
 import { readSyslogTls } from './pacs/tls-files.ts'
 import { SparedLines } from './telemetry/spared-lines.ts'
+import { deviceTraces } from './http/audit/device-trace.ts'
+import { Given } from './http/validators/given.ts'
+import { decompressed } from './http/store/decompress.ts'
+import { outdate } from './http/store/outdate.ts'
+import { openRouting } from './routing/open-routing.ts'
+import { settlesWithin } from './network/settles-within.ts'
 import { startTelemetry, type Telemetry } from './telemetry/telemetry.ts'
 import { renewWhenChanged } from './pacs/tls-renewal.ts'
 
@@ -63,13 +69,31 @@ export async function startGateway(config: Config, { pages }: Pick<ServerOptions
   const links = config.federation?.pixm ? new LinkedIds(config.federation.pixm) : undefined
   const prefetcher = config.prefetch ? new Prefetcher(cache, { ...config.prefetch, ttl: config.cache.ttl }) : undefined
   const imaging = new ImagingPool(config.imaging)
-  const telemetry = startTelemetry(config.log, { archives: () => archives, cache, imaging, audit, prefetcher })
+  const given = new Given()
+  const routing = await openRouting(config, {
+    archives,
+    decompress: (instance, decompress, signal) =>
+      decompressed(instance, { decompress, imaging: imaging.of('devices'), signal }),
+    outdate: (archive, instance) => outdate({ cache, given, federation, prefetcher }, archive, instance),
+    trace: deviceTraces(audit, config.dimse),
+    isBlocked: () => audit.isBlocked,
+  })
+  destination.welcome(routing.devices)
+  const telemetry = startTelemetry(config.log, {
+    archives: () => archives,
+    nodes: () => routing.nodes,
+    cache,
+    imaging,
+    audit,
+    prefetcher,
+  })
   const endRefusals = auditRefusals(audit)
   const endWatch = watched({ config, archives, federation, links, priors, prefetcher })
   const release = async (): Promise<void> => {
     endWatch()
     await prefetcher?.[Symbol.asyncDispose]()
     await cache[Symbol.asyncDispose]()
+    await routing[Symbol.asyncDispose]()
     await imaging[Symbol.asyncDispose]()
     await Promise.all(archives.map((archive) => archive[Symbol.asyncDispose]()))
     await destination[Symbol.asyncDispose]()
@@ -81,7 +105,7 @@ export async function startGateway(config: Config, { pages }: Pick<ServerOptions
   let server: HttpServer
   try {
     const moves = config.archives.some(({ retrieve }) => retrieve === 'move')
-    if (config.dimse.enabled === true || moves) await destination.listen()
+    if (config.dimse.enabled === true || moves || routing.devices.isExpecting) await destination.listen()
     server = await startServer({
       config,
       archives,
@@ -92,6 +116,8 @@ export async function startGateway(config: Config, { pages }: Pick<ServerOptions
       cache,
       imaging,
       audit,
+      given,
+      router: routing.router,
       metrics: () => telemetry.metrics(),
       examine: (archive, signal) => examined(archive, { config, destination, signal }),
       pages,
@@ -106,6 +132,11 @@ export async function startGateway(config: Config, { pages }: Pick<ServerOptions
     { path: 'dimse.tls', tls: config.dimse.tls, renew: () => destination.renewTls() },
     // Read for each connection: nothing has to be done.
     { path: 'audit.syslog', tls: config.audit?.syslog ?? null, renew: () => Promise.resolve() },
+    ...routing.nodes.map((node) => ({
+      path: `destinations.${node.config.name}.tls`,
+      tls: node.config.tls,
+      renew: () => node.renewTls(),
+    })),
     ...archives.map((archive) => ({
       path: `archives.${archive.config.name}.tls`,
       tls: archive.config.tls,
@@ -114,7 +145,11 @@ export async function startGateway(config: Config, { pages }: Pick<ServerOptions
   ])
   const stop = async (grace: number): Promise<void> => {
     renewal.stop()
-    await server.close(grace)
+    const devices = async (): Promise<void> => {
+      await destination.endDevices(grace)
+      await settlesWithin(routing.router.quiet(), grace)
+    }
+    await Promise.all([server.close(grace), devices()])
     await release()
   }
   const host = config.http.host.includes(':') ? `[${config.http.host}]` : config.http.host

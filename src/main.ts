@@ -36,6 +36,8 @@ const HELP = `Usage: dimsegate [serve] --config FILE   DICOMweb in front of the 
                                          Makes a link that lets whoever has it see one study
        dimsegate doctor --config FILE [--json] [--store-test]
                                          Tries each archive that FILE names, and says what to ask its administrator
+       dimsegate route --config FILE [--device NAME] [--archive NAME] FILE...
+                                         Says which routes DICOM files take and what is changed in them; sends nothing
 
 Options
   --config FILE  YAML file; DIMSEGATE_CONFIG names it too. Every key also by environment: DIMSEGATE_HTTP__PORT=8080
@@ -46,6 +48,8 @@ Options
   --study UID    share: Study Instance UID
   --for TIME     share: how long the link is good (default 7d, at most auth.links.maxAge)
   --archive NAME share: the archive that has the study; the first unless told
+                 route: the files come by STOW, to the root of this archive
+  --device NAME  route: the files come from this device; the first unless told
   --json         doctor: one JSON document in place of text
   --store-test   doctor: also stores one small synthetic image in each archive; without it nothing is stored
   --version      Version
@@ -61,6 +65,7 @@ const options = {
   study: { type: 'string' },
   for: { type: 'string' },
   archive: { type: 'string' },
+  device: { type: 'string' },
   json: { type: 'boolean' },
   'store-test': { type: 'boolean' },
   help: { type: 'boolean', short: 'h' },
@@ -84,7 +89,7 @@ async function main(argv: string[]): Promise<void> {
     return
   }
   const [command = 'serve', ...extra] = positionals
-  if (extra.length > 0) throw new UsageError(`Unexpected argument: ${extra.join(' ')}`)
+  if (extra.length > 0 && command !== 'route') throw new UsageError(`Unexpected argument: ${extra.join(' ')}`)
   switch (command) {
     case 'serve':
       return serve(values.config)
@@ -96,6 +101,8 @@ async function main(argv: string[]): Promise<void> {
       return share(values)
     case 'doctor':
       return doctor(values.config, values.json === true, values['store-test'] === true)
+    case 'route':
+      return route(values, extra)
     default:
       throw new UsageError(`Unknown command: ${command}`)
   }
@@ -163,6 +170,18 @@ async function share(values: ReturnType<typeof parse>['values']): Promise<void> 
   } catch (error) {
     throw error instanceof ShareError ? new StartError(error.message) : error
   }
+}
+
+/** Ends the process: 0 where every file is taken by a route, 1 where one is not. */
+async function route(values: ReturnType<typeof parse>['values'], files: readonly string[]): Promise<void> {
+  const config = await loadConfig({ file: values.config, env: process.env })
+  if (files.length === 0) throw new UsageError('route needs files: dimsegate route --config FILE image.dcm')
+  if (config.routes.length === 0)
+    throw new StartError('The configuration has no routes: write routes to say what goes where.')
+  const { originOf, dryRun } = await import('./routing/dry-run.ts')
+  const origin = originOf(config, values)
+  if (typeof origin === 'string') throw new StartError(origin)
+  if (!(await dryRun(config, { files, origin, print }))) process.exitCode = 1
 }
 
 async function demo(values: {

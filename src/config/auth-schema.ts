@@ -1,5 +1,5 @@
 import { z } from 'zod'
-import { conflict, fields, type Fields, type Path, type Say } from './conflicts.ts'
+import { conflict, fields, type Fields, type Path, type Say } from './fields.ts'
 import {
   addressBlock,
   bool,

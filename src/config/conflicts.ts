@@ -1,14 +1,11 @@
 import { isLoopback } from '../network/loopback.ts'
-
-/** Marks an issue between keys, whose message is a whole sentence and not what is expected of one value. */
-export const conflict = 'conflict'
-
-/** Where a fault is. */
-export type Path = (string | number)[]
+import { fields, type Fields, type Path, type Say } from './fields.ts'
+import { reportRouting } from './routing/routing-conflicts.ts'
 
 /** Checks of several keys against each other. Where `value` has other faults it may have any shape. */
 export function reportConflicts(value: unknown, say: Say): void {
   const { archives, dimse, http, auth, audit, cache, federation, prefetch } = fields(value)
+  reportRouting(fields(value), say)
   reportTrust(fields(http), auth, archives, say)
   reportNowhere(audit, say)
   reportFederation(federation, archives, say)
@@ -170,14 +167,4 @@ function reportSharedWords(archives: unknown, say: Say): void {
       `is the AE title of archives[${other}]; expected another beside auth, which names both`,
     )
   }
-}
-
-/** Keys of a group. */
-export type Fields = Readonly<Record<string, unknown>>
-/** Tells a fault. */
-export type Say = (path: Path, message: string) => void
-
-/** The keys of what may have any shape; none of what is no group. */
-export function fields(value: unknown): Fields {
-  return typeof value === 'object' && value !== null ? (value as Record<string, unknown>) : {}
 }

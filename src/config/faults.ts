@@ -1,5 +1,5 @@
 import type { core } from 'zod'
-import { conflict } from './conflicts.ts'
+import { conflict } from './fields.ts'
 import type { ConfigPath } from './tree.ts'
 import { childOf, keysOf, nodeAt, pathText } from './tree.ts'
 import { closest } from './suggest.ts'

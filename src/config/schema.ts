@@ -3,7 +3,10 @@ import { audit } from './audit-schema.ts'
 import { authOrOpen } from './auth-schema.ts'
 import { federation, patients } from './federation-schema.ts'
 import { prefetch } from './prefetch-schema.ts'
-import { conflict, reportConflicts } from './conflicts.ts'
+import { reportConflicts } from './conflicts.ts'
+import { conflict } from './fields.ts'
+import { tls, tlsVersion } from './tls-schema.ts'
+import { destinations, devices, pseudonyms, routes } from './routing/routing-schema.ts'
 import {
   addressBlock,
   aeTitle,
@@ -36,8 +39,6 @@ import {
 
 /** Transfer syntaxes of an archive's own: each takes a presentation context for each class. */
 const MAX_OWN_SYNTAXES = 8
-
-const tlsVersion = oneOf(['TLSv1.2', 'TLSv1.3']).default('TLSv1.2').describe('Oldest TLS version to agree to')
 
 const ownCertificate = {
   cert: filePath.describe('PEM file of our certificate, with those between it and its authority'),
@@ -141,15 +142,6 @@ const charset = z.strictObject({
   query: characterSet.prefault('ISO_IR 192').describe('Character set of query keys that are not ASCII'),
   default: characterSet.prefault('ISO_IR 100').describe('Character set of answers that name none'),
   always: bool.default(false).describe('Name charset.query in every request, not only where a key needs it'),
-})
-
-const tls = z.strictObject({
-  ca: filePath.nullable().default(null).describe('PEM file of the authorities to trust; null for those of Node'),
-  cert: filePath.nullable().default(null).describe('PEM file of our certificate, for mutual authentication'),
-  key: filePath.nullable().default(null).describe('PEM file of the private key that belongs to cert'),
-  minVersion: tlsVersion,
-  servername: host.nullable().default(null).describe('Name to ask for and verify; null for the host'),
-  rejectUnauthorized: bool.default(true).describe('Refuse a certificate that cannot be verified'),
 })
 
 const username = z
@@ -311,6 +303,10 @@ export const configSchema = z
       .describe('The archives (PACS); the first is the default'),
     federation,
     prefetch,
+    devices,
+    destinations,
+    routes,
+    pseudonyms,
     cache: group({
       maxBytes: byteSize('512MiB', 0).describe('Most bytes of instances kept; 0 keeps none'),
       ttl: duration('10m').describe('How long an instance is kept'),

@@ -26,7 +26,8 @@ import { operatorRoutes, probes, type Metrics } from './ops/ops-routes.ts'
 import type { ReadinessCheck } from './ops/readiness.ts'
 import { RequestsAhead } from './requests-ahead.ts'
 import { securityHeaders } from './security-headers.ts'
-import { Given } from './validators/given.ts'
+import type { Router } from '../routing/router.ts'
+import type { Given } from './validators/given.ts'
 import { Shortfalls } from './retrieve/shortfalls.ts'
 import { Holding } from './made/holding.ts'
 
@@ -45,6 +46,8 @@ export interface AppOptions {
   readonly errorPage: string
   readonly metrics: Metrics
   readonly audit: Audit
+  readonly given: Given
+  readonly router: Router
   /** Aborted when requests under way are to end at once. */
   readonly stop: AbortSignal
   /** Whatever else is served, at paths of its own; what it leaves unanswered is not found. */
@@ -127,7 +130,8 @@ function preparing(options: AppOptions): MiddlewareHandler<HttpEnv> {
     cache,
     shortfalls: new Shortfalls(),
     holding: new Holding(),
-    given: new Given(),
+    given: options.given,
+    router: options.router,
     patients: new StudyPatients(),
     priors: options.priors,
     prefetcher: options.prefetcher,
@@ -149,6 +153,7 @@ type Shared = Pick<
   | 'shortfalls'
   | 'holding'
   | 'given'
+  | 'router'
   | 'patients'
   | 'priors'
   | 'prefetcher'

@@ -15,6 +15,7 @@ import type { FetchAhead } from '../cache/fetch-ahead.ts'
 import type { Holding } from './made/holding.ts'
 import type { Shortfalls } from './retrieve/shortfalls.ts'
 import type { Federated } from './federated.ts'
+import type { Router } from '../routing/router.ts'
 
 /** What every request handler can reach. */
 export interface HttpEnv {
@@ -29,6 +30,7 @@ export interface HttpEnv {
     /** What stores hold in memory. */
     readonly holding: Holding
     readonly given: Given
+    readonly router: Router
     /** Several archives as one, where that is configured. */
     readonly federation: Federation | undefined
     /** The same, where the path names that; `archive` is the one that stands for them. */

@@ -136,6 +136,12 @@ const faults = {
     title: 'Archive busy',
     detail: 'Too many requests wait for an association to the archive. Try again later.',
   },
+  WORKLIST_FAILED: { status: 502, title: 'Worklist failed' },
+  WEB_STORE_UNREACHABLE: { status: 502, title: 'Destination not reached' },
+  WEB_STORE_FAILED: { status: 502, title: 'Destination failed' },
+  WEB_STORE_FORBIDDEN: { status: 502, title: 'Not let in by a destination' },
+  WEB_STORE_BUSY: { status: 503, title: 'Destination busy' },
+  WEB_STORE_SILENT: { status: 504, title: 'Destination silent' },
   ARCHIVE_DOWN: {
     status: 503,
     title: 'Archive down',

@@ -1,6 +1,7 @@
 import type { Logger } from 'pino'
 import { Counter, Gauge, type Registry } from 'prom-client'
 import type { Archive } from '../pacs/archive.ts'
+import type { StoreNode } from '../pacs/store-node.ts'
 import type { SilentArchiveEvent } from '../pacs/federation/gather.ts'
 import { habitSentences, type HabitEvent } from '../pacs/habits.ts'
 import type { AssociationEvent } from '../pacs/pool/association-event.ts'
@@ -51,8 +52,18 @@ export function logHabits(log: Logger): () => void {
   })
 }
 
-/** The pool of an archive, and those of the systems beside it. */
-function pools(archive: Archive): { name: string; stats: PoolStats; breaker: BreakerState }[] {
+/** Where associations are opened to: archives, the systems beside them, destinations of routes. */
+function pools(
+  archives: readonly Archive[],
+  nodes: readonly StoreNode[],
+): { name: string; stats: PoolStats; breaker: BreakerState }[] {
+  return [
+    ...archives.flatMap(poolsOf),
+    ...nodes.map(({ config: { name }, stats, breaker }) => ({ name, stats, breaker })),
+  ]
+}
+
+function poolsOf(archive: Archive): { name: string; stats: PoolStats; breaker: BreakerState }[] {
   const { config, stats, breaker, besides } = archive
   return [
     { name: config.name, stats, breaker },
@@ -60,14 +71,18 @@ function pools(archive: Archive): { name: string; stats: PoolStats; breaker: Bre
   ]
 }
 
-export function measurePools(registry: Registry, archives: () => readonly Archive[]): void {
+export function measurePools(
+  registry: Registry,
+  archives: () => readonly Archive[],
+  nodes: () => readonly StoreNode[],
+): void {
   new Gauge({
     name: 'dimsegate_pool_associations',
     help: 'Associations of each archive by what they are doing, and requests waiting for one',
     labelNames: ['archive', 'state'],
     registers: [registry],
     collect() {
-      for (const { name, stats } of archives().flatMap(pools)) {
+      for (const { name, stats } of pools(archives(), nodes())) {
         const { leased, idle, waiting } = stats
         for (const [state, value] of Object.entries({ leased, idle, waiting })) {
           this.set({ archive: name, state }, value)
@@ -79,14 +94,18 @@ export function measurePools(registry: Registry, archives: () => readonly Archiv
 
 const BREAKER_VALUES = { closed: 0, 'half-open': 1, open: 2 } as const satisfies Record<BreakerState, number>
 
-export function measureBreakers(registry: Registry, archives: () => readonly Archive[]): void {
+export function measureBreakers(
+  registry: Registry,
+  archives: () => readonly Archive[],
+  nodes: () => readonly StoreNode[],
+): void {
   new Gauge({
     name: 'dimsegate_archive_breaker',
     help: 'Whether each archive counts as down: 0 no, 2 yes, 1 while it is tried',
     labelNames: ['archive'],
     registers: [registry],
     collect() {
-      for (const { name, breaker } of archives().flatMap(pools)) this.set({ archive: name }, BREAKER_VALUES[breaker])
+      for (const { name, breaker } of pools(archives(), nodes())) this.set({ archive: name }, BREAKER_VALUES[breaker])
     },
   })
 }

@@ -1,5 +1,6 @@
 import { RepositoryError } from '../audit/repository-error.ts'
 import { formatStatus, StatusError } from '../dimse/status.ts'
+import { WebStoreError } from '../routing/web-store-error.ts'
 import { AssociationRejectedError } from '../network/errors.ts'
 
 /** The fields of an error that are logged: codes and numbers, never its message, which may quote anything. */
@@ -11,7 +12,7 @@ export function errorFields(error: unknown): Record<string, unknown> {
     error: {
       name: error.name,
       code,
-      ...(error instanceof RepositoryError && { http: error.http }),
+      ...((error instanceof RepositoryError || error instanceof WebStoreError) && { http: error.http }),
       ...(error instanceof StatusError && { dimse: formatStatus(error.status) }),
       ...(error instanceof AssociationRejectedError && {
         reject: { result: error.result, source: error.source, reason: error.reason },

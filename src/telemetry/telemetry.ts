@@ -6,6 +6,7 @@ import type { InstanceCache } from '../cache/instance-cache.ts'
 import type { Config } from '../config/config.ts'
 import type { ImagingPool } from '../imaging/pool/imaging-pool.ts'
 import type { Archive } from '../pacs/archive.ts'
+import type { StoreNode } from '../pacs/store-node.ts'
 import {
   logAssociations,
   logBreakers,
@@ -21,6 +22,7 @@ import { measureCache, measureDisk, measureImaging } from './instances.ts'
 import { logOfflinePriors, measurePrefetch } from './prefetch.ts'
 import { logLines } from './log-lines.ts'
 import { logRequests } from './requests.ts'
+import { logRouting } from './routing.ts'
 
 export interface Telemetry {
   readonly log: Logger
@@ -32,6 +34,7 @@ export interface Telemetry {
 /** What metrics are taken of. */
 export interface Measured {
   readonly archives: () => readonly Archive[]
+  readonly nodes?: (() => readonly StoreNode[]) | undefined
   readonly cache: InstanceCache
   readonly imaging: Pick<ImagingPool, 'stats'>
   readonly audit?: Pick<Audit, 'stats'>
@@ -44,7 +47,7 @@ export interface Measured {
  * what is wrong with a file of the configuration is a sentence.
  */
 export function startTelemetry(config: Config['log'], measured: Measured): Telemetry {
-  const { archives, cache, imaging, audit, prefetcher } = measured
+  const { archives, nodes = () => [], cache, imaging, audit, prefetcher } = measured
   const log = pino({ level: config.level, base: null }, logLines(config.format))
   const registry = new Registry()
   collectDefaultMetrics({ register: registry })
@@ -61,9 +64,10 @@ export function startTelemetry(config: Config['log'], measured: Measured): Telem
     logRenewals(log),
     logCertificates(log, registry),
     logAudit(log),
+    logRouting(log, registry),
   ]
-  measurePools(registry, archives)
-  measureBreakers(registry, archives)
+  measurePools(registry, archives, nodes)
+  measureBreakers(registry, archives, nodes)
   measureCache(registry, cache)
   measureDisk(registry, cache)
   measureImaging(registry, imaging)

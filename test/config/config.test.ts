@@ -203,6 +203,10 @@ describe('defaults', () => {
       ],
       federation: null,
       prefetch: null,
+      devices: [],
+      destinations: [],
+      routes: [],
+      pseudonyms: null,
       cache: { maxBytes: 512 * 1024 ** 2, ttl: 600_000, prefetch: 'off', backend: 'memory', disk: null },
       imaging: { threads: null, timeout: 30_000, queue: 60_000 },
       auth: null,
@@ -639,7 +643,7 @@ describe('faults', () => {
       '  http.port: is 99999; expected a whole number from 0 to 65535',
       '  http.basepath: is not a known key; did you mean basePath?',
       '  archives[0].port: is missing; expected a whole number from 1 to 65535',
-      '  colour: is not a known key; expected one of: http, dimse, archives, federation, prefetch, cache, imaging, auth, audit, ops, log',
+      '  colour: is not a known key; expected one of: http, dimse, archives, federation, prefetch, devices, destinations, routes, pseudonyms, cache, imaging, auth, audit, ops, log',
     ])
   })
 
@@ -958,7 +962,7 @@ describe('the environment', () => {
     ['DIMSEGATE_LOG__LEVEL__OF__DETAIL', 'expected nothing after DIMSEGATE_LOG__LEVEL'],
     [
       'DIMSEGATE_SOMETHING',
-      'expected DIMSEGATE_ and then one of: HTTP, DIMSE, ARCHIVES, FEDERATION, PREFETCH, CACHE, IMAGING, AUTH, AUDIT, OPS, LOG',
+      'expected DIMSEGATE_ and then one of: HTTP, DIMSE, ARCHIVES, FEDERATION, PREFETCH, DEVICES, DESTINATIONS, ROUTES, PSEUDONYMS, CACHE, IMAGING, AUTH, AUDIT, OPS, LOG',
     ],
     ['DIMSEGATE_', 'is not a known variable'],
     ['DIMSEGATE___PROTO__', 'is not a known variable'],

@@ -3,9 +3,11 @@ import { afterEach, beforeEach } from 'vitest'
 import type { RequestEvent } from '../../src/http/app.ts'
 import type { RefusedConnectionEvent } from '../../src/http/tls.ts'
 import type { HabitEvent } from '../../src/pacs/habits.ts'
+import type { DeliveryEvent } from '../../src/routing/delivery.ts'
 import type { RefusedStoreEvent } from '../../src/pacs/delivery/events.ts'
 
 interface Channels {
+  'dimsegate:delivery': DeliveryEvent
   'dimsegate:habit': HabitEvent
   'dimsegate:refused-connection': RefusedConnectionEvent
   'dimsegate:refused-store': RefusedStoreEvent

@@ -12,6 +12,8 @@ export interface StoredInstance {
   readonly study: Uid
   readonly series: Uid
   readonly warning?: number
+  /** It went to others, or under other UIDs: it cannot be retrieved here. */
+  readonly isElsewhere?: boolean
 }
 
 /** One instance it did not take, and why (PS3.18 Table I.2-2). */
@@ -50,8 +52,9 @@ export class StoreResponse {
     this.#others.push(reason)
   }
 
-  get storedInstances(): readonly StoredInstance[] {
-    return this.#stored
+  /** What can be retrieved where it was sent to. */
+  get storedHere(): readonly StoredInstance[] {
+    return this.#stored.filter(({ isElsewhere }) => isElsewhere !== true)
   }
 
   /** Of what was stored: it counts as failed after all. */
@@ -83,7 +86,7 @@ export class StoreResponse {
   /** The module as one DICOM JSON object. `base`: the service's URL, for the retrieve URLs. */
   toJson(base: string): string {
     const dataset = new Dataset()
-    const studies = new Set(this.#stored.map(({ study }) => study))
+    const studies = new Set(this.storedHere.map(({ study }) => study))
     const [study] = studies
     const url = study !== undefined && studies.size === 1 ? retrieveUrl(base, { study }) : undefined
     if (url === undefined) dataset.setEmpty(Attribute.RetrieveURL)
@@ -105,11 +108,14 @@ export class StoreResponse {
   }
 }
 
-function storedItem(base: string, { sopClass, sopInstance, study, series, warning }: StoredInstance): Dataset {
+function storedItem(
+  base: string,
+  { sopClass, sopInstance, study, series, warning, isElsewhere }: StoredInstance,
+): Dataset {
   const item = new Dataset()
     .set(Attribute.ReferencedSOPClassUID, sopClass)
     .put(Attribute.ReferencedSOPInstanceUID, { vr: 'UI', value: asGiven('UI', [sopInstance]) })
-  const url = retrieveUrl(base, { study, series, instance: sopInstance })
+  const url = isElsewhere === true ? undefined : retrieveUrl(base, { study, series, instance: sopInstance })
   if (url !== undefined) item.set(Attribute.RetrieveURL, url)
   return warning === undefined ? item : item.set(Attribute.WarningReason, warning)
 }

@@ -1,20 +1,22 @@
 import { auditPatientOf } from './audit-patient.ts'
-import type { AuditPatient, AuditEvent } from '../../audit/event.ts'
+import type { AuditPatient, AuditEvent, AuditUser } from '../../audit/event.ts'
 import { cut, MAX_SOP_CLASSES, MAX_UID } from '../../audit/bounded.ts'
 import type { Audit } from '../../audit/audit.ts'
 import type { InstanceIndex } from '../../instance/instance-index.ts'
 import type { Principal, Verb } from '../auth/principal.ts'
-import type { ArchiveConfig } from '../../config/config.ts'
 
 /** Studies of one request that are gathered until its end; with more they are told in between. */
 export const MAX_STUDIES = 1_000
 
+/** Who was asked. */
+export type AuditedArchive = NonNullable<AuditEvent['archive']>
+
 /** Who asked for what. */
 export interface Asked {
-  readonly principal: Principal
+  readonly principal: Omit<AuditUser, 'kind'> & Pick<Principal, 'binding'> & { readonly kind: string }
   readonly address: string
   readonly verb: Exclude<Verb, 'send'>
-  readonly archive: ArchiveConfig
+  readonly archive: AuditedArchive
   readonly resource: string
   readonly query: string
   /** The study that the path names. */
@@ -45,7 +47,7 @@ interface Group {
   readonly study: string
   readonly patient: AuditPatient | undefined
   readonly instances: Map<string, number>
-  readonly archive: ArchiveConfig
+  readonly archive: AuditedArchive
   /** Why they were refused. */
   readonly refusal: string | undefined
 }
@@ -63,7 +65,7 @@ interface Fate {
   /** Why it was refused. */
   readonly refusal?: string | undefined
   /** Where it is from, where that is not the one that was asked. */
-  readonly archive?: ArchiveConfig | undefined
+  readonly archive?: AuditedArchive | undefined
 }
 
 /** What one request leaves in the audit trail. */
@@ -71,11 +73,13 @@ export class Trail {
   readonly #audit: Audit
   readonly #asked: Asked
   /** Who was asked. */
-  #archives: readonly ArchiveConfig[]
+  #archives: readonly AuditedArchive[]
   readonly #silent = new Set<string>()
   readonly #groups = new Map<string, Group>()
   /** Some is told already. */
   #isInParts = false
+  /** What is noted now, ended after its request: it is told at once. */
+  #isOver = false
 
   constructor(audit: Audit, asked: Asked) {
     this.#audit = audit
@@ -84,12 +88,12 @@ export class Trail {
   }
 
   /** It is asked of other archives than was thought at first. */
-  concerns(archives: readonly [ArchiveConfig, ...ArchiveConfig[]]): void {
+  concerns(archives: readonly [AuditedArchive, ...AuditedArchive[]]): void {
     this.#archives = archives
   }
 
   /** An archive that was asked has not told all. */
-  isSilent({ name }: Pick<ArchiveConfig, 'name'>): void {
+  isSilent({ name }: Pick<AuditedArchive, 'name'>): void {
     this.#silent.add(name)
   }
 
@@ -120,6 +124,7 @@ export class Trail {
       this.#groups.set(key, group)
     }
     group.instances.set(sopClass, (group.instances.get(sopClass) ?? 0) + count)
+    if (this.#isOver) this.#tellSoFar([key])
   }
 
   /** So many instances of a study, by their SOP classes, are what the client holds already. */
@@ -128,6 +133,8 @@ export class Trail {
   }
 
   end(ended: Ended): void {
+    if (this.#isOver) return
+    this.#isOver = true
     const { verb, study, query, principal } = this.#asked
     const outcome = outcomeOf(ended, verb)
     const reason = outcome === 'success' ? undefined : ended.code
@@ -148,7 +155,9 @@ export class Trail {
     const { bytes } = ended
     const isAll = this.#groups.size === 1 && !this.#isInParts
     for (const group of this.#groups.values()) this.#tell(group, { outcome, reason, bytes: isAll ? bytes : undefined })
-    if (this.#groups.size > 0) return
+    const isTold = this.#groups.size > 0 || this.#isInParts
+    this.#groups.clear()
+    if (isTold) return
     const of = study === undefined ? undefined : only(study)
     this.#write({ kind: 'instances-transferred', outcome, reason, study: of, bytes })
   }

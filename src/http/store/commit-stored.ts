@@ -28,8 +28,9 @@ export interface CommittedStore {
 export async function commitStored(c: HttpContext, response: StoreResponse): Promise<CommittedStore> {
   const uid = newUid()
   try {
-    if (response.stored > MAX_INSTANCES) throw new TooManyInstancesError()
-    const asked = await askForCommitment(c, uid, response.storedInstances)
+    const { storedHere } = response
+    if (storedHere.length > MAX_INSTANCES) throw new TooManyInstancesError()
+    const asked = await askForCommitment(c, uid, storedHere)
     const result = asked.kind === 'listed' ? asked.result : 'result' in asked.state ? asked.state.result : undefined
     if (!result) {
       const headers = { Location: resultUrl(c, uid), 'Retry-After': RETRY_AFTER_S }
@@ -39,7 +40,9 @@ export async function commitStored(c: HttpContext, response: StoreResponse): Pro
     // Nobody else knows its UID.
     await c.var.archive.commitments.forget(uid)
     const isPromised = asked.kind === 'asked'
-    return { isCommitted: isPromised && result.failed.length === 0, headers: isPromised ? {} : asked.headers }
+    // What went to others only, they would have to promise.
+    const isAll = response.stored === storedHere.length && result.failed.length === 0
+    return { isCommitted: isPromised && isAll, headers: isPromised ? {} : asked.headers }
   } catch (error) {
     await c.var.archive.commitments.forget(uid)
     c.var.signal.throwIfAborted()

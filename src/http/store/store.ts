@@ -1,4 +1,3 @@
-import type { InstanceUids } from '../../instance/uids.ts'
 import { InflatedTooLargeError } from '../../dicom/inflater.ts'
 import { decompressed } from './decompress.ts'
 import { Growth } from './growth.ts'
@@ -9,13 +8,17 @@ import { FailureReason, StoreResponse } from '../../dicomweb/encode/store-respon
 import { Status, statusClass } from '../../dimse/status.ts'
 import { Arrival, FROM_CLIENT } from '../../instance/arrival.ts'
 import { arriving, type Instance } from '../../pacs/instance.ts'
-import type { StoreBatch } from '../../pacs/store.ts'
+import type { StoreBatch, StoreOutcome } from '../../pacs/store.ts'
+import type { Delivery } from '../../routing/delivery.ts'
+import type { Routed } from '../../routing/router.ts'
+import { addressOf } from '../client.ts'
 import type { HttpContext } from '../context.ts'
 import { mayStore, unambiguous } from '../auth/bound-store.ts'
 import { pathUid } from '../path.ts'
 import { problemOf, refusalOf, RequestError } from '../problem.ts'
 import { commitStored, wantsCommitment } from './commit-stored.ts'
 import type { StorePart, UnmadePart } from '../made/made-part.ts'
+import { outdate } from './outdate.ts'
 import { storeParts } from './store-parts.ts'
 
 /** Media types a file may bear; what it is shows when it is read. */
@@ -29,7 +32,9 @@ export async function storeInstances(c: HttpContext): Promise<Response> {
   const report = new Report()
   const growth = new Growth(c.var.config.http.maxInflatedBytes)
   using held = c.var.holding.begin()
-  await using batch = archive.storeBatch({ signal, priority: 'bulk' }, (instance) => decompressed(c, instance, growth))
+  await using batch = archive.storeBatch({ signal, priority: 'bulk' }, (instance) =>
+    decompressed(instance, { ...c.var, decompress: archive.config.store.decompress, growth }),
+  )
   try {
     const { maxInstances } = archive.config.store
     for await (const part of storeParts(c, held)) {
@@ -106,7 +111,9 @@ async function storePart(part: StorePart, { c, study, batch, growth }: Storing, 
     response.addOther(FailureReason.cannotUnderstand)
     return
   }
-  const instance = await readInstance(part, growth)
+  // What is routed is looked at; deflated it could not be.
+  const inflates = !c.var.router.isIdle
+  const instance = await readInstance(part, growth, inflates)
   if (!instance) {
     report.unmade({ reason: FailureReason.cannotUnderstand, ...part.names })
     return
@@ -125,17 +132,10 @@ async function storePart(part: StorePart, { c, study, batch, growth }: Storing, 
     response.addFailed({ sopClass, sopInstance, reason: FailureReason.notAuthorized })
     return
   }
-  const outcome = await batch
-    .store(c.var.principal.binding ? unambiguous(instance) : instance)
-    .catch((error: unknown) => {
-      // Who has left may have left it there.
-      outdate(c, instance)
-      throw error
-    })
+  const { outcome, deliveries } = await sentOn(c, c.var.principal.binding ? unambiguous(instance) : instance, batch)
   switch (outcome.kind) {
     case 'stored': {
-      outdate(c, instance)
-      c.var.trail?.note(instance)
+      if (deliveries.length === 0) c.var.trail?.note(instance)
       const told = statusClass(outcome.status) === 'warning' ? outcome.status : undefined
       // Taken, and against PS3.5 9.1: others may not.
       const isOdd = ![sopInstance, instance.study, series].every(isUid)
@@ -143,6 +143,7 @@ async function storePart(part: StorePart, { c, study, batch, growth }: Storing, 
       response.addStored({
         ...{ sopClass, sopInstance, study: instance.study, series },
         ...(warning !== undefined && { warning }),
+        ...(deliveries.length > 0 && { isElsewhere: !isAtArchive(c, deliveries) }),
       })
       return
     }
@@ -155,8 +156,6 @@ async function storePart(part: StorePart, { c, study, batch, growth }: Storing, 
         response.addFailed({ sopClass, sopInstance, reason: FailureReason.cannotUnderstand })
         throw outcome.error
       }
-      // The archive may have it all the same.
-      outdate(c, instance)
       report.failure ??= outcome.error
       // Not the instance's own body: what sent it has closed that.
       await skip(part.body)
@@ -170,17 +169,35 @@ async function storePart(part: StorePart, { c, study, batch, growth }: Storing, 
   }
 }
 
-/** What was given of it, and is held, is not what there is any more. */
-function outdate(
-  { var: { archive, cache, given, federation, prefetcher } }: HttpContext,
-  instance: InstanceUids,
-): void {
-  cache.forget(archive, instance)
-  given.stored(archive.config.name, instance.study)
-  // Nor what others hold of it is to be given in its place.
-  for (const one of federation?.archives ?? []) cache.forget(one, instance)
-  federation?.copies.forget(instance.study)
-  prefetcher?.forget(archive, instance.study)
+/** To where the routes lead, or to the archive of the URL where none takes it. @throws the signal's reason */
+async function sentOn(c: HttpContext, instance: Instance, batch: StoreBatch): Promise<Routed> {
+  const { archive, router, signal } = c.var
+  const stored = async (one: Instance): Promise<StoreOutcome> => {
+    try {
+      return await batch.store(one)
+    } finally {
+      // Whatever came of it, and who has left: it may be there all the same.
+      outdate(c.var, archive, one)
+    }
+  }
+  if (router.isIdle) return { outcome: await stored(instance), deliveries: [] }
+  // No association is waited for while another is held.
+  batch.pause()
+  const origin = { source: 'stow', archive: archive.config.name, address: addressOf(c) } as const
+  const { trail } = c.var
+  return router.deliver(instance, {
+    origin,
+    call: { signal, priority: 'bulk' },
+    unrouted: stored,
+    told: ({ node, outcome }) =>
+      trail?.note(instance, { archive: node, refusal: outcome.kind === 'stored' ? undefined : 'NOT_DELIVERED' }),
+  })
+}
+
+/** It can be retrieved where it was sent to, by the UIDs that it was sent with. */
+function isAtArchive(c: HttpContext, deliveries: readonly Delivery[]): boolean {
+  const { name } = c.var.archive.config
+  return deliveries.some((one) => one.node.name === name && one.outcome.kind === 'stored' && !one.isRenamed)
 }
 
 /** The rest of a part that is not wanted, so that the next can be read; its own faults no longer matter. */
@@ -192,10 +209,14 @@ async function skip(body: AsyncIterable<unknown>): Promise<void> {
   }
 }
 
-async function readInstance(part: StorePart, growth: Growth): Promise<Instance | undefined> {
+async function readInstance(part: StorePart, growth: Growth, inflates: boolean): Promise<Instance | undefined> {
   try {
     const { meta, syntax, body: data } = await readPart10(part.body)
-    const arrival = await Arrival.begin(data, syntax, { ...FROM_CLIENT, inflatedLimit: growth.left })
+    const arrival = await Arrival.begin(data, syntax, {
+      ...FROM_CLIENT,
+      rewrites: inflates && syntax.deflated,
+      inflatedLimit: growth.left,
+    })
     growth.watch(arrival)
     const { identity } = arrival.index
     const sopClass = identity.sopClass ?? meta.string(Attribute.MediaStorageSOPClassUID)

@@ -20,8 +20,23 @@ function itemOf({ sopClass, sopInstance }: Reference): Dataset {
     .set(Attribute.ReferencedSOPInstanceUID, sopInstance)
 }
 
-/** Event Type ID of a report that tells of failures (PS3.4 J.3.3.1). */
+/** Event Type IDs of a report (PS3.4 J.3.3.1): all are committed, or there are failures. */
+const ALL_COMMITTED = 1
 const FAILURES_EXIST = 2
+
+/** How a result is reported to who has asked (PS3.4 Table J.3-2). */
+export function reportOf(
+  transaction: Uid,
+  { committed, failed }: CommitmentResult,
+): { readonly eventTypeId: number; readonly information: Dataset } {
+  const information = new Dataset().set(Attribute.TransactionUID, transaction)
+  if (failed.length > 0) {
+    const items = failed.map(({ reason, ...one }) => itemOf(one).set(Attribute.FailureReason, reason))
+    information.setItems(Attribute.FailedSOPSequence, items)
+  }
+  if (committed.length > 0) information.setItems(Attribute.ReferencedSOPSequence, committed.map(itemOf))
+  return { eventTypeId: failed.length > 0 ? FAILURES_EXIST : ALL_COMMITTED, information }
+}
 
 /**
  * What a report says of the instances that were asked about (PS3.4 Table J.3-2). An instance is committed where the report

@@ -54,18 +54,25 @@ export interface Admission {
   readonly own: readonly Uid[]
   /** Reports of storage commitment. */
   readonly reports: boolean
+  /** It brings what it has itself. */
+  readonly isDevice: boolean
+  /** Queries of a worklist. */
+  readonly worklist: boolean
+  /** Requests for storage commitment. */
+  readonly commitment: boolean
 }
 
 /** Takes verification always, and what else is told. */
-export function admit({ storage, own, reports }: Admission): AcceptorPolicy {
+export function admit({ storage, own, reports, isDevice, worklist, commitment }: Admission): AcceptorPolicy {
   return {
     choose: (abstractSyntax, offered) => {
       const isServed =
         abstractSyntax === SopClass.verification ||
-        (reports && abstractSyntax === SopClass.storageCommitmentPushModel) ||
+        ((reports || commitment) && abstractSyntax === SopClass.storageCommitmentPushModel) ||
+        (worklist && abstractSyntax === SopClass.modalityWorklistFind) ||
         (storage && mayBeStorage(abstractSyntax))
       if (!isServed) return 'abstract'
-      return choose(offered, own) ?? 'transfer'
+      return (isDevice ? firstOf(offered) : choose(offered, own)) ?? 'transfer'
     },
     // PS3.4 J.3.4: who reports is the SCP of the service; some do not say so.
     roles: ({ sopClass, scp }) =>
@@ -76,6 +83,12 @@ export function admit({ storage, own, reports }: Admission): AcceptorPolicy {
 /** Storage classes of the standard, and those of vendors, which are not told apart from other services. */
 export function mayBeStorage(abstractSyntax: Uid): boolean {
   return abstractSyntax.startsWith(STORAGE_ROOT) || !abstractSyntax.startsWith(STANDARD_ROOT)
+}
+
+/** As it would have it most: it alone knows which way is best for what it has. Deflated only where nothing else is offered. */
+function firstOf(offered: readonly Uid[]): Uid | undefined {
+  const usable = offered.filter((uid) => isKnownTransferSyntax(uid))
+  return usable.find((uid) => !transferSyntax(uid).deflated) ?? usable[0]
 }
 
 /**

@@ -1,5 +1,6 @@
 import type { Config } from '../../config/config.ts'
-import { isNameable, isUid } from '../../dicom/uids.ts'
+import type { Dataset } from '../../dicom/dataset.ts'
+import { isNameable, isUid, SopClass, WellKnownInstance, type Uid } from '../../dicom/uids.ts'
 import type { EventReport } from '../../dimse/event-report.ts'
 import { serve, type IncomingStore } from '../../dimse/scp.ts'
 import { Status } from '../../dimse/status.ts'
@@ -9,7 +10,7 @@ import { listen, type Listening, type ListenerTls } from '../../network/listener
 import type { AcceptorPolicy } from '../../network/negotiation.ts'
 import type { AssociateRequest } from '../../network/pdu.ts'
 import type { Transport } from '../../network/transport.ts'
-import { Arrival, FROM_ARCHIVE } from '../../instance/arrival.ts'
+import { Arrival, FROM_ARCHIVE, type ArrivalOptions } from '../../instance/arrival.ts'
 import type { Identity } from '../../instance/instance-index.ts'
 import { arriving } from '../instance.ts'
 import { readListenerTls } from '../tls-files.ts'
@@ -23,10 +24,15 @@ import {
   type Rejection,
 } from './admission.ts'
 import type { Deliverer } from './deliverer.ts'
+import { NO_DEVICES, type Device, type DeviceCall, type Devices } from './devices.ts'
 import { publishListener, publishRefusal, type RefusalReason } from './events.ts'
 import { ListenerError } from './listener-error.ts'
 import { Guests } from './guests.ts'
 import { matchingMove, misledMove, placeOf, type ExpectedMove } from './match.ts'
+
+const COMMITMENT = SopClass.storageCommitmentPushModel
+/** Action Type ID (PS3.4 J.3.2.1). */
+const REQUEST_STORAGE_COMMITMENT = 1
 
 /** Storage associations open at once, of all archives together. */
 export const MAX_STORAGE_ASSOCIATIONS = 64
@@ -60,11 +66,17 @@ interface Caller {
   readonly address: string | undefined
   /** The archives it may be. */
   readonly archives: readonly Deliverer[]
+  /** The device that it is; then it is none of the archives. */
+  readonly device: Device | undefined
+  readonly call: DeviceCall
 }
 
+/** Instances of devices are sent on, and whole. */
+const FROM_DEVICE = (isDeflated: boolean): ArrivalOptions => ({ rewrites: isDeflated, strict: true })
+
 /**
- * The Storage SCP that archives deliver to what a C-MOVE asks of them. It takes instances of moves under way, from the
- * archive that was asked, and nothing else.
+ * The Storage SCP that archives deliver to what a C-MOVE asks of them: it takes instances of moves under way, from the
+ * archive that was asked; what devices of the configuration bring; and nothing else.
  */
 export class MoveDestination implements AsyncDisposable {
   readonly aeTitle: string
@@ -72,6 +84,7 @@ export class MoveDestination implements AsyncDisposable {
   readonly #callers = new Callers()
   readonly #moves = new Set<ExpectedMove>()
   readonly #guests: Guests
+  #devices: Devices = NO_DEVICES
   #listening: Promise<Listening> | undefined
   readonly #limits: DestinationLimits
   #tls: ListenerTls | undefined
@@ -144,6 +157,17 @@ export class MoveDestination implements AsyncDisposable {
     this.#callers.add(archive)
   }
 
+  /** Says which devices may call. */
+  welcome(devices: Devices): void {
+    this.#devices = devices
+  }
+
+  /** Takes no more associations of devices, and ends those that stand behind the instance that is coming. `grace` in ms. */
+  async endDevices(grace: number): Promise<void> {
+    this.#devices = NO_DEVICES
+    await this.#guests.endDevices(grace)
+  }
+
   /** Takes the instances of a move from here on; call what it returns when the move is over. */
   expect(move: ExpectedMove): () => void {
     this.#moves.add(move)
@@ -159,7 +183,8 @@ export class MoveDestination implements AsyncDisposable {
   async #listen(): Promise<Listening> {
     const { host, port, allowedPeers } = this.#config
     const allowed = new AddressList(allowedPeers)
-    const isKnown = this.#callers.addresses()
+    const isArchive = this.#callers.addresses()
+    const isKnown = (address: string | undefined): boolean => isArchive(address) || this.#devices.isKnown(address)
     const listening = await listen({ host, port }, (transport, settled) => void this.#serve(transport, settled), {
       door: {
         maxConnections: MAX_CONNECTIONS,
@@ -179,20 +204,26 @@ export class MoveDestination implements AsyncDisposable {
 
   async #serve(transport: Transport, settled: () => void): Promise<void> {
     const { remoteAddress: address } = transport
+    using stay = new DisposableStack()
     const association = await Association.accept(transport, {
       maxPduLength: 131_072,
-      decide: (request) => this.#decide(request, address),
+      decide: (request) => this.#decide(request, address, stay),
       onMalformed: () => publishRefusal({ reason: 'not-dicom', address }),
       ...(this.#limits.artim !== undefined && { artim: this.#limits.artim }),
     }).catch(() => undefined)
     if (!association) return
     settled()
     const callingAeTitle = association.requested.callingAeTitle.trim()
-    const caller = { callingAeTitle, address, archives: this.#callers.at(callingAeTitle, address) }
-    const guest = this.#guests.add(association, caller)
+    const over = new AbortController()
+    void association.closed.then(() => over.abort())
+    const calledAeTitle = association.requested.calledAeTitle.trim()
+    const call = { calledAeTitle, address, signal: over.signal }
+    const caller = { callingAeTitle, address, call, ...this.#namesOf(association.requested, address) }
+    const { archives, device } = caller
+    const guest = this.#guests.add(association, { callingAeTitle, address, isDevice: device !== undefined })
     const patience = {
       idleTimeout: this.#limits.idle ?? IDLE_TIMEOUT_MS,
-      dataTimeout: Math.max(...caller.archives.map(({ timeout }) => timeout)),
+      dataTimeout: Math.max(device?.timeout ?? 0, ...archives.map(({ timeout }) => timeout)),
     }
     // What goes wrong ends this association; the move finds out by what does not come.
     await serve(
@@ -200,22 +231,34 @@ export class MoveDestination implements AsyncDisposable {
       {
         store: (instance) => guest.during(() => this.#store(instance, caller)),
         report: (report) => guest.during(() => this.#report(report, caller)),
+        ...(device?.asksCommitment && {
+          perform: (command: { readonly type: string }, request: Dataset | undefined) =>
+            Promise.resolve({ status: commitmentFault(command) ?? device.commit(request) }),
+        }),
+        ...(device?.asksWorklist && {
+          find: async (identifier: Dataset) => guest.throughout(device.findSteps(identifier, call)),
+        }),
       },
       patience,
     ).catch(() => association.abort())
   }
 
-  #decide(request: AssociateRequest, address: string | undefined): AcceptorPolicy | Rejection {
+  /** `stay`: what it takes, for as long as it stands. */
+  #decide(request: AssociateRequest, address: string | undefined, stay: DisposableStack): AcceptorPolicy | Rejection {
     const refuse = (reason: RefusalReason): void =>
       publishRefusal({ reason, address, callingAeTitle: request.callingAeTitle.trim() })
-    if (request.calledAeTitle.trim() !== this.aeTitle) {
+    const { archives, device } = this.#namesOf(request, address)
+    if (!device && request.calledAeTitle.trim() !== this.aeTitle) {
       refuse('wrong-title')
       return CALLED_AE_TITLE_NOT_RECOGNIZED
     }
-    const archives = this.#callers.at(request.callingAeTitle, address)
-    if (archives.length === 0) {
+    if (archives.length === 0 && !device) {
       refuse('unknown-caller')
       return CALLING_AE_TITLE_NOT_RECOGNIZED
+    }
+    if (device && !device.hasRoom) {
+      refuse('no-room')
+      return LOCAL_LIMIT_EXCEEDED
     }
     if (this.#guests.size >= MAX_STORAGE_ASSOCIATIONS) {
       const left = this.#guests.makeRoom()
@@ -225,10 +268,28 @@ export class MoveDestination implements AsyncDisposable {
       }
       publishRefusal({ reason: 'made-room', ...left })
     }
+    if (device) stay.use(device.enter())
     const own = archives.flatMap(({ ownSyntaxes }) => ownSyntaxes)
-    const storage = this.#movesOf(archives).length > 0
+    const storage = device !== undefined || this.#movesOf(archives).length > 0
     if (!storage && request.contexts.some(({ abstractSyntax }) => mayBeStorage(abstractSyntax))) refuse('unasked')
-    return admit({ storage, own, reports: archives.some(({ reports }) => reports !== undefined) })
+    return admit({
+      ...{ storage, own, reports: archives.some(({ reports }) => reports !== undefined) },
+      isDevice: device !== undefined,
+      worklist: device?.asksWorklist === true,
+      commitment: device?.asksCommitment === true,
+    })
+  }
+
+  /** Who it may be that calls so. */
+  #namesOf(
+    { callingAeTitle, calledAeTitle }: Pick<AssociateRequest, 'callingAeTitle' | 'calledAeTitle'>,
+    address: string | undefined,
+  ): Pick<Caller, 'archives' | 'device'> {
+    const called = calledAeTitle.trim()
+    const device = this.#devices.at(callingAeTitle.trim(), called, address)
+    // What both may bring could not be told apart: the configuration has two titles for us.
+    const isArchive = !device && called === this.aeTitle
+    return { archives: isArchive ? this.#callers.at(callingAeTitle, address) : [], device }
   }
 
   #movesOf(archives: readonly Deliverer[]): ExpectedMove[] {
@@ -253,12 +314,15 @@ export class MoveDestination implements AsyncDisposable {
       publishRefusal({ reason, address: caller.address, callingAeTitle: caller.callingAeTitle })
       return status
     }
+    const { device, call } = caller
     const moves = this.#movesOf(caller.archives)
-    if (moves.length === 0) return refuse('unasked', Status.notAuthorized)
-    const arrival = await Arrival.begin(incoming.body, incoming.syntax, FROM_ARCHIVE).catch(() => undefined)
+    if (moves.length === 0 && !device) return refuse('unasked', Status.notAuthorized)
+    const options = device ? FROM_DEVICE(incoming.syntax.deflated) : FROM_ARCHIVE
+    const arrival = await Arrival.begin(incoming.body, incoming.syntax, options).catch(() => undefined)
     if (!arrival) return refuse('unreadable', Status.cannotUnderstand)
     const { identity } = arrival.index
     const isNamed = isNamedWell(incoming, identity)
+    if (isNamed && device) return device.store(incoming, arrival, call)
     const move = isNamed ? matchingMove(moves, incoming, identity) : undefined
     if (!move) {
       misledMove(moves, incoming)?.refused()
@@ -276,4 +340,17 @@ function isNamedWell({ sopClass, sopInstance }: IncomingStore, identity: Identit
   const { series } = identity
   const names = [identity.sopInstance ?? sopInstance, ...(series === undefined ? [] : [series])]
   return isUid(identity.sopClass ?? sopClass) && names.every(isNameable)
+}
+
+/** Why it is no request for storage commitment (PS3.4 J.3.2); undefined where it is one. */
+function commitmentFault(command: {
+  readonly type: string
+  readonly requestedSopClassUid?: Uid
+  readonly requestedSopInstanceUid?: Uid
+  readonly actionTypeId?: number
+}): number | undefined {
+  const { type, requestedSopClassUid, requestedSopInstanceUid, actionTypeId } = command
+  if (type !== 'N-ACTION-RQ' || requestedSopClassUid !== COMMITMENT) return Status.unrecognizedOperation
+  if (requestedSopInstanceUid !== WellKnownInstance.storageCommitmentPushModel) return Status.noSuchSopInstance
+  return actionTypeId === REQUEST_STORAGE_COMMITMENT ? undefined : Status.noSuchAction
 }

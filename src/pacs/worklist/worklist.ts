@@ -70,6 +70,24 @@ export class Worklist {
     }
   }
 
+  /**
+   * Steps that match a query as somebody else asks it, as the system answers.
+   * @throws NotSupportedByArchiveError, StatusError, and what opening or losing an association throws
+   */
+  async *passOn(query: Dataset, call: Call): AsyncGenerator<Dataset> {
+    const { name, charset, timeouts } = this.#target.config
+    const operation = { timeout: timeouts.response, signal: call.signal }
+    yield* streamedOnFresh(
+      (fresh) => this.#lease(false, call, fresh),
+      async function* ({ association }) {
+        const context = contextOf(association, WORKLIST, name, 'Modality Worklist C-FIND')
+        for await (const step of new Scu(association).find(context, query, operation)) {
+          yield withDefaultCharset(step, charset.default)
+        }
+      },
+    )
+  }
+
   #lease(fuzzy: boolean, call: Call, fresh: boolean) {
     const { pool, config } = this.#target
     const isOffered = fuzzy && config.search.extendedNegotiation && config.quirks.noExtendedNegotiation !== true
