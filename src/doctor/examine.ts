@@ -1,12 +1,10 @@
-import type { TlsOptions } from '../network/transport.ts'
-import { readTls, TlsFileError } from '../pacs/tls-files.ts'
+import { begin } from './begin.ts'
 import { get, type Outcome } from './fetch.ts'
-import { tlsFileUnusable } from './findings-reach.ts'
 import { fetchNotTried } from './findings-transfer.ts'
 import { limit } from './limit.ts'
 import { move } from './move.ts'
-import { Probe, type ProbeOptions } from './probe.ts'
-import { associate, echo, reach } from './reach.ts'
+import type { Probe, ProbeOptions } from './probe.ts'
+import { associate, echo } from './reach.ts'
 import { worst, type ArchiveReport, type Finding, type Level } from './report.ts'
 import { offers } from './services.ts'
 import { charset, findSample, relational } from './sample.ts'
@@ -19,18 +17,8 @@ import { storable, storeOne } from './store.ts'
  */
 export async function examine(options: ProbeOptions): Promise<ArchiveReport> {
   const start = performance.now()
-  const { tls } = options.config
-  let ours: TlsOptions | undefined
-  const unread: Finding[] = []
-  try {
-    if (tls) ours = await readTls(tls)
-  } catch (error) {
-    if (!(error instanceof TlsFileError)) throw error
-    unread.push(tlsFileUnusable(error))
-  }
-  const probe = new Probe(options, ours)
-  probe.add(...unread)
-  if (unread.length === 0 && (await reach(probe)) && (await associate(probe))) {
+  const { probe, isReached } = await begin(options)
+  if (isReached && (await associate(probe))) {
     await echo(probe)
     const sample = await findSample(probe)
     if (!probe.findings.some(({ level, code }) => level === 'problem' && code.startsWith('FIND'))) await charset(probe)

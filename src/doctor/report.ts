@@ -29,6 +29,18 @@ export interface ArchiveReport {
   readonly findings: readonly Finding[]
 }
 
+/** What was found at a destination of routes: a DICOM node, or a DICOMweb server. */
+export interface DestinationReport {
+  readonly name: string
+  readonly aeTitle?: string
+  readonly host?: string
+  readonly port?: number
+  /** Of a DICOMweb server. */
+  readonly url?: string
+  readonly level: Level
+  readonly findings: readonly Finding[]
+}
+
 /** The worst level there is; `ok` of nothing. */
 export function worst(all: readonly { readonly level: Level }[]): Level {
   if (all.some(({ level }) => level === 'problem')) return 'problem'

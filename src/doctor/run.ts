@@ -1,7 +1,8 @@
 import type { Config } from '../config/config.ts'
 import { examine } from './examine.ts'
-import { reportsJson, reportText, summaryText } from './print.ts'
-import { worst, type ArchiveReport } from './report.ts'
+import { examineDestination } from './destination.ts'
+import { destinationText, reportsJson, reportText, summaryText } from './print.ts'
+import { worst, type ArchiveReport, type DestinationReport } from './report.ts'
 
 export interface DoctorOptions {
   readonly json: boolean
@@ -17,11 +18,12 @@ export interface DoctorOptions {
 }
 
 /**
- * Examines each archive of a configuration, one after another since they share our listener, and prints what was found.
+ * Examines each archive of a configuration, one after another since they share our listener, and each destination of its
+ * routes; prints what was found.
  * Resolves with whether there is no problem.
  * @throws the signal's reason
  */
-export async function runDoctor({ archives, dimse }: Config, options: DoctorOptions): Promise<boolean> {
+export async function runDoctor({ archives, dimse, destinations }: Config, options: DoctorOptions): Promise<boolean> {
   const { json, storeTest, version, signal, print, progress, stepTimeout } = options
   const reports: ArchiveReport[] = []
   for (const config of archives) {
@@ -36,6 +38,17 @@ export async function runDoctor({ archives, dimse }: Config, options: DoctorOpti
     reports.push(report)
     if (!json) print(reportText(report))
   }
-  print(json ? reportsJson(reports, version) : summaryText(reports))
-  return worst(reports) !== 'problem'
+  const others: DestinationReport[] = []
+  for (const destination of destinations) {
+    const { name } = destination
+    const report = await examineDestination({
+      ...{ destination, like: archives[0]!, dimse, signal, storeTest },
+      ...(stepTimeout !== undefined && { stepTimeout }),
+      progress: (step) => progress(`${name}: ${step}`),
+    }).finally(() => progress(undefined))
+    others.push(report)
+    if (!json) print(destinationText(report))
+  }
+  print(json ? reportsJson(reports, others, version) : summaryText([...reports, ...others]))
+  return worst([...reports, ...others]) !== 'problem'
 }
