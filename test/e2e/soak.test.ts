@@ -4,7 +4,7 @@ import { report } from '../../soak/report.ts'
 import { skipWithoutPeers } from '../support/peers.ts'
 
 /** Of load with faults. The rest is start, warm-up, settling and verification. */
-const LOAD_MS = 45_000
+const LOAD_MS = 30_000
 /** All of it; `npm run soak` is for longer ones. */
 const LIMIT_MS = 180_000
 const CLIENTS = 4
