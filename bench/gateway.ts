@@ -29,6 +29,8 @@ export interface GatewayTarget {
   readonly retrieve?: 'auto' | 'move'
   readonly maxAssociations?: number
   readonly prefetch?: object
+  /** Of the whole configuration. */
+  readonly others?: object
 }
 
 const NO_CACHE = { maxBytes: 0 }
@@ -88,6 +90,7 @@ function configuration(target: GatewayTarget, httpPort: number): object {
     retrieve = 'auto',
     maxAssociations = 4,
     prefetch = null,
+    others = {},
   } = target
   return {
     http: { port: httpPort },
@@ -98,6 +101,7 @@ function configuration(target: GatewayTarget, httpPort: number): object {
       { aeTitle, host, port, retrieve, maxAssociations, search: { maxResults: 10_000, deriveCounts: 'never' } },
     ],
     log: { level: 'warn' },
+    ...others,
   }
 }
 

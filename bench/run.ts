@@ -16,6 +16,7 @@ import { table } from './report.ts'
 import { retrieveScenarios } from './retrieve.ts'
 import { openScenarios } from './open.ts'
 import { searchScenarios } from './search.ts'
+import { routeScenarios } from './route.ts'
 import { storeScenarios } from './store.ts'
 import { viewerScenarios } from './viewer.ts'
 
@@ -24,6 +25,7 @@ const scenarios: readonly Scenario[] = [
   ...moveScenarios,
   ...searchScenarios,
   ...storeScenarios,
+  ...routeScenarios,
   ...viewerScenarios,
   ...openScenarios,
   togetherScenario,

@@ -29,6 +29,7 @@ export async function commitStored(c: HttpContext, response: StoreResponse): Pro
   const uid = newUid()
   try {
     const { storedHere } = response
+    if (storedHere.length === 0) return { isCommitted: false, headers: {} }
     if (storedHere.length > MAX_INSTANCES) throw new TooManyInstancesError()
     const asked = await askForCommitment(c, uid, storedHere)
     const result = asked.kind === 'listed' ? asked.result : 'result' in asked.state ? asked.state.result : undefined
