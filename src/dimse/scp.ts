@@ -224,10 +224,17 @@ class Server {
     try {
       for (;;) {
         const match = await iterator.next().catch(failureOf)
-        if (typeof match === 'number') return await this.#respond(message, { ...answer, status: match })
-        if (match.done) return await this.#respond(message, { ...answer, status: Status.success })
+        if (typeof match === 'number') {
+          await this.#respond(message, { ...answer, status: match })
+          return
+        }
+        if (match.done) {
+          await this.#respond(message, { ...answer, status: Status.success })
+          return
+        }
         if (await this.#cancelled(command.messageId)) {
-          return await this.#respond(message, { ...answer, status: Status.cancel })
+          await this.#respond(message, { ...answer, status: Status.cancel })
+          return
         }
         await this.#respond(message, { ...answer, status: Status.pending, hasDataSet: true }, match.value)
       }
