@@ -27,10 +27,6 @@ function recodedElement(element: Element, from: CharacterSet): Element {
   if (!charset || !(value instanceof Uint8Array)) return element
   const isName = vr === 'PN'
   const text =
-    kind === 'text' ? UTF8.encodeText(from.decodeText(value)) : listed(from.decodeList(value, isName), isName)
+    kind === 'text' ? UTF8.encodeText(from.decodeText(value)) : UTF8.encodeList(from.decodeList(value, isName), isName)
   return { ...element, value: pad(vr, text) }
-}
-
-function listed(values: readonly string[], isName: boolean): Uint8Array {
-  return UTF8.encodeList(values, isName)
 }

@@ -56,8 +56,8 @@ export function publishDelivery({ outcome, route, node, isRequired }: Delivery, 
 }
 
 /**
- * What the sender is told: the worst of the destinations that are required; what will not go better before what may. Where none is, what one of the
- * others says that has stored it: nothing is acknowledged that nobody has.
+ * What the sender is told: the worst of the destinations that are required; what will not go better before what may. Where
+ * none is, what one of the others says that has stored it: nothing is acknowledged that nobody has.
  */
 export function worstOf(deliveries: readonly Delivery[]): StoreOutcome {
   const required = deliveries.filter(({ isRequired }) => isRequired)

@@ -51,18 +51,9 @@ export class Worklist {
    *   opening or losing an association throws
    */
   async *find({ match, include, fuzzy }: WorklistRequest, call: Call, capped: () => void): AsyncGenerator<Dataset> {
-    const { name, charset, timeouts, quirks } = this.#target.config
+    const { charset, quirks } = this.#target.config
     const request = identifier({ keys: worklistKeys(match, include) }, charset)
-    const operation = { timeout: timeouts.response, signal: call.signal }
-    const found = streamedOnFresh(
-      (fresh) => this.#lease(fuzzy, call, fresh),
-      async function* ({ association }) {
-        const context = contextOf(association, WORKLIST, name, 'Modality Worklist C-FIND')
-        for await (const step of new Scu(association).find(context, request, operation)) {
-          yield withDefaultCharset(step, charset.default)
-        }
-      },
-    )
+    const found = this.#asked(request, fuzzy, call)
     const leniency = { fuzzy, loose: quirks.looseMatching === true }
     for await (const step of asFarAsAnswered(found, capped)) {
       if (!step.has(STEP)) step.setItems(STEP, [])
@@ -74,11 +65,15 @@ export class Worklist {
    * Steps that match a query as somebody else asks it, as the system answers.
    * @throws NotSupportedByArchiveError, StatusError, and what opening or losing an association throws
    */
-  async *passOn(query: Dataset, call: Call): AsyncGenerator<Dataset> {
+  passOn(query: Dataset, call: Call): AsyncGenerator<Dataset> {
+    return this.#asked(query, false, call)
+  }
+
+  #asked(query: Dataset, fuzzy: boolean, call: Call): AsyncGenerator<Dataset> {
     const { name, charset, timeouts } = this.#target.config
     const operation = { timeout: timeouts.response, signal: call.signal }
-    yield* streamedOnFresh(
-      (fresh) => this.#lease(false, call, fresh),
+    return streamedOnFresh(
+      (fresh) => this.#lease(fuzzy, call, fresh),
       async function* ({ association }) {
         const context = contextOf(association, WORKLIST, name, 'Modality Worklist C-FIND')
         for await (const step of new Scu(association).find(context, query, operation)) {
