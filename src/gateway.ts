@@ -26,10 +26,12 @@ import type { RefusedStoreEvent } from './pacs/delivery/events.ts'
 import { readSyslogTls } from './pacs/tls-files.ts'
 import { SparedLines } from './telemetry/spared-lines.ts'
 import { deviceTraces } from './http/audit/device-trace.ts'
+import { spoolTrace } from './http/audit/spool-trace.ts'
 import { Given } from './http/validators/given.ts'
 import { decompressed } from './http/store/decompress.ts'
 import { outdate } from './http/store/outdate.ts'
-import { openRouting } from './routing/open-routing.ts'
+import { openRouting, type Routing } from './routing/open-routing.ts'
+import { SpoolFolderError } from './routing/spool/lock.ts'
 import { settlesWithin } from './network/settles-within.ts'
 import { startTelemetry, type Telemetry } from './telemetry/telemetry.ts'
 import { renewWhenChanged } from './pacs/tls-renewal.ts'
@@ -70,18 +72,20 @@ export async function startGateway(config: Config, { pages }: Pick<ServerOptions
   const prefetcher = config.prefetch ? new Prefetcher(cache, { ...config.prefetch, ttl: config.cache.ttl }) : undefined
   const imaging = new ImagingPool(config.imaging)
   const given = new Given()
-  const routing = await openRouting(config, {
+  const routing = await routingOf(config, {
     archives,
     decompress: (instance, decompress, signal) =>
       decompressed(instance, { decompress, imaging: imaging.of('devices'), signal }),
     outdate: (archive, instance) => outdate({ cache, given, federation, prefetcher }, archive, instance),
     trace: deviceTraces(audit, config.dimse),
+    toldOfSpooled: spoolTrace(audit, config.dimse),
     isBlocked: () => audit.isBlocked,
   })
   destination.welcome(routing.devices)
   const telemetry = startTelemetry(config.log, {
     archives: () => archives,
     nodes: () => routing.nodes,
+    spool: routing.spool,
     cache,
     imaging,
     audit,
@@ -127,6 +131,7 @@ export async function startGateway(config: Config, { pages }: Pick<ServerOptions
     throw error
   }
   audit.write({ kind: 'application-start', outcome: 'success' })
+  routing.spool?.begin()
   const renewal = renewWhenChanged([
     { path: 'http.tls', tls: config.http.tls, renew: () => server.renewTls() },
     { path: 'dimse.tls', tls: config.dimse.tls, renew: () => destination.renewTls() },
@@ -194,6 +199,16 @@ async function auditOf({ audit, dimse }: Config): Promise<Audit> {
   } catch (cause) {
     if (!(cause instanceof AuditFileError)) throw cause
     throw new ConfigError([{ path: 'audit.file', message: cause.message }], { cause })
+  }
+}
+
+/** @throws ConfigError where the folder of the spool cannot be used, TlsFileError */
+async function routingOf(...args: Parameters<typeof openRouting>): Promise<Routing> {
+  try {
+    return await openRouting(...args)
+  } catch (cause) {
+    if (!(cause instanceof SpoolFolderError)) throw cause
+    throw new ConfigError([{ path: 'spool.dir', message: cause.reason }], { cause })
   }
 }
 

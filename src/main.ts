@@ -38,6 +38,8 @@ const HELP = `Usage: dimsegate [serve] --config FILE   DICOMweb in front of the 
                                          Tries each archive that FILE names, and says what to ask its administrator
        dimsegate route --config FILE [--device NAME] [--archive NAME] FILE...
                                          Says which routes DICOM files take and what is changed in them; sends nothing
+       dimsegate spool --config FILE [list | retry ID... | drop ID...]
+                                         What best-effort destinations have yet to get; all: what is given up
 
 Options
   --config FILE  YAML file; DIMSEGATE_CONFIG names it too. Every key also by environment: DIMSEGATE_HTTP__PORT=8080
@@ -89,7 +91,7 @@ async function main(argv: string[]): Promise<void> {
     return
   }
   const [command = 'serve', ...extra] = positionals
-  if (extra.length > 0 && command !== 'route') throw new UsageError(`Unexpected argument: ${extra.join(' ')}`)
+  if (extra.length > 0 && !['route', 'spool'].includes(command)) throw new UsageError(`Unexpected argument: ${extra.join(' ')}`)
   switch (command) {
     case 'serve':
       return serve(values.config)
@@ -101,6 +103,8 @@ async function main(argv: string[]): Promise<void> {
       return share(values)
     case 'doctor':
       return doctor(values.config, values.json === true, values['store-test'] === true)
+    case 'spool':
+      return spool(values.config, extra)
     case 'route':
       return route(values, extra)
     default:
@@ -169,6 +173,16 @@ async function share(values: ReturnType<typeof parse>['values']): Promise<void> 
     print(await shareLink(config, { study: values.study, time: values.for, archive: values.archive }))
   } catch (error) {
     throw error instanceof ShareError ? new StartError(error.message) : error
+  }
+}
+
+async function spool(file: string | undefined, args: readonly string[]): Promise<void> {
+  const config = await loadConfig({ file, env: process.env })
+  const { spoolCommand, SpoolCommandError } = await import('./routing/spool/command.ts')
+  try {
+    await spoolCommand(config, args, print)
+  } catch (error) {
+    throw error instanceof SpoolCommandError ? new StartError(error.message) : error
   }
 }
 

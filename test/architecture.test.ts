@@ -67,7 +67,8 @@ const ROOMS: Readonly<Record<string, Readonly<Record<string, readonly string[]>>
     retrieve: ['delivery', 'pool', 'search'],
   },
   routing: {
-    '': ['change', 'deidentify'],
+    '': ['change', 'deidentify', 'spool'],
+    spool: [],
     change: ['deidentify'],
     deidentify: [],
   },
@@ -111,7 +112,7 @@ const ROOMS: Readonly<Record<string, Readonly<Record<string, readonly string[]>>
     uri: ['auth', 'rendered', 'retrieve', 'validators'],
     search: ['auth', 'body', 'validators'],
     made: ['auth', 'body'],
-    store: ['auth', 'body', 'commitment', 'made'],
+    store: ['audit', 'auth', 'body', 'commitment', 'made'],
     commitment: ['auth', 'body'],
   },
 }
@@ -122,7 +123,7 @@ const MAY_IMPORT_CONFIG_TYPES = ['audit', 'pacs', 'routing', 'http', 'doctor', '
 /** Facts about addresses, which open nothing. */
 const HARMLESS_OF_NODE_NET = ['isIP', 'isIPv4', 'isIPv6', 'BlockList', 'SocketAddress']
 /** A socket in the file system that nothing is ever said over. */
-const SIGN_OF_LIFE = 'cache/disk/sign-of-life.ts'
+const SIGN_OF_LIFE = 'network/sign-of-life.ts'
 const MAY_OPEN_SOCKETS = (file: string) =>
   [
     'main.ts',

@@ -6,7 +6,7 @@ import { prefetch } from './prefetch-schema.ts'
 import { reportConflicts } from './conflicts.ts'
 import { conflict } from './fields.ts'
 import { tls, tlsVersion } from './tls-schema.ts'
-import { destinations, devices, pseudonyms, routes } from './routing/routing-schema.ts'
+import { destinations, devices, pseudonyms, routes, spool } from './routing/routing-schema.ts'
 import {
   addressBlock,
   aeTitle,
@@ -307,6 +307,7 @@ export const configSchema = z
     destinations,
     routes,
     pseudonyms,
+    spool,
     cache: group({
       maxBytes: byteSize('512MiB', 0).describe('Most bytes of instances kept; 0 keeps none'),
       ttl: duration('10m').describe('How long an instance is kept'),

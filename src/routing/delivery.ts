@@ -8,6 +8,8 @@ export interface Delivery {
   readonly route: string
   readonly node: TargetNode
   readonly isRequired: boolean
+  /** What it was stored in is the spool: its destination gets it from there. */
+  readonly isSpooled: boolean
   readonly outcome: StoreOutcome
   /** It has other UIDs there than it came with. */
   readonly isRenamed: boolean
@@ -18,8 +20,8 @@ export interface DeliveryEvent {
   readonly route: string
   readonly destination: string
   readonly isRequired: boolean
-  /** `stored`, or why not. */
-  readonly result: StoreOutcome['kind']
+  /** `stored`, `spooled`: it is on disk to be sent there, or why not. */
+  readonly result: StoreOutcome['kind'] | 'spooled'
   /** DIMSE status, where the destination has given one. */
   readonly status?: number | undefined
   readonly error?: unknown
@@ -44,12 +46,12 @@ export function publishReceived(device: string, outcome: StoreOutcome): void {
   received.publish({ device, result: outcome.kind, status: statusOf(outcome), error } satisfies ReceivedEvent)
 }
 
-export function publishDelivery({ outcome, route, node, isRequired }: Delivery, isChanged: boolean): void {
+export function publishDelivery({ outcome, route, node, isRequired, isSpooled }: Delivery, isChanged: boolean): void {
   if (!deliveries.hasSubscribers) return
   deliveries.publish({
     ...{ route, destination: node.name, isRequired },
     isChanged,
-    result: outcome.kind,
+    result: isSpooled && outcome.kind === 'stored' ? 'spooled' : outcome.kind,
     ...('status' in outcome && { status: outcome.status }),
     ...('error' in outcome && { error: outcome.error }),
   } satisfies DeliveryEvent)

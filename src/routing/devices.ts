@@ -149,6 +149,7 @@ class RoutedDevice implements Device {
     const trace = this.#traceOf(call)
     const { outcome, deliveries } = await this.#around.router.deliver(instance, {
       origin,
+      sender: { kind: 'dicom', name: callingAeTitle, address },
       call: { signal, priority: 'bulk' },
       unrouted: () => Promise.resolve({ kind: 'refused', status: Status.notAuthorized, error: new NoRouteError() }),
       told: (delivery) => trace.note(instance, delivery),

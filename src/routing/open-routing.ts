@@ -11,6 +11,7 @@ import { WorklistLookup } from './change/worklist-lookup.ts'
 import { DeviceCommitments } from './device-commitment.ts'
 import { RoutedDevices, type BeginTrace } from './devices.ts'
 import { Router } from './router.ts'
+import { Spool, type SpoolSurroundings } from './spool/spool.ts'
 import type { Outlet, Target } from './target.ts'
 import { WebStore } from './web-store.ts'
 
@@ -24,6 +25,8 @@ export interface Surroundings {
   readonly decompress: (instance: Instance, how: Decompress, signal: AbortSignal) => Promise<ByteStream | undefined>
   /** Told of each instance that an archive may have anew. */
   readonly outdate: (archive: Archive, instance: InstanceUids) => void
+  /** Told of each instance that a destination has got from the spool, or will not get. */
+  readonly toldOfSpooled: SpoolSurroundings['told']
   /** Begins what an association of a device leaves in the audit trail. */
   readonly trace: BeginTrace
   /** Nothing may be done, since it could not be written down. */
@@ -35,11 +38,13 @@ export interface Routing extends AsyncDisposable {
   readonly router: Router
   readonly devices: RoutedDevices
   readonly nodes: readonly StoreNode[]
+  /** Undefined where none is configured. */
+  readonly spool: Spool | undefined
 }
 
-/** @throws TlsFileError */
+/** @throws TlsFileError, SpoolFolderError */
 export async function openRouting(config: Config, surroundings: Surroundings): Promise<Routing> {
-  const { archives, decompress, outdate, trace, isBlocked } = surroundings
+  const { archives, decompress, outdate, trace, toldOfSpooled: told, isBlocked } = surroundings
   const { aeTitle } = config.dimse
   const byName = new Map(archives.map((archive) => [archive.config.name, archive]))
   const nodes: StoreNode[] = []
@@ -59,7 +64,8 @@ export async function openRouting(config: Config, surroundings: Surroundings): P
   }
   const worklist = new WorklistLookup(byName)
   const pseudonyms = config.pseudonyms ? new Pseudonyms(config.pseudonyms.key) : undefined
-  const router = new Router({ routes: config.routes, targets, means: { pseudonyms, worklist }, aeTitle })
+  const spool = config.spool ? await Spool.open(config.spool, { targets, told, isBlocked }) : undefined
+  const router = new Router({ routes: config.routes, targets, spool, means: { pseudonyms, worklist }, aeTitle })
   const commitments = new DeviceCommitments(byName, aeTitle)
   const around = { aeTitle, router, archives: byName, commitments, trace, isBlocked }
   const devices = new RoutedDevices({ devices: config.devices, ...around })
@@ -67,10 +73,12 @@ export async function openRouting(config: Config, surroundings: Surroundings): P
     router,
     devices,
     nodes,
+    spool,
     [Symbol.asyncDispose]: async () => {
       await commitments[Symbol.asyncDispose]()
       worklist.close(new Error('The service stops'))
       await router[Symbol.asyncDispose]()
+      await spool?.[Symbol.asyncDispose]()
       await Promise.all(nodes.map((node) => node[Symbol.asyncDispose]()))
     },
   }

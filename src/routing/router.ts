@@ -15,6 +15,8 @@ import { publishDelivery, worstOf, type Delivery } from './delivery.ts'
 import { FanOut } from './fan-out.ts'
 import { Front } from './front.ts'
 import type { Origin } from './origin.ts'
+import type { Sender } from './spool/entry.ts'
+import type { Spool } from './spool/spool.ts'
 import type { Outlet, Target } from './target.ts'
 
 export type Route = Config['routes'][number]
@@ -44,6 +46,8 @@ export interface RouterOptions {
   readonly routes: readonly Route[]
   /** By their names. */
   readonly targets: ReadonlyMap<string, Target>
+  /** What keeps instances for destinations that nobody waits for; undefined where nothing does. */
+  readonly spool?: Pick<Spool, 'before' | 'isOpen'> | undefined
   readonly means: Omit<Means, 'signal'>
   /** Our AE title. */
   readonly aeTitle: string
@@ -52,6 +56,8 @@ export interface RouterOptions {
 /** How an instance came, and who is told what becomes of it. */
 export interface Sending {
   readonly origin: Omit<Origin, 'transferSyntax'>
+  /** For the audit trail. */
+  readonly sender: Sender
   readonly call: Call
   /** Takes what no route does, with what was read of it. */
   readonly unrouted: (instance: Instance) => Promise<StoreOutcome>
@@ -72,6 +78,8 @@ interface Way {
   readonly route: Route
   readonly target: Target
   readonly isRequired: boolean
+  /** It is put into the spool, and that is waited for. */
+  readonly isSpooled: boolean
   readonly draft: Draft | undefined
   /** Why it is not sent there. */
   readonly refusal: StoreOutcome | undefined
@@ -134,7 +142,7 @@ export class Router implements AsyncDisposable {
    * Sends an instance on, and resolves when all destinations that are required have answered.
    * @throws the signal's reason
    */
-  async deliver(instance: Instance, { origin, call, unrouted, told }: Sending): Promise<Routed> {
+  async deliver(instance: Instance, { origin, sender, call, unrouted, told }: Sending): Promise<Routed> {
     const rest = instance.body[Symbol.asyncIterator]() as AsyncIterator<Bytes, unknown>
     const from = { ...origin, transferSyntax: instance.received.uid }
     try {
@@ -143,7 +151,7 @@ export class Router implements AsyncDisposable {
       if (taken.length === 0) {
         return { outcome: await unrouted({ ...instance, body: front.whole(rest) }), deliveries: [] }
       }
-      return await this.#send(instance, { front, rest, told }, this.#waysOf(taken), call)
+      return await this.#send(instance, { front, rest, told }, this.#waysOf(taken, sender), call)
     } catch (error) {
       await rest.return?.()
       call.signal.throwIfAborted()
@@ -163,16 +171,20 @@ export class Router implements AsyncDisposable {
   }
 
   /** Each destination once, by the first route that leads to it; in the order in which they are waited for. */
-  #waysOf(taken: readonly Taken[]): Way[] {
+  #waysOf(taken: readonly Taken[], sender: Sender): Way[] {
+    const { targets, spool } = this.#options
     const ways = new Map<string, Way>()
     for (const { route, draft, refusal } of taken) {
       for (const { name, delivery } of route.to) {
         if (ways.has(name)) continue
-        const target = this.#options.targets.get(name)!
+        const own = targets.get(name)!
         const isRequired = delivery === 'required'
-        const isFull = !isRequired && (this.#behind.get(target)?.size ?? 0) >= MAX_BEHIND
+        const isSpooled = !isRequired && spool?.isOpen === true
+        const isChanged = draft !== undefined
+        const target = isSpooled ? spool.before(own, { route: route.name, sender, isChanged }) : own
+        const isFull = !isRequired && !isSpooled && (this.#behind.get(target)?.size ?? 0) >= MAX_BEHIND
         const full: StoreOutcome | undefined = isFull ? { kind: 'failed', error: new BehindError() } : undefined
-        ways.set(name, { route, draft, target, isRequired, refusal: refusal ?? full })
+        ways.set(name, { route, draft, target, isRequired, isSpooled, refusal: refusal ?? full })
       }
     }
     // Two that wait for two destinations wait in the same order: none waits for ever.
@@ -195,9 +207,9 @@ export class Router implements AsyncDisposable {
     const end = (): void => void fan.end().catch(() => undefined)
     ends.addEventListener('abort', end, { once: true })
     const opened = ways.map((way): Opened => {
-      const branch = fan.branch(way.isRequired)
+      const branch = fan.branch(isWaitedFor(way))
       const body = way.draft ? way.draft.stream(front.behind(branch)) : front.whole(branch)
-      const signal = way.isRequired ? call.signal : this.#stop.signal
+      const signal = isWaitedFor(way) ? call.signal : this.#stop.signal
       return { way, branch, body, outlet: way.target.open({ ...call, signal }) }
     })
     try {
@@ -208,10 +220,10 @@ export class Router implements AsyncDisposable {
         told(delivery)
         return delivery
       })
-      const isSpare = opened.some(({ way }) => way.isRequired)
-      const isWaitedFor = ({ way }: Opened): boolean => way.isRequired || !isSpare
-      const deliveries = await Promise.all(work.filter((_, index) => isWaitedFor(opened[index]!)))
-      for (const [index, one] of opened.entries()) if (!isWaitedFor(one)) this.#follow(one.way.target, work[index]!)
+      const isSpare = ways.some((way) => way.isRequired)
+      const isAwaited = (way: Way): boolean => isWaitedFor(way) || !isSpare
+      const deliveries = await Promise.all(work.filter((_, index) => isAwaited(ways[index]!)))
+      for (const [index, way] of ways.entries()) if (!isAwaited(way)) this.#follow(way.target, work[index]!)
       call.signal.throwIfAborted()
       return { outcome: worstOf(deliveries), deliveries }
     } finally {
@@ -236,7 +248,7 @@ export class Router implements AsyncDisposable {
   }
 
   async #one({ way, branch, body, outlet }: Opened, instance: Instance): Promise<Delivery> {
-    const { route, target, isRequired, draft, refusal } = way
+    const { route, target, isRequired, isSpooled, draft, refusal } = way
     let outcome: StoreOutcome
     try {
       outcome = refusal ?? (await stored(outlet, body, instance, draft !== undefined))
@@ -248,7 +260,7 @@ export class Router implements AsyncDisposable {
     }
     const isRenamed =
       draft !== undefined && UIDS.some((tag) => draft.dataset.string(tag) !== draft.front.dataset.string(tag))
-    const delivery = { route: route.name, node: target.node, isRequired, outcome, isRenamed }
+    const delivery = { route: route.name, node: target.node, isRequired, isSpooled, outcome, isRenamed }
     publishDelivery(delivery, draft !== undefined)
     return delivery
   }
@@ -260,6 +272,11 @@ export class Router implements AsyncDisposable {
     const over = work.finally(() => others.delete(over))
     others.add(over)
   }
+}
+
+/** The sender is not answered before. */
+function isWaitedFor({ isRequired, isSpooled }: Way): boolean {
+  return isRequired || isSpooled
 }
 
 /** By these it is found. */

@@ -1,9 +1,10 @@
 import type { Logger } from 'pino'
-import { Counter, type Registry } from 'prom-client'
+import { Counter, Gauge, type Registry } from 'prom-client'
 import { formatStatus } from '../dimse/status.ts'
 import type { DeviceCommitmentEvent } from '../routing/device-commitment.ts'
 import type { LookupEvent } from '../routing/change/steps.ts'
 import type { DeliveryEvent, ReceivedEvent } from '../routing/delivery.ts'
+import type { Spool, SpoolEvent } from '../routing/spool/spool.ts'
 import { errorFields } from './error-fields.ts'
 import { listen } from './listen.ts'
 import { SparedLines } from './spared-lines.ts'
@@ -14,6 +15,7 @@ export function logRouting(log: Logger, registry: Registry): () => void {
     logDeliveries(log, registry),
     logReceived(log, registry),
     logCommitments(log),
+    logSpool(log),
     measureLookups(registry),
   ]
   return () => stops.forEach((stop) => stop())
@@ -31,7 +33,7 @@ function logDeliveries(log: Logger, registry: Registry): () => void {
     const { route, destination, isRequired, result, status, error } = message as DeliveryEvent
     const delivery = isRequired ? 'required' : 'best-effort'
     deliveries.inc({ route, destination, delivery, result })
-    if (result === 'stored') return
+    if (result === 'stored' || result === 'spooled') return
     const line = spared.next(`${destination} ${result}`)
     const dimse = status === undefined ? {} : { dimse: formatStatus(status) }
     if (line) log.warn({ route, destination, delivery, result, ...dimse, ...errorFields(error), ...line }, 'delivery')
@@ -61,6 +63,37 @@ function logCommitments(log: Logger): () => void {
     const { device, archive, isTold, committed, failed, error } = message as DeviceCommitmentEvent
     const level = isTold && failed === 0 ? 'info' : 'warn'
     log[level]({ device, archive, isTold, committed, failed, ...errorFields(error) }, 'storage commitment of a device')
+  })
+}
+
+/** Once when a destination does not take what waits for it, and once when it does again. */
+function logSpool(log: Logger): () => void {
+  return listen('dimsegate:spool', (message) => {
+    const { destination, isPassing, reason } = message as SpoolEvent
+    log[isPassing ? 'info' : 'warn']({ destination, reason }, isPassing ? 'spool passes again' : 'spool waits')
+  })
+}
+
+export function measureSpool(registry: Registry, spool: Pick<Spool, 'bytes' | 'stats'>): void {
+  new Gauge({
+    name: 'dimsegate_spool_bytes',
+    help: 'Bytes that the spool of best-effort deliveries takes on disk',
+    registers: [registry],
+    collect() {
+      this.set(spool.bytes)
+    },
+  })
+  new Gauge({
+    name: 'dimsegate_spool_instances',
+    help: 'Instances in the spool that wait to be sent to each destination, and that are given up',
+    labelNames: ['destination', 'state'],
+    registers: [registry],
+    collect() {
+      for (const { destination, waiting, givenUp } of spool.stats) {
+        this.set({ destination, state: 'waiting' }, waiting)
+        this.set({ destination, state: 'given-up' }, givenUp)
+      }
+    },
   })
 }
 

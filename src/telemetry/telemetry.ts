@@ -5,6 +5,7 @@ import type { Prefetcher } from '../cache/prefetch/prefetcher.ts'
 import type { InstanceCache } from '../cache/instance-cache.ts'
 import type { Config } from '../config/config.ts'
 import type { ImagingPool } from '../imaging/pool/imaging-pool.ts'
+import type { Spool } from '../routing/spool/spool.ts'
 import type { Archive } from '../pacs/archive.ts'
 import type { StoreNode } from '../pacs/store-node.ts'
 import {
@@ -22,7 +23,7 @@ import { measureCache, measureDisk, measureImaging } from './instances.ts'
 import { logOfflinePriors, measurePrefetch } from './prefetch.ts'
 import { logLines } from './log-lines.ts'
 import { logRequests } from './requests.ts'
-import { logRouting } from './routing.ts'
+import { logRouting, measureSpool } from './routing.ts'
 
 export interface Telemetry {
   readonly log: Logger
@@ -35,6 +36,7 @@ export interface Telemetry {
 export interface Measured {
   readonly archives: () => readonly Archive[]
   readonly nodes?: (() => readonly StoreNode[]) | undefined
+  readonly spool?: Pick<Spool, 'bytes' | 'stats'> | undefined
   readonly cache: InstanceCache
   readonly imaging: Pick<ImagingPool, 'stats'>
   readonly audit?: Pick<Audit, 'stats'>
@@ -47,7 +49,7 @@ export interface Measured {
  * what is wrong with a file of the configuration is a sentence.
  */
 export function startTelemetry(config: Config['log'], measured: Measured): Telemetry {
-  const { archives, nodes = () => [], cache, imaging, audit, prefetcher } = measured
+  const { archives, nodes = () => [], spool, cache, imaging, audit, prefetcher } = measured
   const log = pino({ level: config.level, base: null }, logLines(config.format))
   const registry = new Registry()
   collectDefaultMetrics({ register: registry })
@@ -71,6 +73,7 @@ export function startTelemetry(config: Config['log'], measured: Measured): Telem
   measureCache(registry, cache)
   measureDisk(registry, cache)
   measureImaging(registry, imaging)
+  if (spool) measureSpool(registry, spool)
   if (prefetcher) measurePrefetch(registry, prefetcher)
   if (audit && audit.stats.length > 0) measureAudit(registry, audit)
   return {

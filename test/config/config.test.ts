@@ -207,6 +207,7 @@ describe('defaults', () => {
       destinations: [],
       routes: [],
       pseudonyms: null,
+      spool: null,
       cache: { maxBytes: 512 * 1024 ** 2, ttl: 600_000, prefetch: 'off', backend: 'memory', disk: null },
       imaging: { threads: null, timeout: 30_000, queue: 60_000 },
       auth: null,
@@ -643,7 +644,7 @@ describe('faults', () => {
       '  http.port: is 99999; expected a whole number from 0 to 65535',
       '  http.basepath: is not a known key; did you mean basePath?',
       '  archives[0].port: is missing; expected a whole number from 1 to 65535',
-      '  colour: is not a known key; expected one of: http, dimse, archives, federation, prefetch, devices, destinations, routes, pseudonyms, cache, imaging, auth, audit, ops, log',
+      '  colour: is not a known key; expected one of: http, dimse, archives, federation, prefetch, devices, destinations, routes, pseudonyms, spool, cache, imaging, auth, audit, ops, log',
     ])
   })
 
@@ -962,7 +963,7 @@ describe('the environment', () => {
     ['DIMSEGATE_LOG__LEVEL__OF__DETAIL', 'expected nothing after DIMSEGATE_LOG__LEVEL'],
     [
       'DIMSEGATE_SOMETHING',
-      'expected DIMSEGATE_ and then one of: HTTP, DIMSE, ARCHIVES, FEDERATION, PREFETCH, DEVICES, DESTINATIONS, ROUTES, PSEUDONYMS, CACHE, IMAGING, AUTH, AUDIT, OPS, LOG',
+      'expected DIMSEGATE_ and then one of: HTTP, DIMSE, ARCHIVES, FEDERATION, PREFETCH, DEVICES, DESTINATIONS, ROUTES, PSEUDONYMS, SPOOL, CACHE, IMAGING, AUTH, AUDIT, OPS, LOG',
     ],
     ['DIMSEGATE_', 'is not a known variable'],
     ['DIMSEGATE___PROTO__', 'is not a known variable'],

@@ -4,6 +4,7 @@ import type { RequestEvent } from '../../src/http/app.ts'
 import type { RefusedConnectionEvent } from '../../src/http/tls.ts'
 import type { HabitEvent } from '../../src/pacs/habits.ts'
 import type { DeliveryEvent } from '../../src/routing/delivery.ts'
+import type { SpoolEvent } from '../../src/routing/spool/spool.ts'
 import type { RefusedStoreEvent } from '../../src/pacs/delivery/events.ts'
 
 interface Channels {
@@ -12,6 +13,7 @@ interface Channels {
   'dimsegate:refused-connection': RefusedConnectionEvent
   'dimsegate:refused-store': RefusedStoreEvent
   'dimsegate:request': RequestEvent
+  'dimsegate:spool': SpoolEvent
 }
 
 /** What is published on a channel during a test, in its order. To be called once in a file, behind `keeper`. */

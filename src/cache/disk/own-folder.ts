@@ -3,7 +3,7 @@ import { mkdir, readdir, rm, rmdir, stat } from 'node:fs/promises'
 import type { Server } from 'node:net'
 import { join } from 'node:path'
 import { BLOCK_FILE_NAME } from './block-file.ts'
-import { beAlive, isAlive } from './sign-of-life.ts'
+import { beAlive, isAlive } from '../../network/sign-of-life.ts'
 
 /** A folder is there a moment before its process listens in it. */
 const BEGINNING_MS = 60_000

@@ -3,7 +3,9 @@ import {
   aeTitle,
   addressBlock,
   bool,
+  byteSize,
   duration,
+  folderPath,
   host,
   integer,
   name,
@@ -134,3 +136,18 @@ export const pseudonyms = z
   .nullable()
   .default(null)
   .describe('How names and numbers of people are replaced; null: no route does')
+
+export const spool = z
+  .strictObject({
+    dir: folderPath.describe('Folder that is there and can be written, of this instance alone'),
+    maxBytes: byteSize('4GiB').describe('Most bytes on disk'),
+    giveUpAfter: duration('7d').describe('How long an instance is tried before somebody has to look'),
+    key: secretText
+      .refine((value) => Buffer.byteLength(value) >= MIN_KEY_BYTES, {
+        error: `at least ${MIN_KEY_BYTES} bytes, such as openssl rand -base64 32 prints`,
+      })
+      .meta({ description: 'Encrypts what is in it', writeOnly: true }),
+  })
+  .nullable()
+  .default(null)
+  .describe('Where instances for best-effort destinations are kept until these have them; null: they have one try')

@@ -1,13 +1,12 @@
 import type { Audit } from '../../audit/audit.ts'
 import type { Config } from '../../config/config.ts'
 import type { BeginTrace } from '../../routing/devices.ts'
-import { Trail, type Ended } from './trail.ts'
-
-const DONE: Ended = { status: 200, cut: false, isRange: false, code: undefined, bytes: 0 }
+import { fateOf, ownNode } from './fate.ts'
+import { DONE, Trail } from './trail.ts'
 
 /** What the associations of devices leave in the audit trail: what each destination was sent, or that nothing took it. */
-export function deviceTraces(audit: Audit, { aeTitle, host }: Config['dimse']): BeginTrace {
-  const own = { name: aeTitle, aeTitle, host }
+export function deviceTraces(audit: Audit, dimse: Config['dimse']): BeginTrace {
+  const own = ownNode(dimse)
   return ({ callingAeTitle, address = '' }) => {
     const begun = (verb: 'store' | 'search'): Trail =>
       new Trail(audit, {
@@ -25,10 +24,7 @@ export function deviceTraces(audit: Audit, { aeTitle, host }: Config['dimse']): 
           stores = begun('store')
           study = instance.study
         }
-        const fate = delivery
-          ? { archive: delivery.node, refusal: delivery.outcome.kind === 'stored' ? undefined : 'NOT_DELIVERED' }
-          : { refusal: 'NOT_ROUTED' }
-        stores?.note(instance, fate)
+        stores?.note(instance, delivery ? fateOf(delivery, dimse) : { refusal: 'NOT_ROUTED' })
       },
       asked: () => {
         if (!audit.isOff) begun('search').end(DONE)

@@ -42,6 +42,9 @@ export interface Ended {
   readonly bytes: number
 }
 
+/** Of what has no answer of its own. */
+export const DONE: Ended = { status: 200, cut: false, isRange: false, code: undefined, bytes: 0 }
+
 /** Instances of one study with one fate. */
 interface Group {
   readonly study: string
@@ -61,7 +64,7 @@ interface Added {
 }
 
 /** What became of it. */
-interface Fate {
+export interface Fate {
   /** Why it was refused. */
   readonly refusal?: string | undefined
   /** Where it is from, where that is not the one that was asked. */

@@ -11,6 +11,7 @@ import { arriving, type Instance } from '../../pacs/instance.ts'
 import type { StoreBatch, StoreOutcome } from '../../pacs/store.ts'
 import type { Delivery } from '../../routing/delivery.ts'
 import type { Routed } from '../../routing/router.ts'
+import { fateOf } from '../audit/fate.ts'
 import { addressOf } from '../client.ts'
 import type { HttpContext } from '../context.ts'
 import { mayStore, unambiguous } from '../auth/bound-store.ts'
@@ -184,20 +185,23 @@ async function sentOn(c: HttpContext, instance: Instance, batch: StoreBatch): Pr
   // No association is waited for while another is held.
   batch.pause()
   const origin = { source: 'stow', archive: archive.config.name, address: addressOf(c) } as const
-  const { trail } = c.var
+  const { trail, principal, config } = c.var
   return router.deliver(instance, {
     origin,
+    sender: { kind: principal.kind, name: principal.name, address: addressOf(c) },
     call: { signal, priority: 'bulk' },
     unrouted: stored,
-    told: ({ node, outcome }) =>
-      trail?.note(instance, { archive: node, refusal: outcome.kind === 'stored' ? undefined : 'NOT_DELIVERED' }),
+    told: (delivery) => trail?.note(instance, fateOf(delivery, config.dimse)),
   })
 }
 
 /** It can be retrieved where it was sent to, by the UIDs that it was sent with. */
 function isAtArchive(c: HttpContext, deliveries: readonly Delivery[]): boolean {
   const { name } = c.var.archive.config
-  return deliveries.some((one) => one.node.name === name && one.outcome.kind === 'stored' && !one.isRenamed)
+  return deliveries.some(
+    ({ node, outcome, isRenamed, isSpooled }) =>
+      node.name === name && outcome.kind === 'stored' && !isRenamed && !isSpooled,
+  )
 }
 
 /** The rest of a part that is not wanted, so that the next can be read; its own faults no longer matter. */

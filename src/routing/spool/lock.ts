@@ -1,0 +1,66 @@
+import { mkdir, rm, rmdir, stat } from 'node:fs/promises'
+import { join } from 'node:path'
+import { isAlive } from '../../network/sign-of-life.ts'
+import { DeskServer } from './desk-server.ts'
+
+/** The folder of the spool cannot be used. */
+export class SpoolFolderError extends Error {
+  readonly code = 'SPOOL_FOLDER'
+  /** To be read behind its name. */
+  readonly reason: string
+  constructor(dir: string, reason: string, options?: ErrorOptions) {
+    super(`The folder ${dir} of the spool ${reason}`, options)
+    this.name = 'SpoolFolderError'
+    this.reason = reason
+  }
+}
+
+/** While there is somebody at this socket, the folder is theirs. */
+export const SOCKET = 'alive'
+/** Made for the moment in which a folder is taken: of two who begin together one has it. */
+const TAKING = 'taking'
+/** Then who was taking it has died. */
+const TAKING_MS = 60_000
+
+/** Has a folder for this process alone. @throws SpoolFolderError */
+export async function takeFolder(dir: string): Promise<DeskServer> {
+  const taking = join(dir, TAKING)
+  try {
+    await dropStale(taking)
+    await mkdir(taking)
+  } catch (cause) {
+    throw isCode(cause, 'EEXIST') ? inUse(dir, cause) : unusable(dir, cause)
+  }
+  try {
+    const socket = join(dir, SOCKET)
+    if ((await isAlive(socket)) === true) throw inUse(dir)
+    await rm(socket, { force: true })
+    return await DeskServer.listen(socket)
+  } catch (cause) {
+    throw cause instanceof SpoolFolderError ? cause : unusable(dir, cause)
+  } finally {
+    await rmdir(taking)
+  }
+}
+
+async function dropStale(taking: string): Promise<void> {
+  try {
+    if (Date.now() - (await stat(taking)).mtimeMs > TAKING_MS) await rmdir(taking)
+  } catch (error) {
+    if (!isCode(error, 'ENOENT')) throw error
+  }
+}
+
+function inUse(dir: string, cause?: unknown): SpoolFolderError {
+  return new SpoolFolderError(dir, 'is in use by another process; expected a folder of its own', { cause })
+}
+
+export function unusable(dir: string, cause: unknown): SpoolFolderError {
+  const code = cause instanceof Error && 'code' in cause ? String(cause.code) : 'unknown error'
+  const wanted = 'expected a folder that is there and can be written, whose path has at most 100 bytes'
+  return new SpoolFolderError(dir, `cannot be used (${code}); ${wanted}`, { cause })
+}
+
+function isCode(error: unknown, code: string): boolean {
+  return error instanceof Error && 'code' in error && error.code === code
+}

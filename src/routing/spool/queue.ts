@@ -1,0 +1,173 @@
+import type { Found } from './spool-folder.ts'
+
+/** Before an instance, or a destination that is not there, is tried again, in ms; twice as long each time. */
+export const FIRST_PAUSE_MS = 10_000
+/** So that one that is there again is not long without what it lacks. */
+const LONGEST_REST_MS = 5 * 60_000
+/** Of an instance that others pass. */
+const LONGEST_PAUSE_MS = 60 * 60_000
+/** Instances that are sent to one destination at once; one while it is not known to be there. */
+const AT_ONCE = 2
+
+/** An instance that waits for its destination, or is given up. */
+export class Entry {
+  readonly found: Found
+  tries = 0
+  /** Why it is not there. */
+  reason: string | undefined
+  isGivenUp: boolean
+  /** Of its next try. */
+  timer: NodeJS.Timeout | undefined
+
+  constructor(found: Found) {
+    this.found = found
+    this.reason = found.reason
+    this.isGivenUp = found.reason !== undefined
+  }
+}
+
+/** What one destination has yet to get, the oldest first; to add, to take and to put off costs the same however many wait. */
+export class SpoolQueue {
+  readonly destination: string
+  readonly #entries = new Map<string, Entry>()
+  /** Ready to be sent, from `#head` on. */
+  #line: string[] = []
+  #head = 0
+  #givenUp = 0
+  #underWay = 0
+  /** Failures of the destination itself, one after another. */
+  #failures = 0
+  #rest: NodeJS.Timeout | undefined
+  readonly #ready: () => void
+
+  /** `ready`: told when something may be taken that might not before. */
+  constructor(destination: string, ready: () => void) {
+    this.destination = destination
+    this.#ready = ready
+  }
+
+  get waiting(): number {
+    return this.#entries.size - this.#givenUp
+  }
+
+  get givenUp(): number {
+    return this.#givenUp
+  }
+
+  get entries(): Iterable<Entry> {
+    return this.#entries.values()
+  }
+
+  /** It is not known to be there. */
+  get isResting(): boolean {
+    return this.#failures > 0
+  }
+
+  get(id: string): Entry | undefined {
+    return this.#entries.get(id)
+  }
+
+  add(found: Found): void {
+    const entry = new Entry(found)
+    this.#entries.set(found.id, entry)
+    if (entry.isGivenUp) this.#givenUp++
+    else this.#line.push(found.id)
+  }
+
+  /** It is to be sent, and `over` told when that has ended; undefined where nothing may be sent now. */
+  take(): Entry | undefined {
+    if (this.#rest || this.#underWay >= (this.isResting ? 1 : AT_ONCE)) return undefined
+    while (this.#head < this.#line.length) {
+      const entry = this.#entries.get(this.#line[this.#head++]!)
+      if (this.#head > 1_000 && this.#head * 2 > this.#line.length) {
+        this.#line = this.#line.slice(this.#head)
+        this.#head = 0
+      }
+      // Dropped, or given up, meanwhile.
+      if (!entry || entry.isGivenUp) continue
+      this.#underWay++
+      return entry
+    }
+    return undefined
+  }
+
+  /** What was taken is not under way any more. */
+  over(): void {
+    this.#underWay--
+  }
+
+  /** The destination has answered. True where it was not known to be there. */
+  passes(): boolean {
+    const wasResting = this.isResting
+    this.#failures = 0
+    this.#rouse()
+    return wasResting
+  }
+
+  /** The destination is left alone for a while. True where that was not so before. */
+  rests(): boolean {
+    const isNew = !this.isResting
+    if (!this.#rest) this.pause(pauseAfter(++this.#failures, LONGEST_REST_MS))
+    return isNew
+  }
+
+  /** Nothing is taken for so many ms. */
+  pause(ms: number): void {
+    this.#rest ??= setTimeout(() => {
+      this.#rest = undefined
+      this.#ready()
+    }, ms).unref()
+  }
+
+  /** An entry comes to its next try later, others before it. */
+  putOff(entry: Entry, isOfDestination: boolean): void {
+    if (isOfDestination) {
+      this.#line.push(entry.found.id)
+      return
+    }
+    entry.timer = setTimeout(() => this.#again(entry), pauseAfter(entry.tries, LONGEST_PAUSE_MS)).unref()
+  }
+
+  giveUp(entry: Entry, reason: string): void {
+    entry.isGivenUp = true
+    entry.reason = reason
+    this.#givenUp++
+  }
+
+  /** It is tried now, also where it was given up. */
+  retry(entry: Entry): void {
+    this.#rouse()
+    if (entry.isGivenUp) this.#givenUp--
+    const isReady = !entry.isGivenUp && !entry.timer
+    entry.isGivenUp = false
+    if (isReady) this.#ready()
+    else this.#again(entry)
+  }
+
+  remove(entry: Entry): void {
+    clearTimeout(entry.timer)
+    if (this.#entries.delete(entry.found.id) && entry.isGivenUp) this.#givenUp--
+  }
+
+  /** Nothing happens by itself any more. */
+  close(): void {
+    this.#rouse()
+    for (const { timer } of this.#entries.values()) clearTimeout(timer)
+  }
+
+  #again(entry: Entry): void {
+    clearTimeout(entry.timer)
+    entry.timer = undefined
+    this.#line.push(entry.found.id)
+    this.#ready()
+  }
+
+  #rouse(): void {
+    clearTimeout(this.#rest)
+    this.#rest = undefined
+  }
+}
+
+function pauseAfter(tries: number, longest: number): number {
+  return Math.min(longest, FIRST_PAUSE_MS * 2 ** Math.min(tries - 1, 30))
+}

@@ -1,0 +1,145 @@
+import { mkdir, readdir, rename, rm, stat } from 'node:fs/promises'
+import { join } from 'node:path'
+import type { ByteStream } from '../../dicom/bytes.ts'
+import { fileName, parseFileName, type EntryName, type SpooledInstance } from './entry.ts'
+import {
+  DamagedSpoolFileError,
+  onDisk,
+  openSealed,
+  sealFile,
+  syncFolder,
+  TEMPORARY,
+  type OpenedFile,
+} from './sealed-file.ts'
+
+/** The spool holds as much as it may. */
+export class SpoolFullError extends Error {
+  readonly code = 'SPOOL_FULL'
+  constructor(maxBytes: number) {
+    super(`The spool holds the ${maxBytes} bytes that it may (spool.maxBytes)`)
+    this.name = 'SpoolFullError'
+  }
+}
+
+export interface SpoolFolderOptions {
+  readonly dir: string
+  readonly key: string
+  readonly maxBytes: number
+}
+
+/** Where an entry is. */
+export interface Place extends EntryName {
+  readonly destination: string
+}
+
+export interface Found extends Place {
+  readonly bytes: number
+}
+
+/** Files that are looked at together. */
+const BATCH = 64
+const PREFIX = 'to-'
+
+/** A folder for each destination, a file for each instance: its name says how it stands with it, and to rename it is one step. */
+export class SpoolFolder {
+  readonly #options: SpoolFolderOptions
+  /** In files, and in those being written. */
+  #bytes = 0
+  /** Destinations whose folders there are. */
+  readonly #made = new Set<string>()
+
+  constructor(options: SpoolFolderOptions) {
+    this.#options = options
+  }
+
+  get bytes(): number {
+    return this.#bytes
+  }
+
+  get isFull(): boolean {
+    return this.#bytes >= this.#options.maxBytes
+  }
+
+  /** What is there, the oldest of each destination first; what was not written to its end is removed. To be called once. @throws faults of the file system */
+  async *takeUp(): AsyncGenerator<Found> {
+    const folders = await readdir(this.#options.dir, { withFileTypes: true })
+    for (const folder of folders) {
+      if (!folder.isDirectory() || !folder.name.startsWith(PREFIX)) continue
+      const destination = decodeURIComponent(folder.name.slice(PREFIX.length))
+      const names = (await readdir(this.#folder(destination))).sort()
+      for (let at = 0; at < names.length; at += BATCH) {
+        const found = await Promise.all(names.slice(at, at + BATCH).map((name) => this.#found(destination, name)))
+        for (const one of found) if (one) yield one
+      }
+    }
+  }
+
+  async #found(destination: string, name: string): Promise<Found | undefined> {
+    const path = join(this.#folder(destination), name)
+    // Nobody was told that it is there.
+    if (TEMPORARY.test(name)) await rm(path, { force: true })
+    const entry = parseFileName(name)
+    if (!entry) return undefined
+    const { size: bytes } = await stat(path)
+    this.#bytes += bytes
+    return { ...entry, destination, bytes }
+  }
+
+  /** Puts an instance there; on return it is on the disk. Comes to its bytes. @throws SpoolFullError, what the body throws, SpoolDiskError */
+  async put(instance: SpooledInstance, body: ByteStream): Promise<number> {
+    const { key, maxBytes } = this.#options
+    let bytes = 0
+    const claim = (more: number): void => {
+      if (this.#bytes + more > maxBytes) throw new SpoolFullError(maxBytes)
+      bytes += more
+      this.#bytes += more
+    }
+    const { id, destination } = instance
+    const head = Buffer.from(JSON.stringify(instance))
+    try {
+      if (!this.#made.has(destination)) await this.#make(destination)
+      await sealFile(this.#path({ id, destination, reason: undefined }), key, { head, body, claim })
+    } catch (error) {
+      this.#bytes -= bytes
+      throw error
+    }
+    return bytes
+  }
+
+  /** @throws DamagedSpoolFileError, SpoolDiskError */
+  async read(place: Place): Promise<OpenedFile & { readonly instance: SpooledInstance }> {
+    const opened = await openSealed(this.#path(place), this.#options.key)
+    const instance = JSON.parse(Buffer.from(opened.head).toString('utf8')) as SpooledInstance
+    if (instance.id !== place.id || instance.destination !== place.destination) {
+      await opened[Symbol.asyncDispose]()
+      throw new DamagedSpoolFileError('it has the name of another')
+    }
+    return { ...opened, instance }
+  }
+
+  /** Gives it another name. @throws SpoolDiskError */
+  async note(place: Place, reason: string | undefined): Promise<void> {
+    await onDisk(rename(this.#path(place), this.#path({ ...place, reason })))
+    await syncFolder(this.#folder(place.destination))
+  }
+
+  /** It is where it was to go, or not wanted. @throws SpoolDiskError */
+  async remove(place: Found): Promise<void> {
+    await onDisk(rm(this.#path(place), { force: true }))
+    this.#bytes -= place.bytes
+  }
+
+  async #make(destination: string): Promise<void> {
+    await onDisk(mkdir(this.#folder(destination), { mode: 0o700, recursive: true }))
+    await syncFolder(this.#options.dir)
+    this.#made.add(destination)
+  }
+
+  #folder(destination: string): string {
+    return join(this.#options.dir, `${PREFIX}${encodeURIComponent(destination)}`)
+  }
+
+  #path(place: Place): string {
+    return join(this.#folder(place.destination), fileName(place))
+  }
+}
