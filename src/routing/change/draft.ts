@@ -1,4 +1,5 @@
 import type { AttributePath } from '../../dicom/attribute-path.ts'
+import { Breather } from '../../dicom/breather.ts'
 import type { Bytes, ByteStream } from '../../dicom/bytes.ts'
 import { DEFAULT_REPERTOIRE, UnencodableTextError, type CharacterSet } from '../../dicom/charset.ts'
 import type { Dataset } from '../../dicom/dataset.ts'
@@ -67,13 +68,16 @@ export class Draft {
    * Replaces the values of an attribute where it has any; undefined takes one away.
    * @throws FrontTooLongError, InvalidValueError, UnencodableTextError, and what `change` throws
    */
-  replace(path: AttributePath, change: (value: string) => string | undefined): void {
+  async replace(path: AttributePath, change: (value: string) => string | undefined): Promise<void> {
     this.#reach(path)
     const tag = path.at(-1)!
     // Before anything is written: what has to be begun anew, in UTF-8, is not changed twice.
-    const planned = datasetsAt(this.#dataset, path).map((dataset) =>
-      dataset.values(tag).map((value) => (value === undefined ? undefined : change(String(value)))),
-    )
+    const planned: (string | undefined)[][] = []
+    const breather = new Breather()
+    for (const dataset of datasetsAt(this.#dataset, path)) {
+      if (breather.isDue) await breather.breathe()
+      planned.push(dataset.values(tag).map((value) => (value === undefined ? undefined : change(String(value)))))
+    }
     this.#inAnySet(() => {
       datasetsAt(this.#dataset, path).forEach((dataset, index) => replaceValues(dataset, tag, planned[index]!))
     })

@@ -1,7 +1,8 @@
 import { channel } from 'node:diagnostics_channel'
 import { setImmediate as nextTurn } from 'node:timers/promises'
 import type { Config } from '../../config/config.ts'
-import { vrFor } from '../../dicom/dataset.ts'
+import { Breather } from '../../dicom/breather.ts'
+import { vrFor, type Dataset } from '../../dicom/dataset.ts'
 import { isPrivate } from '../../dicom/tag.ts'
 import type { Draft } from './draft.ts'
 import { deidentify, patientKey } from '../deidentify/deidentify.ts'
@@ -54,11 +55,24 @@ export async function takeSteps(draft: Draft, changes: readonly Change[], means:
     // A step may look at all there is.
     await nextTurn()
     if (change.kind === 'fromWorklist') await fromWorklist(draft, change, means)
-    else takeStep(draft, change, means)
+    else await takeStep(draft, change, means)
   }
 }
 
-function takeStep(draft: Draft, change: Exclude<Change, { readonly kind: 'fromWorklist' }>, means: Means): void {
+/** Does something to a data set and all items in it. @throws what `work` throws */
+async function everywhere(draft: Draft, work: (dataset: Dataset) => void = () => undefined): Promise<void> {
+  const breather = new Breather()
+  for (const dataset of draft.everywhere()) {
+    work(dataset)
+    if (breather.isDue) await breather.breathe()
+  }
+}
+
+async function takeStep(
+  draft: Draft,
+  change: Exclude<Change, { readonly kind: 'fromWorklist' }>,
+  means: Means,
+): Promise<void> {
   switch (change.kind) {
     case 'set':
       for (const { path, values } of change.values) draft.assign(path, values)
@@ -69,7 +83,7 @@ function takeStep(draft: Draft, change: Exclude<Change, { readonly kind: 'fromWo
     case 'prefix':
       for (const { path, values } of change.values) {
         const prefix = values[0] ?? ''
-        draft.replace(path, (value) => (value.startsWith(prefix) ? value : `${prefix}${value}`))
+        await draft.replace(path, (value) => (value.startsWith(prefix) ? value : `${prefix}${value}`))
       }
       return
     case 'copy':
@@ -79,38 +93,42 @@ function takeStep(draft: Draft, change: Exclude<Change, { readonly kind: 'fromWo
       }
       return
     case 'uppercase':
-      for (const path of change.paths) draft.replace(path, (value) => value.toUpperCase())
+      for (const path of change.paths) await draft.replace(path, (value) => value.toUpperCase())
       return
     case 'hash': {
       const { pseudonyms } = means
       for (const path of change.paths) {
         const isUid = vrFor(path.at(-1)!) === 'UI'
-        draft.replace(path, (value) => (isUid ? pseudonyms!.uid(value) : pseudonyms!.text(value)))
+        await draft.replace(path, (value) => (isUid ? pseudonyms!.uid(value) : pseudonyms!.text(value)))
       }
       return
     }
     case 'map':
-      mapped(draft, change)
+      await mapped(draft, change)
       return
     case 'remove':
-      for (const removed of change.removed) remove(draft, removed)
+      for (const removed of change.removed) await remove(draft, removed)
       return
     case 'profile':
-      deidentified(draft, change, means.pseudonyms!)
+      await deidentified(draft, change, means.pseudonyms!)
       return
     case 'shiftDates': {
       const days = change.days ?? means.pseudonyms!.days(patientKey(draft.whole()), change.within!)
-      for (const dataset of draft.everywhere()) shiftDates(dataset, days)
+      await everywhere(draft, (dataset) => shiftDates(dataset, days))
       draft.rest.remove(({ vr }) => vr === 'DA' || vr === 'DT')
     }
   }
 }
 
 /** PS3.15 E; what nobody can clean here is refused, unless it is to be let through as not clean. */
-function deidentified(draft: Draft, { retain, burnedIn, within }: Of<'profile'>, pseudonyms: Pseudonyms): void {
+async function deidentified(
+  draft: Draft,
+  { retain, burnedIn, within }: Of<'profile'>,
+  pseudonyms: Pseudonyms,
+): Promise<void> {
   const dataset = draft.whole()
   // Each has to be readable.
-  for (const _ of draft.everywhere());
+  await everywhere(draft)
   const risk = pixelRisk(dataset, draft.front.next !== undefined)
   if (risk === 'document')
     throw new ChangeRefusedError('DOCUMENT_NOT_CLEAN', 'A document or report cannot be de-identified here')
@@ -118,7 +136,7 @@ function deidentified(draft: Draft, { retain, burnedIn, within }: Of<'profile'>,
     throw new ChangeRefusedError('PIXELS_NOT_CLEAN', 'The pixel data may show who it is of (Burned In Annotation)')
   }
   const profile = new Profile(retain)
-  deidentify(dataset, { profile, pseudonyms, days: pseudonyms.days(patientKey(dataset), within) }, risk)
+  await deidentify(dataset, { profile, pseudonyms, days: pseudonyms.days(patientKey(dataset), within) }, risk)
   draft.rest.remove(({ tag, vr }) => !isPixelData(tag) && isDealtWith(profile.actionOf(tag, vr === 'SQ')))
 }
 
@@ -127,15 +145,15 @@ function isDealtWith(action: Action | undefined): boolean {
   return action !== undefined && action !== 'keep'
 }
 
-function mapped(draft: Draft, { path, table, otherwise }: Of<'map'>): void {
-  draft.replace(path, (value) => {
+async function mapped(draft: Draft, { path, table, otherwise }: Of<'map'>): Promise<void> {
+  await draft.replace(path, (value) => {
     if (Object.hasOwn(table, value)) return table[value]
     if (otherwise === 'refuse') throw new ChangeRefusedError('NOT_IN_TABLE', 'A value is not in the table of map')
     return otherwise === 'remove' ? undefined : value
   })
 }
 
-function remove(draft: Draft, removed: Of<'remove'>['removed'][number]): void {
+async function remove(draft: Draft, removed: Of<'remove'>['removed'][number]): Promise<void> {
   if ('path' in removed) {
     draft.remove(removed.path)
     return
@@ -143,14 +161,14 @@ function remove(draft: Draft, removed: Of<'remove'>['removed'][number]): void {
   if ('like' in removed) {
     const { like, mask } = removed
     const isMeant = (tag: number): boolean => (tag & mask) >>> 0 === like
-    for (const dataset of draft.everywhere()) {
+    await everywhere(draft, (dataset) => {
       for (const [tag] of dataset.entries()) if (isMeant(tag)) dataset.delete(tag)
-    }
+    })
     draft.rest.remove(({ tag }) => isMeant(tag))
     return
   }
   const { creator } = removed
-  for (const dataset of draft.everywhere()) removePrivate(dataset, creator)
+  await everywhere(draft, (dataset) => removePrivate(dataset, creator))
   if (creator === undefined) draft.rest.remove(({ tag }) => isPrivate(tag))
   else draft.rest.removeOf(creator)
 }

@@ -1,4 +1,5 @@
 import { Attribute } from '../../dicom/attributes.ts'
+import { Breather } from '../../dicom/breather.ts'
 import { Dataset, type Element } from '../../dicom/dataset.ts'
 import type { Tag } from '../../dicom/tag.ts'
 import { isPixelData } from '../../instance/bulk-attributes.ts'
@@ -28,9 +29,9 @@ const OPTION_CODES: Readonly<Record<RetainOption, readonly [string, string]>> = 
 }
 
 /** Carries out the Basic Profile (PS3.15 E.2) in a data set and all items in it, and says so in it. */
-export function deidentify(root: Dataset, by: Deidentification, risk: PixelRisk): void {
+export async function deidentify(root: Dataset, by: Deidentification, risk: PixelRisk): Promise<void> {
   const patient = patientKey(root)
-  clean(root, by)
+  await clean(root, by, new Breather())
   // Z and D let a value stand for the patient: one person stays one (PS3.15 E.1.1).
   const pseudonym = by.pseudonyms.text(patient)
   root.set(Attribute.PatientID, pseudonym).set(Attribute.PatientName, pseudonym)
@@ -44,23 +45,19 @@ export function patientKey(root: Dataset): string {
   return [text(Attribute.IssuerOfPatientID), own.find((value) => value !== '') ?? ''].join('\\')
 }
 
-function clean(dataset: Dataset, by: Deidentification, isItem = false): void {
+async function clean(dataset: Dataset, by: Deidentification, breather: Breather, isItem = false): Promise<void> {
   for (const [tag, element] of dataset.entries()) {
+    if (breather.isDue) await breather.breathe()
     const isSequence = Array.isArray(element.value)
     // Pictures of pictures: icons, and whatever else.
     const action = isItem && isPixelData(tag) ? 'remove' : by.profile.actionOf(tag, isSequence)
     if (action === 'remove') dataset.delete(tag)
     else if (action === 'empty') dataset.put(tag, { vr: element.vr, value: isSequence ? [] : new Uint8Array(0) })
     else if (action === 'dummy') putDummy(dataset, tag, element, by)
-    else cleanWithin(dataset, tag, element, by)
+    else if (isSequence) for (const item of dataset.items(tag)) await clean(item, by, breather, true)
     if (action === 'uid' && !isSequence) replaceUids(dataset, tag, by.pseudonyms)
     if (action === 'shift') shiftOne(dataset, tag, element, by.days)
   }
-}
-
-function cleanWithin(dataset: Dataset, tag: Tag, { value }: Element, by: Deidentification): void {
-  if (!Array.isArray(value)) return
-  for (const item of dataset.items(tag)) clean(item, by, true)
 }
 
 function replaceUids(dataset: Dataset, tag: Tag, pseudonyms: Pseudonyms): void {
