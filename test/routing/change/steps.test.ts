@@ -31,6 +31,28 @@ describe('a step', () => {
     expect(made.items(Attribute.ReferencedStudySequence)[0]?.string(0x00081155)).toBe('1.2')
   })
 
+  it.each(['bigEndian', 'implicit', 'explicit'] as const)(
+    'changes text of GB18030 and numbers alike in %s, and leaves what is beside them as it was',
+    async (name) => {
+      const set = CharacterSet.of(['GB18030'])
+      const dataset = new Dataset(set)
+        .set(Attribute.SpecificCharacterSet, 'GB18030')
+        .set(Attribute.SOPInstanceUID, '1.1')
+        .set(0x00080080, '圣安娜')
+        .set(Attribute.PatientName, '王^小东')
+        .set(Attribute.Rows, 0x0102)
+        .put(Attribute.PixelData, { vr: 'OW', value: Buffer.of(4, 3, 6, 5) })
+      const syntax = transferSyntax(Syntax[name])
+      const steps = [{ set: { InstitutionName: '北京', Columns: 0x0708 } }, { prefix: { PatientName: '李' } }]
+      const made = await changed(dataset, steps, { syntax })
+      expect(made.strings(0x00080080)).toEqual(['北京'])
+      expect(made.strings(Attribute.PatientName)).toEqual(['李王^小东'])
+      expect([made.number(Attribute.Rows), made.number(Attribute.Columns)]).toEqual([0x0102, 0x0708])
+      expect(made.string(Attribute.SpecificCharacterSet)).toBe('GB18030')
+      expect(made.get(Attribute.PixelData)?.value).toEqual(Buffer.of(4, 3, 6, 5))
+    },
+  )
+
   it('default sets what is missing or empty, and nothing else', async () => {
     const made = await changed(instanceDataset(), [
       { default: { ReferringPhysicianName: 'Roe^R', PatientID: 'other', InstitutionName: 'I' } },
