@@ -39,11 +39,12 @@ export interface Ended {
   readonly isRange: boolean
   /** Why it failed. */
   readonly code: string | undefined
-  readonly bytes: number
+  /** Undefined where nobody has counted them. */
+  readonly bytes: number | undefined
 }
 
 /** Of what has no answer of its own. */
-export const DONE: Ended = { status: 200, cut: false, isRange: false, code: undefined, bytes: 0 }
+export const DONE: Ended = { status: 200, cut: false, isRange: false, code: undefined, bytes: undefined }
 
 /** Instances of one study with one fate. */
 interface Group {

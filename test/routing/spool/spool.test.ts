@@ -288,7 +288,8 @@ describe('the audit trail of what goes through a spool', () => {
     expect(told.map(({ resource, archive }) => `${resource} ${archive?.name}`).sort()).toEqual([
       ...['dimse DIMSEGATE', 'spool far'],
     ])
-    for (const { user, outcome, study } of told) {
+    for (const { user, outcome, study, bytes } of told) {
+      expect(bytes).toBeUndefined()
       expect([user, outcome, study?.instances]).toEqual([{ kind: 'dicom', name: 'CT1' }, 'success', { [CT]: 1 }])
     }
   })
