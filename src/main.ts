@@ -91,7 +91,8 @@ async function main(argv: string[]): Promise<void> {
     return
   }
   const [command = 'serve', ...extra] = positionals
-  if (extra.length > 0 && !['route', 'spool'].includes(command)) throw new UsageError(`Unexpected argument: ${extra.join(' ')}`)
+  if (extra.length > 0 && !['route', 'spool'].includes(command))
+    throw new UsageError(`Unexpected argument: ${extra.join(' ')}`)
   switch (command) {
     case 'serve':
       return serve(values.config)
