@@ -6,7 +6,8 @@ export default defineConfig({
     testTimeout: 30_000,
     hookTimeout: 60_000,
     pool: 'forks',
-    maxWorkers: 2,
+    // One more than the cores of the smallest machine: many tests wait for peers.
+    maxWorkers: 3,
     restoreMocks: true,
     unstubEnvs: true,
   },
