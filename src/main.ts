@@ -5,6 +5,8 @@ import { ConfigError, loadConfig, type Config } from './config/config.ts'
 import type * as Configuration from './config/config.ts'
 import type * as Demo from './demo/start.ts'
 import type { Viewer } from './demo/viewer.ts'
+import type * as SpoolCommand from './routing/spool/command.ts'
+import type * as SpoolDesk from './routing/spool/desk.ts'
 import { startGateway, type Gateway } from './gateway.ts'
 import { ListenerError } from './pacs/delivery/listener-error.ts'
 import { collectByVolume, setCollectorFlags } from './memory.ts'
@@ -179,7 +181,7 @@ async function share(values: ReturnType<typeof parse>['values']): Promise<void> 
 
 async function spool(file: string | undefined, args: readonly string[]): Promise<void> {
   const config = await loadConfig({ file, env: process.env })
-  const { spoolCommand, SpoolCommandError } = await import('./routing/spool/command.ts')
+  const [{ spoolCommand }, { SpoolCommandError }] = await spoolModules()
   try {
     await spoolCommand(config, args, print)
   } catch (error) {
@@ -228,6 +230,10 @@ async function demo(values: {
   await stop
   print('\nStopping.\n')
   await gateway.stop()
+}
+
+function spoolModules(): Promise<[typeof SpoolCommand, typeof SpoolDesk]> {
+  return Promise.all([import('./routing/spool/command.ts'), import('./routing/spool/desk.ts')])
 }
 
 // Not within a function that disposes of something: there TypeScript 5.9 does not rewrite the names of what is imported.

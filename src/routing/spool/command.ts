@@ -1,15 +1,10 @@
 import { join } from 'node:path'
 import type { Config } from '../../config/config.ts'
 import { isAlive } from '../../network/sign-of-life.ts'
-import type { Done, ListedEntry, SpoolDesk } from './desk.ts'
+import { SpoolCommandError, type Done, type ListedEntry, type SpoolDesk } from './desk.ts'
 import { DeskClient } from './desk-client.ts'
 import { SOCKET, SpoolFolderError } from './lock.ts'
 import { Spool } from './spool.ts'
-
-/** What cannot be done with the spool, in a sentence. */
-export class SpoolCommandError extends Error {
-  readonly code = 'SPOOL_COMMAND'
-}
 
 /** `list`, `retry ID…` and `drop ID…`, in the service that runs, or else in its folder. `all` are those that are given up. @throws SpoolCommandError */
 export async function spoolCommand(

@@ -1,9 +1,9 @@
 import { request, type IncomingMessage } from 'node:http'
 import { createInterface } from 'node:readline'
 import { text } from 'node:stream/consumers'
-import type { Done, ListedEntry, Meant, SpoolDesk } from './desk.ts'
+import { SpoolCommandError, type Done, type ListedEntry, type Meant, type SpoolDesk } from './desk.ts'
 
-/** The spool of a service that runs, from another process. @throws what ends the connection */
+/** The spool of a service that runs, from another process. @throws SpoolCommandError */
 export class DeskClient implements SpoolDesk {
   readonly #socket: string
 
@@ -13,8 +13,10 @@ export class DeskClient implements SpoolDesk {
 
   async *list(): AsyncGenerator<ListedEntry> {
     const response = await this.#ask('GET', '/')
+    // Told by what it lacks.
+    response.on('error', () => undefined)
     for await (const line of createInterface({ input: response })) yield JSON.parse(line) as ListedEntry
-    if (!response.complete) throw new Error('The service has ended')
+    if (!response.complete) throw unasked('it has ended')
   }
 
   retry(meant: Meant): Promise<Done> {
@@ -30,14 +32,24 @@ export class DeskClient implements SpoolDesk {
   }
 
   async #do(path: string, meant: Meant): Promise<Done> {
-    return JSON.parse(await text(await this.#ask('POST', path, JSON.stringify(meant)))) as Done
+    const response = await this.#ask('POST', path, JSON.stringify(meant))
+    try {
+      return JSON.parse(await text(response)) as Done
+    } catch {
+      throw unasked('it has ended')
+    }
   }
 
   async #ask(method: string, path: string, body?: string): Promise<IncomingMessage> {
     const response = await new Promise<IncomingMessage>((resolve, reject) => {
-      request({ socketPath: this.#socket, method, path }, resolve).once('error', reject).end(body)
+      const failed = (error: NodeJS.ErrnoException): void => reject(unasked(error.code ?? error.message))
+      request({ socketPath: this.#socket, method, path }, resolve).once('error', failed).end(body)
     })
-    if (response.statusCode !== 200) throw new Error('The service is starting; try again')
+    if (response.statusCode !== 200) throw unasked('it is starting')
     return response
   }
+}
+
+function unasked(reason: string): SpoolCommandError {
+  return new SpoolCommandError(`The service that has the spool cannot be asked (${reason}); try again as its user.`)
 }

@@ -1,3 +1,8 @@
+/** What cannot be done with the spool, in a sentence. */
+export class SpoolCommandError extends Error {
+  readonly code = 'SPOOL_COMMAND'
+}
+
 /** How it stands with an instance in the spool. */
 export interface ListedEntry {
   readonly id: string

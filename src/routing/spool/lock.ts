@@ -45,7 +45,8 @@ export async function takeFolder(dir: string): Promise<DeskServer> {
 
 async function dropStale(taking: string): Promise<void> {
   try {
-    if (Date.now() - (await stat(taking)).mtimeMs > TAKING_MS) await rmdir(taking)
+    // Also where the clock was set back.
+    if (Math.abs(Date.now() - (await stat(taking)).mtimeMs) > TAKING_MS) await rmdir(taking)
   } catch (error) {
     if (!isCode(error, 'ENOENT')) throw error
   }

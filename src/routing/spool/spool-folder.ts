@@ -39,6 +39,23 @@ export interface Found extends Place {
 /** Files that are looked at together. */
 const BATCH = 64
 const PREFIX = 'to-'
+/** Of a folder, as file systems have it. */
+export const MAX_NAME_BYTES = 255
+
+/** The folder of a destination. */
+export function folderName(destination: string): string {
+  return `${PREFIX}${encodeURIComponent(destination)}`
+}
+
+/** Undefined where it is the folder of none. */
+function destinationOf(folder: string): string | undefined {
+  try {
+    const name = decodeURIComponent(folder.slice(PREFIX.length))
+    return folderName(name) === folder ? name : undefined
+  } catch {
+    return undefined
+  }
+}
 
 /** A folder for each destination, a file for each instance: its name says how it stands with it, and to rename it is one step. */
 export class SpoolFolder {
@@ -64,8 +81,8 @@ export class SpoolFolder {
   async *takeUp(): AsyncGenerator<Found> {
     const folders = await readdir(this.#options.dir, { withFileTypes: true })
     for (const folder of folders) {
-      if (!folder.isDirectory() || !folder.name.startsWith(PREFIX)) continue
-      const destination = decodeURIComponent(folder.name.slice(PREFIX.length))
+      const destination = folder.isDirectory() ? destinationOf(folder.name) : undefined
+      if (destination === undefined) continue
       const names = (await readdir(this.#folder(destination))).sort()
       for (let at = 0; at < names.length; at += BATCH) {
         const found = await Promise.all(names.slice(at, at + BATCH).map((name) => this.#found(destination, name)))
@@ -136,7 +153,7 @@ export class SpoolFolder {
   }
 
   #folder(destination: string): string {
-    return join(this.#options.dir, `${PREFIX}${encodeURIComponent(destination)}`)
+    return join(this.#options.dir, folderName(destination))
   }
 
   #path(place: Place): string {

@@ -11,14 +11,14 @@ import type { Target } from '../target.ts'
 import type { Done, ListedEntry, Meant, SpoolDesk } from './desk.ts'
 import type { DeskServer } from './desk-server.ts'
 import { newEntryId, sinceOf, type Sender, type SpooledInstance } from './entry.ts'
-import { takeFolder, unusable } from './lock.ts'
+import { SpoolFolderError, takeFolder, unusable } from './lock.ts'
 import { SpoolQueue, type Entry } from './queue.ts'
 import { DamagedSpoolFileError, isGone, SpoolDiskError } from './sealed-file.ts'
-import { SpoolFolder, type Place } from './spool-folder.ts'
+import { MAX_NAME_BYTES, folderName, SpoolFolder, SpoolFullError, type Place } from './spool-folder.ts'
 
 export type SpoolConfig = NonNullable<Config['spool']>
 
-/** How long nothing is put into a spool whose disk has failed, and how long until what the disk did not let be done is tried again, in ms. */
+/** How long nothing is put into a spool whose disk has failed, or had no room for an instance, and how long until what the disk did not let be done is tried again, in ms. */
 const DISK_REST_MS = 10_000
 /** How long nothing is sent where it could not be written down, in ms. */
 const BLOCKED_MS = 10_000
@@ -63,7 +63,7 @@ export class Spool implements SpoolDesk {
   /** What a person has asked for. */
   #asked: Promise<unknown> = Promise.resolve()
   #hasBegun = false
-  #isDiskResting = false
+  #isResting = false
 
   private constructor(folder: SpoolFolder, server: DeskServer, giveUpAfter: number, around: SpoolSurroundings) {
     this.#folder = folder
@@ -75,6 +75,10 @@ export class Spool implements SpoolDesk {
   /** Takes up what is in the folder, for this process alone. @throws SpoolFolderError */
   static async open(config: SpoolConfig, around: SpoolSurroundings): Promise<Spool> {
     const { dir } = config
+    for (const name of around.targets.keys()) {
+      if (folderName(name).length > MAX_NAME_BYTES)
+        throw new SpoolFolderError(dir, `has no room for a name as long as ${name}`)
+    }
     const server = await takeFolder(dir)
     try {
       const folder = new SpoolFolder(config)
@@ -104,7 +108,7 @@ export class Spool implements SpoolDesk {
 
   /** It has room, and a disk that works. */
   get isOpen(): boolean {
-    return !this.#folder.isFull && !this.#isDiskResting && !this.#stop.signal.aborted
+    return !this.#folder.isFull && !this.#isResting && !this.#stop.signal.aborted
   }
 
   /** What is stored there is on the disk, to be sent on to the target. */
@@ -124,7 +128,7 @@ export class Spool implements SpoolDesk {
         this.#send(queue)
         return { kind: 'stored', status: Status.success }
       } catch (error) {
-        if (error instanceof SpoolDiskError) this.#restDisk()
+        if (error instanceof SpoolDiskError || error instanceof SpoolFullError) this.#rest()
         return { kind: 'failed', error }
       }
     }
@@ -301,10 +305,10 @@ export class Spool implements SpoolDesk {
     events.publish({ destination, isPassing, reason } satisfies SpoolEvent)
   }
 
-  #restDisk(): void {
-    if (this.#isDiskResting) return
-    this.#isDiskResting = true
-    this.#later(DISK_REST_MS, () => (this.#isDiskResting = false))
+  #rest(): void {
+    if (this.#isResting) return
+    this.#isResting = true
+    this.#later(DISK_REST_MS, () => (this.#isResting = false))
   }
 
   #later(ms: number, act: () => void): void {
