@@ -13,14 +13,26 @@ const target = { of: 'ratio', reach: 1.3, aim: 1.1 } as const
 /** A device that stores through us to two nodes, against the same device storing to one of them. */
 export const routeScenarios: readonly Scenario[] = [
   routing('ct', 'CT, 500 × 512 KiB', []),
-  routing('ct', 'CT, 500 × 512 KiB, an attribute set', [{ set: { InstitutionName: 'Bench' } }], 'set'),
+  routing('ct', 'CT, 500 × 512 KiB, an attribute set', [{ set: { InstitutionName: 'Bench' } }], { suffix: 'set' }),
+  routing('ct', 'CT, 500 × 512 KiB', [], { suffix: 'both', toBoth: true }),
 ]
 
-function routing(name: StudyName, what: string, set: readonly object[], suffix?: string): Scenario {
+interface Variant {
+  readonly suffix?: string
+  /** Against the device storing to both at once: as much as we do. */
+  readonly toBoth?: boolean
+}
+
+function routing(
+  name: StudyName,
+  what: string,
+  set: readonly object[],
+  { suffix, toBoth = false }: Variant = {},
+): Scenario {
   return {
     name: `route-${name}${suffix === undefined ? '' : `-${suffix}`}`,
     work: `dcmsend to two storescp through routes: ${what}`,
-    against: 'dcmsend to one',
+    against: toBoth ? 'dcmsend to both at once' : 'dcmsend to one',
     target,
     async prepare(peers, resources, program) {
       const study = peers.data.studies[name]
@@ -52,7 +64,12 @@ function routing(name: StudyName, what: string, set: readonly object[], suffix?:
           seconds: await send({ aeTitle: AE_TITLE, host: '127.0.0.1', port }),
           firstByteSeconds: 0,
         }),
-        theirs: () => send(first),
+        theirs: async () => {
+          const began = performance.now()
+          if (!toBoth) return send(first)
+          await Promise.all([send(first), send(second)])
+          return (performance.now() - began) / 1000
+        },
       }
     },
   }

@@ -1,4 +1,3 @@
-import { setTimeout as delay } from 'node:timers/promises'
 import type { Bytes } from '../dicom/bytes.ts'
 import { Notifier } from '../dicom/notifier.ts'
 
@@ -51,9 +50,8 @@ export class FanOut {
   #isReading = false
   #end: { readonly failure: Error | undefined } | undefined
   readonly #changed = new Notifier()
-  /** Over when one that has not begun is waited for no longer. */
-  #late: Promise<undefined> | undefined
-  readonly #over = new AbortController()
+  /** Until one that has not begun is waited for no longer. */
+  #late: NodeJS.Timeout | undefined
 
   constructor(source: AsyncIterator<Bytes, unknown>) {
     this.#source = source
@@ -76,7 +74,7 @@ export class FanOut {
 
   /** Reads no more. Who has not had all by then is told so: a part is never taken for the whole. */
   async end(): Promise<void> {
-    this.#over.abort()
+    clearTimeout(this.#late)
     this.#end ??= { failure: new AbandonedError() }
     this.#changed.notify()
     await this.#source.return?.()
@@ -101,7 +99,7 @@ export class FanOut {
       }
       const { changed } = this.#changed
       if (!this.#isReading && this.#mayRead()) void this.#more()
-      await (this.#late ? Promise.race([changed, this.#late]) : changed)
+      await changed
     }
   }
 
@@ -124,10 +122,10 @@ export class FanOut {
   #mayBegin({ until }: Branch): boolean {
     const left = until - performance.now()
     if (left <= 0) return false
-    this.#late ??= delay(left, undefined, { signal: this.#over.signal }).then(
-      () => (this.#late = undefined),
-      () => undefined,
-    )
+    this.#late ??= setTimeout(() => {
+      this.#late = undefined
+      this.#changed.notify()
+    }, left)
     return true
   }
 

@@ -67,7 +67,7 @@ describe('a bearer token of the issuer', () => {
   it.each<[string, TokenOptions, string]>([
     ['that has expired', { claims: { exp: in1(-31) } }, 'expired'],
     ['without an end', { claims: { exp: undefined } }, 'exp'],
-    ['that is not yet good', { claims: { nbf: in1(60) } }, 'nbf'],
+    ['that is not yet good', { claims: { nbf: in1(3600) } }, 'nbf'],
     ['for another audience', { claims: { aud: 'other' } }, 'aud'],
     ['without an audience', { claims: { aud: undefined } }, 'aud'],
     ['of another issuer', { claims: { iss: 'https://evil.example' } }, 'issuer'],
@@ -322,7 +322,7 @@ describe('a token that only its issuer can read', () => {
     ['has no audience', good({ aud: undefined })],
     ['is of another issuer', good({ iss: 'https://evil.example' })],
     ['has expired', good({ exp: in1(-31) })],
-    ['is not yet good', good({ nbf: in1(60) })],
+    ['is not yet good', good({ nbf: in1(3600) })],
   ])('is refused where it %s', async (_, answer) => {
     await started({ introspection })
     issuer.active.set('opaque', answer)
