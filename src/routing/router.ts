@@ -203,9 +203,9 @@ export class Router implements AsyncDisposable {
   ): Promise<Routed> {
     const fan = new FanOut(rest)
     // Who waits for the next byte of an instance hears of nothing else.
-    const ends = AbortSignal.any([call.signal, this.#stop.signal])
+    const ends = [call.signal, this.#stop.signal]
     const end = (): void => void fan.end().catch(() => undefined)
-    ends.addEventListener('abort', end, { once: true })
+    for (const signal of ends) signal.addEventListener('abort', end, { once: true })
     const opened = ways.map((way): Opened => {
       const branch = fan.branch(isWaitedFor(way))
       const body = way.draft ? way.draft.stream(front.behind(branch)) : front.whole(branch)
@@ -227,7 +227,7 @@ export class Router implements AsyncDisposable {
       call.signal.throwIfAborted()
       return { outcome: worstOf(deliveries), deliveries }
     } finally {
-      ends.removeEventListener('abort', end)
+      for (const signal of ends) signal.removeEventListener('abort', end)
       await fan.end()
     }
   }
