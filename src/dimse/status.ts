@@ -13,6 +13,7 @@ export const Status = {
   noSuchAction: 0x0123,
   notAuthorized: 0x0124,
   unrecognizedOperation: 0x0211,
+  resourceLimitation: 0x0213,
   outOfResources: 0xa700,
   cannotCalculateMatches: 0xa701,
   cannotPerformSubOperations: 0xa702,

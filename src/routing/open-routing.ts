@@ -64,7 +64,7 @@ export async function openRouting(config: Config, surroundings: Surroundings): P
   }
   const worklist = new WorklistLookup(byName)
   const pseudonyms = config.pseudonyms ? new Pseudonyms(config.pseudonyms.key) : undefined
-  const spool = config.spool ? await Spool.open(config.spool, { targets, told, isBlocked }) : undefined
+  const spool = config.spool ? await Spool.openOrWait(config.spool, { targets, told, isBlocked }) : undefined
   const router = new Router({ routes: config.routes, targets, spool, means: { pseudonyms, worklist }, aeTitle })
   const commitments = new DeviceCommitments(byName, aeTitle)
   const around = { aeTitle, router, archives: byName, commitments, trace, isBlocked }

@@ -41,6 +41,7 @@ const CAUGHT: Readonly<Record<string, string>> = {
   DIMSE_STATUS: 'is described by its status',
   DISK_FAULT: 'has the instance fetched anew',
   DISK_FOLDER: 'ends the start',
+  ETIMEDOUT: 'is the cause of SPOOL_DISK, as other errors of the system',
   SPOOL_COMMAND: 'ends a command',
   SPOOL_DISK: 'of a delivery that nobody waits for: is in the log',
   SPOOL_FILE_DAMAGED: 'of a delivery that nobody waits for: is in the log',

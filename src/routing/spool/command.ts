@@ -23,12 +23,14 @@ export async function spoolCommand(
     return
   }
   if (ids.length === 0) throw new SpoolCommandError(`spool ${action} needs ids as spool list prints them, or all.`)
+  if (ids.includes('all') && ids.length > 1) throw new SpoolCommandError('all stands alone: it is what is given up.')
   const meant = ids.includes('all') ? 'all' : ids
   report(await desk[action](meant), action, print)
 }
 
-function report({ done, unknown }: Done, action: 'retry' | 'drop', print: (text: string) => void): void {
+function report({ done, unknown, failure }: Done, action: 'retry' | 'drop', print: (text: string) => void): void {
   print(`${done} ${action === 'drop' ? 'dropped' : 'to be tried again'}.\n`)
+  if (failure !== undefined) throw new SpoolCommandError(`${failure}; the rest was left as it was.`)
   if (unknown.length > 0) throw new SpoolCommandError(`The spool has no ${unknown.join(', ')}.`)
 }
 

@@ -13,9 +13,11 @@ export class DeskClient implements SpoolDesk {
 
   async *list(): AsyncGenerator<ListedEntry> {
     const response = await this.#ask('GET', '/')
-    // Told by what it lacks.
-    response.on('error', () => undefined)
-    for await (const line of createInterface({ input: response })) yield JSON.parse(line) as ListedEntry
+    try {
+      for await (const line of createInterface({ input: response })) yield JSON.parse(line) as ListedEntry
+    } catch {
+      throw unasked('it has ended')
+    }
     if (!response.complete) throw unasked('it has ended')
   }
 

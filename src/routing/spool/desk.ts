@@ -23,6 +23,8 @@ export interface Done {
   readonly done: number
   /** Those of the ids that there are not. */
   readonly unknown: readonly string[]
+  /** Why the disk did not let it be done with the next, and the rest was left. */
+  readonly failure?: string | undefined
 }
 
 /** `all`: those that are given up. */

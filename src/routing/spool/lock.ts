@@ -13,7 +13,16 @@ export class SpoolFolderError extends Error {
     this.name = 'SpoolFolderError'
     this.reason = reason
   }
+
+  /** The disk is full, read-only or broken, which may pass. */
+  get isOfDisk(): boolean {
+    return OF_DISK.some((code) => isCode(this.cause, code) || isCode((this.cause as Error | undefined)?.cause, code))
+  }
 }
+
+const OF_DISK: readonly string[] = ['ENOSPC', 'EDQUOT', 'EROFS', 'EIO', 'ETIMEDOUT']
+/** Bytes of a path to a socket, as systems have room for them. */
+const MAX_SOCKET_BYTES = 103
 
 /** While there is somebody at this socket, the folder is theirs. */
 export const SOCKET = 'alive'
@@ -24,6 +33,12 @@ const TAKING_MS = 60_000
 
 /** Has a folder for this process alone. @throws SpoolFolderError */
 export async function takeFolder(dir: string): Promise<DeskServer> {
+  if (Buffer.byteLength(join(dir, SOCKET)) > MAX_SOCKET_BYTES) {
+    throw new SpoolFolderError(
+      dir,
+      `has too long a path; expected one of at most ${MAX_SOCKET_BYTES - SOCKET.length - 1} bytes`,
+    )
+  }
   const taking = join(dir, TAKING)
   try {
     await dropStale(taking)
@@ -57,9 +72,11 @@ function inUse(dir: string, cause?: unknown): SpoolFolderError {
 }
 
 export function unusable(dir: string, cause: unknown): SpoolFolderError {
-  const code = cause instanceof Error && 'code' in cause ? String(cause.code) : 'unknown error'
-  const wanted = 'expected a folder that is there and can be written, whose path has at most 100 bytes'
-  return new SpoolFolderError(dir, `cannot be used (${code}); ${wanted}`, { cause })
+  // The system's own words, without the path.
+  const why = cause instanceof Error && 'code' in cause ? cause.message.split(',')[0] : 'unknown error'
+  return new SpoolFolderError(dir, `cannot be used (${why}); expected a folder that is there and can be written`, {
+    cause,
+  })
 }
 
 function isCode(error: unknown, code: string): boolean {

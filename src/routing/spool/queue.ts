@@ -13,14 +13,22 @@ const AT_ONCE = 2
 export class Entry {
   readonly found: Found
   tries = 0
+  /** Of the first of these, by performance.now(). */
+  triedSince: number | undefined
+  /** It may have been sent before. */
+  readonly mayBeThere: boolean
+  /** What the name of its file says. */
+  named: string | undefined
   /** Why it is not there. */
   reason: string | undefined
   isGivenUp: boolean
   /** Of its next try. */
   timer: NodeJS.Timeout | undefined
 
-  constructor(found: Found) {
+  constructor(found: Found, mayBeThere: boolean) {
     this.found = found
+    this.mayBeThere = mayBeThere
+    this.named = found.reason
     this.reason = found.reason
     this.isGivenUp = found.reason !== undefined
   }
@@ -67,8 +75,9 @@ export class SpoolQueue {
     return this.#entries.get(id)
   }
 
-  add(found: Found): void {
-    const entry = new Entry(found)
+  /** `mayBeThere`: another process may have sent it. */
+  add(found: Found, mayBeThere = false): void {
+    const entry = new Entry(found, mayBeThere)
     this.#entries.set(found.id, entry)
     if (entry.isGivenUp) this.#givenUp++
     else this.#line.push(found.id)
@@ -104,10 +113,10 @@ export class SpoolQueue {
     return wasResting
   }
 
-  /** The destination is left alone for a while. True where that was not so before. */
-  rests(): boolean {
+  /** The destination is left alone for a while, longer each time up to so many ms. True where that was not so before. */
+  rests(longest = LONGEST_REST_MS): boolean {
     const isNew = !this.isResting
-    if (!this.#rest) this.pause(pauseAfter(++this.#failures, LONGEST_REST_MS))
+    if (!this.#rest) this.pause(pauseAfter(++this.#failures, longest))
     return isNew
   }
 
@@ -139,14 +148,18 @@ export class SpoolQueue {
     this.#rouse()
     if (entry.isGivenUp) this.#givenUp--
     const isReady = !entry.isGivenUp && !entry.timer
+    entry.triedSince = undefined
     entry.isGivenUp = false
     if (isReady) this.#ready()
     else this.#again(entry)
   }
 
-  remove(entry: Entry): void {
+  /** False where it is not there any more. */
+  remove(entry: Entry): boolean {
     clearTimeout(entry.timer)
-    if (this.#entries.delete(entry.found.id) && entry.isGivenUp) this.#givenUp--
+    if (!this.#entries.delete(entry.found.id)) return false
+    if (entry.isGivenUp) this.#givenUp--
+    return true
   }
 
   /** Nothing happens by itself any more. */

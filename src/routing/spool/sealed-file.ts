@@ -10,6 +10,10 @@ const TAG_BYTES = 16
 const LENGTH_BYTES = 4
 /** Most that is sealed at once. */
 const CHUNK_BYTES = 65_536
+/** What is written before the disk has to have it: no step takes long. */
+const SYNC_BYTES = 32 * 1024 * 1024
+/** How long a disk may take for a step, in ms. */
+export const DISK_STEP_MS = 10_000
 /** In the length of a chunk: no other follows. */
 const LAST = 0x8000_0000
 
@@ -39,16 +43,40 @@ export function isGone(error: unknown): boolean {
   return error instanceof SpoolDiskError && codeOf(error.cause) === 'ENOENT'
 }
 
+async function closeLate(opening: Promise<FileHandle>, temporary: string): Promise<void> {
+  try {
+    await (await opening).close()
+    await rm(temporary, { force: true })
+  } catch {
+    // It is removed at the next start.
+  }
+}
+
+function isHanging(error: unknown): boolean {
+  return error instanceof SpoolDiskError && error.cause instanceof DiskTimeoutError
+}
+
 function codeOf(error: unknown): string {
   return error instanceof Error && 'code' in error ? String(error.code) : 'unknown error'
 }
 
-/** @throws SpoolDiskError */
+/** A disk that hangs. */
+class DiskTimeoutError extends Error {
+  readonly code = 'ETIMEDOUT'
+}
+
+/** Waits for a step of the disk, but not for ever. @throws SpoolDiskError */
 export async function onDisk<T>(work: Promise<T>): Promise<T> {
+  let timer: NodeJS.Timeout | undefined
+  const late = new Promise<never>((_, reject) => {
+    timer = setTimeout(() => reject(new DiskTimeoutError('It takes too long')), DISK_STEP_MS)
+  })
   try {
-    return await work
+    return await Promise.race([work, late])
   } catch (error) {
     throw new SpoolDiskError(error)
+  } finally {
+    clearTimeout(timer)
   }
 }
 
@@ -67,16 +95,23 @@ export interface Sealing {
  * @throws what the body throws, what `claim` throws, and SpoolDiskError
  */
 export async function sealFile(path: string, key: string, { head, body, claim }: Sealing): Promise<void> {
+  if (head.length > CHUNK_BYTES) throw new DamagedSpoolFileError('its head is too long')
   const folder = dirname(path)
   const temporary = join(folder, `.spool-${randomUUID()}`)
+  const opening = open(temporary, 'wx', 0o600)
   try {
-    const file = await onDisk(open(temporary, 'wx', 0o600))
+    const file = await onDisk(opening)
     try {
       const salt = randomBytes(SALT_BYTES)
       const seal = new Seal(key, salt)
+      let unsynced = 0
       const write = async (bytes: Bytes): Promise<void> => {
         claim(bytes.length)
         await onDisk(file.writeFile(bytes))
+        unsynced += bytes.length
+        if (unsynced < SYNC_BYTES) return
+        await onDisk(file.datasync())
+        unsynced = 0
       }
       await write(Buffer.concat([MAGIC, salt, seal.chunk(head, false)]))
       let last: Bytes = Buffer.alloc(0)
@@ -87,13 +122,16 @@ export async function sealFile(path: string, key: string, { head, body, claim }:
       await write(seal.chunk(last, true))
       await onDisk(file.datasync())
     } finally {
-      await file.close()
+      await onDisk(file.close())
     }
     await onDisk(rename(temporary, path))
     await syncFolder(folder)
   } catch (error) {
     // After a rename whose folder could not be written it is there under its name.
-    await Promise.allSettled([temporary, path].map((one) => rm(one, { force: true })))
+    const gone = Promise.allSettled([temporary, path].map((one) => onDisk(rm(one, { force: true }))))
+    if (!isHanging(error)) await gone
+    // What comes open later is of nobody.
+    else void closeLate(opening, temporary)
     throw error
   }
 }

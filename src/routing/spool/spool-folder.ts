@@ -62,8 +62,6 @@ export class SpoolFolder {
   readonly #options: SpoolFolderOptions
   /** In files, and in those being written. */
   #bytes = 0
-  /** Destinations whose folders there are. */
-  readonly #made = new Set<string>()
 
   constructor(options: SpoolFolderOptions) {
     this.#options = options
@@ -114,7 +112,7 @@ export class SpoolFolder {
     const { id, destination } = instance
     const head = Buffer.from(JSON.stringify(instance))
     try {
-      if (!this.#made.has(destination)) await this.#make(destination)
+      await this.#make(destination)
       await sealFile(this.#path({ id, destination, reason: undefined }), key, { head, body, claim })
     } catch (error) {
       this.#bytes -= bytes
@@ -137,19 +135,23 @@ export class SpoolFolder {
   /** Gives it another name. @throws SpoolDiskError */
   async note(place: Place, reason: string | undefined): Promise<void> {
     await onDisk(rename(this.#path(place), this.#path({ ...place, reason })))
-    await syncFolder(this.#folder(place.destination))
+    // It has that name from now on, whatever it has after a crash.
+    await syncFolder(this.#folder(place.destination)).catch(() => undefined)
   }
 
   /** It is where it was to go, or not wanted. @throws SpoolDiskError */
-  async remove(place: Found): Promise<void> {
+  async remove(place: Place): Promise<void> {
     await onDisk(rm(this.#path(place), { force: true }))
-    this.#bytes -= place.bytes
+  }
+
+  /** Bytes of what was removed may be of others. */
+  free(bytes: number): void {
+    this.#bytes -= bytes
   }
 
   async #make(destination: string): Promise<void> {
-    await onDisk(mkdir(this.#folder(destination), { mode: 0o700, recursive: true }))
-    await syncFolder(this.#options.dir)
-    this.#made.add(destination)
+    const made = await onDisk(mkdir(this.#folder(destination), { mode: 0o700, recursive: true }))
+    if (made !== undefined) await syncFolder(this.#options.dir)
   }
 
   #folder(destination: string): string {

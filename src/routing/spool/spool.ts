@@ -1,20 +1,19 @@
 import { channel } from 'node:diagnostics_channel'
 import type { Config } from '../../config/config.ts'
-import type { Bytes, ByteStream } from '../../dicom/bytes.ts'
-import { transferSyntax } from '../../dicom/transfer-syntax.ts'
-import { formatStatus, Status } from '../../dimse/status.ts'
-import { Arrival, FROM_CLIENT } from '../../instance/arrival.ts'
-import { arriving, type Instance } from '../../pacs/instance.ts'
+import { Status } from '../../dimse/status.ts'
+import type { Instance } from '../../pacs/instance.ts'
 import type { StoreOutcome } from '../../pacs/store.ts'
 import { publishDelivery, type Delivery } from '../delivery.ts'
 import type { Target } from '../target.ts'
 import type { Done, ListedEntry, Meant, SpoolDesk } from './desk.ts'
 import type { DeskServer } from './desk-server.ts'
 import { newEntryId, sinceOf, type Sender, type SpooledInstance } from './entry.ts'
+import { fateOf, reasonOf } from './fate.ts'
 import { SpoolFolderError, takeFolder, unusable } from './lock.ts'
-import { SpoolQueue, type Entry } from './queue.ts'
-import { DamagedSpoolFileError, isGone, SpoolDiskError } from './sealed-file.ts'
-import { MAX_NAME_BYTES, folderName, SpoolFolder, SpoolFullError, type Place } from './spool-folder.ts'
+import { FIRST_PAUSE_MS, SpoolQueue, type Entry } from './queue.ts'
+import { isGone, SpoolDiskError } from './sealed-file.ts'
+import { sendEntry, type Sent } from './send-entry.ts'
+import { folderName, MAX_NAME_BYTES, SpoolFolder, SpoolFullError, type Place } from './spool-folder.ts'
 
 export type SpoolConfig = NonNullable<Config['spool']>
 
@@ -22,12 +21,17 @@ export type SpoolConfig = NonNullable<Config['spool']>
 const DISK_REST_MS = 10_000
 /** How long nothing is sent where it could not be written down, in ms. */
 const BLOCKED_MS = 10_000
+/** How long until a folder that could not be opened is tried again, in ms. */
+const REOPEN_MS = 30_000
+/** An instance that is old is tried for so long at least, in ms: nobody may have tried it so far. */
+const LEAST_TRIED_MS = 60 * 60_000
 
 /** Published when a destination does not take what is in the spool, and when it does again. */
 export interface SpoolEvent {
-  readonly destination: string
+  /** Undefined where it is the folder of the spool that cannot be opened. */
+  readonly destination: string | undefined
   readonly isPassing: boolean
-  /** Why not: a code, or a DIMSE status. */
+  /** Why not: a code, a DIMSE status, or what the system says. */
   readonly reason: string | undefined
 }
 
@@ -52,44 +56,44 @@ export interface SpoolStats {
 
 /** Instances that destinations which nobody waits for are to have, and have not yet: on disk until then. */
 export class Spool implements SpoolDesk {
-  readonly #folder: SpoolFolder
-  readonly #server: DeskServer
-  readonly #giveUpAfter: number
+  readonly #config: SpoolConfig
   readonly #around: SpoolSurroundings
+  #folder: SpoolFolder
+  /** Undefined while the folder could not be opened. */
+  #server: DeskServer | undefined
   readonly #queues = new Map<string, SpoolQueue>()
   readonly #stop = new AbortController()
   readonly #work = new Set<Promise<unknown>>()
   readonly #timers = new Set<NodeJS.Timeout>()
-  /** What a person has asked for. */
+  /** What gives files other names, or takes them away, as somebody has asked for: one after another. */
   #asked: Promise<unknown> = Promise.resolve()
   #hasBegun = false
   #isResting = false
 
-  private constructor(folder: SpoolFolder, server: DeskServer, giveUpAfter: number, around: SpoolSurroundings) {
-    this.#folder = folder
-    this.#server = server
-    this.#giveUpAfter = giveUpAfter
+  private constructor(config: SpoolConfig, around: SpoolSurroundings) {
+    this.#config = config
     this.#around = around
+    this.#folder = new SpoolFolder(config)
   }
 
   /** Takes up what is in the folder, for this process alone. @throws SpoolFolderError */
   static async open(config: SpoolConfig, around: SpoolSurroundings): Promise<Spool> {
-    const { dir } = config
-    for (const name of around.targets.keys()) {
-      if (folderName(name).length > MAX_NAME_BYTES)
-        throw new SpoolFolderError(dir, `has no room for a name as long as ${name}`)
-    }
-    const server = await takeFolder(dir)
+    const spool = new Spool(config, around)
+    await spool.#take()
+    return spool
+  }
+
+  /** The same; but where the disk is full, read-only or broken there is no spool until that is over. @throws SpoolFolderError */
+  static async openOrWait(config: SpoolConfig, around: SpoolSurroundings): Promise<Spool> {
+    const spool = new Spool(config, around)
     try {
-      const folder = new SpoolFolder(config)
-      const spool = new Spool(folder, server, config.giveUpAfter, around)
-      for await (const found of folder.takeUp()) spool.#queue(found.destination).add(found)
-      server.serve(spool)
-      return spool
-    } catch (cause) {
-      await server[Symbol.asyncDispose]()
-      throw unusable(dir, cause)
+      await spool.#take()
+    } catch (error) {
+      if (!(error instanceof SpoolFolderError) || !error.isOfDisk) throw error
+      spool.#tell(undefined, false, error.reason)
+      spool.#takeLater()
     }
+    return spool
   }
 
   /** Sends what is there, and what comes. */
@@ -108,7 +112,7 @@ export class Spool implements SpoolDesk {
 
   /** It has room, and a disk that works. */
   get isOpen(): boolean {
-    return !this.#folder.isFull && !this.#isResting && !this.#stop.signal.aborted
+    return this.#server !== undefined && !this.#folder.isFull && !this.#isResting && !this.#stop.signal.aborted
   }
 
   /** What is stored there is on the disk, to be sent on to the target. */
@@ -117,21 +121,8 @@ export class Spool implements SpoolDesk {
     { route, sender, isChanged }: Pick<SpooledInstance, 'route' | 'sender' | 'isChanged'>,
   ): Target {
     const { name: destination } = node
-    const store = async (instance: Instance): Promise<StoreOutcome> => {
-      const { sopClass, sopInstance, study, series, syntax, body } = instance
-      const id = newEntryId()
-      const uids = { sopClass, sopInstance, study, series, syntax: syntax.uid }
-      try {
-        const bytes = await this.#folder.put({ id, destination, route, sender, isChanged, ...uids }, body)
-        const queue = this.#queue(destination)
-        queue.add({ id, destination, bytes, reason: undefined })
-        this.#send(queue)
-        return { kind: 'stored', status: Status.success }
-      } catch (error) {
-        if (error instanceof SpoolDiskError || error instanceof SpoolFullError) this.#rest()
-        return { kind: 'failed', error }
-      }
-    }
+    const store = (instance: Instance): Promise<StoreOutcome> =>
+      this.#follow(this.#put(instance, { destination, route, sender, isChanged }))
     const nothing = (): Promise<void> => Promise.resolve()
     return { node, open: () => ({ store, reach: nothing, [Symbol.asyncDispose]: nothing }) }
   }
@@ -145,28 +136,91 @@ export class Spool implements SpoolDesk {
   }
 
   retry(meant: Meant): Promise<Done> {
-    return this.#inTurn(meant, async (queue, entry) => {
-      const { found, reason, isGivenUp } = entry
-      if (isGivenUp) await this.#folder.note({ ...found, reason }, undefined)
-      queue.retry(entry)
-    })
+    return this.#inTurn(() =>
+      this.#each(meant, async (queue, entry) => {
+        if (entry.named !== undefined) await this.#name(entry, undefined)
+        queue.retry(entry)
+      }),
+    )
   }
 
   drop(meant: Meant): Promise<Done> {
-    return this.#inTurn(meant, (queue, entry) => this.#remove(queue, entry))
+    return this.#inTurn(() =>
+      this.#each(meant, async (queue, entry) => {
+        await this.#folder.remove(placeOf(entry))
+        if (queue.remove(entry)) this.#folder.free(entry.found.bytes)
+      }),
+    )
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
     this.#stop.abort(new Error('The service stops'))
     for (const queue of this.#queues.values()) queue.close()
     for (const timer of this.#timers) clearTimeout(timer)
+    await this.#asked
     await Promise.allSettled(this.#work)
-    await this.#server[Symbol.asyncDispose]()
+    await this.#server?.[Symbol.asyncDispose]()
   }
 
-  /** One after another: an entry has one name at a time. */
-  #inTurn(meant: Meant, act: (queue: SpoolQueue, entry: Entry) => Promise<void>): Promise<Done> {
-    const done = this.#asked.then(() => this.#each(meant, act))
+  /** @throws SpoolFolderError */
+  async #take(): Promise<void> {
+    const { dir } = this.#config
+    for (const name of this.#around.targets.keys()) {
+      if (folderName(name).length <= MAX_NAME_BYTES) continue
+      throw new SpoolFolderError(dir, `has no room for a name as long as ${name}`)
+    }
+    const server = await takeFolder(dir)
+    try {
+      this.#folder = new SpoolFolder(this.#config)
+      this.#queues.clear()
+      for await (const found of this.#folder.takeUp()) this.#queue(found.destination).add(found, true)
+    } catch (cause) {
+      await server[Symbol.asyncDispose]()
+      throw unusable(dir, cause)
+    }
+    this.#server = server
+    server.serve(this)
+  }
+
+  #takeLater(): void {
+    this.#later(REOPEN_MS, () => {
+      void this.#follow(this.#takeAgain())
+    })
+  }
+
+  async #takeAgain(): Promise<void> {
+    try {
+      await this.#take()
+    } catch {
+      this.#takeLater()
+      return
+    }
+    this.#tell(undefined, true, undefined)
+    if (this.#hasBegun) this.begin()
+  }
+
+  async #put(
+    { sopClass, sopInstance, study, series, syntax, body }: Instance,
+    of: Pick<SpooledInstance, 'destination' | 'route' | 'sender' | 'isChanged'>,
+  ): Promise<StoreOutcome> {
+    const id = newEntryId()
+    const { destination } = of
+    try {
+      const uids = { sopClass, sopInstance, study, series, syntax: syntax.uid }
+      const bytes = await this.#folder.put({ id, ...of, ...uids }, body)
+      const queue = this.#queue(destination)
+      queue.add({ id, destination, bytes, reason: undefined })
+      this.#send(queue)
+      return { kind: 'stored', status: Status.success }
+    } catch (error) {
+      if (error instanceof SpoolDiskError || error instanceof SpoolFullError) this.#rest()
+      return { kind: 'failed', error }
+    }
+  }
+
+  /** An entry has one name at a time. */
+  #inTurn<T>(act: () => Promise<T>): Promise<T> {
+    const done = this.#asked.then(act)
     this.#asked = done.catch(() => undefined)
     return done
   }
@@ -178,13 +232,19 @@ export class Spool implements SpoolDesk {
     const unknown: string[] = []
     let done = 0
     for (const id of meant === 'all' ? all() : meant) {
+      if (this.#stop.signal.aborted) return { done, unknown, failure: 'The service stops' }
       const queue = queues.find((one) => one.get(id) !== undefined)
       const entry = queue?.get(id)
-      if (!queue || !entry) unknown.push(id)
-      else {
-        await act(queue, entry)
-        done++
+      if (!queue || !entry) {
+        unknown.push(id)
+        continue
       }
+      try {
+        await act(queue, entry)
+      } catch (error) {
+        return { done, unknown, failure: (error as Error).message }
+      }
+      done++
     }
     return { done, unknown }
   }
@@ -212,75 +272,68 @@ export class Spool implements SpoolDesk {
       const entry = queue.take()
       if (!entry) return
       const work = this.#deliver(queue, entry, target).finally(() => {
-        this.#work.delete(work)
         queue.over()
         this.#send(queue)
       })
-      this.#work.add(work)
+      void this.#follow(work)
     }
   }
 
   async #deliver(queue: SpoolQueue, entry: Entry, target: Target): Promise<void> {
-    const sent = await this.#sent(placeOf(entry), target)
-    if (this.#stop.signal.aborted && sent.outcome.kind !== 'stored') return
-    const { outcome, head, instance } = sent
-    const fate = fateOf(outcome)
-    const isOver = fate === 'over' || Date.now() - sinceOf(entry.found.id) > this.#giveUpAfter
-    const reason = outcome.kind === 'stored' ? undefined : reasonOf(outcome)
-    if (outcome.kind === 'stored' || isOver) {
-      const { route = '', isChanged = false } = head ?? {}
-      const delivery = { route, node: target.node, isRequired: false, isSpooled: false, outcome, isRenamed: false }
-      publishDelivery(delivery, isChanged)
-      if (head && instance) this.#around.told(head.sender, instance, delivery)
-    }
-    const hasAnswered = outcome.kind === 'stored' || (outcome.kind === 'refused' && fate !== 'rest')
-    if (hasAnswered && queue.passes()) this.#tell(queue, true, undefined)
-    if (reason === undefined) {
+    entry.triedSince ??= performance.now()
+    const sent = await sendEntry(this.#folder, placeOf(entry), target, this.#stop.signal)
+    const { outcome } = sent
+    if (this.#stop.signal.aborted && outcome.kind !== 'stored') return
+    const fate = fateOf(outcome, entry.mayBeThere || entry.tries > 0)
+    const isThere = outcome.kind === 'stored' || (outcome.kind === 'refused' && fate !== 'rest')
+    if (isThere && queue.passes()) this.#tell(queue.destination, true, undefined)
+    if (fate === 'delivered') {
+      const status = 'status' in outcome ? outcome.status : Status.success
+      this.#end(sent, target, { kind: 'stored', status })
       await this.#remove(queue, entry)
       return
     }
+    if (fate === 'again') {
+      queue.putOff(entry, true)
+      return
+    }
     entry.tries++
-    entry.reason = reason
-    if (fate === 'rest' && queue.rests()) this.#tell(queue, false, reason)
-    if (isOver) await this.#giveUp(queue, entry, reason)
-    else queue.putOff(entry, fate === 'rest')
+    entry.reason = reasonOf(outcome)
+    const isResting = fate === 'rest' || fate === 'doubt'
+    if (isResting && queue.rests(fate === 'doubt' ? FIRST_PAUSE_MS : undefined)) {
+      this.#tell(queue.destination, false, entry.reason)
+    }
+    if (fate !== 'over' && !this.#isTooOld(entry)) {
+      queue.putOff(entry, isResting)
+      return
+    }
+    queue.giveUp(entry, entry.reason)
+    this.#end(sent, target, outcome)
+    await this.#inTurn(() => this.#nameGivenUp(queue, entry))
   }
 
-  async #sent(place: Place, target: Target): Promise<Sent> {
-    const { signal } = this.#stop
-    let head: SpooledInstance | undefined
-    let instance: Instance | undefined
-    let outcome: StoreOutcome
-    /** Of the file itself, whatever else came of it. */
-    let fault: unknown
-    try {
-      await using opened = await this.#folder.read(place)
-      head = opened.instance
-      const body = watched(opened.body, (error) => (fault = error))
-      const arrival = await Arrival.begin(body, transferSyntax(head.syntax), FROM_CLIENT)
-      instance = arriving(head, arrival)
-      const outlet = target.open({ signal, priority: 'background' })
-      try {
-        await outlet.reach(instance)
-        outcome = await outlet.store(instance)
-      } finally {
-        // What came of it stands, however its end goes.
-        await Promise.resolve(outlet[Symbol.asyncDispose]()).catch(() => undefined)
-        await arrival.return()
-      }
-    } catch (error) {
-      outcome = { kind: 'failed', error }
-    }
-    return { outcome: fault === undefined ? outcome : { kind: 'failed', error: fault }, head, instance }
+  /** It was tried for as long as is said, by somebody who could. */
+  #isTooOld({ found, triedSince }: Entry): boolean {
+    const { giveUpAfter } = this.#config
+    const tried = performance.now() - (triedSince ?? Infinity)
+    return Date.now() - sinceOf(found.id) >= giveUpAfter && tried >= Math.min(giveUpAfter, LEAST_TRIED_MS)
+  }
+
+  /** Tells what became of an instance. */
+  #end({ head, instance }: Sent, { node }: Target, outcome: StoreOutcome): void {
+    const { route = '', isChanged = false } = head ?? {}
+    const delivery = { route, node, isRequired: false, isSpooled: false, outcome, isRenamed: false }
+    publishDelivery(delivery, isChanged)
+    if (head && instance) this.#around.told(head.sender, instance, delivery)
   }
 
   /** Where the disk does not let it go it is not sent again: that is tried until it does. */
   async #remove(queue: SpoolQueue, entry: Entry): Promise<void> {
-    queue.remove(entry)
-    const { found, reason, isGivenUp } = entry
+    if (!queue.remove(entry)) return
     const remove = async (): Promise<void> => {
       try {
-        await this.#folder.remove({ ...found, reason: isGivenUp ? reason : undefined })
+        await this.#folder.remove(placeOf(entry))
+        this.#folder.free(entry.found.bytes)
       } catch {
         this.#later(DISK_REST_MS, () => void remove())
       }
@@ -288,20 +341,31 @@ export class Spool implements SpoolDesk {
     await remove()
   }
 
-  async #giveUp(queue: SpoolQueue, entry: Entry, reason: string): Promise<void> {
+  /** The same: in this process it is given up, whatever its name says. */
+  async #nameGivenUp(queue: SpoolQueue, entry: Entry): Promise<void> {
+    const { reason } = entry
+    if (queue.get(entry.found.id) !== entry || !entry.isGivenUp || entry.named === reason) return
     try {
-      await this.#folder.note({ ...entry.found, reason: undefined }, reason)
-      if (queue.get(entry.found.id)) queue.giveUp(entry, reason)
-      // Dropped meanwhile, under the name that it had.
-      else await this.#folder.remove({ ...entry.found, bytes: 0, reason })
+      await this.#name(entry, reason)
     } catch (error) {
-      // Somebody has taken it away, or the disk does not let it be.
+      // Somebody has taken it away.
       if (isGone(error)) await this.#remove(queue, entry)
-      else queue.putOff(entry, false)
+      else this.#later(DISK_REST_MS, () => void this.#inTurn(() => this.#nameGivenUp(queue, entry)))
     }
   }
 
-  #tell({ destination }: SpoolQueue, isPassing: boolean, reason: string | undefined): void {
+  /** @throws SpoolDiskError */
+  async #name(entry: Entry, reason: string | undefined): Promise<void> {
+    await this.#folder.note(placeOf(entry), reason)
+    entry.named = reason
+  }
+
+  #follow<T>(work: Promise<T>): Promise<T> {
+    this.#work.add(work)
+    return work.finally(() => this.#work.delete(work))
+  }
+
+  #tell(destination: string | undefined, isPassing: boolean, reason: string | undefined): void {
     events.publish({ destination, isPassing, reason } satisfies SpoolEvent)
   }
 
@@ -312,6 +376,7 @@ export class Spool implements SpoolDesk {
   }
 
   #later(ms: number, act: () => void): void {
+    if (this.#stop.signal.aborted) return
     const timer = setTimeout(() => {
       this.#timers.delete(timer)
       act()
@@ -320,57 +385,10 @@ export class Spool implements SpoolDesk {
   }
 }
 
-interface Sent {
-  readonly outcome: StoreOutcome
-  readonly head: SpooledInstance | undefined
-  readonly instance: Instance | undefined
-}
-
-function placeOf({ found, reason, isGivenUp }: Entry): Place {
-  return { ...found, reason: isGivenUp ? reason : undefined }
+function placeOf({ found, named }: Entry): Place {
+  return { ...found, reason: named }
 }
 
 function listed({ found: { id, destination, bytes }, tries, isGivenUp, reason }: Entry): ListedEntry {
   return { id, destination, since: new Date(sinceOf(id)).toISOString(), bytes, tries, isGivenUp, reason }
-}
-
-/** What to do after a try. `rest`: the destination is not there, or has no room; `later`: this instance, another time; `over`: to send it again would not help. */
-function fateOf(outcome: StoreOutcome): 'rest' | 'later' | 'over' {
-  switch (outcome.kind) {
-    case 'stored':
-      return 'over'
-    case 'refused':
-      if (outcome.status >>> 8 === 0xa7) return 'rest'
-      return outcome.status === Status.processingFailure ? 'later' : 'over'
-    case 'broken':
-      return 'over'
-    case 'failed':
-      if (outcome.error instanceof SpoolDiskError) return 'later'
-      return isUnreadable(outcome.error) ? 'over' : 'rest'
-  }
-}
-
-/** What is in the file is no instance. */
-function isUnreadable(error: unknown): boolean {
-  if (error instanceof DamagedSpoolFileError) return true
-  return error instanceof Error && 'code' in error && UNREADABLE.includes(String(error.code))
-}
-
-const UNREADABLE: readonly string[] = ['MALFORMED_DATA_SET', 'HEAD_TOO_LARGE']
-
-async function* watched(body: ByteStream, failed: (error: unknown) => void): AsyncGenerator<Bytes> {
-  try {
-    yield* body
-  } catch (error) {
-    failed(error)
-    throw error
-  }
-}
-
-/** As the name of a file bears it. */
-function reasonOf(outcome: StoreOutcome): string {
-  if ('status' in outcome) return formatStatus(outcome.status)
-  const { error } = outcome
-  const code = error instanceof Error && 'code' in error ? String(error.code) : ''
-  return /^[A-Z0-9_]{1,64}$/.test(code) ? code : 'UNKNOWN'
 }

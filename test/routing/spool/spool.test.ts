@@ -163,6 +163,7 @@ describe('a best-effort destination with a spool', () => {
     await eventually(() => expect(far.asked).toBe(1))
     const [name] = await filesIn(dir.path)
     await rm(join(dir.path, dirname(name!)), { recursive: true })
+    await writeFile(join(dir.path, dirname(name!)), 'no folder')
     expect(await sendFiles(setup.port, [FILE])).toEqual([0xa700])
     // The disk has failed: it is tried at once, without it.
     expect(await sendFiles(setup.port, [FILE])).toEqual([0xa700])

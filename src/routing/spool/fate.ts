@@ -1,0 +1,68 @@
+import { formatStatus, Status } from '../../dimse/status.ts'
+import type { StoreOutcome } from '../../pacs/store.ts'
+import { WebStoreError } from '../web-store-error.ts'
+import { DamagedSpoolFileError, SpoolDiskError } from './sealed-file.ts'
+
+/**
+ * What comes of a try. `over`: to send it again would not help. `later`: this instance, another time. `rest`: the destination
+ * is not there, or has no room. `doubt`: it went away while it was sent something, which may be of that. `again`: it was not
+ * tried at all, others were.
+ */
+export type Fate = 'delivered' | 'over' | 'later' | 'rest' | 'doubt' | 'again'
+
+/** `mayBeThere`: it was sent before, and what became of that is not known. */
+export function fateOf(outcome: StoreOutcome, mayBeThere: boolean): Fate {
+  switch (outcome.kind) {
+    case 'stored':
+      return 'delivered'
+    case 'broken':
+      return 'over'
+    case 'refused':
+      return ofStatus(outcome.status, mayBeThere)
+    case 'failed':
+      return ofError(outcome.error)
+  }
+}
+
+/** As the name of a file bears it. */
+export function reasonOf(outcome: StoreOutcome): string {
+  if ('status' in outcome) return formatStatus(outcome.status)
+  const code = codeOf(outcome.error)
+  return /^[A-Z0-9_]{1,64}$/.test(code) ? code : 'UNKNOWN'
+}
+
+/** PS3.4 B.2.3, PS3.7 C. */
+function ofStatus(status: number, mayBeThere: boolean): Fate {
+  if (status >>> 8 === 0xa7 || status === Status.resourceLimitation) return 'rest'
+  if (status === Status.duplicateSopInstance && mayBeThere) return 'delivered'
+  return status === Status.processingFailure ? 'later' : 'over'
+}
+
+function ofError(error: unknown): Fate {
+  if (error instanceof SpoolDiskError) return 'later'
+  if (error instanceof DamagedSpoolFileError) return 'over'
+  if (error instanceof WebStoreError && error.code === 'WEB_STORE_FAILED') return ofHttp(error.http)
+  return FATES[codeOf(error)] ?? 'rest'
+}
+
+/** An answer of a server that is there; others are of what stands before it, or of its address. */
+function ofHttp(status: number | undefined): Fate {
+  if (status === undefined) return 'later'
+  return status >= 500 && ![502, 503, 504].includes(status) ? 'later' : 'rest'
+}
+
+const FATES: Readonly<Record<string, Fate>> = {
+  MALFORMED_DATA_SET: 'over',
+  HEAD_TOO_LARGE: 'over',
+  POOL_BUSY: 'again',
+  POOL_FULL: 'again',
+  WEB_STORE_BUSY: 'again',
+  IMAGING_BUSY: 'again',
+  ASSOCIATION_ABORTED: 'doubt',
+  CONNECTION_LOST: 'doubt',
+  PROTOCOL_ERROR: 'doubt',
+}
+
+function codeOf(error: unknown): string {
+  return error instanceof Error && 'code' in error ? String(error.code) : ''
+}
