@@ -342,6 +342,12 @@ function print(text: string): void {
   process.stdout.write(text)
 }
 
+// Who reads it has had enough: `| head`.
+process.stdout.on('error', (error: NodeJS.ErrnoException) => {
+  if (error.code !== 'EPIPE') throw error
+  process.exit()
+})
+
 try {
   await main(process.argv.slice(2))
   process.exit()

@@ -1,9 +1,8 @@
-import { join } from 'node:path'
 import type { Config } from '../../config/config.ts'
 import { isAlive } from '../../network/sign-of-life.ts'
 import { SpoolCommandError, type Done, type ListedEntry, type SpoolDesk } from './desk.ts'
 import { DeskClient } from './desk-client.ts'
-import { SOCKET, SpoolFolderError } from './lock.ts'
+import { SpoolFolderError, socketOf } from './lock.ts'
 import { Spool } from './spool.ts'
 
 /** `list`, `retry ID…` and `drop ID…`, in the service that runs, or else in its folder. `all` are those that are given up. @throws SpoolCommandError */
@@ -50,9 +49,9 @@ async function list(
 
 /** The service that has the folder, or the folder itself. */
 async function deskOf(spool: NonNullable<Config['spool']>): Promise<SpoolDesk> {
-  const socket = join(spool.dir, SOCKET)
-  if ((await isAlive(socket)) === true) return new DeskClient(socket)
   try {
+    const socket = socketOf(spool.dir)
+    if ((await isAlive(socket)) === true) return new DeskClient(socket)
     return await Spool.open(spool, { targets: new Map(), told: () => undefined, isBlocked: () => false })
   } catch (error) {
     throw error instanceof SpoolFolderError ? new SpoolCommandError(`${error.message}.`) : error

@@ -5,10 +5,10 @@ import { DamagedSpoolFileError, SpoolDiskError } from './sealed-file.ts'
 
 /**
  * What comes of a try. `over`: to send it again would not help. `later`: this instance, another time. `rest`: the destination
- * is not there, or has no room. `doubt`: it went away while it was sent something, which may be of that. `again`: it was not
- * tried at all, others were.
+ * is not there. `full`: it has no room, maybe for this. `doubt`: it went away, or fell silent, while it was sent something, which
+ * may be of that. `again`: it was not tried at all, others were.
  */
-export type Fate = 'delivered' | 'over' | 'later' | 'rest' | 'doubt' | 'again'
+export type Fate = 'delivered' | 'over' | 'later' | 'rest' | 'full' | 'doubt' | 'again'
 
 /** `mayBeThere`: it was sent before, and what became of that is not known. */
 export function fateOf(outcome: StoreOutcome, mayBeThere: boolean): Fate {
@@ -24,6 +24,11 @@ export function fateOf(outcome: StoreOutcome, mayBeThere: boolean): Fate {
   }
 }
 
+/** It may be the destination, which is left alone for a while. */
+export function isOfDestination(fate: Fate): boolean {
+  return fate === 'rest' || fate === 'full' || fate === 'doubt'
+}
+
 /** As the name of a file bears it. */
 export function reasonOf(outcome: StoreOutcome): string {
   if ('status' in outcome) return formatStatus(outcome.status)
@@ -33,7 +38,7 @@ export function reasonOf(outcome: StoreOutcome): string {
 
 /** PS3.4 B.2.3, PS3.7 C. */
 function ofStatus(status: number, mayBeThere: boolean): Fate {
-  if (status >>> 8 === 0xa7 || status === Status.resourceLimitation) return 'rest'
+  if (status >>> 8 === 0xa7 || status === Status.resourceLimitation) return 'full'
   if (status === Status.duplicateSopInstance && mayBeThere) return 'delivered'
   return status === Status.processingFailure ? 'later' : 'over'
 }
@@ -61,6 +66,8 @@ const FATES: Readonly<Record<string, Fate>> = {
   ASSOCIATION_ABORTED: 'doubt',
   CONNECTION_LOST: 'doubt',
   PROTOCOL_ERROR: 'doubt',
+  PEER_TIMEOUT: 'doubt',
+  WEB_STORE_SILENT: 'doubt',
 }
 
 function codeOf(error: unknown): string {

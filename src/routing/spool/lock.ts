@@ -25,20 +25,23 @@ const OF_DISK: readonly string[] = ['ENOSPC', 'EDQUOT', 'EROFS', 'EIO', 'ETIMEDO
 const MAX_SOCKET_BYTES = 103
 
 /** While there is somebody at this socket, the folder is theirs. */
-export const SOCKET = 'alive'
+const SOCKET = 'alive'
 /** Made for the moment in which a folder is taken: of two who begin together one has it. */
 const TAKING = 'taking'
 /** Then who was taking it has died. */
 const TAKING_MS = 60_000
 
+/** @throws SpoolFolderError where its path is too long */
+export function socketOf(dir: string): string {
+  const path = join(dir, SOCKET)
+  if (Buffer.byteLength(path) <= MAX_SOCKET_BYTES) return path
+  const most = MAX_SOCKET_BYTES - SOCKET.length - 1
+  throw new SpoolFolderError(dir, `has too long a path; expected one of at most ${most} bytes`)
+}
+
 /** Has a folder for this process alone. @throws SpoolFolderError */
 export async function takeFolder(dir: string): Promise<DeskServer> {
-  if (Buffer.byteLength(join(dir, SOCKET)) > MAX_SOCKET_BYTES) {
-    throw new SpoolFolderError(
-      dir,
-      `has too long a path; expected one of at most ${MAX_SOCKET_BYTES - SOCKET.length - 1} bytes`,
-    )
-  }
+  const socket = socketOf(dir)
   const taking = join(dir, TAKING)
   try {
     await dropStale(taking)
@@ -47,7 +50,6 @@ export async function takeFolder(dir: string): Promise<DeskServer> {
     throw isCode(cause, 'EEXIST') ? inUse(dir, cause) : unusable(dir, cause)
   }
   try {
-    const socket = join(dir, SOCKET)
     if ((await isAlive(socket)) === true) throw inUse(dir)
     await rm(socket, { force: true })
     return await DeskServer.listen(socket)

@@ -1,4 +1,4 @@
-import type { Found } from './spool-folder.ts'
+import type { Found, Place } from './spool-folder.ts'
 
 /** Before an instance, or a destination that is not there, is tried again, in ms; twice as long each time. */
 export const FIRST_PAUSE_MS = 10_000
@@ -32,6 +32,11 @@ export class Entry {
     this.reason = found.reason
     this.isGivenUp = found.reason !== undefined
   }
+
+  /** Where its file is. */
+  get place(): Place {
+    return { ...this.found, reason: this.named }
+  }
 }
 
 /** What one destination has yet to get, the oldest first; to add, to take and to put off costs the same however many wait. */
@@ -41,6 +46,8 @@ export class SpoolQueue {
   /** Ready to be sent, from `#head` on. */
   #line: string[] = []
   #head = 0
+  /** To be sent before these: what was taken, and could not be sent. */
+  readonly #first: string[] = []
   #givenUp = 0
   #underWay = 0
   /** Failures of the destination itself, one after another. */
@@ -86,12 +93,8 @@ export class SpoolQueue {
   /** It is to be sent, and `over` told when that has ended; undefined where nothing may be sent now. */
   take(): Entry | undefined {
     if (this.#rest || this.#underWay >= (this.isResting ? 1 : AT_ONCE)) return undefined
-    while (this.#head < this.#line.length) {
-      const entry = this.#entries.get(this.#line[this.#head++]!)
-      if (this.#head > 1_000 && this.#head * 2 > this.#line.length) {
-        this.#line = this.#line.slice(this.#head)
-        this.#head = 0
-      }
+    for (let id = this.#next(); id !== undefined; id = this.#next()) {
+      const entry = this.#entries.get(id)
       // Dropped, or given up, meanwhile.
       if (!entry || entry.isGivenUp) continue
       this.#underWay++
@@ -128,12 +131,19 @@ export class SpoolQueue {
     }, ms).unref()
   }
 
+  /** It was not sent, and is the next again: ids sort by when they came. */
+  putBack(entry: Entry): void {
+    this.#first.push(entry.found.id)
+    this.#first.sort()
+  }
+
+  /** An entry comes to its next try when all others have: it may be the cause. */
+  putLast(entry: Entry): void {
+    this.#line.push(entry.found.id)
+  }
+
   /** An entry comes to its next try later, others before it. */
-  putOff(entry: Entry, isOfDestination: boolean): void {
-    if (isOfDestination) {
-      this.#line.push(entry.found.id)
-      return
-    }
+  putOff(entry: Entry): void {
     entry.timer = setTimeout(() => this.#again(entry), pauseAfter(entry.tries, LONGEST_PAUSE_MS)).unref()
   }
 
@@ -143,15 +153,21 @@ export class SpoolQueue {
     this.#givenUp++
   }
 
-  /** It is tried now, also where it was given up. */
+  /** It waits for its turn again, also where it was given up; `rouse` has it come at once. */
   retry(entry: Entry): void {
-    this.#rouse()
+    const isInLine = !entry.isGivenUp && !entry.timer
     if (entry.isGivenUp) this.#givenUp--
-    const isReady = !entry.isGivenUp && !entry.timer
     entry.triedSince = undefined
     entry.isGivenUp = false
-    if (isReady) this.#ready()
-    else this.#again(entry)
+    clearTimeout(entry.timer)
+    entry.timer = undefined
+    if (!isInLine) this.#line.push(entry.found.id)
+  }
+
+  /** The destination is tried now. */
+  rouse(): void {
+    this.#rouse()
+    this.#ready()
   }
 
   /** False where it is not there any more. */
@@ -173,6 +189,17 @@ export class SpoolQueue {
     entry.timer = undefined
     this.#line.push(entry.found.id)
     this.#ready()
+  }
+
+  #next(): string | undefined {
+    const first = this.#first.shift()
+    if (first !== undefined || this.#head >= this.#line.length) return first
+    const id = this.#line[this.#head++]
+    if (this.#head > 1_000 && this.#head * 2 > this.#line.length) {
+      this.#line = this.#line.slice(this.#head)
+      this.#head = 0
+    }
+    return id
   }
 
   #rouse(): void {

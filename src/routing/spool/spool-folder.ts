@@ -38,6 +38,10 @@ export interface Found extends Place {
 
 /** Files that are looked at together. */
 const BATCH = 64
+/** Instances in the spool: what is known of each takes some 700 bytes of memory. */
+export const MAX_ENTRIES = 1_000_000
+/** Where one had no room there is none until so much of it is free: others would be lost one by one. */
+const FREE_SHARE = 0.1
 const PREFIX = 'to-'
 /** Of a folder, as file systems have it. */
 export const MAX_NAME_BYTES = 255
@@ -62,6 +66,8 @@ export class SpoolFolder {
   readonly #options: SpoolFolderOptions
   /** In files, and in those being written. */
   #bytes = 0
+  #entries = 0
+  #isCramped = false
 
   constructor(options: SpoolFolderOptions) {
     this.#options = options
@@ -72,7 +78,9 @@ export class SpoolFolder {
   }
 
   get isFull(): boolean {
-    return this.#bytes >= this.#options.maxBytes
+    const { maxBytes } = this.#options
+    if (this.#bytes <= maxBytes * (1 - FREE_SHARE)) this.#isCramped = false
+    return this.#isCramped || this.#bytes >= maxBytes || this.#entries >= MAX_ENTRIES
   }
 
   /** What is there, the oldest of each destination first; what was not written to its end is removed. To be called once. @throws faults of the file system */
@@ -97,6 +105,7 @@ export class SpoolFolder {
     if (!entry) return undefined
     const { size: bytes } = await stat(path)
     this.#bytes += bytes
+    this.#entries++
     return { ...entry, destination, bytes }
   }
 
@@ -105,7 +114,10 @@ export class SpoolFolder {
     const { key, maxBytes } = this.#options
     let bytes = 0
     const claim = (more: number): void => {
-      if (this.#bytes + more > maxBytes) throw new SpoolFullError(maxBytes)
+      if (this.#bytes + more > maxBytes) {
+        this.#isCramped = true
+        throw new SpoolFullError(maxBytes)
+      }
       bytes += more
       this.#bytes += more
     }
@@ -118,6 +130,7 @@ export class SpoolFolder {
       this.#bytes -= bytes
       throw error
     }
+    this.#entries++
     return bytes
   }
 
@@ -147,6 +160,7 @@ export class SpoolFolder {
   /** Bytes of what was removed may be of others. */
   free(bytes: number): void {
     this.#bytes -= bytes
+    this.#entries--
   }
 
   async #make(destination: string): Promise<void> {

@@ -8,12 +8,12 @@ import type { Target } from '../target.ts'
 import type { Done, ListedEntry, Meant, SpoolDesk } from './desk.ts'
 import type { DeskServer } from './desk-server.ts'
 import { newEntryId, sinceOf, type Sender, type SpooledInstance } from './entry.ts'
-import { fateOf, reasonOf } from './fate.ts'
+import { fateOf, isOfDestination, reasonOf } from './fate.ts'
 import { SpoolFolderError, takeFolder, unusable } from './lock.ts'
 import { FIRST_PAUSE_MS, SpoolQueue, type Entry } from './queue.ts'
 import { isGone, SpoolDiskError } from './sealed-file.ts'
 import { sendEntry, type Sent } from './send-entry.ts'
-import { folderName, MAX_NAME_BYTES, SpoolFolder, SpoolFullError, type Place } from './spool-folder.ts'
+import { folderName, MAX_NAME_BYTES, SpoolFolder, SpoolFullError } from './spool-folder.ts'
 
 export type SpoolConfig = NonNullable<Config['spool']>
 
@@ -136,18 +136,22 @@ export class Spool implements SpoolDesk {
   }
 
   retry(meant: Meant): Promise<Done> {
-    return this.#inTurn(() =>
-      this.#each(meant, async (queue, entry) => {
+    return this.#inTurn(async () => {
+      const touched = new Set<SpoolQueue>()
+      const done = await this.#each(meant, async (queue, entry) => {
         if (entry.named !== undefined) await this.#name(entry, undefined)
         queue.retry(entry)
-      }),
-    )
+        touched.add(queue)
+      })
+      for (const queue of touched) queue.rouse()
+      return done
+    })
   }
 
   drop(meant: Meant): Promise<Done> {
     return this.#inTurn(() =>
       this.#each(meant, async (queue, entry) => {
-        await this.#folder.remove(placeOf(entry))
+        await this.#folder.remove(entry.place)
         if (queue.remove(entry)) this.#folder.free(entry.found.bytes)
       }),
     )
@@ -281,11 +285,11 @@ export class Spool implements SpoolDesk {
 
   async #deliver(queue: SpoolQueue, entry: Entry, target: Target): Promise<void> {
     entry.triedSince ??= performance.now()
-    const sent = await sendEntry(this.#folder, placeOf(entry), target, this.#stop.signal)
+    const sent = await sendEntry(this.#folder, entry.place, target, this.#stop.signal)
     const { outcome } = sent
     if (this.#stop.signal.aborted && outcome.kind !== 'stored') return
     const fate = fateOf(outcome, entry.mayBeThere || entry.tries > 0)
-    const isThere = outcome.kind === 'stored' || (outcome.kind === 'refused' && fate !== 'rest')
+    const isThere = outcome.kind === 'stored' || (outcome.kind === 'refused' && fate !== 'full')
     if (isThere && queue.passes()) this.#tell(queue.destination, true, undefined)
     if (fate === 'delivered') {
       const status = 'status' in outcome ? outcome.status : Status.success
@@ -294,17 +298,18 @@ export class Spool implements SpoolDesk {
       return
     }
     if (fate === 'again') {
-      queue.putOff(entry, true)
+      queue.putBack(entry)
       return
     }
     entry.tries++
     entry.reason = reasonOf(outcome)
-    const isResting = fate === 'rest' || fate === 'doubt'
-    if (isResting && queue.rests(fate === 'doubt' ? FIRST_PAUSE_MS : undefined)) {
+    if (isOfDestination(fate) && queue.rests(fate === 'doubt' ? FIRST_PAUSE_MS : undefined)) {
       this.#tell(queue.destination, false, entry.reason)
     }
     if (fate !== 'over' && !this.#isTooOld(entry)) {
-      queue.putOff(entry, isResting)
+      if (fate === 'rest') queue.putBack(entry)
+      else if (isOfDestination(fate)) queue.putLast(entry)
+      else queue.putOff(entry)
       return
     }
     queue.giveUp(entry, entry.reason)
@@ -332,7 +337,7 @@ export class Spool implements SpoolDesk {
     if (!queue.remove(entry)) return
     const remove = async (): Promise<void> => {
       try {
-        await this.#folder.remove(placeOf(entry))
+        await this.#folder.remove(entry.place)
         this.#folder.free(entry.found.bytes)
       } catch {
         this.#later(DISK_REST_MS, () => void remove())
@@ -356,7 +361,7 @@ export class Spool implements SpoolDesk {
 
   /** @throws SpoolDiskError */
   async #name(entry: Entry, reason: string | undefined): Promise<void> {
-    await this.#folder.note(placeOf(entry), reason)
+    await this.#folder.note(entry.place, reason)
     entry.named = reason
   }
 
@@ -383,10 +388,6 @@ export class Spool implements SpoolDesk {
     }, ms).unref()
     this.#timers.add(timer)
   }
-}
-
-function placeOf({ found, named }: Entry): Place {
-  return { ...found, reason: named }
 }
 
 function listed({ found: { id, destination, bytes }, tries, isGivenUp, reason }: Entry): ListedEntry {

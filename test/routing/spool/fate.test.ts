@@ -10,9 +10,9 @@ const http = (status?: number): Error =>
 
 const statuses: readonly (readonly [number, Fate])[] = [
   [0x0000, 'delivered'],
-  [0xa700, 'rest'],
-  [0xa7ff, 'rest'],
-  [0x0213, 'rest'],
+  [0xa700, 'full'],
+  [0xa7ff, 'full'],
+  [0x0213, 'full'],
   [0x0110, 'later'],
   [0x0111, 'over'],
   [0x0122, 'over'],
@@ -25,7 +25,7 @@ const statuses: readonly (readonly [number, Fate])[] = [
 const errors: readonly (readonly [Error, Fate, string])[] = [
   [coded('CONNECT_FAILED'), 'rest', 'CONNECT_FAILED'],
   [coded('ASSOCIATION_REJECTED'), 'rest', 'ASSOCIATION_REJECTED'],
-  [coded('PEER_TIMEOUT'), 'rest', 'PEER_TIMEOUT'],
+  [coded('PEER_TIMEOUT'), 'doubt', 'PEER_TIMEOUT'],
   [coded('ARCHIVE_DOWN'), 'rest', 'ARCHIVE_DOWN'],
   [coded('CONNECTION_LOST'), 'doubt', 'CONNECTION_LOST'],
   [coded('POOL_BUSY'), 'again', 'POOL_BUSY'],

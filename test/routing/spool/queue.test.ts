@@ -32,7 +32,7 @@ describe('what one destination has yet to get', () => {
       const before = ready()
       const entry = next(queue)!
       queue.rests()
-      queue.putOff(entry, true)
+      queue.putLast(entry)
       vi.advanceTimersByTime(pause - 1)
       expect([next(queue), ready()]).toEqual([undefined, before])
       vi.advanceTimersByTime(1)
@@ -52,16 +52,27 @@ describe('what one destination has yet to get', () => {
     expect([queue.passes(), queue.passes()]).toEqual([true, false])
   })
 
+  it('goes on where it was, and in order, when the destination was not there', () => {
+    const { queue } = queueOf(4)
+    const [first, second] = [queue.take()!, queue.take()!]
+    for (const entry of [second, first]) {
+      queue.over()
+      queue.putBack(entry)
+    }
+    const order = [next(queue), next(queue), next(queue), next(queue)]
+    expect(order.map((entry) => entry?.found.id)).toEqual(['0', '1', '2', '3'])
+  })
+
   it('lets others pass one that is to be tried later', () => {
     const { queue, ready } = queueOf(2)
     const first = next(queue)!
     first.tries = 1
-    queue.putOff(first, false)
+    queue.putOff(first)
     expect([next(queue)?.found.id, next(queue)]).toEqual(['1', undefined])
     vi.advanceTimersByTime(FIRST_PAUSE_MS)
     expect([ready(), next(queue)?.found.id]).toEqual([1, '0'])
     first.tries = 30
-    queue.putOff(first, false)
+    queue.putOff(first)
     vi.advanceTimersByTime(60 * 60_000)
     expect(next(queue)?.found.id).toBe('0')
   })
@@ -71,12 +82,13 @@ describe('what one destination has yet to get', () => {
     const [dead, later] = [next(queue)!, next(queue)!]
     queue.giveUp(dead, 'C000')
     later.tries = 1
-    queue.putOff(later, false)
+    queue.putOff(later)
     queue.rests()
     expect([queue.waiting, queue.givenUp]).toEqual([2, 1])
     queue.retry(dead)
     queue.retry(later)
     queue.retry(queue.get('2')!)
+    queue.rouse()
     expect([queue.waiting, queue.givenUp]).toEqual([3, 0])
     expect([next(queue), next(queue), next(queue), next(queue)].map((entry) => entry?.found.id)).toEqual([
       ...['2', '0', '1'],
@@ -90,7 +102,7 @@ describe('what one destination has yet to get', () => {
     const { queue } = queueOf(4)
     const [dead, later] = [next(queue)!, next(queue)!]
     queue.giveUp(dead, 'C000')
-    queue.putOff(later, false)
+    queue.putOff(later)
     for (const id of ['0', '1', '2']) queue.remove(queue.get(id)!)
     expect([queue.waiting, queue.givenUp]).toEqual([1, 0])
     vi.runAllTimers()

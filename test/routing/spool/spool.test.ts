@@ -155,6 +155,19 @@ describe('a best-effort destination with a spool', () => {
     expect(setup.archives.near.catalog.files).toHaveLength(2)
   })
 
+  it('that takes all loses at most one to another that has filled the spool', async () => {
+    await using dir = await temporaryFolder()
+    await using setup = await startRouting({
+      archives: { near: {}, far: { faults: { storeStatus: () => 0xa700 } }, well: {} },
+      routes: [{ name: 'all', to: ['near', FAR, { name: 'well', delivery: 'best-effort' }] }],
+      others: { spool: { dir: dir.path, key: KEY, maxBytes: 2_000_000 } },
+    })
+    const files = Array.from({ length: 20 }, (_, n) => instanceFile({ instance: `1.${n}`, pixelBytes: 300_000 }))
+    expect(await sendFiles(setup.port, files)).toEqual(files.map(() => 0))
+    await eventually(() => expect(setup.archives.well.catalog.files.length).toBeGreaterThanOrEqual(19))
+    expect(setup.archives.near.catalog.files).toHaveLength(20)
+  })
+
   it('that is the only one has it when it is in the spool, and not where it cannot be put there', async () => {
     await using dir = await temporaryFolder()
     const far: Far = { status: 0xa700 }
