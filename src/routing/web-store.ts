@@ -130,8 +130,9 @@ export class WebStore implements Target {
       })
     }
     if (cause instanceof WebStoreError) return cause
-    const error = new WebStoreError('WEB_STORE_UNREACHABLE', `${this.config.name} cannot be reached`, { cause })
-    return isUnreachable(cause) ? this.#rests(error) : error
+    const { name } = this.config
+    if (!isUnreachable(cause)) return new WebStoreError('WEB_STORE_FAILED', `${name} ended the connection`, { cause })
+    return this.#rests(new WebStoreError('WEB_STORE_UNREACHABLE', `${name} cannot be reached`, { cause }))
   }
 
   /** It is not asked for a while. */

@@ -5,7 +5,7 @@ import { DamagedSpoolFileError, SpoolDiskError } from './sealed-file.ts'
 
 /**
  * What comes of a try. `over`: to send it again would not help. `later`: this instance, another time. `rest`: the destination
- * is not there. `full`: it has no room, maybe for this. `doubt`: it went away, or fell silent, while it was sent something, which
+ * is not there. `full`: it has no room, or does not let us in, maybe with this. `doubt`: it went away, or fell silent, while it was sent something, which
  * may be of that. `again`: it was not tried at all, others were.
  */
 export type Fate = 'delivered' | 'over' | 'later' | 'rest' | 'full' | 'doubt' | 'again'
@@ -47,13 +47,14 @@ function ofError(error: unknown): Fate {
   if (error instanceof SpoolDiskError) return 'later'
   if (error instanceof DamagedSpoolFileError) return 'over'
   if (error instanceof WebStoreError && error.code === 'WEB_STORE_FAILED') return ofHttp(error.http)
-  return FATES[codeOf(error)] ?? 'rest'
+  // Of what nobody knows: others pass it.
+  return FATES[codeOf(error)] ?? 'doubt'
 }
 
-/** An answer of a server that is there; others are of what stands before it, or of its address. */
+/** Of a server that is there, or was; others are of what stands before it, or of its address. */
 function ofHttp(status: number | undefined): Fate {
   if (status === undefined) return 'later'
-  return status >= 500 && ![502, 503, 504].includes(status) ? 'later' : 'rest'
+  return status >= 500 && ![502, 503, 504].includes(status) ? 'later' : 'full'
 }
 
 const FATES: Readonly<Record<string, Fate>> = {
@@ -63,11 +64,11 @@ const FATES: Readonly<Record<string, Fate>> = {
   POOL_FULL: 'again',
   WEB_STORE_BUSY: 'again',
   IMAGING_BUSY: 'again',
-  ASSOCIATION_ABORTED: 'doubt',
-  CONNECTION_LOST: 'doubt',
-  PROTOCOL_ERROR: 'doubt',
-  PEER_TIMEOUT: 'doubt',
-  WEB_STORE_SILENT: 'doubt',
+  CONNECT_FAILED: 'rest',
+  ASSOCIATION_REJECTED: 'rest',
+  ARCHIVE_DOWN: 'rest',
+  WEB_STORE_UNREACHABLE: 'rest',
+  WEB_STORE_FORBIDDEN: 'full',
 }
 
 function codeOf(error: unknown): string {

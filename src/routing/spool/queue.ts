@@ -15,8 +15,8 @@ export class Entry {
   tries = 0
   /** Of the first of these, by performance.now(). */
   triedSince: number | undefined
-  /** It may have been sent before. */
-  readonly mayBeThere: boolean
+  /** It may have come there, though nobody said so. */
+  mayBeThere: boolean
   /** What the name of its file says. */
   named: string | undefined
   /** Why it is not there. */

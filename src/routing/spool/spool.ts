@@ -21,6 +21,8 @@ export type SpoolConfig = NonNullable<Config['spool']>
 const DISK_REST_MS = 10_000
 /** How long nothing is sent where it could not be written down, in ms. */
 const BLOCKED_MS = 10_000
+/** How long an instance waits that was not tried, since others were, in ms. */
+const AGAIN_MS = 1_000
 /** How long until a folder that could not be opened is tried again, in ms. */
 const REOPEN_MS = 30_000
 /** An instance that is old is tried for so long at least, in ms: nobody may have tried it so far. */
@@ -288,7 +290,7 @@ export class Spool implements SpoolDesk {
     const sent = await sendEntry(this.#folder, entry.place, target, this.#stop.signal)
     const { outcome } = sent
     if (this.#stop.signal.aborted && outcome.kind !== 'stored') return
-    const fate = fateOf(outcome, entry.mayBeThere || entry.tries > 0)
+    const fate = fateOf(outcome, entry.mayBeThere)
     const isThere = outcome.kind === 'stored' || (outcome.kind === 'refused' && fate !== 'full')
     if (isThere && queue.passes()) this.#tell(queue.destination, true, undefined)
     if (fate === 'delivered') {
@@ -298,9 +300,11 @@ export class Spool implements SpoolDesk {
       return
     }
     if (fate === 'again') {
+      queue.pause(AGAIN_MS)
       queue.putBack(entry)
       return
     }
+    if (fate === 'doubt') entry.mayBeThere = true
     entry.tries++
     entry.reason = reasonOf(outcome)
     if (isOfDestination(fate) && queue.rests(fate === 'doubt' ? FIRST_PAUSE_MS : undefined)) {

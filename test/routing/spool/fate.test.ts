@@ -31,17 +31,17 @@ const errors: readonly (readonly [Error, Fate, string])[] = [
   [coded('POOL_BUSY'), 'again', 'POOL_BUSY'],
   [new WebStoreError('WEB_STORE_BUSY', 'so'), 'again', 'WEB_STORE_BUSY'],
   [new WebStoreError('WEB_STORE_UNREACHABLE', 'so'), 'rest', 'WEB_STORE_UNREACHABLE'],
-  [new WebStoreError('WEB_STORE_FORBIDDEN', 'so', { http: 401 }), 'rest', 'WEB_STORE_FORBIDDEN'],
+  [new WebStoreError('WEB_STORE_FORBIDDEN', 'so', { http: 401 }), 'full', 'WEB_STORE_FORBIDDEN'],
   [http(500), 'later', 'WEB_STORE_FAILED'],
   [http(), 'later', 'WEB_STORE_FAILED'],
-  [http(502), 'rest', 'WEB_STORE_FAILED'],
-  [http(503), 'rest', 'WEB_STORE_FAILED'],
-  [http(404), 'rest', 'WEB_STORE_FAILED'],
+  [http(502), 'full', 'WEB_STORE_FAILED'],
+  [http(503), 'full', 'WEB_STORE_FAILED'],
+  [http(404), 'full', 'WEB_STORE_FAILED'],
   [new SpoolDiskError(coded('EIO')), 'later', 'SPOOL_DISK'],
   [new DamagedSpoolFileError('so'), 'over', 'SPOOL_FILE_DAMAGED'],
   [coded('MALFORMED_DATA_SET'), 'over', 'MALFORMED_DATA_SET'],
-  [coded('of a person^with a name'), 'rest', 'UNKNOWN'],
-  [new Error('without a code'), 'rest', 'UNKNOWN'],
+  [coded('of a person^with a name'), 'doubt', 'UNKNOWN'],
+  [new Error('without a code'), 'doubt', 'UNKNOWN'],
 ]
 
 describe('what comes of a try', () => {
