@@ -24,6 +24,9 @@ export type Route = Config['routes'][number]
 /** Deliveries to one destination that go on after their senders were answered; with so many under way none that nobody waits for is begun. */
 export const MAX_BEHIND = 16
 
+/** How long a route that leads to nobody who is waited for may wait for a worklist, in ms. */
+export const WORKLIST_MS = 5_000
+
 /** Too much is still on its way to destinations that nobody waits for. */
 class BehindError extends Error {
   readonly code = 'DESTINATIONS_BEHIND'
@@ -48,7 +51,7 @@ export interface RouterOptions {
   readonly targets: ReadonlyMap<string, Target>
   /** What keeps instances for destinations that nobody waits for; undefined where nothing does. */
   readonly spool?: Pick<Spool, 'before' | 'isOpen'> | undefined
-  readonly means: Omit<Means, 'signal'>
+  readonly means: Omit<Means, 'signal' | 'patience'>
   /** Our AE title. */
   readonly aeTitle: string
 }
@@ -132,7 +135,8 @@ export class Router implements AsyncDisposable {
     if (route.set.length === 0) return undefined
     const { means, aeTitle } = this.#options
     const draft = new Draft(front)
-    await takeSteps(draft, route.set, { ...means, signal })
+    const isWaitedFor = route.to.some(({ delivery }) => delivery === 'required')
+    await takeSteps(draft, route.set, { ...means, signal, patience: isWaitedFor ? undefined : WORKLIST_MS })
     if (isPrivacy(route)) draft.remove([Attribute.OriginalAttributesSequence])
     else noteOriginals(draft, { aeTitle, source: origin.callingAeTitle ?? origin.device })
     return draft

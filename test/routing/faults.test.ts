@@ -7,6 +7,7 @@ import { Scu } from '../../src/dimse/scu.ts'
 import { eventually } from '../support/eventually.ts'
 import { CT, instanceDataset, instanceFile, Syntax } from '../support/dicom-files.ts'
 import { failOnLeaks } from '../support/leaks.ts'
+import { ScriptedArchive } from '../support/scripted-archive.ts'
 import { published } from '../support/published.ts'
 import { deviceAssociation, heldBy, sendFiles, startRouting, type RoutingSetup } from '../support/routing.ts'
 
@@ -113,6 +114,27 @@ describe('a destination', () => {
     expect(status).toBe(0xa700)
     const held = await heldBy(setup.archives.near)
     expect(encodeDataset(held.get('1.1')!, EXPLICIT_VR_LITTLE_ENDIAN).length).toBe(DATA.length)
+  })
+
+  it('that need not have it holds nobody up by the worklist that it asks, though that says nothing', async () => {
+    await using silent = await ScriptedArchive.start({ associate: () => 'silent' })
+    await using setup = await startRouting({
+      archives: { near: {}, far: {} },
+      archiveConfig: { worklist: { aeTitle: 'RIS', ...silent.address } },
+      routes: [
+        {
+          name: 'research',
+          set: [{ fromWorklist: { archive: 'near', attributes: { PatientID: 'PatientID' } } }],
+          to: [{ name: 'far', delivery: 'best-effort' }],
+        },
+        { name: 'clinical', to: ['near'] },
+      ],
+    })
+    expect(await sendFiles(setup.port, [instanceFile({ instance: '1.1' })])).toEqual([0])
+    expect(deliveries.find(({ destination }) => destination === 'far')).toMatchObject({
+      ...{ result: 'failed', error: { code: 'WORKLIST_FAILED' } },
+    })
+    expect([...(await heldBy(setup.archives.near)).keys()]).toEqual(['1.1'])
   })
 
   it('of two that several devices send to, by routes in opposite orders and with one association each, keeps nobody for ever', async () => {

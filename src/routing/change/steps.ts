@@ -44,6 +44,8 @@ export interface Means {
   readonly pseudonyms: Pseudonyms | undefined
   readonly worklist: Pick<WorklistLookup, 'find'>
   readonly signal: AbortSignal
+  /** How long a worklist is waited for, in ms; as long as its archive is unless told. */
+  readonly patience?: number | undefined
 }
 
 /**
@@ -185,10 +187,15 @@ function publishLookup(archive: string, isFound: boolean): void {
   lookups.publish({ archive, isFound } satisfies LookupEvent)
 }
 
-async function fromWorklist(draft: Draft, change: Of<'fromWorklist'>, { worklist, signal }: Means): Promise<void> {
+async function fromWorklist(
+  draft: Draft,
+  change: Of<'fromWorklist'>,
+  { worklist, signal, patience }: Means,
+): Promise<void> {
   const { archive, by, sources, missing } = change
   const key = draft.values(by)[0]
-  const asked = key === undefined ? undefined : worklist.find({ archive, by, key, sources }, signal)
+  const until = patience === undefined ? signal : AbortSignal.any([signal, AbortSignal.timeout(patience)])
+  const asked = key === undefined ? undefined : worklist.find({ archive, by, key, sources }, until)
   const found = await asked?.catch((cause: unknown) => {
     signal.throwIfAborted()
     throw new WorklistFailedError(archive, { cause })
