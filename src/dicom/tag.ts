@@ -34,6 +34,12 @@ export function isPrivateCreator(t: Tag): boolean {
   return isPrivate(t) && element >= 0x10 && element <= 0xff
 }
 
+/** The block that a private element is in, or that its creator reserves, as one number of group and block (PS3.5 7.8.1); undefined of others. */
+export function privateBlock(t: Tag): number | undefined {
+  if (!isPrivate(t)) return undefined
+  return (t >>> 16) * 0x100 + (isPrivateCreator(t) ? t & 0xff : (t >>> 8) & 0xff)
+}
+
 /** (gggg,0000), retired but in the wild; written only in groups 0000 and 0002. */
 export function isGroupLength(t: Tag): boolean {
   return (t & 0xffff) === 0

@@ -8,6 +8,7 @@ import {
   isPrivateCreator,
   ITEM,
   parseTag,
+  privateBlock,
   tag,
 } from '../../src/dicom/tag.ts'
 
@@ -43,6 +44,14 @@ describe('a tag', () => {
     for (const t of [0x00090010, 0x000900ff, 0x7fe10010]) expect(isPrivateCreator(t)).toBe(true)
     for (const t of [0x0009000f, 0x00090100, 0x00091010, 0x00080010, 0x00070010])
       expect(isPrivateCreator(t)).toBe(false)
+  })
+
+  it('is of the block that its creator reserves, in its own group', () => {
+    expect(privateBlock(0x00091001)).toBe(privateBlock(0x00090010))
+    expect(privateBlock(0x0009ff42)).toBe(privateBlock(0x000900ff))
+    expect(privateBlock(0x00091101)).not.toBe(privateBlock(0x00090010))
+    expect(privateBlock(0x000b1001)).not.toBe(privateBlock(0x00090010))
+    expect([0x00080010, 0x00010010].map(privateBlock)).toEqual([undefined, undefined])
   })
 
   it('is a group length at (gggg,0000)', () => {

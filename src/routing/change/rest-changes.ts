@@ -5,7 +5,7 @@ import type { Element } from '../../dicom/dataset.ts'
 import { writeElement } from '../../dicom/dataset-codec.ts'
 import { ElementReader, type ElementHeader, type ElementToken } from '../../dicom/element-reader.ts'
 import { ElementWriter } from '../../dicom/element-writer.ts'
-import { isPrivate, isPrivateCreator, type Tag } from '../../dicom/tag.ts'
+import { isPrivateCreator, privateBlock, type Tag } from '../../dicom/tag.ts'
 import { tokenRuns } from '../../dicom/token-runs.ts'
 import type { TransferSyntax } from '../../dicom/transfer-syntax.ts'
 import { withoutPadding } from '../../dicom/padding.ts'
@@ -89,7 +89,7 @@ class Passing {
   /** The element of a private creator, until it is known whose. */
   #creator: { readonly header: ElementHeader; readonly pieces: Bytes[] } | undefined
   /** Blocks of private elements that are taken away, as group and block in one number. */
-  readonly #blocks = new Set<number>()
+  readonly #blocks = new Set<number | undefined>()
 
   constructor(changes: RestChanges, writer: ElementWriter) {
     this.#changes = changes
@@ -117,7 +117,7 @@ class Passing {
     this.#first = header.tag
     this.#add(header.tag)
     this.#creator = undefined
-    this.#isLeftOut = this.#changes.isRemoved(header) || this.#blocks.has(blockOf(header.tag))
+    this.#isLeftOut = this.#changes.isRemoved(header) || this.#blocks.has(privateBlock(header.tag))
     const { length = 0, tag } = header
     const isNamed = isPrivateCreator(tag) && length > 0 && length <= MAX_CREATOR_BYTES
     if (!this.#isLeftOut && this.#changes.hasCreators && isNamed) this.#creator = { header, pieces: [] }
@@ -138,7 +138,7 @@ class Passing {
     this.#creator = undefined
     const value = concat(pieces)
     this.#isLeftOut = this.#changes.isOfCreators(withoutPadding(Buffer.from(value).toString('latin1'), true))
-    if (this.#isLeftOut) this.#blocks.add((header.tag >>> 16) * 0x100 + (header.tag & 0xff))
+    if (this.#isLeftOut) this.#blocks.add(privateBlock(header.tag))
     else writeElement(header.tag, { vr: header.vr, value }, this.#writer)
   }
 
@@ -149,9 +149,4 @@ class Passing {
       writeElement(tag, element, this.#writer)
     }
   }
-}
-
-/** Of a private element that is in one (PS3.5 7.8.1). */
-function blockOf(tag: Tag): number {
-  return isPrivate(tag) ? (tag >>> 16) * 0x100 + ((tag >>> 8) & 0xff) : -1
 }
