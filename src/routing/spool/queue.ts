@@ -1,3 +1,5 @@
+import type { ListedEntry } from './desk.ts'
+import { sinceOf } from './entry.ts'
 import type { Found, Place } from './spool-folder.ts'
 
 /** Before an instance, or a destination that is not there, is tried again, in ms; twice as long each time. */
@@ -31,6 +33,13 @@ export class Entry {
     this.named = found.reason
     this.reason = found.reason
     this.isGivenUp = found.reason !== undefined
+  }
+
+  /** For who looks at the spool. */
+  get listed(): ListedEntry {
+    const { id, destination, bytes } = this.found
+    const { tries, isGivenUp, reason } = this
+    return { id, destination, since: new Date(sinceOf(id)).toISOString(), bytes, tries, isGivenUp, reason }
   }
 
   /** Where its file is. */

@@ -63,6 +63,8 @@ export class Spool implements SpoolDesk {
   #folder: SpoolFolder
   /** Undefined while the folder could not be opened. */
   #server: DeskServer | undefined
+  /** Why it could not be opened. */
+  #unopened: string | undefined
   readonly #queues = new Map<string, SpoolQueue>()
   readonly #stop = new AbortController()
   readonly #work = new Set<Promise<unknown>>()
@@ -92,7 +94,7 @@ export class Spool implements SpoolDesk {
       await spool.#take()
     } catch (error) {
       if (!(error instanceof SpoolFolderError) || !error.isOfDisk) throw error
-      spool.#tell(undefined, false, error.reason)
+      spool.#unopened = error.reason
       spool.#takeLater()
     }
     return spool
@@ -101,6 +103,7 @@ export class Spool implements SpoolDesk {
   /** Sends what is there, and what comes. */
   begin(): void {
     this.#hasBegun = true
+    if (this.#unopened !== undefined) this.#tell(undefined, false, this.#unopened)
     for (const queue of this.#queues.values()) this.#send(queue)
   }
 
@@ -132,7 +135,7 @@ export class Spool implements SpoolDesk {
   *list(): Generator<ListedEntry> {
     for (const isGivenUp of [true, false]) {
       for (const queue of this.#queues.values()) {
-        for (const entry of queue.entries) if (entry.isGivenUp === isGivenUp) yield listed(entry)
+        for (const entry of queue.entries) if (entry.isGivenUp === isGivenUp) yield entry.listed
       }
     }
   }
@@ -201,8 +204,10 @@ export class Spool implements SpoolDesk {
       this.#takeLater()
       return
     }
+    this.#unopened = undefined
+    if (!this.#hasBegun) return
     this.#tell(undefined, true, undefined)
-    if (this.#hasBegun) this.begin()
+    this.begin()
   }
 
   async #put(
@@ -392,8 +397,4 @@ export class Spool implements SpoolDesk {
     }, ms).unref()
     this.#timers.add(timer)
   }
-}
-
-function listed({ found: { id, destination, bytes }, tries, isGivenUp, reason }: Entry): ListedEntry {
-  return { id, destination, since: new Date(sinceOf(id)).toISOString(), bytes, tries, isGivenUp, reason }
 }

@@ -199,6 +199,7 @@ describe('a folder', () => {
     vi.useFakeTimers({ toFake: ['setTimeout', 'clearTimeout'] })
     const spool = await opened(dir.path, refusing, (...all) => Spool.openOrWait(...all))
     expect(spool.isOpen).toBe(false)
+    spool.begin()
     disk.fault = undefined
     vi.advanceTimersByTime(30_000)
     vi.useRealTimers()
