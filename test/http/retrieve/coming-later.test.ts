@@ -197,7 +197,7 @@ describe('what takes long, for who prefers to come back', () => {
   })
 
   it('is 304 where its client holds it', async () => {
-    const setup = await held()
+    const setup = await held({ http: { asyncAfter: '1h' } })
     setup.open()
     const first = await get(setup, METADATA, ASYNC)
     expect(first.status).toBe(200)
