@@ -125,13 +125,16 @@ export const routes = z
   .default([])
   .describe('Where what devices and STOW bring goes, and what is changed in it')
 
+const longKey = secretText.refine((value) => Buffer.byteLength(value) >= MIN_KEY_BYTES, {
+  error: `at least ${MIN_KEY_BYTES} bytes, such as openssl rand -base64 32 prints`,
+})
+
 export const pseudonyms = z
   .strictObject({
-    key: secretText
-      .refine((value) => Buffer.byteLength(value) >= MIN_KEY_BYTES, {
-        error: `at least ${MIN_KEY_BYTES} bytes, such as openssl rand -base64 32 prints`,
-      })
-      .meta({ description: 'Makes pseudonyms and shifts of dates: who has it can find them again', writeOnly: true }),
+    key: longKey.meta({
+      description: 'Makes pseudonyms and shifts of dates: who has it can find them again',
+      writeOnly: true,
+    }),
   })
   .nullable()
   .default(null)
@@ -142,11 +145,7 @@ export const spool = z
     dir: folderPath.describe('Folder that is there and can be written, of this instance alone'),
     maxBytes: byteSize('4GiB').describe('Most bytes on disk'),
     giveUpAfter: duration('7d').describe('How long an instance is tried before somebody has to look'),
-    key: secretText
-      .refine((value) => Buffer.byteLength(value) >= MIN_KEY_BYTES, {
-        error: `at least ${MIN_KEY_BYTES} bytes, such as openssl rand -base64 32 prints`,
-      })
-      .meta({ description: 'Encrypts what is in it', writeOnly: true }),
+    key: longKey.meta({ description: 'Encrypts what is in it', writeOnly: true }),
   })
   .nullable()
   .default(null)
