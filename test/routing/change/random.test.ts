@@ -34,8 +34,8 @@ function untouched(before: Dataset, after: Dataset, mayChange: (tag: Tag) => boo
     // Text that was written as bytes is written as text.
     if (!now || (now.vr !== vr && representation(vr).kind !== 'binary')) return false
     if (value instanceof Uint8Array && now.value instanceof Uint8Array) {
-      const isText = before.values(tag).length > 0
-      const same = isText ? textOf(before, tag) === textOf(after, tag) : Buffer.compare(value, now.value) === 0
+      const isText = representation(vr).charset
+      const same = Buffer.compare(value, now.value) === 0 || (isText && textOf(before, tag) === textOf(after, tag))
       if (!same) return false
     } else if (Array.isArray(value) && after.items(tag).length !== before.items(tag).length) return false
   }
