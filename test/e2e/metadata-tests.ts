@@ -74,8 +74,10 @@ export function metadataTests(use: Use): void {
   })
 
   it('gives the same metadata as XML, a part for each instance', async () => {
-    const series = groupBy(given(), (sample) => `${sample.study} ${sample.series}`)
-    const faults = await inParallel([...series.values()], WIDTH, async (samples) => {
+    // Where one is withheld the answer may be cut.
+    const series = [...groupBy(use().samples, (sample) => `${sample.study} ${sample.series}`).values()]
+    const whole = series.filter((samples) => samples.every(isGiven))
+    const faults = await inParallel(whole, WIDTH, async (samples) => {
       const url = `${seriesUrl(samples[0]!)}/metadata`
       const xml = await get(url, 'multipart/related; type="application/dicom+xml"')
       const json = await get(url, JSON_TYPE)
@@ -89,6 +91,7 @@ export function metadataTests(use: Use): void {
       })
     })
     expect(faults.flat()).toEqual([])
+    expect(whole.length).toBeGreaterThan(series.length / 2)
   })
 
   it('gives every BulkDataURI the bytes of the file, and so metadata that dcm2json agrees with', async ({ skip }) => {
