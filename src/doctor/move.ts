@@ -8,6 +8,7 @@ import { contextOf, moveProposal } from '../pacs/contexts.ts'
 import { delivererOf } from '../pacs/delivery/deliverer.ts'
 import type { RefusalReason, RefusedStoreEvent } from '../pacs/delivery/events.ts'
 import { ListenerError } from '../pacs/delivery/listener-error.ts'
+import type { ExpectedMove } from '../pacs/delivery/match.ts'
 import { MoveDestination } from '../pacs/delivery/move-destination.ts'
 import { identifier, selectionKeys, UIDS_ONLY } from '../pacs/search/query.ts'
 import { TlsFileError } from '../pacs/tls-files.ts'
@@ -107,13 +108,12 @@ async function moveWithin(
   const { name, aeTitle, callingAeTitle, timeouts } = probe.config
   return probe.associated(moveProposal, signal, async (association) => {
     const context = contextOf(association, SopClass.studyRootMove, name, 'C-MOVE')
-    const messageId = destination.nextMessageId()
     const start = performance.now()
     const arrived = Promise.withResolvers<undefined>()
-    const done = destination.expect({
+    const move: ExpectedMove = {
       archiveAeTitle: aeTitle,
       callingAeTitle,
-      isOf: (id) => id === messageId,
+      messageIds: new Set(),
       refused: () => undefined,
       selection: { study, series, instance },
       lacks: () => seen.arrival === undefined,
@@ -123,8 +123,10 @@ async function moveWithin(
         arrived.resolve(undefined)
         return Status.success
       },
-    })
+    }
+    const done = destination.moves.expect(move)
     try {
+      const messageId = await destination.moves.begin(move)
       const keys = selectionKeys(study, series, [instance])
       const request = identifier({ level: 'IMAGE', keys }, UIDS_ONLY)
       const target = { destination: destination.aeTitle, messageId }

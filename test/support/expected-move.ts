@@ -6,10 +6,10 @@ import { STUDY } from './slices.ts'
 /** A move that takes all it is given; `delivered` are its instances, whole. */
 export function expecting(destination: MoveDestination, more: Partial<ExpectedMove> = {}): string[] {
   const delivered: string[] = []
-  destination.expect({
+  destination.moves.expect({
     archiveAeTitle: 'PACS',
     callingAeTitle: 'DIMSEGATE',
-    isOf: (messageId) => messageId === 7,
+    messageIds: new Set([7]),
     selection: { study: STUDY },
     lacks: () => true,
     refused: () => undefined,

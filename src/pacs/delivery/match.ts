@@ -13,8 +13,8 @@ export interface ExpectedMove {
   readonly archiveAeTitle: string
   /** Ours, as the archive knows it. */
   readonly callingAeTitle: string
-  /** Whether the C-MOVE with this message id is one of it. */
-  isOf(messageId: number): boolean
+  /** Of the C-MOVEs that were sent for it. */
+  readonly messageIds: Set<number>
   readonly selection: Selection
   /** It has not had this instance yet. */
   lacks(instance: Place): boolean
@@ -27,16 +27,32 @@ export interface ExpectedMove {
 /** What names an instance and its move in a C-STORE request. */
 export type Named = Pick<IncomingStore, 'sopInstance' | 'moveOriginatorAeTitle' | 'moveOriginatorMessageId'>
 
+/** How well an instance fits a move: the more the better. */
+export const Fit = {
+  none: 0,
+  /** The move has asked for it, and has had it. */
+  had: 1,
+  /** The move has asked for it, and lacks it. */
+  lacking: 2,
+  /** It names a C-MOVE of it, too. */
+  named: 3,
+} as const
+type Fit = (typeof Fit)[keyof typeof Fit]
+
+export interface Match {
+  readonly move: ExpectedMove
+  readonly fit: Fit
+}
+
 /** The move an instance belongs to: the one it names, if it is of that; else one whose selection it is of. */
-export function matchingMove(
-  moves: readonly ExpectedMove[],
-  incoming: Named,
-  identity: Identity,
-): ExpectedMove | undefined {
+export function matchingMove(moves: readonly ExpectedMove[], incoming: Named, identity: Identity): Match | undefined {
   const fitting = moves.filter(({ selection }) => belongsTo(identity, selection))
   const named = fitting.find((move) => names(incoming, move))
+  if (named) return { move: named, fit: Fit.named }
   // Where the archive does not say, the same instance comes once for each move: each gets one of them.
-  return named ?? fitting.find((move) => move.lacks(placeOf(move, identity, incoming.sopInstance))) ?? fitting[0]
+  const lacking = fitting.find((move) => move.lacks(placeOf(move, identity, incoming.sopInstance)))
+  if (lacking) return { move: lacking, fit: Fit.lacking }
+  return fitting[0] && { move: fitting[0], fit: Fit.had }
 }
 
 /** The move for which something came that is not of its selection; undefined where that is not known. */
@@ -44,9 +60,13 @@ export function misledMove(moves: readonly ExpectedMove[], incoming: Named): Exp
   return moves.find((move) => names(incoming, move)) ?? (moves.length === 1 ? moves[0] : undefined)
 }
 
-function names({ moveOriginatorAeTitle, moveOriginatorMessageId }: Named, move: ExpectedMove): boolean {
+/** Whether an instance names a C-MOVE of a move as the one that asked for it. */
+export function names(
+  { moveOriginatorAeTitle, moveOriginatorMessageId }: Named,
+  move: Pick<ExpectedMove, 'callingAeTitle' | 'messageIds'>,
+): boolean {
   const isOurs = (moveOriginatorAeTitle ?? move.callingAeTitle).trim() === move.callingAeTitle
-  return isOurs && moveOriginatorMessageId !== undefined && move.isOf(moveOriginatorMessageId)
+  return isOurs && moveOriginatorMessageId !== undefined && move.messageIds.has(moveOriginatorMessageId)
 }
 
 /** Where an instance of a move is: what its data set does not tell, the move and the command do. */

@@ -1,6 +1,6 @@
 import type { Config } from '../../config/config.ts'
 import type { Dataset } from '../../dicom/dataset.ts'
-import { isNameable, isUid, SopClass, WellKnownInstance, type Uid } from '../../dicom/uids.ts'
+import { SopClass, WellKnownInstance, type Uid } from '../../dicom/uids.ts'
 import type { EventReport } from '../../dimse/event-report.ts'
 import { serve, type IncomingStore } from '../../dimse/scp.ts'
 import { Status } from '../../dimse/status.ts'
@@ -10,9 +10,7 @@ import { listen, type Listening, type ListenerTls } from '../../network/listener
 import type { AcceptorPolicy } from '../../network/negotiation.ts'
 import type { AssociateRequest } from '../../network/pdu.ts'
 import type { Transport } from '../../network/transport.ts'
-import { Arrival, FROM_ARCHIVE, type ArrivalOptions } from '../../instance/arrival.ts'
-import type { Identity } from '../../instance/instance-index.ts'
-import { arriving } from '../instance.ts'
+import { Arrival, type ArrivalOptions } from '../../instance/arrival.ts'
 import { readListenerTls } from '../tls-files.ts'
 import {
   admit,
@@ -28,7 +26,7 @@ import { NO_DEVICES, type Device, type DeviceCall, type Devices } from './device
 import { publishListener, publishRefusal, type RefusalReason } from './events.ts'
 import { ListenerError } from './listener-error.ts'
 import { Guests } from './guests.ts'
-import { matchingMove, misledMove, placeOf, type ExpectedMove } from './match.ts'
+import { isNamedWell, Moves } from './moves.ts'
 
 const COMMITMENT = SopClass.storageCommitmentPushModel
 /** Action Type ID (PS3.4 J.3.2.1). */
@@ -82,13 +80,13 @@ export class MoveDestination implements AsyncDisposable {
   readonly aeTitle: string
   readonly #config: Config['dimse']
   readonly #callers = new Callers()
-  readonly #moves = new Set<ExpectedMove>()
+  /** The moves that archives deliver for. */
+  readonly moves = new Moves()
   readonly #guests: Guests
   #devices: Devices = NO_DEVICES
   #listening: Promise<Listening> | undefined
   readonly #limits: DestinationLimits
   #tls: ListenerTls | undefined
-  #messageId = 0
 
   constructor(config: Config['dimse'], { limits = {}, tls }: DestinationOptions = {}) {
     this.#config = config
@@ -143,12 +141,6 @@ export class MoveDestination implements AsyncDisposable {
     }
   }
 
-  /** A message id that no other move has: archives name it with each instance (PS3.7 9.1.1.1.8). */
-  nextMessageId(): number {
-    this.#messageId = (this.#messageId % 65_535) + 1
-    return this.#messageId
-  }
-
   /**
    * Says how an archive calls us. It may verify us (C-ECHO) at any time, as its administrators do when they enter us, and
    * store what its moves ask for.
@@ -166,12 +158,6 @@ export class MoveDestination implements AsyncDisposable {
   async endDevices(grace: number): Promise<void> {
     this.#devices = NO_DEVICES
     await this.#guests.endDevices(grace)
-  }
-
-  /** Takes the instances of a move from here on; call what it returns when the move is over. */
-  expect(move: ExpectedMove): () => void {
-    this.#moves.add(move)
-    return () => void this.#moves.delete(move)
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
@@ -270,7 +256,7 @@ export class MoveDestination implements AsyncDisposable {
     }
     if (device) stay.use(device.enter())
     const own = archives.flatMap(({ ownSyntaxes }) => ownSyntaxes)
-    const storage = device !== undefined || this.#movesOf(archives).length > 0
+    const storage = device !== undefined || this.moves.mayBeAsked(titlesOf(archives))
     if (!storage && request.contexts.some(({ abstractSyntax }) => mayBeStorage(abstractSyntax))) refuse('unasked')
     return admit({
       ...{ storage, own, reports: archives.some(({ reports }) => reports !== undefined) },
@@ -292,11 +278,6 @@ export class MoveDestination implements AsyncDisposable {
     return { archives: isArchive ? this.#callers.at(callingAeTitle, address) : [], device }
   }
 
-  #movesOf(archives: readonly Deliverer[]): ExpectedMove[] {
-    const isOf = (move: ExpectedMove): boolean => archives.some(({ aeTitle }) => aeTitle === move.archiveAeTitle)
-    return [...this.#moves].filter(isOf)
-  }
-
   /** The status of the N-EVENT-REPORT response. */
   async #report(report: EventReport, { archives, address, callingAeTitle }: Caller): Promise<number> {
     const known = await Promise.all(archives.map(async ({ reports }) => (await reports?.isFor(report)) === true))
@@ -315,31 +296,21 @@ export class MoveDestination implements AsyncDisposable {
       return status
     }
     const { device, call } = caller
-    const moves = this.#movesOf(caller.archives)
-    if (moves.length === 0 && !device) return refuse('unasked', Status.notAuthorized)
-    const options = device ? FROM_DEVICE(incoming.syntax.deflated) : FROM_ARCHIVE
-    const arrival = await Arrival.begin(incoming.body, incoming.syntax, options).catch(() => undefined)
-    if (!arrival) return refuse('unreadable', Status.cannotUnderstand)
-    const { identity } = arrival.index
-    const isNamed = isNamedWell(incoming, identity)
-    if (isNamed && device) return device.store(incoming, arrival, call)
-    const move = isNamed ? matchingMove(moves, incoming, identity) : undefined
-    if (!move) {
-      misledMove(moves, incoming)?.refused()
-      await arrival.return()
-      return isNamed ? refuse('unexpected', Status.notAuthorized) : refuse('unreadable', Status.cannotUnderstand)
+    if (!device) {
+      const delivered = await this.moves.deliver(incoming, titlesOf(caller.archives))
+      if (typeof delivered === 'number') return delivered
+      return refuse(delivered, delivered === 'unreadable' ? Status.cannotUnderstand : Status.notAuthorized)
     }
-    const { study } = move.selection
-    const place = placeOf(move, identity, incoming.sopInstance)
-    return move.deliver(arriving({ sopClass: identity.sopClass ?? incoming.sopClass, study, ...place }, arrival))
+    const options = FROM_DEVICE(incoming.syntax.deflated)
+    const arrival = await Arrival.begin(incoming.body, incoming.syntax, options).catch(() => undefined)
+    if (arrival && isNamedWell(incoming, arrival.index.identity)) return device.store(incoming, arrival, call)
+    await arrival?.return()
+    return refuse('unreadable', Status.cannotUnderstand)
   }
 }
 
-/** Whether it can be passed on by its UIDs: others may be a path or a header elsewhere. */
-function isNamedWell({ sopClass, sopInstance }: IncomingStore, identity: Identity): boolean {
-  const { series } = identity
-  const names = [identity.sopInstance ?? sopInstance, ...(series === undefined ? [] : [series])]
-  return isUid(identity.sopClass ?? sopClass) && names.every(isNameable)
+function titlesOf(archives: readonly Deliverer[]): string[] {
+  return archives.map(({ aeTitle }) => aeTitle)
 }
 
 /** Why it is no request for storage commitment (PS3.4 J.3.2); undefined where it is one. */

@@ -137,8 +137,7 @@ class MoveAttempt {
     const context = contextOf(association, SopClass.studyRootMove, source.archive, 'C-MOVE')
     await source.destination.listen()
     const stop = new AbortController()
-    const messageId = source.destination.nextMessageId()
-    this.#inbox.expect(messageId)
+    const messageId = await this.#inbox.begin()
     this.#phase = { kind: 'moving' }
     const signal = AbortSignal.any([stop.signal, call.signal])
     const operation = this.#operate(new Scu(association), context, messageId, signal).then(

@@ -1,5 +1,7 @@
 import { Notifier } from '../../dicom/notifier.ts'
 import { Status } from '../../dimse/status.ts'
+import type { ExpectedMove } from '../delivery/match.ts'
+import type { Moves } from '../delivery/moves.ts'
 import type { Instance } from '../instance.ts'
 import { Received } from './received.ts'
 import type { MoveSource, Retrieval } from './retrieval.ts'
@@ -18,7 +20,8 @@ export class MoveInbox implements Disposable {
   readonly #waiting: Delivered[] = []
   /** Delivered, read or not. */
   readonly #taken = new Received()
-  readonly #messageIds = new Set<number>()
+  readonly #move: ExpectedMove
+  readonly #moves: Moves
   /** Something was delivered; the C-MOVE that waits for it tells itself of its own phases by it too. */
   readonly news = new Notifier()
   readonly #done: () => void
@@ -27,22 +30,24 @@ export class MoveInbox implements Disposable {
   #isOver = false
 
   constructor({ source, selection, received }: Retrieval<MoveSource>) {
-    this.#done = source.destination.expect({
+    this.#moves = source.destination.moves
+    this.#move = {
       archiveAeTitle: source.aeTitle,
       callingAeTitle: source.callingAeTitle,
       selection,
-      isOf: (messageId) => this.#messageIds.has(messageId),
+      messageIds: new Set(),
       lacks: (place) => !this.#taken.has(place) && !received.has(place),
       deliver: (instance) => this.#deliver(instance),
       refused: () => {
         this.#refused++
       },
-    })
+    }
+    this.#done = this.#moves.expect(this.#move)
   }
 
-  /** A C-MOVE begins whose instances may name it. */
-  expect(messageId: number): void {
-    this.#messageIds.add(messageId)
+  /** A C-MOVE begins, with the message id that this comes to. @throws ClusterUnavailableError */
+  begin(): Promise<number> {
+    return this.#moves.begin(this.#move)
   }
 
   /** How many were delivered so far, in whatever C-MOVE, repeated ones too. */

@@ -194,10 +194,10 @@ describe('a caller of our listener', () => {
 
   it('may store no more as soon as nothing is asked of it any more', async () => {
     const { destination, port } = await listening()
-    const over = destination.expect({
+    const over = destination.moves.expect({
       archiveAeTitle: 'PACS',
       callingAeTitle: 'DIMSEGATE',
-      isOf: (messageId) => messageId === 1,
+      messageIds: new Set([1]),
       refused: () => undefined,
       selection: { study: STUDY },
       lacks: () => true,
@@ -433,7 +433,7 @@ describe('an instance that nobody asked for', () => {
     const delivered = expecting(destination)
     const others = expecting(destination, {
       archiveAeTitle: 'OTHER',
-      isOf: (id: number) => id === 8,
+      messageIds: new Set([8]),
       selection: { study: OTHER_STUDY },
     })
     const caller = await calling(port, { callingAeTitle: 'OTHER' })
