@@ -1,7 +1,8 @@
 import { DiskTier } from './cache/disk/disk-tier.ts'
 import { DiskFolderError } from './cache/disk/own-folder.ts'
 import { InstanceCache } from './cache/instance-cache.ts'
-import { ConfigError, type Config, type ConfigFault } from './config/config.ts'
+import { Cluster, type ClusterConfig } from './cluster/cluster.ts'
+import { ConfigError, type Config } from './config/config.ts'
 import { networkOf } from './http/client.ts'
 import type { Examination } from './http/ops/readiness.ts'
 import { signInOf } from './http/auth/auth-config.ts'
@@ -23,7 +24,7 @@ import type { Audit } from './audit/audit.ts'
 import { AuditFileError } from './audit/file-sink.ts'
 import { openAudit } from './audit/open.ts'
 import type { RefusedStoreEvent } from './pacs/delivery/events.ts'
-import { readSyslogTls } from './pacs/tls-files.ts'
+import { readClusterFiles, readSyslogTls } from './pacs/tls-files.ts'
 import { SparedLines } from './telemetry/spared-lines.ts'
 import { deviceTraces } from './http/audit/device-trace.ts'
 import { spoolTrace } from './http/audit/spool-trace.ts'
@@ -47,6 +48,8 @@ export interface Gateway extends AsyncDisposable {
   readonly cache: InstanceCache
   /** Where archives deliver what C-MOVE asks for. */
   readonly destination: MoveDestination
+  /** The other replicas; undefined where this one is alone. */
+  readonly cluster: Cluster | undefined
   readonly telemetry: Telemetry
   /** The audit trail. */
   readonly audit: Audit
@@ -58,12 +61,12 @@ export interface Gateway extends AsyncDisposable {
 
 /** Starts the service, with other pages beside it. @throws when a TLS file cannot be read, the file of the audit trail cannot be written, the folder of the cache cannot be used or the port is taken */
 export async function startGateway(config: Config, { pages }: Pick<ServerOptions, 'pages'> = {}): Promise<Gateway> {
-  refuseUnavailable(config)
   const signIn = signInOf(config.auth)
   if (signIn) await checkKeyFiles(signIn)
   // Before what would have to be closed again.
   const audit = await auditOf(config)
   const destination = await MoveDestination.open(config.dimse)
+  const cluster = config.cluster ? await clusterOf(config.cluster, destination) : undefined
   const archives = await Promise.all(config.archives.map((archive) => Archive.open(archive, destination)))
   const federation = config.federation ? new Federation(config.federation, archives) : undefined
   const cache = new InstanceCache(config.cache, await diskOf(config.cache))
@@ -86,6 +89,7 @@ export async function startGateway(config: Config, { pages }: Pick<ServerOptions
     archives: () => archives,
     nodes: () => routing.nodes,
     spool: routing.spool,
+    cluster,
     cache,
     imaging,
     audit,
@@ -101,6 +105,7 @@ export async function startGateway(config: Config, { pages }: Pick<ServerOptions
     await imaging[Symbol.asyncDispose]()
     await Promise.all(archives.map((archive) => archive[Symbol.asyncDispose]()))
     await destination[Symbol.asyncDispose]()
+    await cluster?.[Symbol.asyncDispose]()
     endRefusals()
     audit.write({ kind: 'application-stop', outcome: 'success' })
     await audit.close()
@@ -108,6 +113,7 @@ export async function startGateway(config: Config, { pages }: Pick<ServerOptions
   }
   let server: HttpServer
   try {
+    await cluster?.connect()
     const moves = config.archives.some(({ retrieve }) => retrieve === 'move')
     if (config.dimse.enabled === true || moves || routing.devices.isExpecting) await destination.listen()
     server = await startServer({
@@ -165,6 +171,7 @@ export async function startGateway(config: Config, { pages }: Pick<ServerOptions
     archives,
     cache,
     destination,
+    cluster,
     telemetry,
     audit,
     renewTls: () => renewal.now(),
@@ -199,6 +206,17 @@ async function auditOf({ audit, dimse }: Config): Promise<Audit> {
   } catch (cause) {
     if (!(cause instanceof AuditFileError)) throw cause
     throw new ConfigError([{ path: 'audit.file', message: cause.message }], { cause })
+  }
+}
+
+/** @throws ConfigError where it cannot listen, TlsFileError */
+async function clusterOf(config: ClusterConfig, { moves }: MoveDestination): Promise<Cluster> {
+  const files = await readClusterFiles(config)
+  try {
+    return await Cluster.open(config, files, moves)
+  } catch (cause) {
+    const code = (cause as NodeJS.ErrnoException).code ?? 'it cannot be listened on'
+    throw new ConfigError([{ path: 'cluster.listen', message: `cannot be listened on (${code})` }], { cause })
   }
 }
 
@@ -255,13 +273,4 @@ function auditRefusals(audit: Audit): () => void {
     unsubscribe('dimsegate:refused-store', note)
     unsubscribe('dimsegate:refused-connection', noteConnection)
   }
-}
-
-/** What the configuration knows and this version does not do: taken in silence it would be a promise. */
-function refuseUnavailable(config: Config): void {
-  const faults: ConfigFault[] = []
-  if (config.cache.backend !== 'memory') {
-    faults.push({ path: 'cache.backend', message: 'is not available in this version; expected memory' })
-  }
-  if (faults.length > 0) throw new ConfigError(faults)
 }

@@ -7,7 +7,7 @@ import { describe, expect, test } from 'vitest'
 // included, and so may the rooms of a folder among themselves; files at the root of src are main.ts and what it is made of, and may import from every folder.
 //
 //   dicom ← network ← dimse ← pacs ← cache ← http ← main, dicom ← instance ← pacs, instance ← dicomweb ← http,
-//   instance ← imaging ← http, pacs ← routing ← http, dicomweb ← routing
+//   instance ← imaging ← http, pacs ← routing ← http, dicomweb ← routing, pacs ← cluster
 
 const FOLDERS: Readonly<Record<string, readonly string[]>> = {
   dicom: [],
@@ -16,6 +16,7 @@ const FOLDERS: Readonly<Record<string, readonly string[]>> = {
   dimse: ['dicom', 'network'],
   instance: ['dicom'],
   pacs: ['dicom', 'instance', 'network', 'dimse'],
+  cluster: ['dicom', 'instance', 'network', 'dimse', 'pacs'],
   cache: ['dicom', 'instance', 'network', 'dimse', 'pacs'],
   dicomweb: ['dicom', 'instance'],
   routing: ['dicom', 'instance', 'network', 'dimse', 'pacs', 'dicomweb'],
@@ -25,7 +26,7 @@ const FOLDERS: Readonly<Record<string, readonly string[]>> = {
   http: [
     ...['dicom', 'instance', 'network', 'dimse', 'pacs', 'cache', 'dicomweb', 'imaging', 'routing', 'audit', 'console'],
   ],
-  telemetry: ['network', 'dimse', 'pacs', 'cache', 'imaging', 'routing', 'audit', 'http'],
+  telemetry: ['network', 'dimse', 'pacs', 'cluster', 'cache', 'imaging', 'routing', 'audit', 'http'],
   demo: ['dicom', 'network', 'dimse'],
   doctor: ['dicom', 'network', 'dimse', 'pacs'],
 }
@@ -118,7 +119,7 @@ const ROOMS: Readonly<Record<string, Readonly<Record<string, readonly string[]>>
 }
 
 /** Of config/: `import type` from these folders; values reach them as arguments. */
-const MAY_IMPORT_CONFIG_TYPES = ['audit', 'pacs', 'routing', 'http', 'doctor', 'telemetry']
+const MAY_IMPORT_CONFIG_TYPES = ['audit', 'pacs', 'cluster', 'routing', 'http', 'doctor', 'telemetry']
 
 /** Facts about addresses, which open nothing. */
 const HARMLESS_OF_NODE_NET = ['isIP', 'isIPv4', 'isIPv6', 'BlockList', 'SocketAddress']

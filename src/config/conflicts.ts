@@ -4,10 +4,11 @@ import { reportRouting } from './routing/routing-conflicts.ts'
 
 /** Checks of several keys against each other. Where `value` has other faults it may have any shape. */
 export function reportConflicts(value: unknown, say: Say): void {
-  const { archives, dimse, http, auth, audit, cache, federation, prefetch } = fields(value)
+  const { archives, dimse, http, auth, audit, cache, federation, prefetch, cluster } = fields(value)
   reportRouting(fields(value), say)
   reportTrust(fields(http), auth, archives, say)
   reportNowhere(audit, say)
+  reportReplicas(cluster, say)
   reportFederation(federation, archives, say)
   reportPrefetch(cache, say)
   reportPriors(prefetch, cache, say)
@@ -33,6 +34,18 @@ export function reportConflicts(value: unknown, say: Say): void {
     }
     reportPair(tls, ['archives', index, 'tls'], say)
     reportDestinations(fields(send).destinations, ['archives', index, 'send', 'destinations'], say)
+  }
+}
+
+/** Replicas that anybody could say to be one of, or that two things say. */
+function reportReplicas(cluster: unknown, say: Say): void {
+  if (typeof cluster !== 'object' || cluster === null) return
+  const { secret, tls } = fields(cluster)
+  if (secret === null && tls === null) {
+    say(['cluster', 'secret'], 'is missing; expected what replicas know each other by: a secret, or cluster.tls')
+  }
+  if (typeof secret === 'string' && typeof tls === 'object' && tls !== null) {
+    say(['cluster', 'tls'], 'is there beside cluster.secret; expected one of them')
   }
 }
 

@@ -1,6 +1,7 @@
 import { z } from 'zod'
 import { audit } from './audit-schema.ts'
 import { authOrOpen } from './auth-schema.ts'
+import { cluster } from './cluster-schema.ts'
 import { federation, patients } from './federation-schema.ts'
 import { prefetch } from './prefetch-schema.ts'
 import { reportConflicts } from './conflicts.ts'
@@ -308,6 +309,7 @@ export const configSchema = z
     routes,
     pseudonyms,
     spool,
+    cluster,
     cache: group({
       maxBytes: byteSize('512MiB', 0).describe('Most bytes of instances kept; 0 keeps none'),
       ttl: duration('10m').describe('How long an instance is kept'),
@@ -316,7 +318,6 @@ export const configSchema = z
         .describe(
           'What is fetched when a viewer lists the series of a study: nothing, the first series, one after the other',
         ),
-      backend: oneOf(['memory', 'valkey']).default('memory').describe('Where instances are kept'),
       disk: cacheDisk.nullable().default(null).describe('Where what memory cannot hold is kept; null for nowhere'),
     }).describe('What has been fetched already'),
     imaging: group({

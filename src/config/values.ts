@@ -108,8 +108,35 @@ export const privateSyntax = text(
 
 export const filled = text('text that is not empty', (value) => value.trim() !== '')
 
+/** Host name or IP address, a port behind it or not. */
+export const peerAddress = text('an address such as 10.0.0.7 or 10.0.0.7:11113', (value) => {
+  const { host: at, port } = splitAddress(value)
+  return isHost(value) || (isHost(at) && isWithin(port, 1, 65_535))
+})
+
+export const valkeyUrl = text(
+  'a redis, rediss, valkey or valkeys URL, such as rediss://user:password@valkey:6379/0',
+  (value) => {
+    const url = URL.parse(value)
+    return (
+      url !== null &&
+      /^(?:redis|valkey)s?:$/.test(url.protocol) &&
+      url.hostname !== '' &&
+      /^(?:\/\d*)?$/.test(url.pathname)
+    )
+  },
+)
+
 /** Secrets are never shown: see faults.ts. */
 export const secretText = text('text that is not empty', (value) => value.trim() !== '')
+
+/** Of HMAC with SHA-256: a shorter one may be guessed (RFC 2104 3). */
+const MIN_KEY_BYTES = 32
+
+/** Keys of our own cryptography are made of it. */
+export const longKey = secretText.refine((value) => Buffer.byteLength(value) >= MIN_KEY_BYTES, {
+  error: `at least ${MIN_KEY_BYTES} bytes, such as openssl rand -base64 32 prints`,
+})
 
 /** RFC 9110 5.1, without what only proxies and browsers may mean. */
 export const headerName = text('the name of a header', (value) => /^[A-Za-z0-9][A-Za-z0-9-]{0,63}$/.test(value))

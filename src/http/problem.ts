@@ -148,6 +148,13 @@ const faults = {
     detail: 'The archive could not be reached several times in a row. It is tried again by itself. Try again later.',
   },
   POOL_CLOSED: { status: 503, title: 'Stopping' },
+  CLUSTER_UNAVAILABLE: {
+    status: 503,
+    title: 'Replicas not reachable',
+    detail:
+      'The archive delivers to any replica of the service, and these cannot tell each other at the moment who asked. ' +
+      'Try again later.',
+  },
 } as const satisfies Readonly<Record<string, Fault>>
 
 /** Codes of errors of the layers below that have a problem document of their own. */

@@ -36,6 +36,20 @@ export function readSyslogTls({ ca, cert, key }: Syslog): Promise<Pick<TlsOption
   return readFiles('audit.syslog', { ca, cert, key, minVersion: 'TLSv1.2' })
 }
 
+/** What replicas know each other and their server by. @throws TlsFileError */
+export async function readClusterFiles({ ca, secret, tls }: ClusterConfig): Promise<ClusterFiles> {
+  const authorities = await readFiles('cluster', { ca, cert: null, key: null, minVersion: 'TLSv1.2' })
+  if (!tls) return { ca: authorities.ca, credentials: { secret: secret! } }
+  return { ca: authorities.ca, credentials: await readFiles('cluster.tls', { ...tls, minVersion: 'TLSv1.3' }) }
+}
+
+/** Authorities of the server that replicas share, and what they know each other by: a secret, or certificates. */
+export interface ClusterFiles {
+  readonly ca: TlsOptions['ca']
+  readonly credentials: { readonly secret: string } | Pick<TlsOptions, keyof Files>
+}
+
+type ClusterConfig = NonNullable<Config['cluster']>
 type Syslog = NonNullable<NonNullable<Config['audit']>['syslog']>
 type Files = Pick<NonNullable<ArchiveConfig['tls']>, 'ca' | 'cert' | 'key' | 'minVersion'>
 

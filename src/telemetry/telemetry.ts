@@ -5,6 +5,7 @@ import type { Prefetcher } from '../cache/prefetch/prefetcher.ts'
 import type { InstanceCache } from '../cache/instance-cache.ts'
 import type { Config } from '../config/config.ts'
 import type { ImagingPool } from '../imaging/pool/imaging-pool.ts'
+import type { Cluster } from '../cluster/cluster.ts'
 import type { Spool } from '../routing/spool/spool.ts'
 import type { Archive } from '../pacs/archive.ts'
 import type { StoreNode } from '../pacs/store-node.ts'
@@ -23,6 +24,7 @@ import { measureCache, measureDisk, measureImaging } from './instances.ts'
 import { logOfflinePriors, measurePrefetch } from './prefetch.ts'
 import { logLines } from './log-lines.ts'
 import { logRequests } from './requests.ts'
+import { logCluster, measureCluster } from './cluster.ts'
 import { logRouting, measureSpool } from './routing.ts'
 
 export interface Telemetry {
@@ -37,6 +39,7 @@ export interface Measured {
   readonly archives: () => readonly Archive[]
   readonly nodes?: (() => readonly StoreNode[]) | undefined
   readonly spool?: Pick<Spool, 'bytes' | 'stats'> | undefined
+  readonly cluster?: Pick<Cluster, 'isUp'> | undefined
   readonly cache: InstanceCache
   readonly imaging: Pick<ImagingPool, 'stats'>
   readonly audit?: Pick<Audit, 'stats'>
@@ -49,7 +52,7 @@ export interface Measured {
  * what is wrong with a file of the configuration is a sentence.
  */
 export function startTelemetry(config: Config['log'], measured: Measured): Telemetry {
-  const { archives, nodes = () => [], spool, cache, imaging, audit, prefetcher } = measured
+  const { archives, nodes = () => [], spool, cluster, cache, imaging, audit, prefetcher } = measured
   const log = pino({ level: config.level, base: null }, logLines(config.format))
   const registry = new Registry()
   collectDefaultMetrics({ register: registry })
@@ -67,6 +70,8 @@ export function startTelemetry(config: Config['log'], measured: Measured): Telem
     logCertificates(log, registry),
     logAudit(log),
     logRouting(log, registry),
+    logCluster(log),
+    ...(cluster ? [measureCluster(registry, cluster)] : []),
   ]
   measurePools(registry, archives, nodes)
   measureBreakers(registry, archives, nodes)

@@ -208,7 +208,8 @@ describe('defaults', () => {
       routes: [],
       pseudonyms: null,
       spool: null,
-      cache: { maxBytes: 512 * 1024 ** 2, ttl: 600_000, prefetch: 'off', backend: 'memory', disk: null },
+      cluster: null,
+      cache: { maxBytes: 512 * 1024 ** 2, ttl: 600_000, prefetch: 'off', disk: null },
       imaging: { threads: null, timeout: 30_000, queue: 60_000 },
       auth: null,
       audit: null,
@@ -400,7 +401,14 @@ describe('values', () => {
     ['dimse', []],
     ['cache', { maxBytes: '-1B' }],
     ['cache', { ttl: '0s' }],
-    ['cache', { backend: 'redis' }],
+    ['cluster', { url: 'http://valkey', secret: 'x'.repeat(32) }],
+    ['cluster', { url: 'redis://valkey:6379/zero', secret: 'x'.repeat(32) }],
+    ['cluster', { url: 'redis://valkey', secret: 'short' }],
+    ['cluster', { url: 'redis://valkey' }],
+    ['cluster', { url: 'redis://valkey', secret: 'x'.repeat(32), advertise: 'a b' }],
+    ['cluster', { url: 'redis://valkey', secret: 'x'.repeat(32), listen: '11113' }],
+    ['cluster', { url: 'redis://valkey', tls: { cert: 'c.pem', key: 'k.pem' } }],
+    ['cluster', { url: 'redis://valkey', secret: 'x'.repeat(32), tls: { ca: 'a', cert: 'c', key: 'k' } }],
     ['cache', { disk: {} }],
     ['cache', { disk: { dir: ' ' } }],
     ['cache', { disk: { dir: '/tmp', maxBytes: 0 } }],
@@ -644,7 +652,7 @@ describe('faults', () => {
       '  http.port: is 99999; expected a whole number from 0 to 65535',
       '  http.basepath: is not a known key; did you mean basePath?',
       '  archives[0].port: is missing; expected a whole number from 1 to 65535',
-      '  colour: is not a known key; expected one of: http, dimse, archives, federation, prefetch, devices, destinations, routes, pseudonyms, spool, cache, imaging, auth, audit, ops, log',
+      '  colour: is not a known key; expected one of: http, dimse, archives, federation, prefetch, devices, destinations, routes, pseudonyms, spool, cluster, cache, imaging, auth, audit, ops, log',
     ])
   })
 
@@ -963,7 +971,7 @@ describe('the environment', () => {
     ['DIMSEGATE_LOG__LEVEL__OF__DETAIL', 'expected nothing after DIMSEGATE_LOG__LEVEL'],
     [
       'DIMSEGATE_SOMETHING',
-      'expected DIMSEGATE_ and then one of: HTTP, DIMSE, ARCHIVES, FEDERATION, PREFETCH, DEVICES, DESTINATIONS, ROUTES, PSEUDONYMS, SPOOL, CACHE, IMAGING, AUTH, AUDIT, OPS, LOG',
+      'expected DIMSEGATE_ and then one of: HTTP, DIMSE, ARCHIVES, FEDERATION, PREFETCH, DEVICES, DESTINATIONS, ROUTES, PSEUDONYMS, SPOOL, CLUSTER, CACHE, IMAGING, AUTH, AUDIT, OPS, LOG',
     ],
     ['DIMSEGATE_', 'is not a known variable'],
     ['DIMSEGATE___PROTO__', 'is not a known variable'],

@@ -34,6 +34,7 @@ const CAUGHT: Readonly<Record<string, string>> = {
   AUDIT_EVENT_REFUSED: 'has an audit event written again, or given up',
   AUDIT_FILE_UNUSABLE: 'ends the start',
   AUDIT_REPOSITORY_FAILED: 'has the audit events written again',
+  RELAY_CUT: 'has the instance asked for again',
   COMING_LATER: 'is 202 to who does not wait for a retrieval',
   CLIENT_GONE: 'nobody is there to be told',
   DAMAGED_BLOCK: 'has the instance fetched anew',

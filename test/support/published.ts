@@ -1,5 +1,6 @@
 import { subscribe, unsubscribe } from 'node:diagnostics_channel'
 import { afterEach, beforeEach } from 'vitest'
+import type { ControlPlaneEvent, RelayEvent } from '../../src/cluster/events.ts'
 import type { RequestEvent } from '../../src/http/app.ts'
 import type { RefusedConnectionEvent } from '../../src/http/tls.ts'
 import type { HabitEvent } from '../../src/pacs/habits.ts'
@@ -8,10 +9,12 @@ import type { SpoolEvent } from '../../src/routing/spool/spool.ts'
 import type { RefusedStoreEvent } from '../../src/pacs/delivery/events.ts'
 
 interface Channels {
+  'dimsegate:control-plane': ControlPlaneEvent
   'dimsegate:delivery': DeliveryEvent
   'dimsegate:habit': HabitEvent
   'dimsegate:refused-connection': RefusedConnectionEvent
   'dimsegate:refused-store': RefusedStoreEvent
+  'dimsegate:relay': RelayEvent
   'dimsegate:request': RequestEvent
   'dimsegate:spool': SpoolEvent
 }

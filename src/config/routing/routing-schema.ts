@@ -8,6 +8,7 @@ import {
   folderPath,
   host,
   integer,
+  longKey,
   name,
   oneOf,
   secretText,
@@ -17,9 +18,6 @@ import { tls } from '../tls-schema.ts'
 import { conflict } from '../fields.ts'
 import { change } from './changes.ts'
 import { parseCondition } from './condition.ts'
-
-/** Of HMAC with SHA-256: a shorter one may be guessed (RFC 2104 3). */
-const MIN_KEY_BYTES = 32
 
 /** A system that stores to us. */
 const device = z
@@ -124,10 +122,6 @@ export const routes = z
   .array(route, { error: 'a list of routes' })
   .default([])
   .describe('Where what devices and STOW bring goes, and what is changed in it')
-
-const longKey = secretText.refine((value) => Buffer.byteLength(value) >= MIN_KEY_BYTES, {
-  error: `at least ${MIN_KEY_BYTES} bytes, such as openssl rand -base64 32 prints`,
-})
 
 export const pseudonyms = z
   .strictObject({

@@ -1,4 +1,4 @@
-import { parsedJson } from './parsed-json.ts'
+import { parsedJson } from '../../network/parsed-json.ts'
 
 /** Milliseconds that an issuer has to answer. */
 export const ISSUER_TIMEOUT_MS = 5_000

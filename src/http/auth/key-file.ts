@@ -1,7 +1,7 @@
 import { readFile, stat } from 'node:fs/promises'
 import { createLocalJWKSet, type JSONWebKeySet, type JWTVerifyGetKey } from 'jose'
 import type { AuthConfig } from './auth-config.ts'
-import { parsedJson } from './parsed-json.ts'
+import { parsedJson } from '../../network/parsed-json.ts'
 
 /** How long a file of keys is not looked at again, in ms: a key that is taken out of it goes at once. */
 export const LOOK_MS = 1_000

@@ -5,7 +5,7 @@ import type { Identity } from '../../instance/instance-index.ts'
 import { belongsTo } from '../identify.ts'
 import type { Instance } from '../instance.ts'
 
-type Place = Pick<InstanceUids, 'series' | 'sopInstance'>
+export type Place = Pick<InstanceUids, 'series' | 'sopInstance'>
 
 /** A retrieval that waits for what its C-MOVEs bring. */
 export interface ExpectedMove {
@@ -44,13 +44,27 @@ export interface Match {
   readonly fit: Fit
 }
 
+interface Matching {
+  /** Of the instance's data set. */
+  readonly identity: Identity
+  /** The same instance is on its way to a move already. */
+  readonly isPromised: (move: ExpectedMove, place: Place) => boolean
+}
+
 /** The move an instance belongs to: the one it names, if it is of that; else one whose selection it is of. */
-export function matchingMove(moves: readonly ExpectedMove[], incoming: Named, identity: Identity): Match | undefined {
+export function matchingMove(
+  moves: readonly ExpectedMove[],
+  incoming: Named,
+  { identity, isPromised }: Matching,
+): Match | undefined {
   const fitting = moves.filter(({ selection }) => belongsTo(identity, selection))
   const named = fitting.find((move) => names(incoming, move))
   if (named) return { move: named, fit: Fit.named }
   // Where the archive does not say, the same instance comes once for each move: each gets one of them.
-  const lacking = fitting.find((move) => move.lacks(placeOf(move, identity, incoming.sopInstance)))
+  const lacking = fitting.find((move) => {
+    const place = placeOf(move, identity, incoming.sopInstance)
+    return move.lacks(place) && !isPromised(move, place)
+  })
   if (lacking) return { move: lacking, fit: Fit.lacking }
   return fitting[0] && { move: fitting[0], fit: Fit.had }
 }
@@ -63,7 +77,7 @@ export function misledMove(moves: readonly ExpectedMove[], incoming: Named): Exp
 /** Whether an instance names a C-MOVE of a move as the one that asked for it. */
 export function names(
   { moveOriginatorAeTitle, moveOriginatorMessageId }: Named,
-  move: Pick<ExpectedMove, 'callingAeTitle' | 'messageIds'>,
+  move: { readonly callingAeTitle: string; readonly messageIds: ReadonlySet<number> },
 ): boolean {
   const isOurs = (moveOriginatorAeTitle ?? move.callingAeTitle).trim() === move.callingAeTitle
   return isOurs && moveOriginatorMessageId !== undefined && move.messageIds.has(moveOriginatorMessageId)

@@ -4,9 +4,19 @@ import { isNameable, isUid } from '../../dicom/uids.ts'
 import type { TransferSyntax } from '../../dicom/transfer-syntax.ts'
 import { Arrival, FROM_ARCHIVE } from '../../instance/arrival.ts'
 import type { Identity } from '../../instance/instance-index.ts'
+import { belongsTo } from '../identify.ts'
 import { arriving } from '../instance.ts'
 import type { Elsewhere, Offer } from './elsewhere.ts'
-import { Fit, matchingMove, misledMove, placeOf, type ExpectedMove, type Match, type Named } from './match.ts'
+import {
+  Fit,
+  matchingMove,
+  misledMove,
+  placeOf,
+  type ExpectedMove,
+  type Match,
+  type Named,
+  type Place,
+} from './match.ts'
 import { Recorded } from './recorded.ts'
 
 /** An instance that is being stored to us. */
@@ -15,10 +25,15 @@ type Incoming = Named & { readonly sopClass: Uid; readonly syntax: TransferSynta
 /** Why an instance is nobody's. */
 export type Unwanted = 'unasked' | 'unreadable' | 'unexpected'
 
+/** How often others are asked for one instance, where what it is here changes meanwhile. */
+const MAX_TRIES = 3
+
 /** The C-MOVEs under way, whose instances may come to this replica or to another. */
 export class Moves {
   readonly #expected = new Set<ExpectedMove>()
   #elsewhere: Elsewhere | undefined
+  /** What other replicas pass on at the moment. */
+  readonly #promised = new WeakMap<ExpectedMove, Set<string>>()
   #messageId = 0
 
   /** There are other replicas. */
@@ -65,15 +80,18 @@ export class Moves {
       await arrival.return()
       return 'unreadable'
     }
-    const match = matchingMove(moves, incoming, identity)
     const offer = { ...namesOf(incoming), archives, identity }
-    if (recorded && match?.fit !== Fit.named) {
-      const again = (): ByteStream => recorded.again()
-      const status = await this.#elsewhere!.deliver(offer, match?.fit ?? Fit.none, again)
+    let match = this.#match(archives, offer)
+    for (let tries = 0; recorded && mayBeElsewhere(offer, match) && tries < MAX_TRIES; tries++) {
+      const status = await this.#elsewhere!.deliver(offer, match?.fit ?? Fit.none, () => recorded.again())
       if (status !== undefined) {
         await arrival.return()
         return status
       }
+      const before = match
+      // Meanwhile the same instance may have come for another move.
+      match = this.#match(archives, offer)
+      if (match?.fit === before?.fit) break
     }
     recorded?.keep()
     if (match) return delivered(match, incoming, arrival)
@@ -93,17 +111,23 @@ export class Moves {
     fit: number,
     syntax: TransferSyntax,
   ): ((body: ByteStream) => Promise<number | Unwanted>) | undefined {
-    const moves = this.#of(offer.archives)
-    const match = matchingMove(moves, offer, offer.identity)
+    const match = this.#match(offer.archives, offer)
     if (!match || match.fit <= fit) return undefined
+    const { move } = match
+    const over = this.#promise(move, placeOf(move, offer.identity, offer.sopInstance))
     return async (body) => {
-      const arrival = await Arrival.begin(body, syntax, FROM_ARCHIVE).catch(() => undefined)
-      if (!arrival) return 'unreadable'
-      // Who it is says the data set; and the move may be over.
-      const found = matchingMove(this.#of(offer.archives), offer, arrival.index.identity)
-      if (found && isNamedWell(offer, arrival.index.identity)) return delivered(found, offer, arrival)
-      await arrival.return()
-      return 'unexpected'
+      try {
+        const arrival = await Arrival.begin(body, syntax, FROM_ARCHIVE).catch(() => undefined)
+        if (!arrival) return 'unreadable'
+        // Who it is says the data set; and the move may be over.
+        const { identity } = arrival.index
+        const isFitting = isNamedWell(offer, identity) && belongsTo(identity, move.selection)
+        if (isFitting && this.#expected.has(move)) return await delivered(match, offer, arrival)
+        await arrival.return()
+        return 'unexpected'
+      } finally {
+        over()
+      }
     }
   }
 
@@ -112,9 +136,33 @@ export class Moves {
     misledMove(this.#of(offer.archives), offer)?.refused()
   }
 
+  #match(archives: readonly string[], offer: Offer): Match | undefined {
+    const isPromised = (move: ExpectedMove, place: Place): boolean =>
+      this.#promised.get(move)?.has(keyOf(place)) === true
+    return matchingMove(this.#of(archives), offer, { identity: offer.identity, isPromised })
+  }
+
+  /** An instance is on its way to a move: no other that is the same is one that it lacks. Until what this returns is called. */
+  #promise(move: ExpectedMove, place: Place): () => void {
+    const promised = this.#promised.get(move) ?? new Set()
+    this.#promised.set(move, promised)
+    promised.add(keyOf(place))
+    return () => void promised.delete(keyOf(place))
+  }
+
   #of(archives: readonly string[]): ExpectedMove[] {
     return [...this.#expected].filter(({ archiveAeTitle }) => archives.includes(archiveAeTitle))
   }
+}
+
+/** Another replica may have named it, or lack it. */
+function mayBeElsewhere({ moveOriginatorMessageId }: Offer, match: Match | undefined): boolean {
+  if (match?.fit === Fit.named) return false
+  return match?.fit !== Fit.lacking || moveOriginatorMessageId !== undefined
+}
+
+function keyOf({ series, sopInstance }: Place): string {
+  return `${series} ${sopInstance}`
 }
 
 function delivered({ move }: Match, incoming: Named & { readonly sopClass: Uid }, arrival: Arrival): Promise<number> {

@@ -1,0 +1,136 @@
+import { createHash } from 'node:crypto'
+import { createClient } from '@redis/client'
+import type { ClusterFiles } from '../pacs/tls-files.ts'
+import { ClusterUnavailableError } from './errors.ts'
+import { publishControlPlane, type ControlPlaneEvent } from './events.ts'
+
+/** How long an answer of the shared server may take, in ms. */
+export const COMMAND_TIMEOUT_MS = 2_000
+/** How long a connection to it may take, and be silent though it is asked every second, in ms. */
+const SILENCE_MS = 4_000
+const PING_MS = 1_000
+/** Between attempts to connect, at most, in ms. */
+const MAX_PAUSE_MS = 2_000
+/** Commands that wait to be sent or answered. */
+const MAX_COMMANDS = 10_000
+
+/** Lua, run by the server in one piece. */
+export interface Script {
+  readonly text: string
+  readonly sha: string
+}
+
+export function script(text: string): Script {
+  return { text, sha: createHash('sha1').update(text).digest('hex') }
+}
+
+export interface ControlPlaneOptions {
+  /** redis, rediss, valkey or valkeys. */
+  readonly url: string
+  /** PEM of the authorities to trust; undefined for those of Node. */
+  readonly ca: ClusterFiles['ca']
+}
+
+/**
+ * The Valkey or Redis server that replicas share. It holds who waits for what, for seconds, and nothing of patients but
+ * UIDs. It may be lost at any time, and be found again without what it held.
+ */
+export class ControlPlane implements AsyncDisposable {
+  readonly #client
+  readonly #found = new Set<() => void>()
+  #isUp = false
+  #isClosed = false
+  #told: ControlPlaneEvent['event'] | undefined
+
+  constructor({ url, ca }: ControlPlaneOptions) {
+    this.#client = createClient({
+      url: url.replace(/^valkey/, 'redis'),
+      socket: {
+        connectTimeout: SILENCE_MS,
+        socketTimeout: SILENCE_MS,
+        reconnectStrategy: (tries: number) => Math.min(MAX_PAUSE_MS, 50 * 2 ** Math.min(tries, 10)),
+        ...(ca && { tls: true as const, ca }),
+      },
+      pingInterval: PING_MS,
+      disableOfflineQueue: true,
+      commandsQueueMaxLength: MAX_COMMANDS,
+      disableClientInfo: true,
+      maintNotifications: 'disabled',
+    })
+    this.#client.on('ready', () => {
+      this.#isUp = true
+      this.#tell({ event: 'found' })
+      for (const told of this.#found) told()
+    })
+    this.#client.on('error', (error: unknown) => this.#lost(error))
+  }
+
+  /** Connects, now or when it can; resolves at the first attempt's end, whether it is connected or not. */
+  async open(): Promise<void> {
+    const first = Promise.withResolvers<undefined>()
+    const ended = (): void => first.resolve(undefined)
+    this.#client.once('ready', ended)
+    this.#client.once('error', ended)
+    // It goes on trying until it is closed.
+    void this.#client.connect().catch(ended)
+    await first.promise
+  }
+
+  get isUp(): boolean {
+    return this.#isUp
+  }
+
+  /** Calls back each time that it is found; what it held may be gone. */
+  onFound(told: () => void): void {
+    this.#found.add(told)
+  }
+
+  /** What a script returns. @throws ClusterUnavailableError */
+  async run({ text, sha }: Script, keys: readonly string[], args: readonly (string | number)[]): Promise<unknown> {
+    const rest = [String(keys.length), ...keys, ...args.map(String)]
+    try {
+      return await this.#within(['EVALSHA', sha, ...rest])
+    } catch (error) {
+      if (!(error instanceof Error && error.message.startsWith('NOSCRIPT'))) throw unavailable(error)
+    }
+    return this.#within(['EVAL', text, ...rest]).catch((error: unknown) => {
+      throw unavailable(error)
+    })
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    this.#isClosed = true
+    this.#isUp = false
+    this.#client.destroy()
+    await Promise.resolve()
+  }
+
+  async #within(command: readonly string[]): Promise<unknown> {
+    if (!this.#isUp) throw new ClusterUnavailableError()
+    const { promise, reject } = Promise.withResolvers<never>()
+    const timer = setTimeout(() => reject(new ClusterUnavailableError()), COMMAND_TIMEOUT_MS)
+    try {
+      const answer = this.#client.sendCommand(command)
+      answer.catch(() => undefined)
+      return await Promise.race([answer, promise])
+    } finally {
+      clearTimeout(timer)
+    }
+  }
+
+  #lost(error: unknown): void {
+    if (this.#isClosed) return
+    this.#isUp = false
+    this.#tell({ event: 'lost', error })
+  }
+
+  /** Once for each change: every attempt to connect fails while it is not there. */
+  #tell(event: ControlPlaneEvent): void {
+    if (this.#told !== event.event) publishControlPlane(event)
+    this.#told = event.event
+  }
+}
+
+function unavailable(error: unknown): ClusterUnavailableError {
+  return error instanceof ClusterUnavailableError ? error : new ClusterUnavailableError({ cause: error })
+}

@@ -1,0 +1,152 @@
+import {
+  createSecureServer,
+  constants,
+  type Http2Session,
+  type IncomingHttpHeaders,
+  type ServerHttp2Stream,
+} from 'node:http2'
+import type { AddressInfo } from 'node:net'
+import type { Bytes } from '../dicom/bytes.ts'
+import { transferSyntax } from '../dicom/transfer-syntax.ts'
+import { Status, formatStatus } from '../dimse/status.ts'
+import type { Moves } from '../pacs/delivery/moves.ts'
+import { endWhenSilent } from './alive.ts'
+import { RelayCutError } from './errors.ts'
+import { publishRelay } from './events.ts'
+import { readOffer, type OfferMade } from './offer-header.ts'
+import { BYTES, INSTANCES, MISLED, MAX_SESSIONS, OFFER, SESSION_MEMORY_MB, SETTINGS } from './relay.ts'
+import type { Secured } from './secured.ts'
+
+/** How long who connects has for TLS, in ms. */
+const HANDSHAKE_MS = 10_000
+
+/** Takes what other replicas were given for the moves of this one. */
+export class ReplicaServer implements AsyncDisposable {
+  readonly #server
+  readonly #sessions = new Set<Http2Session>()
+  readonly #moves: Moves
+
+  private constructor({ server }: Secured, moves: Moves) {
+    this.#moves = moves
+    this.#server = createSecureServer({
+      ...server,
+      settings: SETTINGS,
+      maxSessionMemory: SESSION_MEMORY_MB,
+      handshakeTimeout: HANDSHAKE_MS,
+    })
+    this.#server.maxConnections = MAX_SESSIONS
+    this.#server.on('session', (session) => {
+      this.#sessions.add(session)
+      session.once('close', () => this.#sessions.delete(session))
+      session.on('error', () => undefined)
+      endWhenSilent(session)
+    })
+    this.#server.on('stream', (stream, headers) => {
+      // It ends the stream, and nothing else.
+      stream.on('error', () => undefined)
+      void this.#serve(stream, headers).catch(() => stream.close(constants.NGHTTP2_INTERNAL_ERROR))
+    })
+  }
+
+  /** @throws where the address cannot be listened on */
+  static async listen(
+    at: { readonly host: string; readonly port: number },
+    secured: Secured,
+    moves: Moves,
+  ): Promise<ReplicaServer> {
+    const one = new ReplicaServer(secured, moves)
+    await new Promise<void>((resolve, reject) => {
+      one.#server.once('error', reject)
+      one.#server.listen(at.port, at.host, () => {
+        one.#server.off('error', reject)
+        resolve()
+      })
+    })
+    return one
+  }
+
+  get port(): number {
+    return (this.#server.address() as AddressInfo).port
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    const closed = new Promise<void>((resolve) => void this.#server.close(() => resolve()))
+    for (const session of this.#sessions) session.destroy()
+    await closed
+  }
+
+  async #serve(stream: ServerHttp2Stream, headers: IncomingHttpHeaders): Promise<void> {
+    const made = readOffer(headers[OFFER])
+    const path = headers[':path']
+    if (!made || headers[':method'] !== 'POST') {
+      end(stream, 400)
+      return
+    }
+    if (path === MISLED) {
+      this.#moves.misled(made.offer)
+      end(stream, 204)
+      return
+    }
+    if (path !== INSTANCES) {
+      end(stream, 404)
+      return
+    }
+    await this.#take(stream, made)
+  }
+
+  async #take(stream: ServerHttp2Stream, { offer, fit }: OfferMade): Promise<void> {
+    const syntax = transferSyntax(offer.syntax)
+    const take = this.#moves.offered(offer, fit, syntax)
+    if (!take) {
+      end(stream, 204)
+      return
+    }
+    const body = new RelayedBody(stream)
+    stream.respond({ ':status': 200 })
+    const taken = await take(body)
+    const status =
+      typeof taken === 'number' ? taken : taken === 'unreadable' ? Status.cannotUnderstand : Status.notAuthorized
+    const outcome = body.isCut ? 'failed' : status === Status.success ? 'stored' : 'refused'
+    publishRelay({ direction: 'in', outcome, bytes: body.bytes })
+    if (stream.destroyed) return
+    stream.end(formatStatus(status))
+    // What is not read any more is not sent any more.
+    if (!body.isWhole) stream.once('finish', () => stream.close(constants.NGHTTP2_NO_ERROR))
+  }
+}
+
+function end(stream: ServerHttp2Stream, status: number): void {
+  stream.respond({ ':status': status }, { endStream: true })
+  stream.close(constants.NGHTTP2_NO_ERROR)
+}
+
+/** A body that is whole if it has as many bytes as its trailer says. @throws RelayCutError */
+class RelayedBody implements AsyncIterable<Bytes> {
+  readonly #stream: ServerHttp2Stream
+  #told: number | undefined
+  bytes = 0
+  isWhole = false
+  isCut = false
+
+  constructor(stream: ServerHttp2Stream) {
+    this.#stream = stream
+    stream.once('trailers', (trailers: IncomingHttpHeaders) => (this.#told = Number(trailers[BYTES])))
+  }
+
+  async *[Symbol.asyncIterator](): AsyncGenerator<Bytes> {
+    try {
+      // What reads no further may still be answered.
+      for await (const chunk of this.#stream.iterator({ destroyOnReturn: false }) as AsyncIterable<Bytes>) {
+        this.bytes += chunk.length
+        yield chunk
+      }
+    } catch (cause) {
+      this.isCut = true
+      throw new RelayCutError({ cause })
+    }
+    this.isWhole = this.#told === this.bytes
+    if (this.isWhole) return
+    this.isCut = true
+    throw new RelayCutError()
+  }
+}
