@@ -1,40 +1,26 @@
-import { hash, randomUUID } from 'node:crypto'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
-import { DemoArchive, type DemoArchiveOptions } from '../../src/demo/demo-archive.ts'
-import type { Gateway } from '../../src/gateway.ts'
-import type { Selection } from '../../src/instance/uids.ts'
 import { collect } from '../support/byte-stream.ts'
-import { E, instanceFile, S, seriesFiles, Syntax } from '../support/dicom-files.ts'
+import { certificateFor } from '../support/certificate.ts'
+import { instanceFile, S, seriesFiles, Syntax } from '../support/dicom-files.ts'
 import { keeper } from '../support/kept.ts'
 import { failOnLeaks } from '../support/leaks.ts'
-import { splitPart10 } from '../support/part10.ts'
-import { freePort } from '../support/ports.ts'
 import { published } from '../support/published.ts'
-import { startReplicas, type Replicas } from '../support/replicas.ts'
+import {
+  digestsOf,
+  digestsOfFiles,
+  startMoved,
+  type MovedOptions,
+  type ReplicasAndArchive,
+} from '../support/replicas.ts'
 import { skipWithoutValkey, startValkey, type RunningValkey } from '../support/valkey.ts'
 
 failOnLeaks()
 
 const kept = keeper()
 const relays = published('dimsegate:relay')
-const call = { signal: new AbortController().signal }
-
-interface Fixture extends Replicas {
-  readonly demo: DemoArchive
-}
-
-async function fetched(gateway: Gateway, selection: Selection = { study: S }): Promise<Map<string, string>> {
-  const found = new Map<string, string>()
-  for await (const instance of gateway.archives[0]!.retrieve(selection, true, call)) {
-    expect(found.has(instance.sopInstance)).toBe(false)
-    found.set(instance.sopInstance, hash('sha256', await collect(instance.body)))
-  }
-  return found
-}
-
+const study = { study: S }
 const series = seriesFiles(5)
-const uids = [1, 2, 3, 4, 5].map((n) => `${E}.${n}`)
-const whole = new Map(series.map((file, at) => [uids[at]!, hash('sha256', splitPart10(file).data)]))
+const whole = digestsOfFiles(series)
 
 describe.skipIf(skipWithoutValkey())('an archive that knows all replicas by one address', () => {
   let valkey: RunningValkey
@@ -45,53 +31,99 @@ describe.skipIf(skipWithoutValkey())('an archive that knows all replicas by one 
 
   afterAll(async () => (valkey as RunningValkey | undefined)?.[Symbol.asyncDispose]())
 
-  /** `to`: which of the replicas the archive delivers to; at random unless told. */
   async function started(
     files: readonly Buffer[],
-    { to, archive = {}, cluster = {} }: { to?: number; archive?: DemoArchiveOptions; cluster?: object } = {},
-  ): Promise<Fixture> {
-    const port = await freePort()
-    const demo = kept(await DemoArchive.start({ destinations: { DIMSEGATE: { host: '127.0.0.1', port } }, ...archive }))
-    for (const file of files) await demo.put(file)
-    const replicas = kept(
-      await startReplicas({
-        url: valkey.url,
-        archives: [{ aeTitle: demo.aeTitle, host: '127.0.0.1', port: demo.port, retrieve: 'move' }],
-        port,
-        cluster: { name: randomUUID(), ...cluster },
-      }),
-    )
-    if (to !== undefined) replicas.balancer.choose = () => to
-    return { ...replicas, demo }
+    options: Omit<MovedOptions, 'url' | 'files'> = {},
+  ): Promise<ReplicasAndArchive> {
+    return kept(await startMoved({ url: valkey.url, files, ...options }))
   }
+
+  const storedHere = (): number =>
+    relays.filter(({ direction, outcome }) => direction === 'in' && outcome === 'stored').length
 
   it.each([
     ['the replica that asked', 0, 0],
     ['another', 1, 5],
   ])('gives a study whole, by one C-MOVE, that it delivers to %s', async (_, to, passedOn) => {
     const { gateways, demo } = await started(series, { to })
-    expect(await fetched(gateways[0]!)).toEqual(whole)
+    expect(await digestsOf(gateways[0]!, study)).toEqual(whole)
     expect(demo.moves).toBe(1)
-    expect(relays.filter(({ direction, outcome }) => direction === 'in' && outcome === 'stored')).toHaveLength(passedOn)
+    expect(storedHere()).toBe(passedOn)
   })
 
   it('gives each of two replicas its own, where both ask for the same', async () => {
     const { gateways, demo } = await started(series)
-    expect(await Promise.all(gateways.map((gateway) => fetched(gateway)))).toEqual([whole, whole])
+    expect(await Promise.all(gateways.map((gateway) => digestsOf(gateway, study)))).toEqual([whole, whole])
     expect(demo.moves).toBe(2)
   })
 
-  it('gives each of two replicas all of it, where it does not say which move an instance is of', async () => {
-    const { gateways } = await started(series, { archive: { faults: { withoutOriginator: true } } })
-    expect(await Promise.all(gateways.map((gateway) => fetched(gateway)))).toEqual([whole, whole])
-  })
+  it.each([0, 1, undefined])(
+    'gives each of two replicas all of it, where it does not say which move an instance is of, and delivers to %s',
+    async (to) => {
+      const { gateways, demo } = await started(series, {
+        archive: { faults: { withoutOriginator: true } },
+        ...(to !== undefined && { to }),
+      })
+      expect(await Promise.all(gateways.map((gateway) => digestsOf(gateway, study)))).toEqual([whole, whole])
+      expect(demo.moves).toBe(2)
+    },
+  )
 
   it('has an instance passed on in the transfer syntax that it was stored in', async () => {
-    const file = instanceFile({ syntax: Syntax.implicit })
-    const { gateways } = await started([file], { to: 1 })
-    for await (const instance of gateways[0]!.archives[0]!.retrieve({ study: S }, true, call)) {
+    const { gateways } = await started([instanceFile({ syntax: Syntax.implicit })], { to: 1 })
+    const call = { signal: new AbortController().signal }
+    for await (const instance of gateways[0]!.archives[0]!.retrieve(study, true, call)) {
       expect(instance.received.uid).toBe(Syntax.implicit)
       await collect(instance.body)
     }
+    expect(storedHere()).toBe(1)
+  })
+
+  it('is held back by who reads slowly at another replica', async () => {
+    const { gateways } = await started([instanceFile({ pixelBytes: 64 * 1024 * 1024 })], { to: 1 })
+    const call = { signal: new AbortController().signal }
+    let bytes = 0
+    for await (const { body } of gateways[0]!.archives[0]!.retrieve(study, true, call)) {
+      for await (const chunk of body) {
+        if (bytes === 0) {
+          await new Promise((resolve) => setTimeout(resolve, 500))
+          const received = process.memoryUsage().arrayBuffers
+          await new Promise((resolve) => setTimeout(resolve, 500))
+          expect(process.memoryUsage().arrayBuffers - received).toBeLessThan(4 * 1024 * 1024)
+        }
+        bytes += chunk.length
+      }
+    }
+    expect(bytes).toBeGreaterThan(64 * 1024 * 1024)
+  })
+
+  it('is told that an instance is not stored, when who asked has left', async () => {
+    const { gateways, demo } = await started([instanceFile({ pixelBytes: 64 * 1024 * 1024 })], { to: 1 })
+    const call = { signal: new AbortController().signal }
+    for await (const { body } of gateways[0]!.archives[0]!.retrieve(study, true, call)) {
+      for await (const _ of body) break
+      break
+    }
+    await expect.poll(() => relays.map(({ direction, outcome }) => `${direction} ${outcome}`).sort()).toHaveLength(2)
+    expect(relays.map(({ outcome }) => outcome)).not.toContain('stored')
+    expect(demo.moves).toBe(1)
+    expect(gateways.map(({ archives }) => archives[0]!.stats.leased)).toEqual([0, 0])
+  })
+
+  it('delivers between replicas that know each other by certificates', async ({ skip }) => {
+    using certificate = certificateFor('replica')
+    if (!certificate) skip('openssl is not installed')
+    const { key, cert } = certificate!.files
+    const cluster = (): object => ({ secret: null, tls: { ca: cert, cert, key } })
+    const { gateways } = await started(series, { to: 1, cluster })
+    expect(await digestsOf(gateways[0]!, study)).toEqual(whole)
+    expect(storedHere()).toBe(5)
+  })
+
+  it('delivers nothing to a replica that has another secret', async () => {
+    const secrets = ['of the one that asks, thirty-two bytes', 'of the one that is delivered to, and more']
+    const { gateways } = await started(series, { to: 1, cluster: (index) => ({ secret: secrets[index] }) })
+    await expect(digestsOf(gateways[0]!, study)).rejects.toThrow()
+    expect(relays).toEqual([])
   })
 })
