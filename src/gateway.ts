@@ -67,7 +67,11 @@ export async function startGateway(config: Config, { pages }: Pick<ServerOptions
   const audit = await auditOf(config)
   const destination = await MoveDestination.open(config.dimse)
   const cluster = config.cluster ? await clusterOf(config.cluster, destination) : undefined
-  const archives = await Promise.all(config.archives.map((archive) => Archive.open(archive, destination)))
+  const archives = await Promise.all(
+    config.archives.map((archive) =>
+      Archive.open(archive, destination, cluster?.share(archive.name, archive.maxAssociations)),
+    ),
+  )
   const federation = config.federation ? new Federation(config.federation, archives) : undefined
   const cache = new InstanceCache(config.cache, await diskOf(config.cache))
   const priors = new PriorFinder()

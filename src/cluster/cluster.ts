@@ -8,11 +8,13 @@ import type { ExpectedMove } from '../pacs/delivery/match.ts'
 import type { Elsewhere, Offer } from '../pacs/delivery/elsewhere.ts'
 import type { Moves } from '../pacs/delivery/moves.ts'
 import type { ClusterFiles } from '../pacs/tls-files.ts'
+import type { Share } from '../pacs/pool/share.ts'
 import { belongsTo } from '../pacs/identify.ts'
 import { ControlPlane } from './control-plane.ts'
 import { ReplicaClient } from './replica-client.ts'
 import { ReplicaServer } from './replica-server.ts'
 import { secured } from './secured.ts'
+import { Shares } from './shares.ts'
 import { Waits, type Wait } from './waits.ts'
 
 export type ClusterConfig = NonNullable<Config['cluster']>
@@ -23,12 +25,14 @@ export class Cluster implements Elsewhere, AsyncDisposable {
   readonly #server: ReplicaServer
   readonly #client: ReplicaClient
   readonly #waits: Waits
+  readonly #shares: Shares
 
-  private constructor(plane: ControlPlane, server: ReplicaServer, client: ReplicaClient, waits: Waits) {
+  private constructor(plane: ControlPlane, server: ReplicaServer, client: ReplicaClient, prefix: string, self: string) {
     this.#plane = plane
     this.#server = server
     this.#client = client
-    this.#waits = waits
+    this.#waits = new Waits(plane, { prefix, self })
+    this.#shares = new Shares(plane, prefix)
   }
 
   /** It is asked for nothing before `connect`. @throws where `listen` cannot be listened on */
@@ -37,8 +41,7 @@ export class Cluster implements Elsewhere, AsyncDisposable {
     const server = await ReplicaServer.listen(config.listen, tls, moves)
     const plane = new ControlPlane({ url: config.url, ca })
     const self = withPort(config.advertise ?? addressOf(config.listen.host), server.port)
-    const waits = new Waits(plane, { prefix: `${config.name}:`, self })
-    const cluster = new Cluster(plane, server, new ReplicaClient(tls), waits)
+    const cluster = new Cluster(plane, server, new ReplicaClient(tls), `${config.name}:`, self)
     moves.join(cluster)
     return cluster
   }
@@ -56,6 +59,11 @@ export class Cluster implements Elsewhere, AsyncDisposable {
   /** Port that other replicas reach this one at. */
   get port(): number {
     return this.#server.port
+  }
+
+  /** What this replica has of the associations to an archive, of which there may be so many together. Before `connect`. */
+  share(archive: string, limit: number): Share {
+    return this.#shares.of(archive, limit)
   }
 
   messageId(): Promise<number> {
@@ -103,6 +111,7 @@ export class Cluster implements Elsewhere, AsyncDisposable {
 
   async [Symbol.asyncDispose](): Promise<void> {
     this.#waits.close()
+    await this.#shares.close()
     this.#client[Symbol.dispose]()
     await this.#server[Symbol.asyncDispose]()
     await this.#plane[Symbol.asyncDispose]()

@@ -37,13 +37,17 @@ export interface ControlPlaneOptions {
  */
 export class ControlPlane implements AsyncDisposable {
   readonly #client
+  /** Messages come over a connection of their own. */
+  readonly #messages
+  readonly #subscriptions = new Map<string, (message: string) => void>()
   readonly #found = new Set<() => void>()
+  readonly #lostToo = new Set<() => void>()
   #isUp = false
   #isClosed = false
   #told: ControlPlaneEvent['event'] | undefined
 
   constructor({ url, ca }: ControlPlaneOptions) {
-    this.#client = createClient({
+    const client = createClient({
       url: url.replace(/^valkey/, 'redis'),
       socket: {
         connectTimeout: SILENCE_MS,
@@ -57,10 +61,15 @@ export class ControlPlane implements AsyncDisposable {
       disableClientInfo: true,
       maintNotifications: 'disabled',
     })
+    this.#client = client
+    this.#messages = client.duplicate()
+    // It connects again by itself, and subscribes anew; what was said meanwhile is missed.
+    this.#messages.on('error', () => undefined)
+    this.#messages.on('ready', () => this.#tellFound())
     this.#client.on('ready', () => {
       this.#isUp = true
       this.#tell({ event: 'found' })
-      for (const told of this.#found) told()
+      this.#tellFound()
     })
     this.#client.on('error', (error: unknown) => this.#lost(error))
   }
@@ -71,9 +80,12 @@ export class ControlPlane implements AsyncDisposable {
     const ended = (): void => first.resolve(undefined)
     this.#client.once('ready', ended)
     this.#client.once('error', ended)
-    // It goes on trying until it is closed.
+    // They go on trying until they are closed.
     void this.#client.connect().catch(ended)
-    await first.promise
+    const second = Promise.withResolvers<undefined>()
+    this.#messages.once('error', () => second.resolve(undefined))
+    void this.#listen().then(() => second.resolve(undefined))
+    await Promise.all([first.promise, second.promise])
   }
 
   get isUp(): boolean {
@@ -83,6 +95,16 @@ export class ControlPlane implements AsyncDisposable {
   /** Calls back each time that it is found; what it held may be gone. */
   onFound(told: () => void): void {
     this.#found.add(told)
+  }
+
+  /** Calls back each time that it is lost, or not found at first. */
+  onLost(told: () => void): void {
+    this.#lostToo.add(told)
+  }
+
+  /** Calls back with each message on a channel; some may be missed. Only before `open`. */
+  subscribe(channel: string, told: (message: string) => void): void {
+    this.#subscriptions.set(channel, told)
   }
 
   /** What a script returns. @throws ClusterUnavailableError */
@@ -102,7 +124,22 @@ export class ControlPlane implements AsyncDisposable {
     this.#isClosed = true
     this.#isUp = false
     this.#client.destroy()
+    this.#messages.destroy()
     await Promise.resolve()
+  }
+
+  async #listen(): Promise<void> {
+    if (this.#subscriptions.size === 0) return
+    await this.#messages.connect().catch(() => undefined)
+    if (this.#isClosed) return
+    for (const [channel, told] of this.#subscriptions) {
+      await this.#messages.subscribe(channel, told).catch(() => undefined)
+    }
+    this.#tellFound()
+  }
+
+  #tellFound(): void {
+    if (this.#isUp) for (const told of this.#found) told()
   }
 
   async #within(command: readonly string[]): Promise<unknown> {
@@ -121,13 +158,15 @@ export class ControlPlane implements AsyncDisposable {
   #lost(error: unknown): void {
     if (this.#isClosed) return
     this.#isUp = false
-    this.#tell({ event: 'lost', error })
+    if (this.#tell({ event: 'lost', error })) for (const told of this.#lostToo) told()
   }
 
   /** Once for each change: every attempt to connect fails while it is not there. */
-  #tell(event: ControlPlaneEvent): void {
-    if (this.#told !== event.event) publishControlPlane(event)
+  #tell(event: ControlPlaneEvent): boolean {
+    const isNew = this.#told !== event.event
+    if (isNew) publishControlPlane(event)
     this.#told = event.event
+    return isNew
   }
 }
 

@@ -2,6 +2,7 @@ import type { Selection } from '../instance/uids.ts'
 import { publishAssociation } from './pool/association-event.ts'
 import type { PoolStats } from './pool/pool-stats.ts'
 import type { Proposal } from './pool/proposal.ts'
+import type { Share } from './pool/share.ts'
 import type { ArchiveConfig } from '../config/config.ts'
 import type { Dataset } from '../dicom/dataset.ts'
 import { SopClass, type Uid } from '../dicom/uids.ts'
@@ -72,7 +73,12 @@ export class Archive implements AsyncDisposable {
 
   #tls: TlsOptions | undefined
 
-  private constructor(config: ArchiveConfig, destination: MoveDestination, tls: TlsOptions | undefined) {
+  private constructor(
+    config: ArchiveConfig,
+    destination: MoveDestination,
+    tls: TlsOptions | undefined,
+    share: Share | undefined,
+  ) {
     this.config = config
     this.#tls = tls
     const currentTls = (): TlsOptions | undefined => this.#tls
@@ -80,6 +86,7 @@ export class Archive implements AsyncDisposable {
       archive: config.name,
       maxAssociations: config.maxAssociations,
       timeouts: config.timeouts,
+      share,
       request: {
         ...requestOptions(config, undefined),
         // As it is when an association is opened.
@@ -152,9 +159,9 @@ export class Archive implements AsyncDisposable {
     destination.know(delivererOf(config, this.commitments))
   }
 
-  /** Reads what TLS needs from its files. */
-  static async open(config: ArchiveConfig, destination: MoveDestination): Promise<Archive> {
-    return new Archive(config, destination, config.tls ? await readTls(config.tls) : undefined)
+  /** Reads what TLS needs from its files. `share`: what this replica may have of its associations. */
+  static async open(config: ArchiveConfig, destination: MoveDestination, share?: Share): Promise<Archive> {
+    return new Archive(config, destination, config.tls ? await readTls(config.tls) : undefined, share)
   }
 
   /** Reads the files of its TLS anew, for associations to come. @throws TlsFileError, and keeps what it has */

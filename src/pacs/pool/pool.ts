@@ -3,6 +3,7 @@ import { AssociationRejectedError } from '../../network/errors.ts'
 import { settlesWithin } from '../../network/settles-within.ts'
 import { priorityOf, type Call, type Priority } from '../call.ts'
 import { PoolBusyError, PoolClosedError, PoolFullError } from '../errors.ts'
+import { Allowance } from './allowance.ts'
 import { publishAssociation, type AssociationEvent } from './association-event.ts'
 import { Breaker, type BreakerState } from './breaker.ts'
 import type { Lease } from './lease.ts'
@@ -11,6 +12,7 @@ import type { PoolStats } from './pool-stats.ts'
 import { proposalKey, type Proposal } from './proposal.ts'
 import { MAX_WAITERS, Queue, type Waiter } from './queue.ts'
 import { Blocked, isBarren, RELEASE_TIMEOUT_MS, Rivals } from './rivals.ts'
+import type { Share } from './share.ts'
 import { Holder, Slots, type Slot, type Standing, type StateOf } from './slot.ts'
 
 export interface PoolOptions {
@@ -21,12 +23,12 @@ export interface PoolOptions {
   readonly request: Request
   /** Milliseconds; INTERACTIVE_WAIT_MS unless told. */
   readonly interactiveWait?: number
+  /** What this replica may have of `maxAssociations`; undefined where that is all of them. */
+  readonly share?: Share | undefined
   /** C-ECHO over a new association of a lease `anyway`. Without it the archive never counts as down. */
   readonly trial?: (signal: AbortSignal) => Promise<void>
 }
 
-/** How long a limit of the archive's own, found by a rejection, is kept to, in ms. */
-export const CEILING_MS = 60_000
 /**
  * How long an interactive call waits where transfers hold every association, in ms: time for one to hurry through. What
  * does not end by then may take as long as its client likes.
@@ -55,10 +57,9 @@ export class AssociationPool {
   readonly #rivals = new Rivals(this.#slots, (slot) => this.#retire(slot))
   readonly #blocked = new Blocked((proposal) => this.#rivals.inUse(proposal).length > 0)
   readonly #breaker: Breaker | undefined
+  readonly #allowance: Allowance
   #arrivals = 0
   #closed = false
-  /** What the archive takes at once, found by a rejection. */
-  #ceiling = { size: Infinity, until: 0 }
 
   constructor(options: PoolOptions) {
     this.#options = options
@@ -70,6 +71,7 @@ export class AssociationPool {
       this.#queue.refuse(error, ({ anyway }) => !anyway)
       this.#blocked.refuse(error)
     }
+    this.#allowance = new Allowance(options.maxAssociations, options.share, () => this.#allowanceChanged())
     this.#breaker = trial && new Breaker({ archive, trial, opened })
   }
 
@@ -143,20 +145,18 @@ export class AssociationPool {
     await Promise.all(this.#slots.of('closing').map(({ state }) => state.gone))
   }
 
-  /** As many as configured, or as the archive has lately taken. */
   get #limit(): number {
-    const { maxAssociations } = this.#options
-    return performance.now() < this.#ceiling.until ? Math.min(this.#ceiling.size, maxAssociations) : maxAssociations
+    return this.#allowance.limit
   }
 
   /** How many more transfers may begin. */
   get #transfersLeft(): number {
-    return Math.max(1, this.#limit - 1) - this.#slots.transferCount
+    return this.#allowance.transfers - this.#slots.transferCount
   }
 
   /** Nobody but transfers will free a place. */
   get #isHeldByTransfers(): boolean {
-    return this.#slots.transferCount >= this.#limit
+    return this.#limit > 0 && this.#slots.transferCount >= this.#limit
   }
 
   #turn(waiter: Omit<Waiter, 'arrival' | 'priority'>, proposal: Proposal): Turn {
@@ -233,6 +233,17 @@ export class AssociationPool {
       this.#queue.serve(waiter, slot)
     }
     this.#hurry()
+    this.#allowance.report(this.#slots, this.#queue)
+  }
+
+  /** Gives up what is idle and more than its share, and hands out what has come. */
+  #allowanceChanged(): void {
+    let over = this.#slots.size - this.#slots.count('closing') - this.#limit
+    for (const slot of this.#slots.of('idle')) {
+      if (over-- <= 0) break
+      this.#retire(slot)
+    }
+    this.#serve()
   }
 
   #take({ key, fresh, wants, call }: Waiter): Slot | undefined {
@@ -303,7 +314,7 @@ export class AssociationPool {
     } catch (error) {
       const others = this.#slots.besides(slot)
       const isFull = error instanceof AssociationRejectedError && error.transient && others > 0
-      if (isFull) this.#ceiling = { size: others, until: performance.now() + CEILING_MS }
+      if (isFull) this.#allowance.capAt(others)
       const alone = this.#slots.count('leased') + this.#slots.count('idle') === 0
       // Before its place is free: nobody who waits is to take it.
       this.#breaker?.failed(error, { began, alone })
@@ -348,7 +359,7 @@ export class AssociationPool {
     const { standing } = slot.state as StateOf<'leased'>
     if (!standing.association.idle) return this.#abandon(slot)
     const isOfUse = !isBarren(standing.association) && !this.#opener.isLess(standing.association, standing.proposal)
-    if (this.#closed || !isOfUse) return this.#retire(slot)
+    if (this.#closed || !isOfUse || this.#allowance.isOver(this.#slots.size)) return this.#retire(slot)
     const timer = setTimeout(() => this.#retire(slot), this.#options.timeouts.idle)
     timer.unref()
     this.#slots.move(slot, { kind: 'idle', standing, timer })
