@@ -1,7 +1,7 @@
 import { DiskTier } from './cache/disk/disk-tier.ts'
 import { DiskFolderError } from './cache/disk/own-folder.ts'
 import { InstanceCache } from './cache/instance-cache.ts'
-import { Cluster, type ClusterConfig } from './cluster/cluster.ts'
+import { Cluster } from './cluster/cluster.ts'
 import { ConfigError, type Config } from './config/config.ts'
 import { networkOf } from './http/client.ts'
 import type { Examination } from './http/ops/readiness.ts'
@@ -66,7 +66,8 @@ export async function startGateway(config: Config, { pages }: Pick<ServerOptions
   // Before what would have to be closed again.
   const audit = await auditOf(config)
   const destination = await MoveDestination.open(config.dimse)
-  const cluster = config.cluster ? await clusterOf(config.cluster, destination) : undefined
+  const { cluster: shared } = config
+  const cluster = shared ? new Cluster(shared, await readClusterFiles(shared), destination.moves) : undefined
   const archives = await Promise.all(
     config.archives.map((archive) =>
       Archive.open(archive, destination, cluster?.share(archive.name, archive.maxAssociations)),
@@ -117,7 +118,7 @@ export async function startGateway(config: Config, { pages }: Pick<ServerOptions
   }
   let server: HttpServer
   try {
-    await cluster?.connect()
+    if (cluster) await begun(cluster)
     const moves = config.archives.some(({ retrieve }) => retrieve === 'move')
     if (config.dimse.enabled === true || moves || routing.devices.isExpecting) await destination.listen()
     server = await startServer({
@@ -145,6 +146,15 @@ export async function startGateway(config: Config, { pages }: Pick<ServerOptions
   const renewal = renewWhenChanged([
     { path: 'http.tls', tls: config.http.tls, renew: () => server.renewTls() },
     { path: 'dimse.tls', tls: config.dimse.tls, renew: () => destination.renewTls() },
+    ...(cluster && shared?.tls
+      ? [
+          {
+            path: 'cluster.tls',
+            tls: shared.tls,
+            renew: async () => cluster.renewTls(await readClusterFiles(shared)),
+          },
+        ]
+      : []),
     // Read for each connection: nothing has to be done.
     { path: 'audit.syslog', tls: config.audit?.syslog ?? null, renew: () => Promise.resolve() },
     ...routing.nodes.map((node) => ({
@@ -213,13 +223,12 @@ async function auditOf({ audit, dimse }: Config): Promise<Audit> {
   }
 }
 
-/** @throws ConfigError where it cannot listen, TlsFileError */
-async function clusterOf(config: ClusterConfig, { moves }: MoveDestination): Promise<Cluster> {
-  const files = await readClusterFiles(config)
+/** @throws ConfigError where it cannot listen */
+async function begun(cluster: Cluster): Promise<void> {
   try {
-    return await Cluster.open(config, files, moves)
+    await cluster.begin()
   } catch (cause) {
-    const code = (cause as NodeJS.ErrnoException).code ?? 'it cannot be listened on'
+    const code = (cause as NodeJS.ErrnoException).code ?? 'no reason is told'
     throw new ConfigError([{ path: 'cluster.listen', message: `cannot be listened on (${code})` }], { cause })
   }
 }

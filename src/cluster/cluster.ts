@@ -21,34 +21,40 @@ export type ClusterConfig = NonNullable<Config['cluster']>
 
 /** This replica among the others: whatever of them an archive delivers to, who asked has it. */
 export class Cluster implements Elsewhere, AsyncDisposable {
+  readonly #config: ClusterConfig
   readonly #plane: ControlPlane
   readonly #server: ReplicaServer
   readonly #client: ReplicaClient
   readonly #waits: Waits
   readonly #shares: Shares
 
-  private constructor(plane: ControlPlane, server: ReplicaServer, client: ReplicaClient, prefix: string, self: string) {
-    this.#plane = plane
-    this.#server = server
-    this.#client = client
-    this.#waits = new Waits(plane, { prefix, self })
-    this.#shares = new Shares(plane, prefix)
-  }
-
-  /** It is asked for nothing before `connect`. @throws where `listen` cannot be listened on */
-  static async open(config: ClusterConfig, { ca, credentials }: ClusterFiles, moves: Moves): Promise<Cluster> {
+  /** It neither listens nor asks for anything before `begin`. */
+  constructor(config: ClusterConfig, { ca, credentials }: ClusterFiles, moves: Moves) {
     const tls = secured(credentials)
-    const server = await ReplicaServer.listen(config.listen, tls, moves)
-    const plane = new ControlPlane({ url: config.url, ca })
-    const self = withPort(config.advertise ?? addressOf(config.listen.host), server.port)
-    const cluster = new Cluster(plane, server, new ReplicaClient(tls), `${config.name}:`, self)
-    moves.join(cluster)
-    return cluster
+    const prefix = `${config.name}:`
+    this.#config = config
+    this.#plane = new ControlPlane({ url: config.url, ca })
+    this.#server = new ReplicaServer(tls, moves)
+    this.#client = new ReplicaClient(tls)
+    this.#waits = new Waits(this.#plane, { prefix, self: () => this.#self() })
+    this.#shares = new Shares(this.#plane, prefix)
+    moves.join(this)
   }
 
-  /** Looks for the shared server, which need not be there yet: it is found when it comes. */
-  connect(): Promise<void> {
-    return this.#plane.open()
+  /**
+   * Listens, and looks for the shared server, which need not be there yet: it is found when it comes.
+   * @throws where `listen` cannot be listened on
+   */
+  async begin(): Promise<void> {
+    await this.#server.listen(this.#config.listen)
+    await this.#plane.open()
+  }
+
+  /** Takes other certificates of replicas, for connections to come. */
+  renewTls({ credentials }: ClusterFiles): void {
+    const tls = secured(credentials)
+    this.#server.renewTls(tls)
+    this.#client.renewTls(tls)
   }
 
   /** Whether the shared server is there. */
@@ -61,7 +67,7 @@ export class Cluster implements Elsewhere, AsyncDisposable {
     return this.#server.port
   }
 
-  /** What this replica has of the associations to an archive, of which there may be so many together. Before `connect`. */
+  /** What this replica has of the associations to an archive, of which there may be so many together. Before `begin`. */
   share(archive: string, limit: number): Share {
     return this.#shares.of(archive, limit)
   }
@@ -99,8 +105,8 @@ export class Cluster implements Elsewhere, AsyncDisposable {
       }
       if (fit >= Fit.lacking) return undefined
     }
-    // Nobody is known to want it, but somebody may.
-    return isMissed && fit === Fit.none ? Status.outOfResources : undefined
+    // Nobody is known to want it, but somebody may; who has had it loses nothing.
+    return isMissed && fit < Fit.lacking ? Status.outOfResources : undefined
   }
 
   misled(offer: Offer, ours: number): void {
@@ -117,9 +123,13 @@ export class Cluster implements Elsewhere, AsyncDisposable {
     await this.#plane[Symbol.asyncDispose]()
   }
 
+  #self(): string {
+    return withPort(this.#config.advertise ?? addressOf(this.#config.listen.host), this.#server.port)
+  }
+
   /** `isSure`: that is all of them. */
   async #waitsOf(archives: readonly string[], isAsked: boolean): Promise<{ waits: readonly Wait[]; isSure: boolean }> {
-    let isSure = true
+    let { isComplete: isSure } = this.#waits
     const waits = await Promise.all(
       archives.map(async (archive) => {
         const known = this.#waits.known(archive)

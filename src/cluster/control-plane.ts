@@ -14,6 +14,9 @@ const MAX_PAUSE_MS = 2_000
 /** Commands that wait to be sent or answered. */
 const MAX_COMMANDS = 10_000
 
+/** It is not, or not yet, the one that can be written to. */
+const NOT_PRIMARY = /^(?:READONLY|MASTERDOWN|LOADING|UNBLOCKED)\b/
+
 /** Lua, run by the server in one piece. */
 export interface Script {
   readonly text: string
@@ -42,9 +45,10 @@ export class ControlPlane implements AsyncDisposable {
   readonly #subscriptions = new Map<string, (message: string) => void>()
   readonly #found = new Set<() => void>()
   readonly #lostToo = new Set<() => void>()
-  #isUp = false
   #isClosed = false
   #told: ControlPlaneEvent['event'] | undefined
+  /** By performance.now(). */
+  #connectedAnew = -Infinity
 
   constructor({ url, ca }: ControlPlaneOptions) {
     const client = createClient({
@@ -67,11 +71,13 @@ export class ControlPlane implements AsyncDisposable {
     this.#messages.on('error', () => undefined)
     this.#messages.on('ready', () => this.#tellFound())
     this.#client.on('ready', () => {
-      this.#isUp = true
       this.#tell({ event: 'found' })
       this.#tellFound()
     })
-    this.#client.on('error', (error: unknown) => this.#lost(error))
+    this.#client.on('error', (error: unknown) => {
+      // A command that is answered by an error is no lost connection.
+      if (!this.#client.isReady) this.#lost(error)
+    })
   }
 
   /** Connects, now or when it can; resolves at the first attempt's end, whether it is connected or not. */
@@ -89,7 +95,7 @@ export class ControlPlane implements AsyncDisposable {
   }
 
   get isUp(): boolean {
-    return this.#isUp
+    return this.#client.isReady
   }
 
   /** Calls back each time that it is found; what it held may be gone. */
@@ -113,16 +119,15 @@ export class ControlPlane implements AsyncDisposable {
     try {
       return await this.#within(['EVALSHA', sha, ...rest])
     } catch (error) {
-      if (!(error instanceof Error && error.message.startsWith('NOSCRIPT'))) throw unavailable(error)
+      if (!(error instanceof Error && error.message.startsWith('NOSCRIPT'))) throw this.#unavailable(error)
     }
     return this.#within(['EVAL', text, ...rest]).catch((error: unknown) => {
-      throw unavailable(error)
+      throw this.#unavailable(error)
     })
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
     this.#isClosed = true
-    this.#isUp = false
     this.#client.destroy()
     this.#messages.destroy()
     await Promise.resolve()
@@ -139,11 +144,11 @@ export class ControlPlane implements AsyncDisposable {
   }
 
   #tellFound(): void {
-    if (this.#isUp) for (const told of this.#found) told()
+    if (this.isUp) for (const told of this.#found) told()
   }
 
   async #within(command: readonly string[]): Promise<unknown> {
-    if (!this.#isUp) throw new ClusterUnavailableError()
+    if (!this.isUp) throw new ClusterUnavailableError()
     const { promise, reject } = Promise.withResolvers<never>()
     const timer = setTimeout(() => reject(new ClusterUnavailableError()), COMMAND_TIMEOUT_MS)
     try {
@@ -157,7 +162,6 @@ export class ControlPlane implements AsyncDisposable {
 
   #lost(error: unknown): void {
     if (this.#isClosed) return
-    this.#isUp = false
     if (this.#tell({ event: 'lost', error })) for (const told of this.#lostToo) told()
   }
 
@@ -168,8 +172,21 @@ export class ControlPlane implements AsyncDisposable {
     this.#told = event.event
     return isNew
   }
-}
 
-function unavailable(error: unknown): ClusterUnavailableError {
-  return error instanceof ClusterUnavailableError ? error : new ClusterUnavailableError({ cause: error })
+  #unavailable(error: unknown): ClusterUnavailableError {
+    if (error instanceof ClusterUnavailableError) return error
+    // What stands where it was is asked for by a new connection, as behind a failover.
+    if (error instanceof Error && NOT_PRIMARY.test(error.message)) this.#connectAnew(error)
+    return new ClusterUnavailableError({ cause: error })
+  }
+
+  #connectAnew(error: unknown): void {
+    if (this.#isClosed || performance.now() - this.#connectedAnew < MAX_PAUSE_MS) return
+    this.#connectedAnew = performance.now()
+    this.#lost(error)
+    for (const client of [this.#client, this.#messages]) {
+      client.destroy()
+      client.connect().catch(() => undefined)
+    }
+  }
 }

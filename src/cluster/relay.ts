@@ -29,6 +29,9 @@ export const SESSION_MEMORY_MB = 256
 /** Connections of other replicas. */
 export const MAX_SESSIONS = 256
 
+/** Of all bodies of a connection together: none waits for another's reader. */
+export const SESSION_WINDOW_BYTES = MAX_STREAMS * WINDOW_BYTES
+
 /** A connection is asked whether it is there, and given up where it does not say so; in ms. */
 export const PING_MS = 5_000
 export const SILENCE_MS = 10_000

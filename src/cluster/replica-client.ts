@@ -18,7 +18,7 @@ export const OFFER_TIMEOUT_MS = 5_000
 
 /** Passes on to other replicas what was given to this one. */
 export class ReplicaClient implements Disposable {
-  readonly #secured: Secured
+  #secured: Secured
   readonly #sessions = new Map<string, ClientHttp2Session>()
 
   constructor(secured: Secured) {
@@ -38,6 +38,11 @@ export class ReplicaClient implements Disposable {
       return answer === undefined ? 'unreachable' : 'unwanted'
     }
     return new Passing(stream).pass(body())
+  }
+
+  /** For connections to come. */
+  renewTls(secured: Secured): void {
+    this.#secured = secured
   }
 
   misled(replica: string, made: OfferMade): void {

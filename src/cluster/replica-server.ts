@@ -1,11 +1,5 @@
-import {
-  createSecureServer,
-  constants,
-  type Http2Session,
-  type IncomingHttpHeaders,
-  type ServerHttp2Stream,
-} from 'node:http2'
-import type { AddressInfo } from 'node:net'
+import { createSecureServer, constants, type IncomingHttpHeaders, type ServerHttp2Stream } from 'node:http2'
+import type { AddressInfo, Socket } from 'node:net'
 import type { Bytes } from '../dicom/bytes.ts'
 import { transferSyntax } from '../dicom/transfer-syntax.ts'
 import { Status, formatStatus } from '../dimse/status.ts'
@@ -14,7 +8,16 @@ import { endWhenSilent } from './alive.ts'
 import { RelayCutError } from './errors.ts'
 import { publishRelay } from './events.ts'
 import { readOffer, type OfferMade } from './offer-header.ts'
-import { BYTES, INSTANCES, MISLED, MAX_SESSIONS, OFFER, SESSION_MEMORY_MB, SETTINGS } from './relay.ts'
+import {
+  BYTES,
+  INSTANCES,
+  MISLED,
+  MAX_SESSIONS,
+  OFFER,
+  SESSION_MEMORY_MB,
+  SESSION_WINDOW_BYTES,
+  SETTINGS,
+} from './relay.ts'
 import type { Secured } from './secured.ts'
 
 /** How long who connects has for TLS, in ms. */
@@ -23,10 +26,11 @@ const HANDSHAKE_MS = 10_000
 /** Takes what other replicas were given for the moves of this one. */
 export class ReplicaServer implements AsyncDisposable {
   readonly #server
-  readonly #sessions = new Set<Http2Session>()
+  readonly #sockets = new Set<Socket>()
+  #isClosed = false
   readonly #moves: Moves
 
-  private constructor({ server }: Secured, moves: Moves) {
+  constructor({ server }: Secured, moves: Moves) {
     this.#moves = moves
     this.#server = createSecureServer({
       ...server,
@@ -35,10 +39,15 @@ export class ReplicaServer implements AsyncDisposable {
       handshakeTimeout: HANDSHAKE_MS,
     })
     this.#server.maxConnections = MAX_SESSIONS
+    // Before TLS, so that none is forgotten that is at its handshake.
+    this.#server.on('connection', (socket: Socket) => {
+      if (this.#isClosed) return void socket.destroy()
+      this.#sockets.add(socket)
+      socket.once('close', () => this.#sockets.delete(socket))
+    })
     this.#server.on('session', (session) => {
-      this.#sessions.add(session)
-      session.once('close', () => this.#sessions.delete(session))
       session.on('error', () => undefined)
+      session.setLocalWindowSize(SESSION_WINDOW_BYTES)
       endWhenSilent(session)
     })
     this.#server.on('stream', (stream, headers) => {
@@ -49,20 +58,17 @@ export class ReplicaServer implements AsyncDisposable {
   }
 
   /** @throws where the address cannot be listened on */
-  static async listen(
-    at: { readonly host: string; readonly port: number },
-    secured: Secured,
-    moves: Moves,
-  ): Promise<ReplicaServer> {
-    const one = new ReplicaServer(secured, moves)
-    await new Promise<void>((resolve, reject) => {
-      one.#server.once('error', reject)
-      one.#server.listen(at.port, at.host, () => {
-        one.#server.off('error', reject)
-        resolve()
-      })
-    })
-    return one
+  async listen(at: { readonly host: string; readonly port: number }): Promise<void> {
+    const { promise, resolve, reject } = Promise.withResolvers<undefined>()
+    this.#server.once('error', reject)
+    this.#server.listen(at.port, at.host, () => resolve(undefined))
+    await promise
+    this.#server.off('error', reject)
+  }
+
+  /** For connections to come. */
+  renewTls({ server }: Secured): void {
+    this.#server.setSecureContext(server)
   }
 
   get port(): number {
@@ -70,8 +76,9 @@ export class ReplicaServer implements AsyncDisposable {
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
+    this.#isClosed = true
     const closed = new Promise<void>((resolve) => void this.#server.close(() => resolve()))
-    for (const session of this.#sessions) session.destroy()
+    for (const socket of this.#sockets) socket.destroy()
     await closed
   }
 
@@ -111,7 +118,10 @@ export class ReplicaServer implements AsyncDisposable {
     if (stream.destroyed) return
     stream.end(formatStatus(status))
     // What is not read any more is not sent any more.
-    if (!body.isWhole) stream.once('finish', () => stream.close(constants.NGHTTP2_NO_ERROR))
+    if (body.isWhole) return
+    stream.once('finish', () => stream.close(constants.NGHTTP2_NO_ERROR))
+    // What is here of it would keep the stream open.
+    stream.resume()
   }
 }
 

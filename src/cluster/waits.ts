@@ -30,8 +30,14 @@ interface Look {
 }
 
 interface Found {
+  /** By performance.now(). */
   readonly at: number
   readonly waits: readonly Wait[]
+}
+
+interface Seen {
+  readonly wait: Wait
+  readonly at: number
 }
 
 // Time is the server's: clocks of replicas may differ.
@@ -67,22 +73,29 @@ return redis.call('INCRBY', KEYS[1], ARGV[1])`)
 export class Waits {
   readonly #plane: ControlPlane
   readonly #prefix: string
-  readonly #self: string
+  readonly #self: () => string
   readonly #ours = new Map<ExpectedMove, string>()
   readonly #found = new Map<string, Found>()
+  /** Of each archive, by their ids. */
+  readonly #seen = new Map<string, ReadonlyMap<string, Seen>>()
   readonly #looks = new Map<string, Look>()
   readonly #timer: NodeJS.Timeout
+  /** When the server was found last. */
+  #foundAt = -Infinity
   #nextId = 0
   #idsLeft = 0
   #taking: Promise<void> | undefined
 
   /** `prefix`: of keys; `self`: how others reach this replica. */
-  constructor(plane: ControlPlane, { prefix, self }: { prefix: string; self: string }) {
+  constructor(plane: ControlPlane, { prefix, self }: { prefix: string; self: () => string }) {
     this.#plane = plane
     this.#prefix = prefix
     this.#self = self
     this.#timer = setInterval(() => void this.#renew(), RENEWAL_MS).unref()
-    plane.onFound(() => void this.#renew())
+    plane.onFound(() => {
+      this.#foundAt = performance.now()
+      void this.#renew()
+    })
   }
 
   /** @throws ClusterUnavailableError */
@@ -110,6 +123,11 @@ export class Waits {
   /** Those of other replicas that are known of: the last that were found, and none where that was never asked. */
   known(archive: string): Found | undefined {
     return this.#found.get(archive)
+  }
+
+  /** All replicas have had the time to tell the server of theirs. */
+  get isComplete(): boolean {
+    return performance.now() - this.#foundAt > WAIT_LEASE_MS
   }
 
   isFresh({ at }: Found): boolean {
@@ -149,8 +167,14 @@ export class Waits {
   async #ask(archive: string): Promise<readonly Wait[]> {
     const at = performance.now()
     const answer = await this.#plane.run(LOOK, this.#keys(archive), [])
-    const all = Array.isArray(answer) ? answer.map(readWait) : []
-    const waits = all.filter((wait): wait is Wait => wait !== undefined && wait.replica !== this.#self)
+    const seen = new Map<string, Seen>()
+    // The server may have lost one, or been asked before all have told it again; whose it is knows whether it is over.
+    for (const [id, before] of this.#seen.get(archive) ?? []) if (at - before.at < WAIT_LEASE_MS) seen.set(id, before)
+    for (const one of Array.isArray(answer) ? answer.map(readWait) : []) {
+      if (one && one.wait.replica !== this.#self()) seen.set(one.id, { wait: one.wait, at })
+    }
+    this.#seen.set(archive, seen)
+    const waits = [...seen.values()].map(({ wait }) => wait)
     this.#found.set(archive, { at, waits })
     return waits
   }
@@ -176,7 +200,7 @@ export class Waits {
   async #announce(archive: string, waits: readonly (readonly [id: string, move: ExpectedMove])[]): Promise<void> {
     const args = waits.flatMap(([id, { callingAeTitle, selection, messageIds }]) => [
       id,
-      JSON.stringify({ replica: this.#self, callingAeTitle, selection, messageIds: [...messageIds] }),
+      JSON.stringify({ id, replica: this.#self(), callingAeTitle, selection, messageIds: [...messageIds] }),
     ])
     await this.#plane.run(ANNOUNCE, this.#keys(archive), [WAIT_LEASE_MS, ...args])
   }
@@ -187,6 +211,7 @@ export class Waits {
 }
 
 const shape = z.object({
+  id: z.string(),
   replica: z.string(),
   callingAeTitle: z.string(),
   selection: z.object({ study: z.string(), series: z.string().optional(), instance: z.string().optional() }),
@@ -194,7 +219,9 @@ const shape = z.object({
 })
 
 /** Undefined for what another version wrote. */
-function readWait(text: unknown): Wait | undefined {
+function readWait(text: unknown): { readonly id: string; readonly wait: Wait } | undefined {
   const { data } = shape.safeParse(parsedJson(String(text)))
-  return data && ({ ...data, messageIds: new Set(data.messageIds) } as Wait)
+  if (!data) return undefined
+  const { id, ...wait } = data
+  return { id, wait: { ...wait, messageIds: new Set(wait.messageIds) } as Wait }
 }

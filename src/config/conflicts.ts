@@ -40,7 +40,10 @@ export function reportConflicts(value: unknown, say: Say): void {
 /** Replicas that anybody could say to be one of, or that two things say. */
 function reportReplicas(cluster: unknown, say: Say): void {
   if (typeof cluster !== 'object' || cluster === null) return
-  const { secret, tls } = fields(cluster)
+  const { secret, tls, url, ca } = fields(cluster)
+  if (typeof ca === 'string' && typeof url === 'string' && !/^(?:rediss|valkeys):/.test(url)) {
+    say(['cluster', 'ca'], 'is there beside a URL without TLS; expected rediss or valkeys in cluster.url')
+  }
   if (secret === null && tls === null) {
     say(['cluster', 'secret'], 'is missing; expected what replicas know each other by: a secret, or cluster.tls')
   }

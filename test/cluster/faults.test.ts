@@ -1,3 +1,5 @@
+import { once } from 'node:events'
+import { connect } from 'node:net'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { Balancer } from '../support/balancer.ts'
 import { instanceFile, S, seriesFiles } from '../support/dicom-files.ts'
@@ -89,6 +91,71 @@ describe.skipIf(skipWithoutValkey())('replicas', () => {
       await expect.poll(relayed).toContain('out failed')
       expect(relayed()).toContain('in failed')
     })
+  })
+
+  it('of which one cannot be reached are not given what is for it, though they have had it', async () => {
+    const big = instanceFile({ instance: '1.2.3.4.9', pixelBytes: 32 * 1024 * 1024 })
+    const { gateways } = await started([...series.slice(0, 3), big], {
+      to: 1,
+      cluster: (index) => (index === 0 ? { advertise: '127.0.0.1:9' } : {}),
+    })
+    const call = { signal: new AbortController().signal }
+    let seen = 0
+    for await (const { body } of gateways[1]!.archives[0]!.retrieve(study, true, call)) {
+      // This one holds its C-MOVE at the last, which is the only one it lacks.
+      if (++seen === 4) await expect(digestsOf(gateways[0]!, study)).rejects.toThrow()
+      for await (const _ of body);
+    }
+    expect(seen).toBe(4)
+  })
+
+  it('take more from each other, however often somebody has left within an instance', async () => {
+    const { gateways } = await started([instanceFile({ pixelBytes: 1024 * 1024 })], { to: 1 })
+    const call = { signal: new AbortController().signal }
+    for (let left = 0; left < 300; left++) {
+      for await (const { body } of gateways[0]!.archives[0]!.retrieve(study, true, call)) {
+        for await (const _ of body) break
+        break
+      }
+    }
+    expect((await digestsOf(gateways[0]!, study)).size).toBe(1)
+  })
+
+  it('know what others wait for, though these find a server later that has lost all', async () => {
+    const wire = kept(await Balancer.start([valkey.port]))
+    const files = [instanceFile({ instance: '1.2.3.4.1', pixelBytes: 16 * 1024 * 1024 }), ...series.slice(1, 4)]
+    const { gateways, demo } = await started(files, {
+      to: 1,
+      cluster: (index) => (index === 0 ? { url: `redis://127.0.0.1:${wire.port}` } : {}),
+    })
+    const call = { signal: new AbortController().signal }
+    let found = 0
+    for await (const { body } of gateways[0]!.archives[0]!.retrieve(study, true, call)) {
+      if (found++ === 0) {
+        wire.targets = []
+        wire.cut()
+        await valkey.program.kill()
+        await valkey.program.restart()
+        await expect.poll(() => gateways[1]!.cluster!.isUp, { timeout: 10_000 }).toBe(true)
+        // What was found is not fresh any more.
+        await new Promise((resolve) => setTimeout(resolve, 1_100))
+      }
+      for await (const _ of body);
+    }
+    expect(found).toBe(4)
+    expect(demo.moves).toBe(1)
+    wire.targets = [valkey.port]
+  })
+
+  it('stop at once, with connections that are not through TLS', async () => {
+    const { gateways } = await started([])
+    const socket = connect(gateways[0]!.cluster!.port, '127.0.0.1')
+    socket.on('error', () => undefined)
+    await once(socket, 'connect')
+    const start = performance.now()
+    await gateways[0]!.stop()
+    expect(performance.now() - start).toBeLessThan(2_000)
+    socket.destroy()
   })
 
   it('answer a C-MOVE by 503 while their server is away, and go on by themselves when it is back', async () => {

@@ -148,6 +148,7 @@ describe.skipIf(skipWithoutValkey())('the associations to an archive that replic
 
   it('are divided evenly while the server is away, and as needed when it is back', async () => {
     const all = await replicas(3, 6)
+    await expect.poll(() => all[0]!.share.size).toBe(2)
     all[0]!.need.interactive = 6
     all[0]!.settle()
     await expect.poll(() => all[0]!.used).toBe(6)

@@ -405,6 +405,7 @@ describe('values', () => {
     ['cluster', { url: 'redis://valkey:6379/zero', secret: 'x'.repeat(32) }],
     ['cluster', { url: 'redis://valkey', secret: 'short' }],
     ['cluster', { url: 'redis://valkey' }],
+    ['cluster', { url: 'redis://valkey', secret: 'x'.repeat(32), ca: 'ca.pem' }],
     ['cluster', { url: 'redis://valkey', secret: 'x'.repeat(32), advertise: 'a b' }],
     ['cluster', { url: 'redis://valkey', secret: 'x'.repeat(32), listen: '11113' }],
     ['cluster', { url: 'redis://valkey', tls: { cert: 'c.pem', key: 'k.pem' } }],

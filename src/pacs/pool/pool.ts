@@ -7,27 +7,13 @@ import { Allowance } from './allowance.ts'
 import { publishAssociation, type AssociationEvent } from './association-event.ts'
 import { Breaker, type BreakerState } from './breaker.ts'
 import type { Lease } from './lease.ts'
-import { GONE_MS, Opener, type Attempt, type Request } from './opener.ts'
+import { GONE_MS, Opener, type Attempt } from './opener.ts'
+import type { PoolOptions } from './pool-options.ts'
 import type { PoolStats } from './pool-stats.ts'
 import { proposalKey, type Proposal } from './proposal.ts'
 import { MAX_WAITERS, Queue, type Waiter } from './queue.ts'
 import { Blocked, isBarren, RELEASE_TIMEOUT_MS, Rivals } from './rivals.ts'
-import type { Share } from './share.ts'
 import { Holder, Slots, type Slot, type Standing, type StateOf } from './slot.ts'
-
-export interface PoolOptions {
-  readonly archive: string
-  readonly maxAssociations: number
-  /** Milliseconds an unused association is kept, and that a caller waits for one. */
-  readonly timeouts: { readonly idle: number; readonly queue: number }
-  readonly request: Request
-  /** Milliseconds; INTERACTIVE_WAIT_MS unless told. */
-  readonly interactiveWait?: number
-  /** What this replica may have of `maxAssociations`; undefined where that is all of them. */
-  readonly share?: Share | undefined
-  /** C-ECHO over a new association of a lease `anyway`. Without it the archive never counts as down. */
-  readonly trial?: (signal: AbortSignal) => Promise<void>
-}
 
 /**
  * How long an interactive call waits where transfers hold every association, in ms: time for one to hurry through. What

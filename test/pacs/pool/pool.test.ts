@@ -1,6 +1,7 @@
 import { PoolBusyError, PoolClosedError } from '../../../src/pacs/errors.ts'
 import { CONCEDED_MS } from '../../../src/pacs/pool/concessions.ts'
-import { AssociationPool, type PoolOptions } from '../../../src/pacs/pool/pool.ts'
+import type { PoolOptions } from '../../../src/pacs/pool/pool-options.ts'
+import { AssociationPool } from '../../../src/pacs/pool/pool.ts'
 import type { AssociationEvent } from '../../../src/pacs/pool/association-event.ts'
 import type { Lease } from '../../../src/pacs/pool/lease.ts'
 import type { Proposal } from '../../../src/pacs/pool/proposal.ts'
