@@ -4,8 +4,8 @@ import { spawnSync } from 'node:child_process'
 import { existsSync } from 'node:fs'
 import { findProgram } from '../test/support/peers.ts'
 
-const PROGRAMS = ['dcmqrscp', 'dcm2json', 'Orthanc', 'rsyslogd', 'xmllint']
-const PACKAGES = ['dcmtk', 'orthanc', 'orthanc-dicomweb', 'rsyslog', 'rsyslog-gnutls', 'libxml2-utils']
+const PROGRAMS = ['dcmqrscp', 'dcm2json', 'Orthanc', 'rsyslogd', 'xmllint', 'redis-server']
+const PACKAGES = ['dcmtk', 'orthanc', 'orthanc-dicomweb', 'rsyslog', 'rsyslog-gnutls', 'libxml2-utils', 'redis-server']
 
 let missing = missingPrograms()
 if (missing.length > 0 && canInstall()) {
@@ -48,7 +48,7 @@ function explain(names: readonly string[], isFailure: boolean): string {
     '',
     isFailure
       ? 'The tests against real archives cannot run, and CI=true does not let them be skipped.'
-      : 'The tests that need them (real archives, audit) WILL BE SKIPPED. The others run.',
+      : 'The tests that need them (real archives, audit, replicas) WILL BE SKIPPED. The others run.',
     'To get them:',
     `  Debian, Ubuntu   sudo apt-get install --no-install-recommends ${PACKAGES.join(' ')}`,
     '  macOS            brew install dcmtk; Orthanc from https://www.orthanc-server.com/download.php',
