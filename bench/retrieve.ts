@@ -80,7 +80,7 @@ export async function verifiedGateway(
   study: BenchStudy,
   resources: AsyncDisposableStack,
   program: GatewayProgram,
-  settings: Pick<GatewayTarget, 'dimse' | 'retrieve'> = {},
+  settings: Pick<GatewayTarget, 'dimse' | 'retrieve' | 'maxAssociations' | 'others'> = {},
 ): Promise<Pick<Contest, 'gateway'> & { fetchStudy: () => Promise<Turn> }> {
   const { host, port } = peer
   const gateway = resources.use(await startGateway({ aeTitle: peer.titleOf(study), host, port, ...settings }, program))

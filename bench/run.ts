@@ -8,6 +8,7 @@ import { Peers } from './peers.ts'
 import { imagingScenarios } from './imaging.ts'
 import { moveScenarios } from './move.ts'
 import { heldFramesScenario } from './held-frames.ts'
+import { clusterScenarios } from './cluster.ts'
 import { relayScenarios } from './relay.ts'
 import { socatScenarios } from './socat.ts'
 import { besidePrefetchScenario } from './beside-prefetch.ts'
@@ -26,6 +27,7 @@ const scenarios: readonly Scenario[] = [
   ...searchScenarios,
   ...storeScenarios,
   ...routeScenarios,
+  ...clusterScenarios,
   ...viewerScenarios,
   ...openScenarios,
   togetherScenario,

@@ -1,6 +1,6 @@
 import { createSecureServer, constants, type IncomingHttpHeaders, type ServerHttp2Stream } from 'node:http2'
 import type { AddressInfo, Socket } from 'node:net'
-import type { Bytes } from '../dicom/bytes.ts'
+import { concat, type Bytes } from '../dicom/bytes.ts'
 import { transferSyntax } from '../dicom/transfer-syntax.ts'
 import { Status, formatStatus } from '../dimse/status.ts'
 import type { Moves } from '../pacs/delivery/moves.ts'
@@ -20,6 +20,8 @@ import {
 } from './relay.ts'
 import type { Secured } from './secured.ts'
 
+/** Bytes of a body that are gathered before they are passed on. */
+const GATHERED_BYTES = 128 * 1024
 /** How long who connects has for TLS, in ms. */
 const HANDSHAKE_MS = 10_000
 
@@ -145,11 +147,22 @@ class RelayedBody implements AsyncIterable<Bytes> {
 
   async *[Symbol.asyncIterator](): AsyncGenerator<Bytes> {
     try {
+      // HTTP/2 and TLS give it in small pieces, each of which costs the reader as much as a large one.
+      let pieces: Bytes[] = []
+      let size = 0
       // What reads no further may still be answered.
-      for await (const chunk of this.#stream.iterator({ destroyOnReturn: false }) as AsyncIterable<Bytes>) {
-        this.bytes += chunk.length
-        yield chunk
+      for await (const piece of this.#stream.iterator({ destroyOnReturn: false }) as AsyncIterable<Bytes>) {
+        const isFirst = this.bytes === 0
+        this.bytes += piece.length
+        size += piece.length
+        pieces.push(piece)
+        // Who it is is looked for in the first.
+        if (size < GATHERED_BYTES && !isFirst) continue
+        yield concat(pieces)
+        pieces = []
+        size = 0
       }
+      if (size > 0) yield concat(pieces)
     } catch (cause) {
       this.isCut = true
       throw new RelayCutError({ cause })
