@@ -84,6 +84,9 @@ class ReplicaShare implements Share {
   /** It is to be asked once more, since what is asked now may be out of date. */
   #isStale = false
   #isOver = false
+  /** The server divides them; when it did last, by performance.now(). */
+  #isAnswered = false
+  #answeredAt = 0
   #sinceLost: NodeJS.Timeout | undefined
 
   constructor(limit: number, ask: Ask) {
@@ -93,11 +96,11 @@ class ReplicaShare implements Share {
   }
 
   get size(): number {
-    return this.#answer.size
+    return this.#valid.size
   }
 
   get transfers(): number {
-    return this.#answer.transfers
+    return this.#valid.transfers
   }
 
   onChange(changed: () => void): void {
@@ -122,11 +125,20 @@ class ReplicaShare implements Share {
    */
   lost(): void {
     this.#told = undefined
+    this.#isAnswered = false
     const { replicas } = this.#answer
     if (replicas === 0) return this.#set(this.#evenly(ASSUMED_REPLICAS))
     const even = this.#evenly(replicas)
     this.#set({ size: Math.min(even.size, this.size), transfers: Math.min(even.transfers, this.transfers) })
     this.#sinceLost ??= setTimeout(() => this.#set(even), SHARE_LEASE_MS).unref()
+  }
+
+  /** Who was stopped for long has had his share given to others. */
+  get #valid(): Sizes {
+    const { size, transfers, replicas } = this.#answer
+    if (!this.#isAnswered || performance.now() - this.#answeredAt < SHARE_LEASE_MS) return { size, transfers }
+    const even = this.#evenly(replicas)
+    return { size: Math.min(even.size, size), transfers: Math.min(even.transfers, transfers) }
   }
 
   async leave(): Promise<void> {
@@ -150,6 +162,8 @@ class ReplicaShare implements Share {
       }
       clearTimeout(this.#sinceLost)
       this.#sinceLost = undefined
+      this.#answeredAt = performance.now()
+      this.#isAnswered = true
       this.#set(answer)
       if (answer.isLess || (this.#isShort(this.#need) && this.#isWorse(this.#need))) this.#isStale = true
     } while (this.#isStale && !this.#isOver)
