@@ -1,4 +1,4 @@
-import { afterAll, beforeAll, describe, expect, it } from 'vitest'
+import { describe, expect, it } from 'vitest'
 import { collect } from '../support/byte-stream.ts'
 import { certificateFor } from '../support/certificate.ts'
 import { instanceFile, S, seriesFiles, Syntax } from '../support/dicom-files.ts'
@@ -12,7 +12,8 @@ import {
   type MovedOptions,
   type ReplicasAndArchive,
 } from '../support/replicas.ts'
-import { skipWithoutValkey, startValkey, type RunningValkey } from '../support/valkey.ts'
+import { sharedValkey } from '../support/shared-valkey.ts'
+import { skipWithoutValkey } from '../support/valkey.ts'
 
 failOnLeaks()
 
@@ -23,19 +24,13 @@ const series = seriesFiles(5)
 const whole = digestsOfFiles(series)
 
 describe.skipIf(skipWithoutValkey())('an archive that knows all replicas by one address', () => {
-  let valkey: RunningValkey
-
-  beforeAll(async () => {
-    valkey = await startValkey()
-  })
-
-  afterAll(async () => (valkey as RunningValkey | undefined)?.[Symbol.asyncDispose]())
+  const valkey = sharedValkey()
 
   async function started(
     files: readonly Buffer[],
     options: Omit<MovedOptions, 'url' | 'files'> = {},
   ): Promise<ReplicasAndArchive> {
-    return kept(await startMoved({ url: valkey.url, files, ...options }))
+    return kept(await startMoved({ url: valkey().url, files, ...options }))
   }
 
   const storedHere = (): number =>

@@ -1,6 +1,6 @@
 import { once } from 'node:events'
 import { connect } from 'node:net'
-import { afterAll, beforeAll, describe, expect, it } from 'vitest'
+import { describe, expect, it } from 'vitest'
 import { Balancer } from '../support/balancer.ts'
 import { instanceFile, S, seriesFiles } from '../support/dicom-files.ts'
 import { keeper } from '../support/kept.ts'
@@ -13,7 +13,8 @@ import {
   type MovedOptions,
   type ReplicasAndArchive,
 } from '../support/replicas.ts'
-import { skipWithoutValkey, startValkey, type RunningValkey } from '../support/valkey.ts'
+import { sharedValkey } from '../support/shared-valkey.ts'
+import { skipWithoutValkey } from '../support/valkey.ts'
 
 failOnLeaks()
 
@@ -24,19 +25,13 @@ const series = seriesFiles(8, { pixelBytes: 512 * 1024 })
 const whole = digestsOfFiles(series)
 
 describe.skipIf(skipWithoutValkey())('replicas', () => {
-  let valkey: RunningValkey
-
-  beforeAll(async () => {
-    valkey = await startValkey()
-  })
-
-  afterAll(async () => (valkey as RunningValkey | undefined)?.[Symbol.asyncDispose]())
+  const valkey = sharedValkey()
 
   async function started(
     files: readonly Buffer[],
     options: Omit<MovedOptions, 'url' | 'files'> = {},
   ): Promise<ReplicasAndArchive> {
-    return kept(await startMoved({ url: valkey.url, files, ...options }))
+    return kept(await startMoved({ url: valkey().url, files, ...options }))
   }
 
   const relayed = (): string[] => relays.map(({ direction, outcome }) => `${direction} ${outcome}`)
@@ -122,7 +117,7 @@ describe.skipIf(skipWithoutValkey())('replicas', () => {
   })
 
   it('know what others wait for, though these find a server later that has lost all', async () => {
-    const wire = kept(await Balancer.start([valkey.port]))
+    const wire = kept(await Balancer.start([valkey().port]))
     const files = [instanceFile({ instance: '1.2.3.4.1', pixelBytes: 16 * 1024 * 1024 }), ...series.slice(1, 4)]
     const { gateways, demo } = await started(files, {
       to: 1,
@@ -134,8 +129,8 @@ describe.skipIf(skipWithoutValkey())('replicas', () => {
       if (found++ === 0) {
         wire.targets = []
         wire.cut()
-        await valkey.program.kill()
-        await valkey.program.restart()
+        await valkey().program.kill()
+        await valkey().program.restart()
         await expect.poll(() => gateways[1]!.cluster!.isUp, { timeout: 10_000 }).toBe(true)
         // What was found is not fresh any more.
         await new Promise((resolve) => setTimeout(resolve, 1_100))
@@ -144,7 +139,7 @@ describe.skipIf(skipWithoutValkey())('replicas', () => {
     }
     expect(found).toBe(4)
     expect(demo.moves).toBe(1)
-    wire.targets = [valkey.port]
+    wire.targets = [valkey().port]
   })
 
   it('stop at once, with connections that are not through TLS', async () => {
@@ -163,7 +158,7 @@ describe.skipIf(skipWithoutValkey())('replicas', () => {
     const [gateway] = gateways
     const url = `${gateway!.url}/studies/${S}`
     const accept = { headers: { accept: 'multipart/related; type="application/dicom"; transfer-syntax=*' } }
-    await valkey.program.kill()
+    await valkey().program.kill()
     try {
       const answer = await fetch(url, accept)
       expect(answer.status).toBe(503)
@@ -173,7 +168,7 @@ describe.skipIf(skipWithoutValkey())('replicas', () => {
       expect(found.status).toBe(200)
       await found.arrayBuffer()
     } finally {
-      await valkey.program.restart()
+      await valkey().program.restart()
     }
     await expect.poll(() => gateways.every(({ cluster }) => cluster!.isUp), { timeout: 10_000 }).toBe(true)
     expect(await digestsOf(gateway!, study)).toEqual(digestsOfFiles(series.slice(0, 2)))
@@ -181,23 +176,23 @@ describe.skipIf(skipWithoutValkey())('replicas', () => {
 
   it('bring what an archive gives by C-GET while their server is away', async () => {
     const { gateways } = await started(series, { settings: { retrieve: 'auto' } })
-    await valkey.program.kill()
+    await valkey().program.kill()
     try {
       expect(await digestsOf(gateways[0]!, study)).toEqual(whole)
     } finally {
-      await valkey.program.restart()
+      await valkey().program.restart()
     }
   })
 
   it('do not wait for a server that accepts connections and says nothing', async () => {
     const { gateways } = await started(series.slice(0, 1), { to: 1 })
-    valkey.program.freeze()
+    valkey().program.freeze()
     try {
       const start = performance.now()
       await expect(digestsOf(gateways[0]!, study)).rejects.toMatchObject({ code: 'CLUSTER_UNAVAILABLE' })
       expect(performance.now() - start).toBeLessThan(5_000)
     } finally {
-      valkey.program.thaw()
+      valkey().program.thaw()
     }
     await expect.poll(() => gateways.every(({ cluster }) => cluster!.isUp), { timeout: 10_000 }).toBe(true)
     expect(await digestsOf(gateways[0]!, study)).toEqual(digestsOfFiles(series.slice(0, 1)))
@@ -210,8 +205,8 @@ describe.skipIf(skipWithoutValkey())('replicas', () => {
     const found: string[] = []
     for await (const { sopInstance, body } of gateways[0]!.archives[0]!.retrieve(study, true, call)) {
       if (found.length === 0) {
-        await valkey.program.kill()
-        await valkey.program.restart()
+        await valkey().program.kill()
+        await valkey().program.restart()
       }
       let bytes = 0
       for await (const chunk of body) bytes += chunk.length

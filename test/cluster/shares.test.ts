@@ -1,6 +1,6 @@
 import { randomUUID } from 'node:crypto'
 import fc from 'fast-check'
-import { afterAll, beforeAll, describe, expect, it } from 'vitest'
+import { describe, expect, it } from 'vitest'
 import { ControlPlane } from '../../src/cluster/control-plane.ts'
 import { Shares } from '../../src/cluster/shares.ts'
 import type { Need, Share } from '../../src/pacs/pool/share.ts'
@@ -8,7 +8,8 @@ import { failOnLeaks } from '../support/leaks.ts'
 import { digestsOf, digestsOfFiles, startMoved } from '../support/replicas.ts'
 import { keeper } from '../support/kept.ts'
 import { seriesFiles } from '../support/dicom-files.ts'
-import { skipWithoutValkey, startValkey, type RunningValkey } from '../support/valkey.ts'
+import { sharedValkey } from '../support/shared-valkey.ts'
+import { skipWithoutValkey } from '../support/valkey.ts'
 
 failOnLeaks()
 
@@ -53,18 +54,12 @@ class Replica {
 }
 
 describe.skipIf(skipWithoutValkey())('the associations to an archive that replicas share', () => {
-  let valkey: RunningValkey
-
-  beforeAll(async () => {
-    valkey = await startValkey()
-  })
-
-  afterAll(async () => (valkey as RunningValkey | undefined)?.[Symbol.asyncDispose]())
+  const valkey = sharedValkey()
 
   async function replicas(count: number, limit: number, prefix = `${randomUUID()}:`): Promise<Replica[]> {
     return Promise.all(
       Array.from({ length: count }, async () => {
-        const plane = kept(new ControlPlane({ url: valkey.url, ca: undefined }))
+        const plane = kept(new ControlPlane({ url: valkey().url, ca: undefined }))
         const shares = new Shares(plane, prefix)
         kept({ [Symbol.asyncDispose]: () => shares.close() })
         const replica = new Replica(shares.of('main', limit))
@@ -152,12 +147,12 @@ describe.skipIf(skipWithoutValkey())('the associations to an archive that replic
     all[0]!.need.interactive = 6
     all[0]!.settle()
     await expect.poll(() => all[0]!.used).toBe(6)
-    await valkey.program.kill()
+    await valkey().program.kill()
     try {
       await expect.poll(() => all[0]!.share.size).toBe(2)
       expect(all[1]!.share.size).toBe(0)
     } finally {
-      await valkey.program.restart()
+      await valkey().program.restart()
     }
     all[0]!.end()
     all[1]!.need.interactive = 5
@@ -170,7 +165,7 @@ describe.skipIf(skipWithoutValkey())('the associations to an archive that replic
     const studies = Array.from({ length: 24 }, (_, at) => `1.2.3.${at + 1}`)
     const files = studies.map((study) => seriesFiles(3, { study, series: `${study}.1` }))
     const { gateways, demo } = kept(
-      await startMoved({ url: valkey.url, files: files.flat(), count: 3, settings: { maxAssociations: 4 } }),
+      await startMoved({ url: valkey().url, files: files.flat(), count: 3, settings: { maxAssociations: 4 } }),
     )
     let most = 0
     const watch = setInterval(() => (most = Math.max(most, demo.associations)), 1)
