@@ -94,8 +94,9 @@ export class ControlPlane implements AsyncDisposable {
     await Promise.all([first.promise, second.promise])
   }
 
+  /** It is connected, and has answered what it was asked last. */
   get isUp(): boolean {
-    return this.#client.isReady
+    return this.#client.isReady && this.#told === 'found'
   }
 
   /** Calls back each time that it is found; what it held may be gone. */
@@ -144,17 +145,19 @@ export class ControlPlane implements AsyncDisposable {
   }
 
   #tellFound(): void {
-    if (this.isUp) for (const told of this.#found) told()
+    if (this.#client.isReady) for (const told of this.#found) told()
   }
 
   async #within(command: readonly string[]): Promise<unknown> {
-    if (!this.isUp) throw new ClusterUnavailableError()
+    if (!this.#client.isReady) throw new ClusterUnavailableError()
     const { promise, reject } = Promise.withResolvers<never>()
     const timer = setTimeout(() => reject(new ClusterUnavailableError()), COMMAND_TIMEOUT_MS)
     try {
       const answer = this.#client.sendCommand(command)
       answer.catch(() => undefined)
-      return await Promise.race([answer, promise])
+      const answered = await Promise.race([answer, promise])
+      this.#tell({ event: 'found' })
+      return answered
     } finally {
       clearTimeout(timer)
     }
@@ -175,18 +178,19 @@ export class ControlPlane implements AsyncDisposable {
 
   #unavailable(error: unknown): ClusterUnavailableError {
     if (error instanceof ClusterUnavailableError) return error
+    // It may be there and not do what is asked, as without the right to, or without memory.
+    this.#lost(error)
     // What stands where it was is asked for by a new connection, as behind a failover.
-    if (error instanceof Error && NOT_PRIMARY.test(error.message)) this.#connectAnew(error)
+    if (error instanceof Error && NOT_PRIMARY.test(error.message)) this.#connectAnew()
     return new ClusterUnavailableError({ cause: error })
   }
 
-  #connectAnew(error: unknown): void {
+  #connectAnew(): void {
     if (this.#isClosed || performance.now() - this.#connectedAnew < MAX_PAUSE_MS) return
     this.#connectedAnew = performance.now()
-    this.#lost(error)
-    for (const client of [this.#client, this.#messages]) {
-      client.destroy()
-      client.connect().catch(() => undefined)
-    }
+    this.#client.destroy()
+    this.#messages.destroy()
+    this.#client.connect().catch(() => undefined)
+    void this.#listen()
   }
 }

@@ -157,7 +157,7 @@ class ReplicaShare implements Share {
       try {
         answer = await this.#ask(need, this, false)
       } catch {
-        // The server is lost, or will be found so.
+        this.lost()
         return
       }
       clearTimeout(this.#sinceLost)

@@ -9,7 +9,7 @@ import { digestsOf, digestsOfFiles, startMoved } from '../support/replicas.ts'
 import { keeper } from '../support/kept.ts'
 import { seriesFiles } from '../support/dicom-files.ts'
 import { sharedValkey } from '../support/shared-valkey.ts'
-import { skipWithoutValkey } from '../support/valkey.ts'
+import { skipWithoutValkey, startValkey } from '../support/valkey.ts'
 
 failOnLeaks()
 
@@ -159,6 +159,18 @@ describe.skipIf(skipWithoutValkey())('the associations to an archive that replic
     all[1]!.settle()
     await expect.poll(() => all[1]!.used, { timeout: 10_000 }).toBe(5)
     expect(held(all)).toBeLessThanOrEqual(6)
+  })
+
+  it('are divided evenly where the server is there and does not do what is asked', async () => {
+    const strict = kept(await startValkey({ args: '--user default on nopass ~* &* +@all -eval -evalsha'.split(' ') }))
+    const plane = kept(new ControlPlane({ url: strict.url, ca: undefined }))
+    const shares = new Shares(plane, 'a:')
+    kept({ [Symbol.asyncDispose]: () => shares.close() })
+    const share = shares.of('main', 9)
+    await plane.open()
+    share.report({ held: 0, transfers: 0, interactive: 1, bulk: 0, background: 0 })
+    await expect.poll(() => share.size).toBe(3)
+    expect(plane.isUp).toBe(false)
   })
 
   it('are those that were asked for, whichever replicas 24 C-MOVEs at once come from', async () => {
