@@ -34,8 +34,10 @@ function untouched(before: Dataset, after: Dataset, mayChange: (tag: Tag) => boo
     // Text that was written as bytes is written as text.
     if (!now || (now.vr !== vr && representation(vr).kind !== 'binary')) return false
     if (value instanceof Uint8Array && now.value instanceof Uint8Array) {
-      const isText = representation(vr).charset
-      const same = Buffer.compare(value, now.value) === 0 || (isText && textOf(before, tag) === textOf(after, tag))
+      // Private creators are text, whatever VR they were given.
+      const isText = representation(now.vr).charset
+      const same =
+        Buffer.compare(value, now.value) === 0 || (isText && textOf(before, tag, now.vr) === textOf(after, tag))
       if (!same) return false
     } else if (Array.isArray(value) && after.items(tag).length !== before.items(tag).length) return false
   }
@@ -43,8 +45,12 @@ function untouched(before: Dataset, after: Dataset, mayChange: (tag: Tag) => boo
 }
 
 /** An escape sequence without text behind it is no text in UTF-8, and so no value. */
-function textOf(dataset: Dataset, tag: Tag): string {
-  const strings = dataset.strings(tag)
+function textOf(dataset: Dataset, tag: Tag, vr = dataset.get(tag)!.vr): string {
+  const { value } = dataset.get(tag)!
+  const charset = dataset.get(0x00080005)
+  const alone = new Dataset().put(tag, { vr, value })
+  if (charset) alone.put(0x00080005, charset)
+  const strings = alone.strings(tag)
   return strings.every((one) => one === '') ? '' : JSON.stringify(strings)
 }
 
